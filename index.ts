@@ -1,0 +1,52 @@
+import * as net from 'node:net'
+import { MonikerError } from './lib/errors.ts'
+import { format, formatURI, parse, parseURI } from './lib/name.ts'
+import { Resolver } from './lib/resolver.ts'
+import { MonikerServer, createServer, listen } from './lib/server.ts'
+import { MonikerSocket, connect } from './lib/socket.ts'
+
+export * from 'node:net'
+export {
+  MonikerError,
+  MonikerServer,
+  MonikerServer as Server,
+  MonikerSocket,
+  MonikerSocket as Socket,
+  MonikerSocket as Stream,
+  Resolver,
+  connect,
+  connect as createConnection,
+  createServer,
+  format,
+  formatURI,
+  listen,
+  parse,
+  parseURI,
+}
+export type { ConnectNameOptions, ListenNameOptions } from './lib/args.ts'
+export type { Details, Reason } from './lib/errors.ts'
+export type { Name, Target } from './lib/name.ts'
+export type { Endpoint, Metadata, Transport } from './lib/protocol.ts'
+export type { ResolveOptions, Resolution, ResolverOptions } from './lib/resolver.ts'
+export type { NamedAddress } from './lib/server.ts'
+export type { ConnectOptions, Moniker } from './lib/socket.ts'
+
+/** All of `node:net`, with Moniker's own on top: the same as the named exports. */
+export default {
+  ...net,
+  MonikerError,
+  MonikerServer,
+  Server: MonikerServer,
+  MonikerSocket,
+  Socket: MonikerSocket,
+  Stream: MonikerSocket,
+  Resolver,
+  connect,
+  createConnection: connect,
+  createServer,
+  format,
+  formatURI,
+  listen,
+  parse,
+  parseURI,
+}

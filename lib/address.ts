@@ -1,0 +1,17 @@
+/** The addresses of this host that only this host can reach. */
+export const LOOPBACK: readonly string[] = ['127.0.0.1', '::1']
+
+/** Whether only this host can reach `address`. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./i.test(address)
+}
+
+/** Whether a peer at `address`, come to the address `own` of this host, is on this host too. */
+export function isOwn(address: string, own: string): boolean {
+  return isLoopback(address) || address === own
+}
+
+/** IPv4 as IPv4, which a socket bound to all of IPv6 shows as `::ffff:192.0.2.1`. */
+export function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+}

@@ -1,0 +1,162 @@
+import type { ListenOptions, LookupFunction } from 'node:net'
+import { MonikerError } from './errors.ts'
+import { exactVersion, isRange, isWord, parse, parseURI, type Name } from './name.ts'
+import { MAX_METADATA, TRANSPORTS, type Metadata, type Transport } from './protocol.ts'
+import type { Resolver } from './resolver.ts'
+
+/** What `connect` takes to go to a name, beside every option of `net.connect`. */
+export interface ConnectNameOptions {
+  /** A service, or a whole name such as `ns:starwars@^1`. */
+  service: string
+  /** Default that in `service`, else the host's own. */
+  namespace?: string | undefined
+  /** A semver range. Default that in `service`, else any. */
+  version?: string | undefined
+  /** Default this host. */
+  host?: string | undefined
+  /** The designated port of that host's daemon. Default `MONIKER_PORT`, else 6664. */
+  daemonPort?: number | undefined
+  /** The transports that will do. Default `['tcp']`. */
+  transports?: readonly Transport[] | undefined
+  /** Who resolves. Default the process's own resolver. */
+  resolver?: Pick<Resolver, 'resolve'> | undefined
+  timeout?: number | undefined
+  signal?: AbortSignal | undefined
+  lookup?: LookupFunction | undefined
+  family?: number | undefined
+  hints?: number | undefined
+}
+
+/** What `listen` takes to be known by a name, beside every option of `net`'s. */
+export interface ListenNameOptions extends ListenOptions {
+  /** A service, or a whole name such as `ns:starwars@1.2.0`. */
+  service: string
+  /** Default that in `service`, else the host's own. */
+  namespace?: string | undefined
+  /** An exact version. Default that in `service`, else `0.0.0`. */
+  version?: string | undefined
+  /** Whether other programs may share the name; all of them must say so. Default false. */
+  shared?: boolean | undefined
+  /** Told with the endpoint; at most 1,024 bytes of JSON. */
+  metadata?: Metadata | undefined
+  /** The designated port of this host's daemon. Default `MONIKER_PORT`, else 6664. */
+  daemonPort?: number | undefined
+}
+
+/** A call to go to a name, normalised. */
+export interface ConnectCall {
+  readonly name: Name
+  readonly options: ConnectNameOptions
+  readonly callback: (() => void) | undefined
+}
+
+/** A call to be known by a name, normalised; `options` are `net`'s. */
+export interface ListenCall {
+  readonly name: Name
+  readonly shared: boolean
+  readonly metadata: Metadata | undefined
+  readonly daemonPort: number | undefined
+  readonly options: ListenOptions
+  readonly callback: (() => void) | undefined
+}
+
+/**
+ * What `connect(...args)` asks for, if it is a name; `undefined` leaves the call to `net`. Where we
+ * differ from `net`: a string that is neither a number nor has a `/`, `\` or NUL in it is a name, not
+ * the path of a pipe.
+ */
+export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
+  const [first, ...rest] = args
+  const callback = callbackIn(rest)
+  if (first instanceof URL || (typeof first === 'string' && isURI(first))) {
+    const { host, daemonPort, ...name } = parseURI(first)
+    return { name, options: { service: name.service, host, daemonPort }, callback }
+  }
+  if (typeof first === 'string' && isName(first)) {
+    const name = parse(first)
+    const host = typeof rest[0] === 'string' ? rest[0] : undefined
+    return { name, options: { service: name.service, host }, callback }
+  }
+  if (!hasService(first)) return undefined
+  const options = first as ConnectNameOptions
+  checkTransports(options.transports)
+  checkPort(options.daemonPort)
+  return { name: nameIn(options), options, callback }
+}
+
+/**
+ * What `listen(...args)` asks for, if it is a name; `undefined` leaves the call to `net`. A name with
+ * no `port` means any free one. Throws `ERR_MONIKER_NAME` on a version that is not exact.
+ */
+export function listenCall(args: readonly unknown[]): ListenCall | undefined {
+  const [first, ...rest] = args
+  const callback = callbackIn(rest)
+  if (typeof first === 'string' && (isName(first) || isURI(first))) {
+    const backlog = typeof rest[0] === 'number' ? { backlog: rest[0] } : {}
+    const options = { port: 0, ...backlog }
+    return { name: exact(parse(first)), shared: false, metadata: undefined, daemonPort: undefined, options, callback }
+  }
+  if (!hasService(first)) return undefined
+  const { service, namespace, version, shared = false, metadata, daemonPort, ...others } =
+    first as ListenNameOptions
+  checkPort(daemonPort)
+  checkMetadata(metadata)
+  const name = exact(nameIn({ service, namespace, version }))
+  return { name, shared, metadata, daemonPort, options: { port: 0, ...others }, callback }
+}
+
+function hasService(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'service' in value && value.service !== undefined
+}
+
+function isURI(text: string): boolean {
+  return text.includes('://')
+}
+
+/** What `net` takes for a port, or for the path of a pipe, it keeps. */
+function isName(text: string): boolean {
+  return !(Number(text) >= 0) && !/[/\\\0]/.test(text)
+}
+
+function nameIn({ service, namespace, version }: Pick<ConnectNameOptions, 'service' | 'namespace' | 'version'>): Name {
+  if (typeof service !== 'string') throw bad('service', 'a string', service)
+  const name = parse(service)
+  const whole = { ...name, namespace: namespace ?? name.namespace, version: version ?? name.version }
+  if (whole.namespace !== '' && !isWord(whole.namespace)) throw bad('namespace', 'a word such as reynolds', namespace)
+  if (!isRange(whole.version)) throw bad('version', 'a version or a range such as ^1', version)
+  return { ...whole, namespace: whole.namespace.toLowerCase() }
+}
+
+function exact(name: Name): Name {
+  return { ...name, version: exactVersion(name.version) }
+}
+
+function callbackIn(args: readonly unknown[]): (() => void) | undefined {
+  const last = args.at(-1)
+  return typeof last === 'function' ? (last as () => void) : undefined
+}
+
+function checkTransports(transports: unknown): void {
+  if (transports === undefined) return
+  const known: readonly unknown[] = TRANSPORTS
+  if (Array.isArray(transports) && transports.length > 0 && transports.every(one => known.includes(one))) return
+  throw bad('transports', `some of ${TRANSPORTS.join(', ')}`, transports)
+}
+
+function checkPort(port: unknown): void {
+  if (port === undefined || (Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536)) return
+  throw bad('daemonPort', 'a port from 1 to 65535', port)
+}
+
+function checkMetadata(metadata: unknown): void {
+  if (metadata === undefined) return
+  const isObject = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
+  if (isObject && Buffer.byteLength(JSON.stringify(metadata)) <= MAX_METADATA) return
+  throw bad('metadata', `an object of at most ${MAX_METADATA} bytes of JSON`, metadata)
+}
+
+function bad(option: string, expected: string, value: unknown): MonikerError {
+  const shown = (JSON.stringify(value) ?? String(value)).slice(0, 80)
+  return new MonikerError('EARGUMENT', { text: `options.${option} to be ${expected}, got ${shown}` })
+}
+

@@ -1,0 +1,36 @@
+/** `promise`, but no longer than `signal` lets it; then fails with the signal's reason. */
+export async function cancellable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  let abort!: () => void
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason as Error)
+  })
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/**
+ * A signal that aborts with `parent`, or with `late()` after `ms`; `free` lets both go. Unlike
+ * `AbortSignal.timeout` it keeps the process alive while something is waited for.
+ */
+export function deadline(
+  ms: number,
+  late: () => unknown,
+  parent?: AbortSignal,
+): { signal: AbortSignal; free: () => void } {
+  parent?.throwIfAborted()
+  const over = new AbortController()
+  const abort = () => over.abort(parent!.reason)
+  const timer = setTimeout(() => over.abort(late()), ms)
+  parent?.addEventListener('abort', abort, { once: true })
+  const free = () => {
+    clearTimeout(timer)
+    parent?.removeEventListener('abort', abort)
+    over.abort()
+  }
+  return { signal: over.signal, free }
+}

@@ -1,0 +1,228 @@
+import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { EventEmitter, once } from 'node:events'
+import { connect, isIPv6, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import createDebug from 'debug'
+import { MonikerError, isReason, type Details } from './errors.ts'
+import {
+  LineSplitter,
+  MAX_LINE,
+  PADDED,
+  decode,
+  encode,
+  refusalIn,
+  type Answer,
+  type Asked,
+  type Id,
+} from './protocol.ts'
+
+const debug = createDebug('moniker:client')
+
+/** A daemon's whereabouts. */
+export interface Place {
+  /** An IP address. */
+  readonly address: string
+  /** The designated port. */
+  readonly port: number
+}
+
+/** How long a datagram is waited for before it is sent again, in ms; each pause is twice the last. */
+const PAUSE = 200
+
+/** How long TCP waits for UDP to answer before it is tried as well, in ms. */
+const BESIDE = 250
+
+/** How many services one list may have before we stop believing it. */
+const MAX_LIST = 5_000_000
+
+interface Pending {
+  resolve: (answer: Answer) => void
+  reject: (error: unknown) => void
+  /** The services told so far, while `more` are to come. */
+  services: unknown[]
+}
+
+/**
+ * A kept connection to a daemon, over which any number of questions may be under way. It keeps the
+ * process alive only while one is. Emits `'close'` once.
+ */
+export class Client extends EventEmitter<{ close: [] }> {
+  readonly #socket: Socket
+  readonly #place: Place
+  readonly #pending = new Map<Id, Pending>()
+  #last = 0
+
+  private constructor(socket: Socket, place: Place) {
+    super()
+    this.#socket = socket
+    this.#place = place
+    const splitter = new LineSplitter()
+    splitter.on('data', (lines: string[]) => this.#read(lines)).on('error', error => socket.destroy(error))
+    socket.on('error', error => debug('%s: %s', place.address, error.message))
+    socket.on('close', () => this.#closed())
+    socket.unref().pipe(splitter)
+  }
+
+  /** Connects to the daemon at `place`; fails as `net.connect` does. */
+  static async connect(place: Place, signal?: AbortSignal): Promise<Client> {
+    const { address: host, port } = place
+    const socket = connect({ host, port, noDelay: true, keepAlive: true })
+    try {
+      await once(socket, 'connect', { signal })
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+    return new Client(socket, place)
+  }
+
+  /** The answer to a question, be it a refusal. Fails if the connection closes first. */
+  async ask(message: Asked, signal?: AbortSignal): Promise<Answer> {
+    signal?.throwIfAborted()
+    if (this.#socket.destroyed) throw this.#lost()
+    const id = ++this.#last
+    const answer = new Promise<Answer>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, services: [] })
+    })
+    const abort = () => this.#settle(id)?.reject(signal!.reason)
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#socket.ref().write(encode(id, message))
+    try {
+      return await answer
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  /** Closes the connection; questions under way fail. */
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #read(lines: string[]): void {
+    try {
+      for (const line of lines) this.#take(decode(line))
+    } catch (error) {
+      this.#socket.destroy(error as Error)
+    }
+  }
+
+  #take(answer: Answer): void {
+    const { id, services, more } = answer as { id: Id; services?: unknown; more?: unknown }
+    const pending = this.#pending.get(id)
+    // Nobody waits any longer, or the daemon could not read who asked.
+    if (!pending) return debug('nobody asked: %o', answer)
+    if (!Array.isArray(services)) return this.#settle(id)?.resolve(answer)
+    for (const service of services) pending.services.push(service)
+    if (more && pending.services.length < MAX_LIST) return
+    this.#settle(id)?.resolve({ ...answer, services: pending.services })
+  }
+
+  #settle(id: Id): Pending | undefined {
+    const pending = this.#pending.get(id)
+    this.#pending.delete(id)
+    if (this.#pending.size === 0) this.#socket.unref()
+    return pending
+  }
+
+  #closed(): void {
+    for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(this.#lost())
+    this.emit('close')
+  }
+
+  #lost(): MonikerError {
+    const { address: host, port } = this.#place
+    return new MonikerError('ELOST', { host, port })
+  }
+}
+
+/**
+ * Asks one question of the daemon at `place`: by UDP, again after growing pauses; by TCP at once
+ * where UDP is refused or its answer truncated, and beside it where UDP stays silent. Fails when
+ * both have, or with the reason of `signal`.
+ */
+export async function ask(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+  signal.throwIfAborted()
+  const over = new AbortController()
+  const abort = () => over.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    const datagram = askDatagram(place, message, over.signal)
+    const silent = pause(BESIDE, undefined, { signal: over.signal })
+    const early = await Promise.race([datagram, silent]).catch(() => undefined)
+    silent.catch(() => {})
+    return early ?? (await Promise.any([datagram, askStream(place, message, over.signal)]))
+  } catch (error) {
+    signal.throwIfAborted()
+    // What TCP met with says more than what UDP did.
+    throw (error as AggregateError).errors.at(-1)
+  } finally {
+    signal.removeEventListener('abort', abort)
+    over.abort()
+  }
+}
+
+/** `answer`, if it is none of a refusal; that is thrown as the error it is, with `details`. */
+export function accept(answer: Answer, details: Details): Answer {
+  const refused = refusalIn(answer)
+  if (!refused) return answer
+  const { code, message, offered } = refused
+  const reason = isReason(code) ? code : 'EPROTOCOL'
+  // We know better than the daemon by what name it was reached.
+  const own = reason === 'ENOSERVICE' || reason === 'EVERSION'
+  throw new MonikerError(reason, { ...details, ...(offered && { offered }), ...(!own && { message }) })
+}
+
+async function askStream(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+  const client = await Client.connect(place, signal)
+  try {
+    return await client.ask(message, signal)
+  } finally {
+    client.close()
+  }
+}
+
+/**
+ * Asks by UDP, from a port of its own and with an id nobody can guess; what does not match is
+ * somebody else's. Fails when the datagram is refused or the answer truncated.
+ */
+function askDatagram({ address, port }: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+  const id = randomBytes(8).toString('hex')
+  const bytes = encode(id, message).padEnd(PADDED)
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
+  let timer: NodeJS.Timeout | undefined
+
+  const send = (wait: number) => {
+    // A datagram that cannot be sent is as good as lost; a refusal comes as an 'error'.
+    socket.send(bytes, () => {})
+    timer = setTimeout(send, wait, wait * 2)
+  }
+
+  const answer = new Promise<Answer>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    socket
+      .on('error', reject)
+      .on('message', bytes => {
+        const answer = matching(bytes, id)
+        if (answer?.truncated) reject(new Error('the answer is too long for a datagram'))
+        else if (answer) resolve(answer)
+      })
+      .connect(port, address, () => send(PAUSE))
+  })
+  return answer.finally(() => {
+    clearTimeout(timer)
+    socket.close()
+  })
+}
+
+/** The answer in a datagram, if it is one to the question `id`. */
+function matching(bytes: Buffer, id: Id): Answer | undefined {
+  if (bytes.length > MAX_LINE) return undefined
+  try {
+    const answer = decode(bytes.toString())
+    return answer.id === id ? answer : undefined
+  } catch (error) {
+    return void debug('not an answer: %s', (error as Error).message)
+  }
+}

@@ -1,0 +1,178 @@
+import { once } from 'node:events'
+import { createServer, type Server, type Socket } from 'node:net'
+import createDebug from 'debug'
+import { designatedPort } from '../defaults.ts'
+import type { MonikerError } from '../errors.ts'
+import type { Answer } from '../protocol.ts'
+import { VERSION } from '../protocol.ts'
+import { chain, limits, local, policy, type Handler } from './handler.ts'
+import { Registry } from './registry.ts'
+import { serve } from './tcp.ts'
+import { Datagrams } from './udp.ts'
+
+const debug = createDebug('moniker:daemon')
+
+export interface DaemonOptions {
+  /** The designated port. Default `MONIKER_PORT`, else 6664; 0 is any free one. */
+  port?: number
+  /** The addresses to bind. Default all of them. */
+  hosts?: readonly string[]
+  /** Whether this daemon lives inside another program, which it must not keep alive. Default false. */
+  embedded?: boolean
+  /** Whether programs on other hosts may list the services of this one. Default false. */
+  publicList?: boolean
+  /** How long an answer may be remembered, in ms. Default 30,000. */
+  ttl?: number
+  /** How many connections there may be at once. Default 16,384. */
+  maxConnections?: number
+  /** How many names one connection may hold. Default 4,096. */
+  maxNames?: number
+  /** How long half a line may wait for its end, in ms. Default 10,000. */
+  patience?: number
+  /** How long a connection that holds no name may be silent, in ms. Default 300,000. */
+  idle?: number
+}
+
+/** What one daemon has done since it started. */
+export interface Counters {
+  questions: number
+  refused: number
+  connections: number
+}
+
+/**
+ * The one place on a host that knows which service has which port. A name lives as long as the
+ * connection that registered it.
+ */
+export class Daemon {
+  readonly #options: DaemonOptions
+  readonly #registry = new Registry()
+  readonly #servers: Server[] = []
+  readonly #sockets = new Set<Socket>()
+  readonly #counters: Counters = { questions: 0, refused: 0, connections: 0 }
+  readonly #started = Date.now()
+  readonly #answer: Handler
+  #datagrams: Datagrams
+  #port: number
+
+  constructor(options: DaemonOptions = {}) {
+    const { publicList = false, ttl = 30_000, maxNames: names = 4_096 } = options
+    this.#options = options
+    this.#port = options.port ?? designatedPort()
+    this.#answer = chain(
+      (_question, _peer, next) => {
+        this.#counters.questions++
+        return next()
+      },
+      limits(this.#registry, { names }),
+      policy({ publicList }),
+      local(this.#registry, { generation: this.#started, ttl, status: () => this.status() }),
+    )
+    this.#datagrams = this.#makeDatagrams()
+  }
+
+  /** The designated port; known for certain once `start` is done. */
+  get port(): number {
+    return this.#port
+  }
+
+  /** Begins to answer. Fails with `EADDRINUSE` if the designated port is taken. */
+  async start(): Promise<void> {
+    const { hosts = ['::'], port } = this.#options
+    for (const host of hosts) {
+      try {
+        await this.#listen(host)
+      } catch (error) {
+        const { code = '' } = error as NodeJS.ErrnoException
+        if (MISSING.includes(code) && host === '::') await this.#listen('0.0.0.0')
+        else if (host === hosts[0] || !MISSING.includes(code)) return this.#retreat(error, port)
+      }
+    }
+    debug('answering on port %d at %s, and by UDP at %s', this.port, hosts, this.#datagrams.addresses)
+  }
+
+  /** Stops answering; every connection is closed and every name forgotten. */
+  async stop(): Promise<void> {
+    this.#datagrams.close()
+    for (const socket of this.#sockets) socket.destroy()
+    await Promise.all(
+      this.#servers.splice(0).map(server => new Promise(resolve => server.close(resolve))),
+    )
+  }
+
+  /** What `status` answers. */
+  status(): Answer {
+    return {
+      protocol: VERSION,
+      pid: process.pid,
+      embedded: this.#options.embedded ?? false,
+      port: this.port,
+      started: this.#started,
+      udp: this.#datagrams.addresses,
+      names: this.#registry.size,
+      open: this.#sockets.size,
+      ...this.#counters,
+    }
+  }
+
+  /** With any free port asked for, the one found over TCP may be taken over UDP: tries another. */
+  async #retreat(error: unknown, port: number | undefined): Promise<void> {
+    const again = port === 0 && this.#port !== 0
+    await this.stop()
+    if (!again) throw error
+    this.#port = 0
+    this.#datagrams = this.#makeDatagrams()
+    return this.start()
+  }
+
+  async #listen(host: string): Promise<void> {
+    const server = createServer({ allowHalfOpen: true }, socket => this.#serve(socket))
+    server.maxConnections = this.#options.maxConnections ?? 16_384
+    if (this.#options.embedded) server.unref()
+    server.listen({ port: this.port, host, exclusive: true })
+    await once(server, 'listening')
+    this.#servers.push(server)
+    this.#port = (server.address() as { port: number }).port
+    try {
+      await this.#datagrams.bind(this.port, host)
+    } catch (error) {
+      // Without UDP the daemon is as true, only slower to ask.
+      if (this.#options.port === 0) throw error
+      debug('no UDP at %s: %s', host, (error as Error).message)
+    }
+  }
+
+  #serve(socket: Socket): void {
+    const { embedded, patience = 10_000, idle = 300_000 } = this.#options
+    if (embedded) socket.unref()
+    this.#counters.connections++
+    this.#sockets.add(socket)
+    serve(socket, {
+      answer: this.#answer,
+      closed: owner => {
+        this.#sockets.delete(socket)
+        this.#registry.release(owner)
+      },
+      refused: error => this.#refused(error),
+      wanted: owner => this.#registry.held(owner) > 0,
+      patience,
+      idle,
+    })
+  }
+
+  #makeDatagrams(): Datagrams {
+    return new Datagrams({
+      answer: this.#answer,
+      refused: error => this.#refused(error),
+      ref: !this.#options.embedded,
+    })
+  }
+
+  #refused(error: MonikerError): void {
+    this.#counters.refused++
+    debug('%s', error.message)
+  }
+}
+
+/** What the kernel says of an address, or a whole family, that this host has not. */
+const MISSING = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']

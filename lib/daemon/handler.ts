@@ -1,0 +1,125 @@
+import { isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { isLoopback } from '../address.ts'
+import { MonikerError } from '../errors.ts'
+import type { Answer, Endpoint, List, Question, Register, Resolve } from '../protocol.ts'
+import type { Entry, Registry } from './registry.ts'
+
+/** Who asks. */
+export interface Peer {
+  /** Whether the question came from this host. */
+  readonly local: boolean
+  /** The address of ours that the question came to. */
+  readonly address: string
+  /** What names are held by: the connection; none over UDP. */
+  readonly owner?: object
+}
+
+/** A step answers, or passes on by calling `next`. It refuses by throwing a `MonikerError`. */
+export type Step = (question: Question, peer: Peer, next: () => Answer) => Answer
+
+/** What answers a question, by refusing it (a `MonikerError` is thrown) if need be. */
+export type Handler = (question: Question, peer: Peer) => Answer
+
+/** Several steps as one, in a fixed order; the last must answer. */
+export function chain(...steps: Step[]): Handler {
+  return steps.reduceRight<Handler>(
+    (next, step) => (question, peer) => step(question, peer, () => next(question, peer)),
+    question => {
+      throw new MonikerError('EPROTOCOL', { text: `nothing here answers ${question.op}` })
+    },
+  )
+}
+
+/** Refuses a registration beyond `names` for one owner. */
+export function limits(registry: Registry, { names }: { names: number }): Step {
+  return (question, { owner }, next) => {
+    if (question.op === 'register' && owner && registry.held(owner) >= names) {
+      throw new MonikerError('ELIMIT', { text: `one connection may hold ${names} names` })
+    }
+    return next()
+  }
+}
+
+/** Who may ask what: everybody may resolve; the rest is for this host, listing unless opened. */
+export function policy({ publicList }: { publicList: boolean }): Step {
+  return (question, { local, owner }, next) => {
+    const { op } = question
+    if (!owner && op !== 'resolve') {
+      throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
+    }
+    const allowed = local || op === 'resolve' || op === 'status' || (op === 'list' && publicList)
+    if (!allowed) throw new MonikerError('EDENIED', { text: `${op} is for programs on the host itself` })
+    return next()
+  }
+}
+
+/** Answers from the registry. `generation` tells this life of the daemon from every other. */
+export function local(
+  registry: Registry,
+  { generation, ttl, status }: { generation: number; ttl: number; status: () => Answer },
+): Step {
+  const instance = (entry: Entry) => `${generation.toString(36)}-${entry.registration.toString(36)}`
+
+  const resolve = (question: Resolve, peer: Peer): Answer => {
+    const entries = registry.resolve(question, entry => isVisible(entry, peer))
+    const endpoints = entries.slice(0, 8).map((entry): Endpoint => ({
+      transport: entry.transport,
+      ...addressFor(entry, peer),
+      port: entry.port,
+      version: entry.version,
+      instance: instance(entry),
+      ...(entry.metadata && { metadata: entry.metadata }),
+    }))
+    return { endpoints, ttl }
+  }
+
+  const register = ({ op: _, ...offer }: Register, owner: object): Answer => {
+    const { registration } = registry.register(owner, offer)
+    return { registration, generation }
+  }
+
+  const list = ({ namespace }: List, peer: Peer): Answer => ({
+    services: [...registry.list(namespace)].filter(entry => isVisible(entry, peer)).map(entry => {
+      const { owner: _, registration: __, ...offer } = entry
+      return { ...offer, instance: instance(entry) }
+    }),
+  })
+
+  return (question, peer) => {
+    switch (question.op) {
+      case 'resolve':
+        return resolve(question, peer)
+      case 'register':
+        return register(question, peer.owner!)
+      case 'unregister':
+        return { unregistered: registry.unregister(peer.owner!, question.registration) }
+      case 'list':
+        return list(question, peer)
+      case 'status':
+        return status()
+    }
+  }
+}
+
+function isVisible({ address }: Entry, peer: Peer): boolean {
+  return peer.local || !isLoopback(address)
+}
+
+/**
+ * The address to tell, if it is another than the one the question came to: a server bound to all
+ * addresses of IPv4 cannot be reached at an address of IPv6.
+ */
+function addressFor({ address }: Entry, { local: isLocal, address: asked }: Peer): { address?: string } {
+  if (address === '::' || (address === '0.0.0.0' && !isIPv6(asked))) return {}
+  if (address !== '0.0.0.0') return { address }
+  const other = isLocal ? '127.0.0.1' : sibling(asked)
+  return other ? { address: other } : {}
+}
+
+/** The IPv4 address of the interface that has the IPv6 address `address`. */
+function sibling(address: string): string | undefined {
+  const all = Object.values(networkInterfaces())
+  const found = all.find(addresses => addresses?.some(other => other.address === address))
+  return found?.find(other => other.family === 'IPv4')?.address
+}

@@ -1,0 +1,138 @@
+import semver from 'semver'
+import { MonikerError } from '../errors.ts'
+import { format } from '../name.ts'
+import type { Offer, Resolve } from '../protocol.ts'
+
+/** One name that is held: what was offered, by whom, and since which registration. */
+export interface Entry extends Offer {
+  readonly registration: number
+  readonly owner: object
+}
+
+/** The entries of one service, highest version first, and whose turn it is. */
+interface Service {
+  readonly entries: Entry[]
+  turn: number
+}
+
+/**
+ * Which names are held, and by whom. It knows nothing of sockets: an owner is any object. A look-up
+ * is one map look-up, whatever the number of names.
+ */
+export class Registry {
+  readonly #services = new Map<string, Service>()
+  readonly #owners = new Map<object, Map<number, Entry>>()
+  #last = 0
+  #size = 0
+
+  /** How many names are held. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** How many names `owner` holds. */
+  held(owner: object): number {
+    return this.#owners.get(owner)?.size ?? 0
+  }
+
+  /** Holds a name for `owner`; throws `EADDRINUSE` where it is held and not shared by all. */
+  register(owner: object, offer: Offer): Entry {
+    const key = keyOf(offer)
+    const service = this.#services.get(key) ?? { entries: [], turn: 0 }
+    const rival = service.entries.find(entry => clashes(entry, offer))
+    if (rival) throw taken(rival)
+
+    const entry: Entry = { ...offer, registration: ++this.#last, owner }
+    const below = service.entries.findIndex(other => semver.lt(other.version, entry.version))
+    service.entries.splice(below === -1 ? service.entries.length : below, 0, entry)
+    this.#services.set(key, service)
+    this.#entriesOf(owner).set(entry.registration, entry)
+    this.#size++
+    return entry
+  }
+
+  /** Lets a name go; only its owner can. Says whether there was one. */
+  unregister(owner: object, registration: number): boolean {
+    const held = this.#owners.get(owner)
+    const entry = held?.get(registration)
+    if (!held || !entry) return false
+    held.delete(registration)
+    if (held.size === 0) this.#owners.delete(owner)
+    this.#forget(entry)
+    return true
+  }
+
+  /** Forgets every name of `owner`: its connection has closed. Returns how many there were. */
+  release(owner: object): number {
+    const held = this.#owners.get(owner)
+    if (!held) return 0
+    this.#owners.delete(owner)
+    for (const entry of held.values()) this.#forget(entry)
+    return held.size
+  }
+
+  /**
+   * The entries of the highest version that is in range and `visible`, over the transports that
+   * were asked for, whose turn it is first. Throws `ENOSERVICE` or `EVERSION` if there is none.
+   */
+  resolve(question: Resolve, visible: (entry: Entry) => boolean = () => true): Entry[] {
+    const service = this.#services.get(keyOf(question))
+    const { version, transports } = question
+    const candidates = service?.entries.filter(
+      entry => transports.includes(entry.transport) && visible(entry),
+    )
+    if (!service || !candidates?.length) {
+      throw new MonikerError('ENOSERVICE', { service: format(question), syscall: 'resolve' })
+    }
+    const best = candidates.find(entry => version === '' || semver.satisfies(entry.version, version))
+    if (!best) {
+      const offered = [...new Set(candidates.map(entry => entry.version))].slice(0, 4)
+      throw new MonikerError('EVERSION', { service: format(question), offered, syscall: 'resolve' })
+    }
+    const equals = candidates.filter(entry => entry.version === best.version)
+    if (equals.length === 1) return equals
+    const turn = service.turn++ % equals.length
+    return [...equals.slice(turn), ...equals.slice(0, turn)]
+  }
+
+  /** Every entry, or those of one namespace. */
+  *list(namespace?: string): Iterable<Entry> {
+    for (const { entries } of this.#services.values()) {
+      for (const entry of entries) {
+        if (namespace === undefined || entry.namespace === namespace) yield entry
+      }
+    }
+  }
+
+  #entriesOf(owner: object): Map<number, Entry> {
+    let held = this.#owners.get(owner)
+    if (!held) this.#owners.set(owner, (held = new Map()))
+    return held
+  }
+
+  #forget(entry: Entry): void {
+    const key = keyOf(entry)
+    const { entries } = this.#services.get(key)!
+    entries.splice(entries.indexOf(entry), 1)
+    if (entries.length === 0) this.#services.delete(key)
+    this.#size--
+  }
+}
+
+function keyOf({ namespace, service }: { namespace: string; service: string }): string {
+  return `${namespace}:${service}`
+}
+
+function clashes(entry: Entry, offer: Offer): boolean {
+  return (
+    entry.version === offer.version &&
+    entry.transport === offer.transport &&
+    !(entry.shared && offer.shared)
+  )
+}
+
+function taken(rival: Entry): MonikerError {
+  const { pid, port } = rival
+  const text = `${pid ? `process ${pid} on ` : ''}port ${port}`
+  return new MonikerError('ETAKEN', { service: format(rival), text, syscall: 'register' })
+}

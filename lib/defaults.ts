@@ -1,0 +1,22 @@
+import { LOOPBACK } from './address.ts'
+import { MonikerError } from './errors.ts'
+
+/** The designated port: "MONI" on a telephone keypad, unassigned by IANA, not blocked by browsers. */
+export const PORT = 6664
+
+/** How long a question may take in all, in ms. */
+export const TIMEOUT = 5_000
+
+/** The designated port of this process: `MONIKER_PORT`, else 6664. */
+export function designatedPort(): number {
+  const text = process.env.MONIKER_PORT
+  if (!text) return PORT
+  const port = Number(text)
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port
+  throw new MonikerError('EARGUMENT', { text: `MONIKER_PORT to be a port from 1 to 65535, got ${JSON.stringify(text)}` })
+}
+
+/** What an embedded daemon binds: the addresses in `MONIKER_HOST`, else the loopback ones. */
+export function embeddedHosts(): readonly string[] {
+  return process.env.MONIKER_HOST?.split(',').map(host => host.trim()) ?? LOOPBACK
+}

@@ -1,0 +1,128 @@
+import { constants } from 'node:os'
+
+/** What an error is about; all of it is kept on the error. */
+export interface Details {
+  /** The service as the caller wrote it, for instance `starwars@^1`. */
+  service?: string
+  /** The host that was asked. */
+  host?: string
+  /** The designated port of that host's daemon. */
+  port?: number
+  /** What was being done: `'resolve'`, `'register'` or `'unregister'`. */
+  syscall?: string
+  /** The versions that are offered instead. */
+  offered?: readonly string[]
+  /** What came, or what the other side said. */
+  text?: string
+  /** The whole message, where the daemon has already written it. */
+  message?: string
+  /** How long was waited, in ms. */
+  ms?: number
+  cause?: unknown
+}
+
+/** Why a call failed, in Moniker's own words. */
+export type Reason = keyof typeof table
+
+interface Row {
+  /** The code that programs written for `net` already handle. */
+  readonly code: string
+  /** What was expected, what came, and what to do next. */
+  readonly say: (details: Details) => string
+}
+
+const at = ({ host = 'this host', port }: Details) =>
+  port ? `${host.includes(':') ? `[${host}]` : host}:${port}` : host
+
+const table = {
+  ENAME: {
+    code: 'ERR_MONIKER_NAME',
+    say: d => `expected ${d.text}, got ${JSON.stringify(d.service)}`,
+  },
+  EARGUMENT: {
+    code: 'ERR_INVALID_ARG_VALUE',
+    say: d => `expected ${d.text}`,
+  },
+  ENOSERVICE: {
+    code: 'ECONNREFUSED',
+    say: d => `${d.service} is not offered at ${at(d)}; is the program that listens on it running?`,
+  },
+  EVERSION: {
+    code: 'ECONNREFUSED',
+    say: d =>
+      `${d.service} is not offered at ${at(d)}; ${d.offered?.join(', ') || 'another version'} is`,
+  },
+  ENODAEMON: {
+    code: 'ECONNREFUSED',
+    say: d => `no daemon answers at ${at(d)}, so ${d.service ?? 'nothing'} is not to be had there; is monikerd running there?`,
+  },
+  ESILENT: {
+    code: 'ETIMEDOUT',
+    say: d =>
+      `no answer about ${d.service ?? 'the question'} from ${at(d)} within ${d.ms} ms; ` +
+      `is monikerd running there, and does the firewall let port ${d.port} through, UDP and TCP?`,
+  },
+  EUNREACHABLE: {
+    code: 'EHOSTUNREACH',
+    say: d => `${at(d)} cannot be reached to ask for ${d.service ?? 'it'}: ${d.text}`,
+  },
+  ENOHOST: {
+    code: 'ENOTFOUND',
+    say: d => `${d.service ?? 'the question'} was for host ${d.host}, which has no address; is it spelt right?`,
+  },
+  ETAKEN: {
+    code: 'EADDRINUSE',
+    say: d =>
+      `${d.service} is already registered at ${at(d)}${d.text ? ` by ${d.text}` : ''}; ` +
+      'close that one, take another name or version, or let both say shared: true',
+  },
+  EPROTOCOL: {
+    code: 'EPROTO',
+    say: d => `${at(d)} and this program do not understand each other: ${d.text}`,
+  },
+  EDENIED: {
+    code: 'EACCES',
+    say: d => `refused at ${at(d)}: ${d.text}`,
+  },
+  ELIMIT: {
+    code: 'EBUSY',
+    say: d => `refused at ${at(d)}: ${d.text}`,
+  },
+  ELOST: {
+    code: 'ECONNRESET',
+    say: d => `the daemon at ${at(d)} closed the connection${d.service ? `, so ${d.service} is known there no longer; restart its program to register it again` : ''}`,
+  },
+} satisfies Record<string, Row>
+
+/**
+ * The one error Moniker makes. `code` is one that `net` programs already handle
+ * (`ECONNREFUSED`, `EADDRINUSE`, `ETIMEDOUT`, `ENOTFOUND`, …); `reason` tells the cases apart.
+ */
+export class MonikerError extends Error {
+  override readonly name = 'MonikerError'
+  readonly code: string
+  readonly reason: Reason
+  /** The number libuv has for `code`, where it has one. */
+  declare readonly errno?: number
+  declare readonly syscall?: string
+  declare readonly service?: string
+  declare readonly host?: string
+  declare readonly port?: number
+  declare readonly offered?: readonly string[]
+
+  constructor(reason: Reason, details: Details = {}) {
+    const { code, say }: Row = table[reason]
+    const { cause, text: _, ms: __, message = `${code}: ${say(details)}`, ...kept } = details
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.reason = reason
+    Object.assign(this, kept)
+    const errno = constants.errno[code as keyof typeof constants.errno]
+    if (errno) this.errno = -errno
+  }
+}
+
+/** Whether `text` is one of our reasons; what a stranger sent may be anything. */
+export function isReason(text: unknown): text is Reason {
+  return typeof text === 'string' && Object.hasOwn(table, text)
+}

@@ -1,0 +1,320 @@
+import { Buffer } from 'node:buffer'
+import { isIP } from 'node:net'
+import { Transform } from 'readable-stream'
+import { MonikerError } from './errors.ts'
+import { exactVersion, isRange, isWord } from './name.ts'
+
+/** The version of the protocol, `v` in every message. */
+export const VERSION = 1
+
+/** The longest line or datagram, in bytes. */
+export const MAX_LINE = 4_096
+
+/** The most metadata a registration may carry, in bytes of JSON. */
+export const MAX_METADATA = 1_024
+
+/** What a question over UDP is padded to, in bytes: an answer is never longer than its question. */
+export const PADDED = 512
+
+export const TRANSPORTS = ['tcp', 'udp'] as const
+
+export type Transport = (typeof TRANSPORTS)[number]
+
+/** One way to reach a service. */
+export interface Endpoint {
+  readonly transport: Transport
+  /** Absent where it is the address the daemon was reached at. */
+  readonly address?: string
+  readonly port: number
+  readonly version: string
+  /** Tells one registration from every other, past and present. */
+  readonly instance: string
+  readonly metadata?: Metadata
+}
+
+export type Metadata = Readonly<Record<string, unknown>>
+
+export interface Resolve {
+  readonly op: 'resolve'
+  readonly namespace: string
+  readonly service: string
+  /** A semver range; `''` is any version. */
+  readonly version: string
+  readonly transports: readonly Transport[]
+}
+
+/** What a server asks to be known as. */
+export interface Offer {
+  readonly namespace: string
+  readonly service: string
+  /** Exact. */
+  readonly version: string
+  readonly transport: Transport
+  readonly port: number
+  /** The address the server is bound to; `'::'` and `'0.0.0.0'` are all of a family. */
+  readonly address: string
+  readonly shared: boolean
+  readonly metadata?: Metadata
+  /** The process that asks, so that a clash can name the holder. */
+  readonly pid?: number
+}
+
+export interface Register extends Offer {
+  readonly op: 'register'
+}
+
+export interface Unregister {
+  readonly op: 'unregister'
+  readonly registration: number
+}
+
+export interface List {
+  readonly op: 'list'
+  readonly namespace?: string
+}
+
+export interface Status {
+  readonly op: 'status'
+}
+
+export type Question = Resolve | Register | Unregister | List | Status
+
+/** A question as a program gives it: what is left out has a default. */
+export type Asked = { readonly op: Question['op'] } & Partial<
+  Omit<Resolve, 'op'> & Omit<Register, 'op'> & Omit<Unregister, 'op'>
+>
+
+/** `null` in the answer to a message whose id could not be read. */
+export type Id = string | number | null
+
+/** What a daemon says: the fields of the answer, or an `error`. */
+export type Answer = Readonly<Record<string, unknown>>
+
+/** Why a daemon said no, in the form it travels. */
+export interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly offered?: readonly string[]
+}
+
+/** A message as a line; `id` finds the question again. */
+export function encode(id: Id, message: Asked | Answer): string {
+  return `${JSON.stringify({ v: VERSION, id, ...message })}\n`
+}
+
+/** An answer as lines. A long list is told in several, each but the last saying `more`. */
+export function encodeAnswer(id: Id, answer: Answer): string {
+  const { services } = answer
+  if (!Array.isArray(services)) return encode(id, answer)
+  const pages = paginate(services)
+  return pages
+    .map((page, at) => encode(id, { services: page, ...(at < pages.length - 1 && { more: true }) }))
+    .join('')
+}
+
+/** An error as an answer. */
+export function refusal({ reason, message, offered }: MonikerError): Answer {
+  const error: Refusal = { code: reason, message, ...(offered && { offered }) }
+  return { error }
+}
+
+/** A message that came: an object of version 1. Throws `EPROTO` on anything else. */
+export function decode(text: string): Answer {
+  let message: unknown
+  try {
+    message = JSON.parse(text)
+  } catch {
+    throw wrong(`expected one JSON object a line, got ${shown(text)}`)
+  }
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+    throw wrong(`expected a JSON object, got ${shown(text)}`)
+  }
+  const { v } = message as Answer
+  if (v !== VERSION) throw wrong(`expected "v" to be ${VERSION}, got ${shown(v)}`)
+  return message as Answer
+}
+
+/** The id of a message, which may be of any shape. Throws `EPROTO` if there is none. */
+export function idOf(message: Answer): Id {
+  const { id } = message
+  if (typeof id === 'string' ? id.length <= 64 : Number.isSafeInteger(id)) return id as Id
+  throw wrong(`expected "id" to be a string of at most 64 characters or an integer, got ${shown(id)}`)
+}
+
+/** The question in a message, each field checked and defaulted. Throws `EPROTO` on a bad one. */
+export function question(message: Answer): Question {
+  const { op } = message
+  switch (op) {
+    case 'resolve':
+      return {
+        op,
+        ...nameOf(message),
+        version: read(message, 'version', isRange, 'a version range', ''),
+        transports: read(message, 'transports', isTransports, `some of ${TRANSPORTS.join(', ')}`, ['tcp']),
+      }
+    case 'register':
+      return { op, ...offerOf(message) }
+    case 'unregister':
+      return { op, registration: read(message, 'registration', isCount, 'the number of a registration') }
+    case 'list':
+      return { op, ...optional(message, 'namespace', isNamespace, 'a namespace') }
+    case 'status':
+      return { op }
+    default:
+      throw wrong(`expected "op" to be resolve, register, unregister, list or status, got ${shown(op)}`)
+  }
+}
+
+/** The endpoints in an answer to `resolve`. Throws `EPROTO` if they are not what they should be. */
+export function endpoints(answer: Answer): Endpoint[] {
+  const list = read(answer, 'endpoints', Array.isArray, 'an array') as unknown[]
+  return list.filter(isObject).filter(entry => isTransport(entry.transport)).map(entry => ({
+    transport: entry.transport as Transport,
+    ...optional(entry, 'address', isAddress, 'an IP address'),
+    port: read(entry, 'port', isPort, 'a port'),
+    version: read(entry, 'version', isText, 'a version'),
+    instance: read(entry, 'instance', isText, 'a string'),
+    ...optional(entry, 'metadata', isMetadata, 'an object'),
+  }))
+}
+
+/** The refusal in an answer, if it is one. */
+export function refusalIn({ error }: Answer): Refusal | undefined {
+  if (error === undefined) return undefined
+  const { code, message, offered } = isObject(error) ? error : {}
+  return {
+    code: isText(code) ? code : 'EPROTOCOL',
+    // Somebody's words, on their way to a terminal.
+    message: isText(message) ? message.replace(/\p{Cc}/gu, ' ') : 'no reason was given',
+    ...(Array.isArray(offered) && { offered: offered.filter(isText) }),
+  }
+}
+
+/**
+ * The whole lines at the front of `bytes`, and the rest. Throws `EPROTO` if either holds a line
+ * over `MAX_LINE` bytes.
+ */
+export function split(bytes: Buffer): { lines: string[]; rest: Buffer } {
+  const end = bytes.lastIndexOf(LF) + 1
+  const rest = bytes.subarray(end)
+  const lines = end === 0 ? [] : bytes.toString('utf8', 0, end - 1).split('\n')
+  if (rest.length > MAX_LINE || lines.some(isTooLong)) {
+    throw wrong(`expected a line of at most ${MAX_LINE} bytes, got a longer one`)
+  }
+  return { lines, rest }
+}
+
+/**
+ * Bytes in; out comes, for each chunk that ended at least one line, the array of its lines, so that
+ * one read can be answered by one write. Fails with `EPROTO` on a line over `MAX_LINE` bytes.
+ */
+export class LineSplitter extends Transform {
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor() {
+    super({ readableObjectMode: true })
+  }
+
+  /** Whether half a line is waiting for its end. */
+  get partial(): boolean {
+    return this.#rest.length > 0
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+    try {
+      const { lines, rest } = split(this.partial ? Buffer.concat([this.#rest, chunk]) : chunk)
+      this.#rest = rest
+      if (lines.length > 0) this.push(lines)
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
+  }
+}
+
+const LF = 0x0a
+
+/** What a line of a list is filled to, in bytes; one more service is sure to fit. */
+const PAGE = 2_048
+
+/** Items cut into runs of about `PAGE` bytes of JSON; no items are one empty run. */
+function paginate(items: readonly unknown[]): unknown[][] {
+  const pages: unknown[][] = [[]]
+  let size = 0
+  for (const item of items) {
+    if (size > PAGE) {
+      pages.push([])
+      size = 0
+    }
+    pages.at(-1)!.push(item)
+    size += Buffer.byteLength(JSON.stringify(item))
+  }
+  return pages
+}
+
+type Check<T> = (value: unknown) => value is T
+
+function isTooLong(line: string): boolean {
+  // A character is at most three bytes of UTF-8 for each unit of its length.
+  return line.length * 3 > MAX_LINE && Buffer.byteLength(line) > MAX_LINE
+}
+
+function nameOf(message: Answer): { namespace: string; service: string } {
+  return {
+    namespace: read(message, 'namespace', isNamespace, 'a namespace', '').toLowerCase(),
+    service: read(message, 'service', isWord, 'a service name').toLowerCase(),
+  }
+}
+
+function offerOf(message: Answer): Offer {
+  return {
+    ...nameOf(message),
+    version: exactVersion(read(message, 'version', isText, 'an exact version', '')),
+    transport: read(message, 'transport', isTransport, `one of ${TRANSPORTS.join(', ')}`),
+    port: read(message, 'port', isPort, 'a port'),
+    address: read(message, 'address', isAddress, 'an IP address', '::'),
+    shared: read(message, 'shared', isBoolean, 'true or false', false),
+    ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
+    ...optional(message, 'pid', isCount, 'a process id'),
+  }
+}
+
+/** The field of `message` if it passes `check`; its default, if it has one, where it is absent. */
+function read<T>(message: Answer, field: string, check: Check<T>, expected: string, otherwise?: T): T {
+  const value = Object.hasOwn(message, field) ? message[field] : otherwise
+  if (check(value)) return value
+  throw wrong(`expected "${field}" to be ${expected}, got ${shown(value)}`)
+}
+
+function optional<K extends string, T>(
+  message: Answer,
+  field: K,
+  check: Check<T>,
+  expected: string,
+): { [key in K]?: T } {
+  if (!Object.hasOwn(message, field)) return {}
+  return { [field]: read(message, field, check, expected) } as { [key in K]?: T }
+}
+
+function wrong(text: string): MonikerError {
+  return new MonikerError('EPROTOCOL', { text })
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing')
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
+}
+
+const isObject = (value: unknown): value is Answer =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 512
+const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean'
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65_536
+const isAddress = (value: unknown): value is string => isText(value) && isIP(value) !== 0
+const isNamespace = (value: unknown): value is string => value === '' || isWord(value)
+const isTransport = (value: unknown): value is Transport => TRANSPORTS.includes(value as Transport)
+const isTransports = (value: unknown): value is Transport[] =>
+  Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isTransport)
+const isMetadata = (value: unknown): value is Metadata =>
+  isObject(value) && Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA

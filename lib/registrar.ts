@@ -1,0 +1,191 @@
+import { EventEmitter } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import createDebug from 'debug'
+import { LOOPBACK } from './address.ts'
+import { cancellable, deadline } from './cancel.ts'
+import { Client, accept } from './client.ts'
+import { Daemon } from './daemon/daemon.ts'
+import { TIMEOUT, designatedPort, embeddedHosts } from './defaults.ts'
+import { MonikerError, type Details } from './errors.ts'
+import { format } from './name.ts'
+import type { Answer, Offer } from './protocol.ts'
+
+const debug = createDebug('moniker:registrar')
+
+/** How long to wait before the race for the designated port is run again, in ms. */
+const AGAIN = 20
+
+/**
+ * A name that is held. Emits `'lost'` with the reason if the daemon goes: the name is then no
+ * longer known.
+ */
+export class Lease extends EventEmitter<{ lost: [error: MonikerError] }> {
+  readonly offer: Offer
+  readonly registration: number
+  /** The connection that the name lives by. */
+  readonly client: Client
+  readonly #registrar: Registrar
+
+  constructor(offer: Offer, registration: number, client: Client, registrar: Registrar) {
+    super()
+    this.offer = offer
+    this.registration = registration
+    this.client = client
+    this.#registrar = registrar
+  }
+
+  /** Lets the name go; done when the daemon has said so. Never fails: a name that is lost is gone too. */
+  async withdraw(): Promise<void> {
+    if (!this.#registrar.drop(this)) return
+    const { registration } = this
+    try {
+      const late = AbortSignal.timeout(TIMEOUT)
+      await this.client.ask({ op: 'unregister', registration }, late)
+    } catch (error) {
+      debug('%s: %s', format(this.offer), (error as Error).message)
+    }
+    this.#registrar.rest(this.client)
+  }
+}
+
+/**
+ * Keeps the names of this process registered, over one connection to this host's daemon. Where none
+ * answers it starts one inside this process, for all the programs on the host.
+ */
+export class Registrar {
+  static readonly #all = new Map<number, Registrar>()
+  readonly #port: number
+  readonly #leases = new Set<Lease>()
+  #opening: Promise<Client> | undefined
+  #current: Client | undefined
+  #waiting = 0
+
+  private constructor(port: number) {
+    this.#port = port
+  }
+
+  /** The one registrar of this process for a designated port. */
+  static at(port: number = designatedPort()): Registrar {
+    let registrar = Registrar.#all.get(port)
+    if (!registrar) Registrar.#all.set(port, (registrar = new Registrar(port)))
+    return registrar
+  }
+
+  /**
+   * Holds a name. Fails with `EADDRINUSE` if it is taken, `ETIMEDOUT` if the daemon is silent for
+   * 5,000 ms, `EPROTO` if what has the designated port is no daemon, or the reason of `signal`.
+   */
+  async register(offer: Offer, signal?: AbortSignal): Promise<Lease> {
+    const service = format(offer)
+    const details = { service, host: 'localhost', port: this.#port, syscall: 'register' }
+    const late = () => new MonikerError('ESILENT', { ...details, ms: TIMEOUT })
+    const over = deadline(TIMEOUT, late, signal)
+    this.#waiting++
+    let client: Client | undefined
+    try {
+      client = await this.#connected(over.signal)
+      const asked = client.ask({ op: 'register', ...offer, pid: process.pid })
+      const registration = await this.#granted(asked, client, details, over.signal)
+      const lease = new Lease(offer, registration, client, this)
+      this.#leases.add(lease)
+      debug('%s is registered on port %d', service, offer.port)
+      return lease
+    } catch (error) {
+      throw told(error, details)
+    } finally {
+      over.free()
+      this.#waiting--
+      if (client) this.rest(client)
+    }
+  }
+
+  /** Stops watching over a lease. Says whether it was held. */
+  drop(lease: Lease): boolean {
+    return this.#leases.delete(lease)
+  }
+
+  /** Closes the connection once nothing is held or asked over it. */
+  rest(client: Client): void {
+    if (client === this.#current && (this.#leases.size > 0 || this.#waiting > 0)) return
+    client.close()
+  }
+
+  /** The number of the registration; one that comes when nobody wants it any more is undone. */
+  async #granted(asked: Promise<Answer>, client: Client, details: Details, signal: AbortSignal): Promise<number> {
+    const granted = asked.then(answer => {
+      const { registration } = accept(answer, details)
+      if (typeof registration === 'number') return registration
+      throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no registration' })
+    })
+    try {
+      return await cancellable(granted, signal)
+    } catch (error) {
+      const undo = async () => client.ask({ op: 'unregister', registration: await granted })
+      if (signal.aborted) undo().catch(() => {})
+      throw error
+    }
+  }
+
+  /** The connection to the daemon, made if need be; all who ask meanwhile share one. */
+  async #connected(signal: AbortSignal): Promise<Client> {
+    if (this.#current) return this.#current
+    this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(() => (this.#opening = undefined))
+    return cancellable(this.#opening, signal)
+  }
+
+  /**
+   * Connects to the daemon of this host. Several programs that find none all try to become it; the
+   * kernel gives the designated port to one, and the others connect to that.
+   */
+  async #open(signal: AbortSignal): Promise<Client> {
+    for (;;) {
+      try {
+        return this.#watch(await this.#reach(signal))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') throw error
+      }
+      try {
+        await new Daemon({ port: this.#port, hosts: embeddedHosts(), embedded: true }).start()
+        debug('this process has become the daemon of this host, on port %d', this.#port)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+        await pause(AGAIN, undefined, { signal })
+      }
+    }
+  }
+
+  async #reach(signal: AbortSignal): Promise<Client> {
+    const [first, ...others] = LOOPBACK.map(address => ({ address, port: this.#port }))
+    try {
+      return await Client.connect(first!, signal)
+    } catch (error) {
+      for (const place of others) {
+        const client = await Client.connect(place, signal).catch(() => undefined)
+        if (client) return client
+      }
+      throw error
+    }
+  }
+
+  #watch(client: Client): Client {
+    this.#current = client
+    return client.once('close', () => {
+      if (this.#current === client) this.#current = undefined
+      for (const lease of this.#leases) {
+        if (lease.client !== client) continue
+        this.#leases.delete(lease)
+        const details = { service: format(lease.offer), host: 'localhost', port: this.#port }
+        lease.emit('lost', new MonikerError('ELOST', { ...details, syscall: 'register' }))
+      }
+    })
+  }
+}
+
+/** An error that names what was being registered, and where. */
+function told(error: unknown, details: Details): unknown {
+  if (error instanceof MonikerError && error.service) return error
+  const { name, message: text } = error as Error
+  if (name === 'TimeoutError') return new MonikerError('ESILENT', { ...details, ms: TIMEOUT, cause: error })
+  if (name === 'AbortError') return error
+  return new MonikerError('EPROTOCOL', { ...details, text, cause: error })
+}

@@ -1,0 +1,190 @@
+import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import createDebug from 'debug'
+import { LOOPBACK, isLoopback } from './address.ts'
+import { cancellable, deadline } from './cancel.ts'
+import { accept, ask, type Place } from './client.ts'
+import { TIMEOUT, designatedPort } from './defaults.ts'
+import { MonikerError, type Details } from './errors.ts'
+import { format, type Name } from './name.ts'
+import { endpoints, type Answer, type Endpoint, type Resolve, type Transport } from './protocol.ts'
+
+const debug = createDebug('moniker:resolver')
+
+export interface ResolverOptions {
+  /** The designated port that daemons are asked at. Default `MONIKER_PORT`, else 6664. */
+  port?: number
+  /** How long one question may take in all, in ms. Default 5,000. */
+  timeout?: number
+}
+
+export interface ResolveOptions {
+  /** The host whose daemon is asked. Default this host. */
+  host?: string
+  /** That daemon's designated port. Default the resolver's. */
+  daemonPort?: number | undefined
+  /** The transports that will do. Default `['tcp']`. */
+  transports?: readonly Transport[]
+  /** Gives the question up; the reason is the error. */
+  signal?: AbortSignal
+  /** Turns the host into addresses, as the option of `net.connect`. Default `dns.lookup`. */
+  lookup?: LookupFunction
+  /** 4 or 6 asks addresses of that family alone. Default 0, both. */
+  family?: number
+  /** As for `dns.lookup`. */
+  hints?: number
+}
+
+/** Where a name leads. */
+export interface Resolution {
+  readonly name: Name
+  /** The host as it was asked for; `''` is this one. */
+  readonly host: string
+  /** Best first, never none; each has an address to dial. */
+  readonly endpoints: readonly (Endpoint & { address: string })[]
+  /** How long this may be remembered, in ms. */
+  readonly ttl: number
+}
+
+/** How long one address of a host is waited for before the next is asked as well, in ms. */
+const STAGGER = 50
+
+/** How long the other addresses are waited for once one daemon has said no, in ms. */
+const GRACE = 250
+
+/** Asks the daemon of a host which port a name has. Holds no handle between questions. */
+export class Resolver {
+  readonly #port: number | undefined
+  readonly #timeout: number
+
+  constructor({ port, timeout = TIMEOUT }: ResolverOptions = {}) {
+    this.#port = port
+    this.#timeout = timeout
+  }
+
+  /**
+   * Where `name` leads at a host. Fails with `ECONNREFUSED` (no such service, no such version, no
+   * daemon), `ETIMEDOUT` (a silent one) or the code of the failed host look-up.
+   */
+  async resolve(name: Name, options: ResolveOptions = {}): Promise<Resolution> {
+    const { host = '', transports = ['tcp'], signal } = options
+    const port = options.daemonPort ?? this.#port ?? designatedPort()
+    const service = format(name)
+    const details = { service, host: host || 'localhost', port, syscall: 'resolve' }
+    const ms = this.#timeout
+    const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
+    try {
+      const addresses = await cancellable(addressesOf(host, options, details), over.signal)
+      const { namespace, version } = name
+      const question: Resolve = { op: 'resolve', namespace, service: name.service, version, transports }
+      const places = addresses.map(({ address }) => ({ address, port }))
+      const { place, answer } = await hunt(places, question, details, over.signal)
+      debug('%s at %s: %o', service, details.host, answer)
+      return { name, host, ...reachable(answer, place, details) }
+    } finally {
+      over.free()
+    }
+  }
+}
+
+interface Found {
+  place: Place
+  answer: Answer
+}
+
+/**
+ * Asks one place after the other, not waiting long for any: the first that knows the name wins. A
+ * host of which one family is out of reach so costs a moment, not the whole time-out.
+ */
+async function hunt(
+  places: Place[],
+  question: Resolve,
+  details: Details,
+  signal: AbortSignal,
+): Promise<Found> {
+  const over = new AbortController()
+  const abort = () => over.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  const failures: unknown[] = []
+  let next = 0
+  let stagger: NodeJS.Timeout | undefined
+  let grace: NodeJS.Timeout | undefined
+  try {
+    return await new Promise<Found>((resolve, reject) => {
+      const start = () => {
+        clearTimeout(stagger)
+        const place = places[next++]
+        if (!place) return
+        stagger = setTimeout(start, STAGGER)
+        ask(place, question, over.signal)
+          .then(answer => resolve({ place, answer: accept(answer, details) }))
+          .catch(fail)
+      }
+      const fail = (error: unknown) => {
+        if (over.signal.aborted && !signal.aborted) return
+        failures.push(error)
+        const told = worst(failures, details)
+        if (failures.length === places.length || signal.aborted) return reject(told)
+        if (isAnswer(error)) grace ??= setTimeout(reject, GRACE, told)
+        start()
+      }
+      start()
+    })
+  } finally {
+    clearTimeout(stagger)
+    clearTimeout(grace)
+    signal.removeEventListener('abort', abort)
+    over.abort()
+  }
+}
+
+/** The failure that says most: a daemon's own word before that of a network. */
+function worst(failures: unknown[], details: Details): unknown {
+  const error = (failures.find(isAnswer) ?? failures.at(-1)) as NodeJS.ErrnoException
+  if (error instanceof MonikerError && error.reason !== 'ELOST' && error.service) return error
+  const { code, message: text, cause = error } = error
+  if (code === 'ECONNREFUSED') return new MonikerError('ENODAEMON', { ...details, cause })
+  if (code === 'EPROTO') return new MonikerError('EPROTOCOL', { ...details, text, cause })
+  if (code === undefined || error.name === 'AbortError') return error
+  return new MonikerError('EUNREACHABLE', { ...details, text, cause })
+}
+
+function isAnswer(error: unknown): boolean {
+  return error instanceof MonikerError && error.reason !== 'ELOST' && error.reason !== 'EPROTOCOL'
+}
+
+/** The addresses of a host, in the order to ask them. */
+async function addressesOf(
+  host: string,
+  { lookup = dns.lookup as LookupFunction, family = 0, hints }: ResolveOptions,
+  details: Details,
+): Promise<{ address: string }[]> {
+  const wanted = (address: string) => family === 0 || isIP(address) === family
+  if (isIP(host)) return [{ address: host }]
+  if (host === '' || host.toLowerCase() === 'localhost') {
+    return LOOPBACK.filter(wanted).map(address => ({ address }))
+  }
+  const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
+  return new Promise((resolve, reject) => {
+    // A look-up of the caller's own may not know `all`.
+    lookup(host, options, (error, found: string | LookupAddress[]) => {
+      const all = typeof found === 'string' ? [{ address: found }] : (found ?? [])
+      if (error) reject(error.code === 'ENOTFOUND' ? unknown(error) : error)
+      else if (all.length === 0 || !all.every(({ address }) => isIP(address))) reject(unknown(error))
+      else resolve(all)
+    })
+    const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
+  })
+}
+
+/** The endpoints in an answer, each with an address; one on our own loopback is not for a far host to give. */
+function reachable(answer: Answer, { address: asked }: Place, details: Details): Pick<Resolution, 'endpoints' | 'ttl'> {
+  const found = endpoints(answer)
+    .map(endpoint => ({ ...endpoint, address: endpoint.address ?? asked }))
+    .filter(({ address }) => isLoopback(asked) || !isLoopback(address))
+  if (found.length === 0) {
+    throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no endpoint that can be reached' })
+  }
+  const { ttl } = answer
+  return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }
+}
