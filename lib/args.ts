@@ -94,11 +94,25 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   if (typeof first === 'string' && (isName(first) || isURI(first))) {
     const backlog = typeof rest[0] === 'number' ? { backlog: rest[0] } : {}
     const options = { port: 0, ...backlog }
-    return { name: exact(parse(first)), shared: false, metadata: undefined, daemonPort: undefined, options, callback }
+    return {
+      name: exact(parse(first)),
+      shared: false,
+      metadata: undefined,
+      daemonPort: undefined,
+      options,
+      callback,
+    }
   }
   if (!hasService(first)) return undefined
-  const { service, namespace, version, shared = false, metadata, daemonPort, ...others } =
-    first as ListenNameOptions
+  const {
+    service,
+    namespace,
+    version,
+    shared = false,
+    metadata,
+    daemonPort,
+    ...others
+  } = first as ListenNameOptions
   checkPort(daemonPort)
   checkMetadata(metadata)
   const name = exact(nameIn({ service, namespace, version }))
@@ -106,7 +120,9 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
 }
 
 function hasService(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'service' in value && value.service !== undefined
+  return (
+    typeof value === 'object' && value !== null && 'service' in value && value.service !== undefined
+  )
 }
 
 function isURI(text: string): boolean {
@@ -118,11 +134,20 @@ function isName(text: string): boolean {
   return !(Number(text) >= 0) && !/[/\\\0]/.test(text)
 }
 
-function nameIn({ service, namespace, version }: Pick<ConnectNameOptions, 'service' | 'namespace' | 'version'>): Name {
+function nameIn({
+  service,
+  namespace,
+  version,
+}: Pick<ConnectNameOptions, 'service' | 'namespace' | 'version'>): Name {
   if (typeof service !== 'string') throw bad('service', 'a string', service)
   const name = parse(service)
-  const whole = { ...name, namespace: namespace ?? name.namespace, version: version ?? name.version }
-  if (whole.namespace !== '' && !isWord(whole.namespace)) throw bad('namespace', 'a word such as reynolds', namespace)
+  const whole = {
+    ...name,
+    namespace: namespace ?? name.namespace,
+    version: version ?? name.version,
+  }
+  if (whole.namespace !== '' && !isWord(whole.namespace))
+    throw bad('namespace', 'a word such as reynolds', namespace)
   if (!isRange(whole.version)) throw bad('version', 'a version or a range such as ^1', version)
   return { ...whole, namespace: whole.namespace.toLowerCase() }
 }
@@ -139,12 +164,18 @@ function callbackIn(args: readonly unknown[]): (() => void) | undefined {
 function checkTransports(transports: unknown): void {
   if (transports === undefined) return
   const known: readonly unknown[] = TRANSPORTS
-  if (Array.isArray(transports) && transports.length > 0 && transports.every(one => known.includes(one))) return
+  if (
+    Array.isArray(transports) &&
+    transports.length > 0 &&
+    transports.every(one => known.includes(one))
+  )
+    return
   throw bad('transports', `some of ${TRANSPORTS.join(', ')}`, transports)
 }
 
 function checkPort(port: unknown): void {
-  if (port === undefined || (Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536)) return
+  if (port === undefined || (Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536))
+    return
   throw bad('daemonPort', 'a port from 1 to 65535', port)
 }
 
@@ -157,6 +188,7 @@ function checkMetadata(metadata: unknown): void {
 
 function bad(option: string, expected: string, value: unknown): MonikerError {
   const shown = (JSON.stringify(value) ?? String(value)).slice(0, 80)
-  return new MonikerError('EARGUMENT', { text: `options.${option} to be ${expected}, got ${shown}` })
+  return new MonikerError('EARGUMENT', {
+    text: `options.${option} to be ${expected}, got ${shown}`,
+  })
 }
-

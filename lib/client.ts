@@ -52,14 +52,21 @@ export class Client extends EventEmitter<{ close: [] }> {
   readonly #place: Place
   readonly #pending = new Map<Id, Pending>()
   #last = 0
+  /** Why the connection closed, if it was not closed in peace. */
+  #why: Error | undefined
 
   private constructor(socket: Socket, place: Place) {
     super()
     this.#socket = socket
     this.#place = place
     const splitter = new LineSplitter()
-    splitter.on('data', (lines: string[]) => this.#read(lines)).on('error', error => socket.destroy(error))
-    socket.on('error', error => debug('%s: %s', place.address, error.message))
+    splitter
+      .on('data', (lines: string[]) => this.#read(lines))
+      .on('error', error => socket.destroy(error))
+    socket.on('error', error => {
+      debug('%s: %s', place.address, error.message)
+      this.#why = error
+    })
     socket.on('close', () => this.#closed())
     socket.unref().pipe(splitter)
   }
@@ -127,7 +134,8 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   #closed(): void {
-    for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(this.#lost())
+    const error = this.#why instanceof MonikerError ? this.#why : this.#lost()
+    for (const id of this.#pending.keys()) this.#settle(id)?.reject(error)
     this.emit('close')
   }
 
@@ -171,10 +179,19 @@ export function accept(answer: Answer, details: Details): Answer {
   const reason = isReason(code) ? code : 'EPROTOCOL'
   // We know better than the daemon by what name it was reached.
   const own = reason === 'ENOSERVICE' || reason === 'EVERSION'
-  throw new MonikerError(reason, { ...details, ...(offered && { offered }), ...(!own && { message }) })
+  throw new MonikerError(reason, {
+    ...details,
+    ...(offered && { offered }),
+    ...(!own && { message }),
+  })
 }
 
-async function askStream(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+/** Asks one question over a connection of its own. Fails as `net.connect` does, or when the connection is lost. */
+export async function askStream(
+  place: Place,
+  message: Asked,
+  signal: AbortSignal,
+): Promise<Answer> {
   const client = await Client.connect(place, signal)
   try {
     return await client.ask(message, signal)
@@ -187,7 +204,11 @@ async function askStream(place: Place, message: Asked, signal: AbortSignal): Pro
  * Asks by UDP, from a port of its own and with an id nobody can guess; what does not match is
  * somebody else's. Fails when the datagram is refused or the answer truncated.
  */
-function askDatagram({ address, port }: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+function askDatagram(
+  { address, port }: Place,
+  message: Asked,
+  signal: AbortSignal,
+): Promise<Answer> {
   const id = randomBytes(8).toString('hex')
   const bytes = encode(id, message).padEnd(PADDED)
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
@@ -223,6 +244,7 @@ function matching(bytes: Buffer, id: Id): Answer | undefined {
     const answer = decode(bytes.toString())
     return answer.id === id ? answer : undefined
   } catch (error) {
-    return void debug('not an answer: %s', (error as Error).message)
+    debug('not an answer: %s', (error as Error).message)
+    return undefined
   }
 }

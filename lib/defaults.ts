@@ -13,7 +13,9 @@ export function designatedPort(): number {
   if (!text) return PORT
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new MonikerError('EARGUMENT', { text: `MONIKER_PORT to be a port from 1 to 65535, got ${JSON.stringify(text)}` })
+  throw new MonikerError('EARGUMENT', {
+    text: `MONIKER_PORT to be a port from 1 to 65535, got ${JSON.stringify(text)}`,
+  })
 }
 
 /** What an embedded daemon binds: the addresses in `MONIKER_HOST`, else the loopback ones. */

@@ -54,7 +54,8 @@ const table = {
   },
   ENODAEMON: {
     code: 'ECONNREFUSED',
-    say: d => `no daemon answers at ${at(d)}, so ${d.service ?? 'nothing'} is not to be had there; is monikerd running there?`,
+    say: d =>
+      `no daemon answers at ${at(d)}${d.service ? `, which was asked for ${d.service}` : ''}; is monikerd running there?`,
   },
   ESILENT: {
     code: 'ETIMEDOUT',
@@ -68,7 +69,8 @@ const table = {
   },
   ENOHOST: {
     code: 'ENOTFOUND',
-    say: d => `${d.service ?? 'the question'} was for host ${d.host}, which has no address; is it spelt right?`,
+    say: d =>
+      `${d.service ?? 'the question'} was for host ${d.host}, which has no address; is it spelt right?`,
   },
   ETAKEN: {
     code: 'EADDRINUSE',
@@ -90,7 +92,8 @@ const table = {
   },
   ELOST: {
     code: 'ECONNRESET',
-    say: d => `the daemon at ${at(d)} closed the connection${d.service ? `, so ${d.service} is known there no longer; restart its program to register it again` : ''}`,
+    say: d =>
+      `the daemon at ${at(d)} closed the connection${d.service ? `, so ${d.service} is known there no longer; restart its program to register it again` : ''}`,
   },
 } satisfies Record<string, Row>
 

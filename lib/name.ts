@@ -32,7 +32,8 @@ const uri = new RegExp(`^${NAME}://(?:(?:${HOST})?(?::(?<port>\\d{1,5}))?)(?<pat
 
 const EXPECTED_NAME =
   'a name such as starwars, starwars@1.2.0 or ns:starwars (letters, digits, . _ + -, a letter first, at most 63)'
-const EXPECTED_URI = 'a URI such as starwars://theforce.net or ns:starwars@^1://theforce.net:6664/path'
+const EXPECTED_URI =
+  'a URI such as starwars://theforce.net or ns:starwars@^1://theforce.net:6664/path'
 
 /** Reads `[namespace:]service[@version]`; throws `ERR_MONIKER_NAME` on anything else. */
 export function parse(text: string): Name {
@@ -42,7 +43,11 @@ export function parse(text: string): Name {
 }
 
 /** Writes a name so that `parse` reads it back the same. */
-export function format({ namespace = '', service, version = '' }: Partial<Name> & Pick<Name, 'service'>): string {
+export function format({
+  namespace = '',
+  service,
+  version = '',
+}: Partial<Name> & Pick<Name, 'service'>): string {
   return `${namespace && `${namespace}:`}${service}${version && `@${version}`}`
 }
 
@@ -84,13 +89,20 @@ export function exactVersion(version: string): string {
 
 /** Whether `text` is a version range (or nothing, which is any version). */
 export function isRange(text: unknown): text is string {
-  return typeof text === 'string' && text.length <= 128 && (text === '' || semver.validRange(text) !== null)
+  return (
+    typeof text === 'string' &&
+    text.length <= 128 &&
+    (text === '' || semver.validRange(text) !== null)
+  )
 }
 
 function fromGroups(groups: Record<string, string | undefined>, text: string): Name {
   const { namespace = '', service = '', version = '' } = groups
   if (!isRange(version)) {
-    throw new MonikerError('ENAME', { service: text, text: 'a version such as 1.2.0 or a range such as ^1 after the @' })
+    throw new MonikerError('ENAME', {
+      service: text,
+      text: 'a version such as 1.2.0 or a range such as ^1 after the @',
+    })
   }
   return { namespace: namespace.toLowerCase(), service: service.toLowerCase(), version }
 }

@@ -68,6 +68,11 @@ export interface Unregister {
   readonly registration: number
 }
 
+/** A service in an answer to `list`. */
+export interface Listed extends Offer {
+  readonly instance: string
+}
+
 export interface List {
   readonly op: 'list'
   readonly namespace?: string
@@ -138,7 +143,9 @@ export function decode(text: string): Answer {
 export function idOf(message: Answer): Id {
   const { id } = message
   if (typeof id === 'string' ? id.length <= 64 : Number.isSafeInteger(id)) return id as Id
-  throw wrong(`expected "id" to be a string of at most 64 characters or an integer, got ${shown(id)}`)
+  throw wrong(
+    `expected "id" to be a string of at most 64 characters or an integer, got ${shown(id)}`,
+  )
 }
 
 /** The question in a message, each field checked and defaulted. Throws `EPROTO` on a bad one. */
@@ -150,31 +157,50 @@ export function question(message: Answer): Question {
         op,
         ...nameOf(message),
         version: read(message, 'version', isRange, 'a version range', ''),
-        transports: read(message, 'transports', isTransports, `some of ${TRANSPORTS.join(', ')}`, ['tcp']),
+        transports: read(message, 'transports', isTransports, `some of ${TRANSPORTS.join(', ')}`, [
+          'tcp',
+        ]),
       }
     case 'register':
       return { op, ...offerOf(message) }
     case 'unregister':
-      return { op, registration: read(message, 'registration', isCount, 'the number of a registration') }
+      return {
+        op,
+        registration: read(message, 'registration', isCount, 'the number of a registration'),
+      }
     case 'list':
       return { op, ...optional(message, 'namespace', isNamespace, 'a namespace') }
     case 'status':
       return { op }
     default:
-      throw wrong(`expected "op" to be resolve, register, unregister, list or status, got ${shown(op)}`)
+      throw wrong(
+        `expected "op" to be resolve, register, unregister, list or status, got ${shown(op)}`,
+      )
   }
 }
 
 /** The endpoints in an answer to `resolve`. Throws `EPROTO` if they are not what they should be. */
 export function endpoints(answer: Answer): Endpoint[] {
   const list = read(answer, 'endpoints', Array.isArray, 'an array') as unknown[]
-  return list.filter(isObject).filter(entry => isTransport(entry.transport)).map(entry => ({
-    transport: entry.transport as Transport,
-    ...optional(entry, 'address', isAddress, 'an IP address'),
-    port: read(entry, 'port', isPort, 'a port'),
-    version: read(entry, 'version', isText, 'a version'),
+  return list
+    .filter(isObject)
+    .filter(entry => isTransport(entry.transport))
+    .map(entry => ({
+      transport: entry.transport as Transport,
+      ...optional(entry, 'address', isAddress, 'an IP address'),
+      port: read(entry, 'port', isPort, 'a port'),
+      version: read(entry, 'version', isText, 'a version'),
+      instance: read(entry, 'instance', isText, 'a string'),
+      ...optional(entry, 'metadata', isMetadata, 'an object'),
+    }))
+}
+
+/** The services in an answer to `list`. Throws `EPROTO` if they are not what they should be. */
+export function listed(answer: Answer): Listed[] {
+  const list = read(answer, 'services', Array.isArray, 'an array') as unknown[]
+  return list.filter(isObject).map(entry => ({
+    ...offerOf(entry),
     instance: read(entry, 'instance', isText, 'a string'),
-    ...optional(entry, 'metadata', isMetadata, 'an object'),
   }))
 }
 
@@ -220,7 +246,11 @@ export class LineSplitter extends Transform {
     return this.#rest.length > 0
   }
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+  override _transform(
+    chunk: Buffer,
+    _encoding: BufferEncoding,
+    done: (error?: Error) => void,
+  ): void {
     try {
       const { lines, rest } = split(this.partial ? Buffer.concat([this.#rest, chunk]) : chunk)
       this.#rest = rest
@@ -280,7 +310,13 @@ function offerOf(message: Answer): Offer {
 }
 
 /** The field of `message` if it passes `check`; its default, if it has one, where it is absent. */
-function read<T>(message: Answer, field: string, check: Check<T>, expected: string, otherwise?: T): T {
+function read<T>(
+  message: Answer,
+  field: string,
+  check: Check<T>,
+  expected: string,
+  otherwise?: T,
+): T {
   const value = Object.hasOwn(message, field) ? message[field] : otherwise
   if (check(value)) return value
   throw wrong(`expected "${field}" to be ${expected}, got ${shown(value)}`)
@@ -309,7 +345,8 @@ const isObject = (value: unknown): value is Answer =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 512
 const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean'
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0
 const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65_536
 const isAddress = (value: unknown): value is string => isText(value) && isIP(value) !== 0
 const isNamespace = (value: unknown): value is string => value === '' || isWord(value)

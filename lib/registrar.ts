@@ -111,7 +111,12 @@ export class Registrar {
   }
 
   /** The number of the registration; one that comes when nobody wants it any more is undone. */
-  async #granted(asked: Promise<Answer>, client: Client, details: Details, signal: AbortSignal): Promise<number> {
+  async #granted(
+    asked: Promise<Answer>,
+    client: Client,
+    details: Details,
+    signal: AbortSignal,
+  ): Promise<number> {
     const granted = asked.then(answer => {
       const { registration } = accept(answer, details)
       if (typeof registration === 'number') return registration
@@ -129,7 +134,9 @@ export class Registrar {
   /** The connection to the daemon, made if need be; all who ask meanwhile share one. */
   async #connected(signal: AbortSignal): Promise<Client> {
     if (this.#current) return this.#current
-    this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(() => (this.#opening = undefined))
+    this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(
+      () => (this.#opening = undefined),
+    )
     return cancellable(this.#opening, signal)
   }
 
@@ -185,7 +192,8 @@ export class Registrar {
 function told(error: unknown, details: Details): unknown {
   if (error instanceof MonikerError && error.service) return error
   const { name, message: text } = error as Error
-  if (name === 'TimeoutError') return new MonikerError('ESILENT', { ...details, ms: TIMEOUT, cause: error })
+  if (name === 'TimeoutError')
+    return new MonikerError('ESILENT', { ...details, ms: TIMEOUT, cause: error })
   if (name === 'AbortError') return error
   return new MonikerError('EPROTOCOL', { ...details, text, cause: error })
 }

@@ -3,11 +3,20 @@ import { isIP, type LookupFunction } from 'node:net'
 import createDebug from 'debug'
 import { LOOPBACK, isLoopback } from './address.ts'
 import { cancellable, deadline } from './cancel.ts'
-import { accept, ask, type Place } from './client.ts'
+import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
 import { MonikerError, type Details } from './errors.ts'
 import { format, type Name } from './name.ts'
-import { endpoints, type Answer, type Endpoint, type Resolve, type Transport } from './protocol.ts'
+import {
+  endpoints,
+  listed,
+  type Answer,
+  type Asked,
+  type Endpoint,
+  type Listed,
+  type Resolve,
+  type Transport,
+} from './protocol.ts'
 
 const debug = createDebug('moniker:resolver')
 
@@ -18,13 +27,12 @@ export interface ResolverOptions {
   timeout?: number
 }
 
-export interface ResolveOptions {
+/** Whom to ask, and for how long. */
+export interface AskOptions {
   /** The host whose daemon is asked. Default this host. */
   host?: string
   /** That daemon's designated port. Default the resolver's. */
   daemonPort?: number | undefined
-  /** The transports that will do. Default `['tcp']`. */
-  transports?: readonly Transport[]
   /** Gives the question up; the reason is the error. */
   signal?: AbortSignal
   /** Turns the host into addresses, as the option of `net.connect`. Default `dns.lookup`. */
@@ -33,6 +41,11 @@ export interface ResolveOptions {
   family?: number
   /** As for `dns.lookup`. */
   hints?: number
+}
+
+export interface ResolveOptions extends AskOptions {
+  /** The transports that will do. Default `['tcp']`. */
+  transports?: readonly Transport[]
 }
 
 /** Where a name leads. */
@@ -67,29 +80,60 @@ export class Resolver {
    * daemon), `ETIMEDOUT` (a silent one) or the code of the failed host look-up.
    */
   async resolve(name: Name, options: ResolveOptions = {}): Promise<Resolution> {
-    const { host = '', transports = ['tcp'], signal } = options
+    const { host = '', transports = ['tcp'] } = options
+    const { namespace, service, version } = name
+    const question: Resolve = { op: 'resolve', namespace, service, version, transports }
+    const { answer, place, details } = await this.#ask(question, ask, options, format(name))
+    return { name, host, ...reachable(answer, place, details) }
+  }
+
+  /** The services of a host, or of one namespace there; fails as `resolve` does, or with `EACCES`. */
+  async list({ namespace, ...options }: AskOptions & { namespace?: string } = {}): Promise<
+    Listed[]
+  > {
+    const question: Asked = { op: 'list', ...(namespace !== undefined && { namespace }) }
+    const { answer } = await this.#ask(question, askStream, options)
+    return listed(answer)
+  }
+
+  /** What the daemon of a host says of itself; fails as `resolve` does. */
+  async status(options: AskOptions = {}): Promise<Answer> {
+    const { answer } = await this.#ask({ op: 'status' }, askStream, options)
+    const { v: _, id: __, ...status } = answer
+    return status
+  }
+
+  async #ask(
+    question: Asked,
+    how: typeof ask,
+    options: AskOptions,
+    service?: string,
+  ): Promise<Found> {
+    const { host = '', signal } = options
     const port = options.daemonPort ?? this.#port ?? designatedPort()
-    const service = format(name)
-    const details = { service, host: host || 'localhost', port, syscall: 'resolve' }
+    const asked = { host: host || 'localhost', port, syscall: question.op }
+    const details = service === undefined ? asked : { ...asked, service }
     const ms = this.#timeout
     const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
     try {
       const addresses = await cancellable(addressesOf(host, options, details), over.signal)
-      const { namespace, version } = name
-      const question: Resolve = { op: 'resolve', namespace, service: name.service, version, transports }
       const places = addresses.map(({ address }) => ({ address, port }))
-      const { place, answer } = await hunt(places, question, details, over.signal)
-      debug('%s at %s: %o', service, details.host, answer)
-      return { name, host, ...reachable(answer, place, details) }
+      const found = await hunt(places, place => how(place, question, over.signal), details)
+      debug('%s at %s: %o', service ?? question.op, details.host, found.answer)
+      return found
     } finally {
       over.free()
     }
   }
 }
 
+const HUNG_UP =
+  'the connection was closed without an answer; is it a Moniker daemon that has the port?'
+
 interface Found {
-  place: Place
-  answer: Answer
+  readonly place: Place
+  readonly answer: Answer
+  readonly details: Details
 }
 
 /**
@@ -97,16 +141,13 @@ interface Found {
  * host of which one family is out of reach so costs a moment, not the whole time-out.
  */
 async function hunt(
-  places: Place[],
-  question: Resolve,
+  places: readonly Place[],
+  how: (place: Place) => Promise<Answer>,
   details: Details,
-  signal: AbortSignal,
 ): Promise<Found> {
-  const over = new AbortController()
-  const abort = () => over.abort(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
   const failures: unknown[] = []
   let next = 0
+  let over = false
   let stagger: NodeJS.Timeout | undefined
   let grace: NodeJS.Timeout | undefined
   try {
@@ -116,37 +157,39 @@ async function hunt(
         const place = places[next++]
         if (!place) return
         stagger = setTimeout(start, STAGGER)
-        ask(place, question, over.signal)
-          .then(answer => resolve({ place, answer: accept(answer, details) }))
+        how(place)
+          .then(answer => resolve({ place, answer: accept(answer, details), details }))
           .catch(fail)
       }
       const fail = (error: unknown) => {
-        if (over.signal.aborted && !signal.aborted) return
+        if (over) return
         failures.push(error)
         const told = worst(failures, details)
-        if (failures.length === places.length || signal.aborted) return reject(told)
+        if (failures.length === places.length) return reject(told)
         if (isAnswer(error)) grace ??= setTimeout(reject, GRACE, told)
         start()
       }
       start()
     })
   } finally {
+    over = true
     clearTimeout(stagger)
     clearTimeout(grace)
-    signal.removeEventListener('abort', abort)
-    over.abort()
   }
 }
 
 /** The failure that says most: a daemon's own word before that of a network. */
 function worst(failures: unknown[], details: Details): unknown {
   const error = (failures.find(isAnswer) ?? failures.at(-1)) as NodeJS.ErrnoException
-  if (error instanceof MonikerError && error.reason !== 'ELOST' && error.service) return error
+  if (isAnswer(error)) return error
   const { code, message: text, cause = error } = error
+  // Given up by whoever asked, or not an error of the network.
+  if (typeof code !== 'string') return error
   if (code === 'ECONNREFUSED') return new MonikerError('ENODAEMON', { ...details, cause })
-  if (code === 'EPROTO') return new MonikerError('EPROTOCOL', { ...details, text, cause })
-  if (code === undefined || error.name === 'AbortError') return error
-  return new MonikerError('EUNREACHABLE', { ...details, text, cause })
+  if (code === 'ECONNRESET')
+    return new MonikerError('EPROTOCOL', { ...details, text: HUNG_UP, cause })
+  const reason = code === 'EPROTO' ? 'EPROTOCOL' : 'EUNREACHABLE'
+  return new MonikerError(reason, { ...details, text, cause })
 }
 
 function isAnswer(error: unknown): boolean {
@@ -170,7 +213,8 @@ async function addressesOf(
     lookup(host, options, (error, found: string | LookupAddress[]) => {
       const all = typeof found === 'string' ? [{ address: found }] : (found ?? [])
       if (error) reject(error.code === 'ENOTFOUND' ? unknown(error) : error)
-      else if (all.length === 0 || !all.every(({ address }) => isIP(address))) reject(unknown(error))
+      else if (all.length === 0 || !all.every(({ address }) => isIP(address)))
+        reject(unknown(error))
       else resolve(all)
     })
     const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
@@ -178,12 +222,19 @@ async function addressesOf(
 }
 
 /** The endpoints in an answer, each with an address; one on our own loopback is not for a far host to give. */
-function reachable(answer: Answer, { address: asked }: Place, details: Details): Pick<Resolution, 'endpoints' | 'ttl'> {
+function reachable(
+  answer: Answer,
+  { address: asked }: Place,
+  details: Details,
+): Pick<Resolution, 'endpoints' | 'ttl'> {
   const found = endpoints(answer)
     .map(endpoint => ({ ...endpoint, address: endpoint.address ?? asked }))
     .filter(({ address }) => isLoopback(asked) || !isLoopback(address))
   if (found.length === 0) {
-    throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no endpoint that can be reached' })
+    throw new MonikerError('EPROTOCOL', {
+      ...details,
+      text: 'the answer has no endpoint that can be reached',
+    })
   }
   const { ttl } = answer
   return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }

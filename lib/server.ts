@@ -48,7 +48,10 @@ export class MonikerServer extends net.Server {
 
 /** A server that listens on a name, or on anything that a server of `net` does. */
 export function createServer(listener?: (socket: Socket) => void): MonikerServer
-export function createServer(options?: ServerOpts, listener?: (socket: Socket) => void): MonikerServer
+export function createServer(
+  options?: ServerOpts,
+  listener?: (socket: Socket) => void,
+): MonikerServer
 export function createServer(...args: unknown[]): MonikerServer {
   return Reflect.construct(MonikerServer, args) as MonikerServer
 }
@@ -58,8 +61,17 @@ export function createServer(...args: unknown[]): MonikerServer {
  * that is said of `MonikerServer` is true of it from then on, until it is closed.
  */
 export function listen<S extends net.Server>(server: S, name: string, listener?: () => void): S
-export function listen<S extends net.Server>(server: S, name: string, backlog?: number, listener?: () => void): S
-export function listen<S extends net.Server>(server: S, options: ListenNameOptions, listener?: () => void): S
+export function listen<S extends net.Server>(
+  server: S,
+  name: string,
+  backlog?: number,
+  listener?: () => void,
+): S
+export function listen<S extends net.Server>(
+  server: S,
+  options: ListenNameOptions,
+  listener?: () => void,
+): S
 export function listen<S extends net.Server>(server: S, ...args: unknown[]): S {
   const call = listenCall(args)
   if (call) publish(server, call)
@@ -120,7 +132,11 @@ class Publication {
 
   #shadow(method: 'emit' | 'close' | 'address' | 'listening', replacement: unknown): void {
     const own = Object.getOwnPropertyDescriptor(this.#server, method)
-    Object.defineProperty(this.#server, method, { value: replacement, configurable: true, writable: true })
+    Object.defineProperty(this.#server, method, {
+      value: replacement,
+      configurable: true,
+      writable: true,
+    })
     this.#restore.push(() => {
       if (own) Object.defineProperty(this.#server, method, own)
       else Reflect.deleteProperty(this.#server, method)

@@ -31,6 +31,7 @@ const PLACEHOLDER = { host: 'moniker.invalid', port: 1, family: 4, lookup: () =>
  * work as they do while `net` looks a host up. Emits `'resolve'` with the endpoint, once, before
  * `'connect'`. Errors have the codes of `net`, and `reason`, `service` and `host`; see `MonikerError`.
  */
+// oxlint-disable-next-line no-unsafe-declaration-merging -- both members exist; only their types are widened
 export class MonikerSocket extends net.Socket {
   /** What name this socket has gone to; `undefined` until it is resolved, or if it went to a port. */
   moniker: Moniker | undefined
@@ -38,7 +39,10 @@ export class MonikerSocket extends net.Socket {
 
   override connect(target: string | URL, listener?: () => void): this
   override connect(target: string, host: string, listener?: () => void): this
-  override connect(options: ConnectNameOptions & Partial<SocketConnectOpts>, listener?: () => void): this
+  override connect(
+    options: ConnectNameOptions & Partial<SocketConnectOpts>,
+    listener?: () => void,
+  ): this
   override connect(options: SocketConnectOpts, listener?: () => void): this
   override connect(port: number, host: string, listener?: () => void): this
   override connect(port: number, listener?: () => void): this
@@ -96,6 +100,7 @@ export class MonikerSocket extends net.Socket {
 }
 
 // As an event map of an interface cannot be widened, the one event more is declared beside it.
+// oxlint-disable-next-line no-unsafe-declaration-merging
 export interface MonikerSocket {
   on: net.Socket['on'] & ((event: 'resolve', listener: (endpoint: Endpoint) => void) => this)
   once: net.Socket['once'] & ((event: 'resolve', listener: (endpoint: Endpoint) => void) => this)
@@ -103,11 +108,16 @@ export interface MonikerSocket {
 
 function checkLookup(lookup: unknown): void {
   if (lookup === undefined || lookup === null || typeof lookup === 'function') return
-  throw new MonikerError('EARGUMENT', { text: `options.lookup to be a function, got ${typeof lookup}` })
+  throw new MonikerError('EARGUMENT', {
+    text: `options.lookup to be a function, got ${typeof lookup}`,
+  })
 }
 
 /** Those of `keys` that `object` has, and has defined. */
-function pick<T extends object, K extends keyof T>(object: T, keys: K[]): { [P in K]?: NonNullable<T[P]> } {
+function pick<T extends object, K extends keyof T>(
+  object: T,
+  keys: K[],
+): { [P in K]?: NonNullable<T[P]> } {
   const entries = keys.map(key => [key, object[key]]).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as { [P in K]?: NonNullable<T[P]> }
 }
@@ -120,7 +130,8 @@ export function connect(port: number, host: string, listener?: () => void): Moni
 export function connect(port: number, listener?: () => void): MonikerSocket
 export function connect(...args: unknown[]): MonikerSocket {
   const [first] = args
-  const options = typeof first === 'object' && first !== null && !(first instanceof URL) ? first : {}
+  const options =
+    typeof first === 'object' && first !== null && !(first instanceof URL) ? first : {}
   const socket = new MonikerSocket(options)
   const { timeout } = options as { timeout?: number }
   if (timeout) socket.setTimeout(timeout)

@@ -3,7 +3,6 @@ import { createServer, type Server, type Socket } from 'node:net'
 import createDebug from 'debug'
 import { designatedPort } from '../defaults.ts'
 import type { MonikerError } from '../errors.ts'
-import type { Answer } from '../protocol.ts'
 import { VERSION } from '../protocol.ts'
 import { chain, limits, local, policy, type Handler } from './handler.ts'
 import { Registry } from './registry.ts'
@@ -33,11 +32,29 @@ export interface DaemonOptions {
   idle?: number
 }
 
-/** What one daemon has done since it started. */
+/** What a daemon has done since it started. */
 export interface Counters {
   questions: number
   refused: number
   connections: number
+}
+
+/** What a daemon says of itself. */
+export interface DaemonStatus extends Counters {
+  /** The version of the protocol. */
+  protocol: number
+  pid: number
+  /** Whether it lives inside another program. */
+  embedded: boolean
+  port: number
+  /** When it started, in ms since 1970; also the `generation` of what it registers. */
+  started: number
+  /** The addresses that are answered at by UDP. */
+  udp: string[]
+  /** How many names are held. */
+  names: number
+  /** How many connections are open. */
+  open: number
 }
 
 /**
@@ -66,7 +83,11 @@ export class Daemon {
       },
       limits(this.#registry, { names }),
       policy({ publicList }),
-      local(this.#registry, { generation: this.#started, ttl, status: () => this.status() }),
+      local(this.#registry, {
+        generation: this.#started,
+        ttl,
+        status: () => ({ ...this.status() }),
+      }),
     )
     this.#datagrams = this.#makeDatagrams()
   }
@@ -88,7 +109,12 @@ export class Daemon {
         else if (host === hosts[0] || !MISSING.includes(code)) return this.#retreat(error, port)
       }
     }
-    debug('answering on port %d at %s, and by UDP at %s', this.port, hosts, this.#datagrams.addresses)
+    debug(
+      'answering on port %d at %s, and by UDP at %s',
+      this.port,
+      hosts,
+      this.#datagrams.addresses,
+    )
   }
 
   /** Stops answering; every connection is closed and every name forgotten. */
@@ -101,7 +127,7 @@ export class Daemon {
   }
 
   /** What `status` answers. */
-  status(): Answer {
+  status(): DaemonStatus {
     return {
       protocol: VERSION,
       pid: process.pid,

@@ -49,7 +49,8 @@ export function policy({ publicList }: { publicList: boolean }): Step {
       throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
     }
     const allowed = local || op === 'resolve' || op === 'status' || (op === 'list' && publicList)
-    if (!allowed) throw new MonikerError('EDENIED', { text: `${op} is for programs on the host itself` })
+    if (!allowed)
+      throw new MonikerError('EDENIED', { text: `${op} is for programs on the host itself` })
     return next()
   }
 }
@@ -80,10 +81,12 @@ export function local(
   }
 
   const list = ({ namespace }: List, peer: Peer): Answer => ({
-    services: [...registry.list(namespace)].filter(entry => isVisible(entry, peer)).map(entry => {
-      const { owner: _, registration: __, ...offer } = entry
-      return { ...offer, instance: instance(entry) }
-    }),
+    services: [...registry.list(namespace)]
+      .filter(entry => isVisible(entry, peer))
+      .map(entry => {
+        const { owner: _, registration: __, ...offer } = entry
+        return { ...offer, instance: instance(entry) }
+      }),
   })
 
   return (question, peer) => {
@@ -110,7 +113,10 @@ function isVisible({ address }: Entry, peer: Peer): boolean {
  * The address to tell, if it is another than the one the question came to: a server bound to all
  * addresses of IPv4 cannot be reached at an address of IPv6.
  */
-function addressFor({ address }: Entry, { local: isLocal, address: asked }: Peer): { address?: string } {
+function addressFor(
+  { address }: Entry,
+  { local: isLocal, address: asked }: Peer,
+): { address?: string } {
   if (address === '::' || (address === '0.0.0.0' && !isIPv6(asked))) return {}
   if (address !== '0.0.0.0') return { address }
   const other = isLocal ? '127.0.0.1' : sibling(asked)

@@ -84,7 +84,9 @@ export class Registry {
     if (!service || !candidates?.length) {
       throw new MonikerError('ENOSERVICE', { service: format(question), syscall: 'resolve' })
     }
-    const best = candidates.find(entry => version === '' || semver.satisfies(entry.version, version))
+    const best = candidates.find(
+      entry => version === '' || semver.satisfies(entry.version, version),
+    )
     if (!best) {
       const offered = [...new Set(candidates.map(entry => entry.version))].slice(0, 4)
       throw new MonikerError('EVERSION', { service: format(question), offered, syscall: 'resolve' })

@@ -79,13 +79,20 @@ export function serve(socket: Socket, options: ServeOptions): void {
       clearTimeout(dribble)
       closed(socket)
     })
-    .on('data', () => {
-      // The line splitter has seen the chunk: it was piped to first.
-      if (!splitter.partial) dribble = void clearTimeout(dribble)
-      else dribble ??= setTimeout(() => close(tooSlow(patience)), patience).unref()
-    })
-  splitter.on('data', reply).on('error', close).on('end', () => socket.end())
+  splitter
+    .on('data', reply)
+    .on('error', close)
+    .on('end', () => socket.end())
   socket.pipe(splitter)
+  // After the pipe's own listener: the splitter has seen the chunk by then.
+  socket.on('data', () => {
+    if (splitter.partial) {
+      dribble ??= setTimeout(() => close(tooSlow(patience)), patience).unref()
+    } else {
+      clearTimeout(dribble)
+      dribble = undefined
+    }
+  })
 }
 
 function peerOf(socket: Socket): Peer {

@@ -5,7 +5,16 @@ import { networkInterfaces } from 'node:os'
 import createDebug from 'debug'
 import { isOwn } from '../address.ts'
 import { MonikerError } from '../errors.ts'
-import { MAX_LINE, decode, encode, idOf, question, refusal, type Answer, type Id } from '../protocol.ts'
+import {
+  MAX_LINE,
+  decode,
+  encode,
+  idOf,
+  question,
+  refusal,
+  type Answer,
+  type Id,
+} from '../protocol.ts'
 import type { Handler } from './handler.ts'
 
 const debug = createDebug('moniker:daemon:udp')
@@ -62,11 +71,12 @@ export class Datagrams {
     }
     const fresh = found.filter(address => !this.#sockets.has(address))
     const opened = await Promise.allSettled(fresh.map(address => this.#open(port, address)))
-    for (const { reason } of opened.filter(result => result.status === 'rejected')) debug('%s', reason)
+    for (const { reason } of opened.filter(result => result.status === 'rejected'))
+      debug('%s', reason)
   }
 
   async #open(port: number, address: string): Promise<void> {
-    const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', ipv6Only: true })
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
     this.#sockets.set(address, socket)
     socket.on('close', () => this.#sockets.delete(address))
     if (this.#options.ref === false) socket.unref()
@@ -74,6 +84,7 @@ export class Datagrams {
     try {
       await once(socket, 'listening')
     } catch (error) {
+      this.#sockets.delete(address)
       socket.close()
       throw error
     }
@@ -95,14 +106,17 @@ export class Datagrams {
     let id: Id
     let answer: Answer
     try {
-      if (bytes.length > MAX_LINE) throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
+      if (bytes.length > MAX_LINE)
+        throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
       const message = decode(bytes.toString())
-      if (typeof message.op !== 'string') throw new MonikerError('EPROTOCOL', { text: 'no question' })
+      if (typeof message.op !== 'string')
+        throw new MonikerError('EPROTOCOL', { text: 'no question' })
       id = idOf(message)
       answer = this.#ask(message, peer)
     } catch (error) {
       if (!(error instanceof MonikerError)) throw error
-      return void this.#options.refused(error)
+      this.#options.refused(error)
+      return undefined
     }
     const fits = (text: string) => Buffer.byteLength(text) <= bytes.length
     return [encode(id, answer), encode(id, { truncated: true })].find(fits)
@@ -124,6 +138,8 @@ function ownAddresses(family: string | undefined): string[] {
   return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     addresses
       .filter(info => family === undefined || info.family === family)
-      .map(info => (info.family === 'IPv6' && info.scopeid ? `${info.address}%${name}` : info.address)),
+      .map(info =>
+        info.family === 'IPv6' && info.scopeid ? `${info.address}%${name}` : info.address,
+      ),
   )
 }

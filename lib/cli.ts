@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module'
+import { Command } from 'commander'
+import { connectCommand } from './commands/connect.ts'
+import { daemonCommand } from './commands/daemon.ts'
+import { listenCommand } from './commands/listen.ts'
+import { lsCommand } from './commands/ls.ts'
+import { resolveCommand } from './commands/resolve.ts'
+import { runCommand } from './commands/run.ts'
+import { statusCommand } from './commands/status.ts'
+
+const { version } = createRequire(import.meta.url)('moniker-net/package.json') as {
+  version: string
+}
+
+const program = new Command('moniker')
+  .description('Names instead of port numbers, for every program that opens a socket.')
+  .version(version)
+  .enablePositionalOptions()
+  .addHelpText(
+    'after',
+    '\nExit status: 0 done, 1 failed, 2 wrong usage; `run` passes on that of its command.',
+  )
+
+const commands = [
+  daemonCommand,
+  lsCommand,
+  resolveCommand,
+  connectCommand,
+  listenCommand,
+  runCommand,
+  statusCommand,
+]
+for (const command of commands) program.addCommand(command.exitOverride())
+
+try {
+  await program.exitOverride().parseAsync()
+} catch (error) {
+  const {
+    code = '',
+    exitCode,
+    message,
+  } = error as { code?: string; exitCode?: number; message: string }
+  const isUsage = code.startsWith('commander.')
+  // Commander has said what was wrong with the call itself.
+  if (!isUsage) process.stderr.write(`moniker: ${message}\n`)
+  process.exitCode = isUsage ? exitCode && 2 : 1
+}

@@ -1,0 +1,64 @@
+import { once } from 'node:events'
+import { Command, Option } from 'commander'
+import { Daemon } from '../daemon/daemon.ts'
+import { designatedPort } from '../defaults.ts'
+import { Resolver } from '../resolver.ts'
+import { say, toPort } from './options.ts'
+
+interface Options {
+  port?: number
+  host?: string[]
+  ifNeeded?: boolean
+  publicList?: boolean
+}
+
+export const daemonCommand = new Command('daemon')
+  .description('Runs the daemon of this host, for servers; also known as monikerd.')
+  .addOption(
+    new Option('--port <number>', 'the designated port (default: 6664)')
+      .env('MONIKER_PORT')
+      .argParser(toPort),
+  )
+  .option('--host <address...>', 'the addresses to bind (default: all)')
+  .option('--if-needed', 'be content if a daemon is already running')
+  .option('--public-list', 'let programs on other hosts list the services')
+  .addHelpText(
+    'after',
+    '\nSIGTERM and SIGINT stop it. With the privilege, --port 1 is the port of TCPMUX.',
+  )
+  .action(daemon)
+
+async function daemon({
+  port = designatedPort(),
+  host,
+  ifNeeded,
+  publicList = false,
+}: Options): Promise<void> {
+  const daemon = new Daemon({ port, publicList, ...(host && { hosts: host }) })
+  try {
+    await daemon.start()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    return occupied(port, ifNeeded)
+  }
+  say(
+    `monikerd: answering on port ${port} at ${host?.join(', ') ?? 'all addresses'}, process ${process.pid}`,
+  )
+  await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+  await daemon.stop()
+}
+
+/** Says who has the port. That it is a daemon is all some callers need. */
+async function occupied(port: number, ifNeeded?: boolean): Promise<void> {
+  const status = await new Resolver({ port, timeout: 2_000 }).status().catch(() => undefined)
+  if (!status) {
+    throw new Error(
+      `port ${port} is taken by a program that is no daemon; stop it, or choose another with --port`,
+    )
+  }
+  const pid = String(status.pid)
+  const where = status.embedded ? `inside process ${pid}` : `as process ${pid}`
+  const text = `a daemon is already running on port ${port}, ${where}`
+  if (!ifNeeded) throw new Error(text)
+  say(`monikerd: ${text}`)
+}

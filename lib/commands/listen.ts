@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { Command } from 'commander'
+import { createServer, type MonikerServer } from '../server.ts'
+import type { NamedAddress } from '../server.ts'
+import { daemonPortOption, say, toPort } from './options.ts'
+
+interface Options {
+  keepOpen?: boolean
+  exec?: string
+  host?: string
+  port?: number
+  daemonPort?: number
+}
+
+export const listenCommand = new Command('listen')
+  .description('Waits under a name for a connection and joins it to standard input and output.')
+  .argument('<name>', 'such as starwars@1.2.0')
+  .option('-k, --keep-open', 'take any number of connections, not one')
+  .option('-e, --exec <command>', 'join each connection to a shell command of its own instead')
+  .option('--host <address>', 'the address to bind (default: all)')
+  .option('--port <number>', 'the port to bind (default: any free one)', toPort)
+  .addOption(daemonPortOption())
+  .addHelpText('after', '\nAn echo service: moniker listen echo --keep-open --exec cat')
+  .action(listen)
+
+async function listen(service: string, { keepOpen, exec, ...options }: Options): Promise<void> {
+  const server = createServer({ allowHalfOpen: true }, socket => {
+    if (!keepOpen) server.close()
+    socket.on('error', error => say(`moniker: ${error.message}`))
+    if (exec === undefined) converse(socket)
+    else execute(exec, socket)
+  })
+  server.listen({ service, ...options })
+  await once(server, 'listening')
+  const { moniker, port } = server.address() as NamedAddress
+  say(`moniker: listening as ${moniker} on port ${port}`)
+  stopOnSignal(server)
+  await once(server, 'close')
+  if (exec === undefined) process.stdin.destroy()
+}
+
+/** Standard input goes to every open connection; the end of it is passed on. */
+function converse(socket: Socket): void {
+  process.stdin.pipe(socket).pipe(process.stdout, { end: false })
+  socket.on('end', () => socket.end()).on('close', () => process.stdin.unpipe(socket))
+}
+
+function execute(command: string, socket: Socket): void {
+  const child = spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] })
+  // A command need not read all it is sent, nor live as long.
+  child.stdin.on('error', () => {})
+  socket.pipe(child.stdin)
+  child.stdout.pipe(socket)
+  child.on('error', error => socket.destroy(error))
+  socket.on('close', () => child.stdin.destroy())
+}
+
+/** The name is withdrawn and the connections are let finish; a second signal ends them. */
+function stopOnSignal(server: MonikerServer): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      server.close()
+      process.stdin.destroy()
+    })
+  }
+}

@@ -1,0 +1,36 @@
+import { Command } from 'commander'
+import { Resolver, type Resolution } from '../resolver.ts'
+import { targetOf } from './target.ts'
+import { daemonPortOption, jsonOption } from './options.ts'
+
+interface Options {
+  daemonPort?: number
+  json?: boolean
+}
+
+export const resolveCommand = new Command('resolve')
+  .description('Says where a name leads: address, port, transport and version, best first.')
+  .argument('<name>', 'starwars, ns:starwars@^1, or a URI such as starwars://theforce.net')
+  .argument('[host]', 'default: this host')
+  .addOption(daemonPortOption())
+  .addOption(jsonOption())
+  .action(resolve)
+
+async function resolve(
+  name: string,
+  host: string | undefined,
+  { json, daemonPort }: Options,
+): Promise<void> {
+  const target = targetOf(name, host, daemonPort)
+  const resolution = await new Resolver().resolve(target.name, {
+    ...target.at,
+    transports: ['tcp', 'udp'],
+  })
+  console.log(json ? JSON.stringify(resolution, undefined, 2) : lines(resolution))
+}
+
+function lines({ endpoints }: Resolution): string {
+  return endpoints
+    .map(({ address, port, transport, version }) => `${address} ${port} ${transport} ${version}`)
+    .join('\n')
+}

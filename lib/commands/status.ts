@@ -1,0 +1,27 @@
+import { Command } from 'commander'
+import { Resolver } from '../resolver.ts'
+import { daemonPortOption, jsonOption } from './options.ts'
+import { table } from './table.ts'
+
+interface Options {
+  daemonPort?: number
+  json?: boolean
+}
+
+export const statusCommand = new Command('status')
+  .description('Says how the daemon of a host is doing.')
+  .argument('[host]', 'default: this host')
+  .addOption(daemonPortOption())
+  .addOption(jsonOption())
+  .action(status)
+
+async function status(host: string | undefined, { json, ...options }: Options): Promise<void> {
+  const status = await new Resolver().status({ ...options, ...(host && { host }) })
+  if (json) return console.log(JSON.stringify(status, undefined, 2))
+  console.log(table(Object.entries(status).map(([key, value]) => [key, shown(key, value)])))
+}
+
+function shown(key: string, value: unknown): string {
+  if (key === 'started') return new Date(Number(value)).toISOString()
+  return Array.isArray(value) ? value.join(', ') : String(value)
+}

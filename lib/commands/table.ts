@@ -1,0 +1,15 @@
+import Table from 'cli-table3'
+
+/** Rows as plain columns, under a head if there is one. */
+export function table(rows: readonly (readonly unknown[])[], head: string[] = []): string {
+  const style = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 }
+  const lines = new Table({ head, style, chars: BORDERLESS })
+  for (const row of rows) lines.push(row.map(String))
+  return lines.toString().replaceAll(/ +$/gm, '')
+}
+
+const EDGES = ['top', 'bottom', 'mid'].flatMap(side =>
+  ['', '-mid', '-left', '-right'].map(end => side + end),
+)
+const SIDES = ['left', 'left-mid', 'mid-mid', 'right', 'right-mid', 'middle']
+const BORDERLESS = Object.fromEntries([...EDGES, ...SIDES].map(part => [part, '']))
