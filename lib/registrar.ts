@@ -84,7 +84,7 @@ export class Registrar {
     let client: Client | undefined
     try {
       client = await this.#connected(over.signal)
-      const asked = client.ask({ op: 'register', ...offer, pid: process.pid })
+      const asked = client.ask({ op: 'register', pid: process.pid, ...offer })
       const registration = await this.#granted(asked, client, details, over.signal)
       const lease = new Lease(offer, registration, client, this)
       this.#leases.add(lease)

@@ -48,7 +48,9 @@ async function run(
   const registered = register(name, port, daemonPort, child, over.signal)
   try {
     const [status, signal] = (await ended) as [number | null, NodeJS.Signals | null]
-    process.exitCode = status ?? 128 + constants.signals[signal!]
+    process.exitCode ??= status ?? 128 + constants.signals[signal!]
+  } catch (error) {
+    throw new Error(`${file} cannot be run (${(error as Error).message}); is it installed?`)
   } finally {
     await (await registered)?.withdraw()
   }
@@ -64,13 +66,15 @@ async function register(
 ): Promise<Lease | undefined> {
   try {
     const address = await listening(port, signal)
-    const offer = { ...name, transport: 'tcp', port, address, shared: false } as const
+    const holder = { pid: child.pid!, shared: false }
+    const offer = { ...name, transport: 'tcp', port, address, ...holder } as const
     const lease = await Registrar.at(daemonPort).register(offer, signal)
     say(`moniker: ${format(name)} is port ${port}`)
     return lease.once('lost', error => say(`moniker: ${error.message}`))
   } catch (error) {
     if (signal.aborted) return undefined
     say(`moniker: ${(error as Error).message}`)
+    process.exitCode = 1
     child.kill()
     return undefined
   }
