@@ -15,3 +15,8 @@ export function isOwn(address: string, own: string): boolean {
 export function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }
+
+/** Whether a daemon asked at `asked` may send us to `address`: a far one not to our own loopback. */
+export function mayLead(asked: string, address: string): boolean {
+  return isLoopback(asked) || !isLoopback(address)
+}

@@ -1,6 +1,10 @@
 /** `promise`, but no longer than `signal` lets it; then fails with the signal's reason. */
 export async function cancellable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
+  if (signal.aborted) {
+    // Nobody is left to take its failure.
+    promise.catch(() => {})
+    throw signal.reason
+  }
   let abort!: () => void
   const aborted = new Promise<never>((_resolve, reject) => {
     abort = () => reject(signal.reason as Error)

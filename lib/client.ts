@@ -229,7 +229,7 @@ function askDatagram(
         if (answer?.truncated) reject(new Error('the answer is too long for a datagram'))
         else if (answer) resolve(answer)
       })
-      .connect(port, address, () => send(PAUSE))
+      .connect(port, address, (error?: Error) => (error ? reject(error) : send(PAUSE)))
   })
   return answer.finally(() => {
     clearTimeout(timer)

@@ -18,7 +18,12 @@ export function designatedPort(): number {
   })
 }
 
-/** What an embedded daemon binds: the addresses in `MONIKER_HOST`, else the loopback ones. */
+/**
+ * What an embedded daemon binds: the loopback addresses, and those in `MONIKER_HOST` (separated by
+ * commas), of which `::` and `0.0.0.0` are all there are.
+ */
 export function embeddedHosts(): readonly string[] {
-  return process.env.MONIKER_HOST?.split(',').map(host => host.trim()) ?? LOOPBACK
+  const hosts = process.env.MONIKER_HOST?.split(',').map(host => host.trim()) ?? []
+  const all = hosts.find(host => host === '::' || host === '0.0.0.0')
+  return all ? [all] : [...new Set([...LOOPBACK, ...hosts.filter(Boolean)])]
 }

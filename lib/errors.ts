@@ -112,10 +112,12 @@ export class MonikerError extends Error {
   declare readonly host?: string
   declare readonly port?: number
   declare readonly offered?: readonly string[]
+  /** What came, or what the other side said. */
+  declare readonly text?: string
 
   constructor(reason: Reason, details: Details = {}) {
     const { code, say }: Row = table[reason]
-    const { cause, text: _, ms: __, message = `${code}: ${say(details)}`, ...kept } = details
+    const { cause, ms: _, message = `${code}: ${say(details)}`, ...kept } = details
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.reason = reason
@@ -129,3 +131,24 @@ export class MonikerError extends Error {
 export function isReason(text: unknown): text is Reason {
   return typeof text === 'string' && Object.hasOwn(table, text)
 }
+
+/**
+ * `error` as one that says what was asked for, and where. One that says so already, and one that is
+ * none of the network's (somebody gave up), stays as it is.
+ */
+export function located(error: unknown, details: Details): unknown {
+  if (error instanceof MonikerError && error.service === details.service && error.host) return error
+  const { code, message, text = message, cause = error } = error as MonikerError
+  if (typeof code !== 'string') return error
+  if (code === 'ECONNREFUSED') return new MonikerError('ENODAEMON', { ...details, cause })
+  if (code === 'ECONNRESET')
+    return new MonikerError('EPROTOCOL', { ...details, text: HUNG_UP, cause })
+  return new MonikerError(code === 'EPROTO' ? 'EPROTOCOL' : 'EUNREACHABLE', {
+    ...details,
+    text,
+    cause,
+  })
+}
+
+const HUNG_UP =
+  'the connection was closed without an answer; is it a Moniker daemon that has the port?'

@@ -6,7 +6,7 @@ import { cancellable, deadline } from './cancel.ts'
 import { Client, accept } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
 import { TIMEOUT, designatedPort, embeddedHosts } from './defaults.ts'
-import { MonikerError, type Details } from './errors.ts'
+import { MonikerError, located, type Details } from './errors.ts'
 import { format } from './name.ts'
 import type { Answer, Offer } from './protocol.ts'
 
@@ -48,6 +48,13 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError] }> {
   }
 }
 
+export interface RegisterOptions {
+  /** Gives the registration up; the reason is the error. */
+  signal?: AbortSignal
+  /** How long it may take in all, in ms. Default 5,000. */
+  timeout?: number
+}
+
 /**
  * Keeps the names of this process registered, over one connection to this host's daemon. Where none
  * answers it starts one inside this process, for all the programs on the host.
@@ -55,13 +62,16 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError] }> {
 export class Registrar {
   static readonly #all = new Map<number, Registrar>()
   readonly #port: number
+  readonly #embed: (port: number) => Promise<void>
   readonly #leases = new Set<Lease>()
   #opening: Promise<Client> | undefined
   #current: Client | undefined
   #waiting = 0
 
-  private constructor(port: number) {
+  /** `embed` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
+  constructor(port: number, embed: (port: number) => Promise<void> = startEmbedded) {
     this.#port = port
+    this.#embed = embed
   }
 
   /** The one registrar of this process for a designated port. */
@@ -72,14 +82,16 @@ export class Registrar {
   }
 
   /**
-   * Holds a name. Fails with `EADDRINUSE` if it is taken, `ETIMEDOUT` if the daemon is silent for
-   * 5,000 ms, `EPROTO` if what has the designated port is no daemon, or the reason of `signal`.
+   * Holds a name. Fails with `EADDRINUSE` if it is taken, `ETIMEDOUT` if the daemon stays silent,
+   * `EPROTO` if what has the designated port is no daemon, or the reason of `signal`.
    */
-  async register(offer: Offer, signal?: AbortSignal): Promise<Lease> {
+  async register(
+    offer: Offer,
+    { signal, timeout: ms = TIMEOUT }: RegisterOptions = {},
+  ): Promise<Lease> {
     const service = format(offer)
     const details = { service, host: 'localhost', port: this.#port, syscall: 'register' }
-    const late = () => new MonikerError('ESILENT', { ...details, ms: TIMEOUT })
-    const over = deadline(TIMEOUT, late, signal)
+    const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
     this.#waiting++
     let client: Client | undefined
     try {
@@ -91,7 +103,7 @@ export class Registrar {
       debug('%s is registered on port %d', service, offer.port)
       return lease
     } catch (error) {
-      throw told(error, details)
+      throw located(error, details)
     } finally {
       over.free()
       this.#waiting--
@@ -152,7 +164,7 @@ export class Registrar {
         if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') throw error
       }
       try {
-        await new Daemon({ port: this.#port, hosts: embeddedHosts(), embedded: true }).start()
+        await this.#embed(this.#port)
         debug('this process has become the daemon of this host, on port %d', this.#port)
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
@@ -188,12 +200,6 @@ export class Registrar {
   }
 }
 
-/** An error that names what was being registered, and where. */
-function told(error: unknown, details: Details): unknown {
-  if (error instanceof MonikerError && error.service) return error
-  const { name, message: text } = error as Error
-  if (name === 'TimeoutError')
-    return new MonikerError('ESILENT', { ...details, ms: TIMEOUT, cause: error })
-  if (name === 'AbortError') return error
-  return new MonikerError('EPROTOCOL', { ...details, text, cause: error })
+async function startEmbedded(port: number): Promise<void> {
+  await new Daemon({ port, hosts: embeddedHosts(), embedded: true }).start()
 }

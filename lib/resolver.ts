@@ -1,11 +1,11 @@
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import createDebug from 'debug'
-import { LOOPBACK, isLoopback } from './address.ts'
+import { LOOPBACK, mayLead } from './address.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
-import { MonikerError, type Details } from './errors.ts'
+import { MonikerError, located, type Details } from './errors.ts'
 import { format, type Name } from './name.ts'
 import {
   endpoints,
@@ -127,9 +127,6 @@ export class Resolver {
   }
 }
 
-const HUNG_UP =
-  'the connection was closed without an answer; is it a Moniker daemon that has the port?'
-
 interface Found {
   readonly place: Place
   readonly answer: Answer
@@ -180,20 +177,11 @@ async function hunt(
 
 /** The failure that says most: a daemon's own word before that of a network. */
 function worst(failures: unknown[], details: Details): unknown {
-  const error = (failures.find(isAnswer) ?? failures.at(-1)) as NodeJS.ErrnoException
-  if (isAnswer(error)) return error
-  const { code, message: text, cause = error } = error
-  // Given up by whoever asked, or not an error of the network.
-  if (typeof code !== 'string') return error
-  if (code === 'ECONNREFUSED') return new MonikerError('ENODAEMON', { ...details, cause })
-  if (code === 'ECONNRESET')
-    return new MonikerError('EPROTOCOL', { ...details, text: HUNG_UP, cause })
-  const reason = code === 'EPROTO' ? 'EPROTOCOL' : 'EUNREACHABLE'
-  return new MonikerError(reason, { ...details, text, cause })
+  return located(failures.find(isAnswer) ?? failures.at(-1), details)
 }
 
 function isAnswer(error: unknown): boolean {
-  return error instanceof MonikerError && error.reason !== 'ELOST' && error.reason !== 'EPROTOCOL'
+  return error instanceof MonikerError && error.host !== undefined && error.reason !== 'ELOST'
 }
 
 /** The addresses of a host, in the order to ask them. */
@@ -208,16 +196,16 @@ async function addressesOf(
     return LOOPBACK.filter(wanted).map(address => ({ address }))
   }
   const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
+  const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
   return new Promise((resolve, reject) => {
     // A look-up of the caller's own may not know `all`.
     lookup(host, options, (error, found: string | LookupAddress[]) => {
       const all = typeof found === 'string' ? [{ address: found }] : (found ?? [])
-      if (error) reject(error.code === 'ENOTFOUND' ? unknown(error) : error)
-      else if (all.length === 0 || !all.every(({ address }) => isIP(address)))
-        reject(unknown(error))
+      const known = all.length > 0 && all.every(({ address }) => isIP(address))
+      if (error && error.code !== 'ENOTFOUND') reject(error)
+      else if (error || !known) reject(unknown(error))
       else resolve(all)
     })
-    const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
   })
 }
 
@@ -229,7 +217,7 @@ function reachable(
 ): Pick<Resolution, 'endpoints' | 'ttl'> {
   const found = endpoints(answer)
     .map(endpoint => ({ ...endpoint, address: endpoint.address ?? asked }))
-    .filter(({ address }) => isLoopback(asked) || !isLoopback(address))
+    .filter(({ address }) => mayLead(asked, address))
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {
       ...details,

@@ -159,7 +159,7 @@ class Publication {
   async #register(): Promise<void> {
     const { daemonPort } = this.#call
     try {
-      const lease = await Registrar.at(daemonPort).register(this.#offer(), this.#giveUp.signal)
+      const lease = await Registrar.at(daemonPort).register(this.#offer(), this.#giveUp)
       lease.once('lost', error => this.#lost(error))
       this.#lease = lease
     } catch (error) {

@@ -48,6 +48,7 @@ export class MonikerSocket extends net.Socket {
   override connect(port: number, listener?: () => void): this
   override connect(...args: unknown[]): this {
     this.#question?.abort()
+    this.#question = undefined
     this.moniker = undefined
     const call = connectCall(args)
     if (!call) return Reflect.apply(super.connect, this, args) as this

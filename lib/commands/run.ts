@@ -68,7 +68,7 @@ async function register(
     const address = await listening(port, signal)
     const holder = { pid: child.pid!, shared: false }
     const offer = { ...name, transport: 'tcp', port, address, ...holder } as const
-    const lease = await Registrar.at(daemonPort).register(offer, signal)
+    const lease = await Registrar.at(daemonPort).register(offer, { signal })
     say(`moniker: ${format(name)} is port ${port}`)
     return lease.once('lost', error => say(`moniker: ${error.message}`))
   } catch (error) {

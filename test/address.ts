@@ -1,0 +1,52 @@
+import t from 'tap'
+import { LOOPBACK, isLoopback, isOwn, mayLead, plain } from '../lib/address.ts'
+
+t.test('only this host can reach its loopback addresses', async t => {
+  const loopback = [
+    ...LOOPBACK,
+    '127.0.0.2',
+    '127.255.255.254',
+    '::ffff:127.0.0.1',
+    '::FFFF:127.9.9.9',
+  ]
+  for (const address of loopback) t.ok(isLoopback(address), address)
+  for (const address of [
+    '',
+    '0.0.0.0',
+    '::',
+    '192.0.2.1',
+    '10.127.0.1',
+    '::ffff:192.0.2.1',
+    '::12',
+    '1270.0.0.1',
+  ]) {
+    t.notOk(isLoopback(address), address)
+  }
+})
+
+t.test('a peer is on this host if it came by loopback, or from the address it came to', async t => {
+  t.ok(isOwn('127.0.0.1', '127.0.0.1'))
+  t.ok(isOwn('::1', '::1'))
+  t.ok(isOwn('192.0.2.1', '192.0.2.1'))
+  t.notOk(isOwn('192.0.2.2', '192.0.2.1'))
+  t.notOk(isOwn('2001:db8::2', '2001:db8::1'))
+})
+
+t.test('an IPv4 address is shown as one, whatever socket it came to', async t => {
+  const table = [
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::FFFF:127.0.0.1', '127.0.0.1'],
+    ['192.0.2.1', '192.0.2.1'],
+    ['::1', '::1'],
+    ['::ffff:c000:201', '::ffff:c000:201'],
+    ['', ''],
+  ] as const
+  for (const [address, expected] of table) t.equal(plain(address), expected)
+})
+
+t.test('a far daemon cannot send us to our own loopback', async t => {
+  t.ok(mayLead('127.0.0.1', '::1'))
+  t.ok(mayLead('127.0.0.1', '192.0.2.1'))
+  t.ok(mayLead('192.0.2.1', '192.0.2.2'))
+  t.notOk(mayLead('192.0.2.1', '127.0.0.1'))
+})

@@ -1,0 +1,123 @@
+import t from 'tap'
+import { MonikerError, isReason, type Details, type Reason } from '../lib/errors.ts'
+
+const about: Details = { service: 'starwars@^1', host: '127.0.0.1', port: 6664 }
+
+const table: [reason: Reason, details: Details, code: string, says: RegExp][] = [
+  ['ENAME', { service: '7up', text: 'a name' }, 'ERR_MONIKER_NAME', /expected a name, got "7up"$/],
+  [
+    'EARGUMENT',
+    { text: 'options.x to be 1' },
+    'ERR_INVALID_ARG_VALUE',
+    /expected options\.x to be/,
+  ],
+  ['ENOSERVICE', about, 'ECONNREFUSED', /starwars@\^1 is not offered at 127\.0\.0\.1:6664; is the/],
+  ['ENOSERVICE', { service: 'a' }, 'ECONNREFUSED', /a is not offered at this host; is the program/],
+  ['EVERSION', { ...about, offered: ['3.0.0', '2.0.0'] }, 'ECONNREFUSED', /; 3\.0\.0, 2\.0\.0 is$/],
+  ['EVERSION', { ...about, offered: [] }, 'ECONNREFUSED', /; another version is$/],
+  ['EVERSION', about, 'ECONNREFUSED', /; another version is$/],
+  [
+    'ENODAEMON',
+    { ...about, host: '::1' },
+    'ECONNREFUSED',
+    /no daemon answers at \[::1\]:6664, .*starwars@\^1/,
+  ],
+  ['ENODAEMON', {}, 'ECONNREFUSED', /no daemon answers at this host; is monikerd running/],
+  [
+    'ESILENT',
+    { ...about, ms: 5000 },
+    'ETIMEDOUT',
+    /starwars@\^1 from 127.0.0.1:6664 within 5000 ms;/,
+  ],
+  [
+    'ESILENT',
+    { port: 1, ms: 5 },
+    'ETIMEDOUT',
+    /about the question from this host:1 within 5 ms; .*rt 1 /,
+  ],
+  [
+    'EUNREACHABLE',
+    { ...about, text: 'no route' },
+    'EHOSTUNREACH',
+    /to ask for starwars@\^1: no route/,
+  ],
+  [
+    'EUNREACHABLE',
+    { text: 'no route' },
+    'EHOSTUNREACH',
+    /this host cannot be reached to ask for it/,
+  ],
+  [
+    'ENOHOST',
+    { ...about, host: 'nowhere' },
+    'ENOTFOUND',
+    /starwars@\^1 was for host nowhere, which/,
+  ],
+  [
+    'ENOHOST',
+    { host: 'nowhere' },
+    'ENOTFOUND',
+    /the question was for host nowhere, .* spelt right\?/,
+  ],
+  [
+    'ETAKEN',
+    { ...about, text: 'process 7' },
+    'EADDRINUSE',
+    /at 127\.0\.0\.1:6664 by process 7; close/,
+  ],
+  ['ETAKEN', about, 'EADDRINUSE', /already registered at 127\.0\.0\.1:6664; close that one/],
+  [
+    'EPROTOCOL',
+    { ...about, text: 'gibberish' },
+    'EPROTO',
+    /do not understand each other: gibberish$/,
+  ],
+  ['EDENIED', { text: 'not you' }, 'EACCES', /refused at this host: not you$/],
+  ['ELIMIT', { text: 'too many' }, 'EBUSY', /refused at this host: too many$/],
+  [
+    'ELOST',
+    about,
+    'ECONNRESET',
+    /closed the connection, so starwars@\^1 is known there no longer;/,
+  ],
+  ['ELOST', {}, 'ECONNRESET', /the daemon at this host closed the connection$/],
+]
+
+for (const [reason, details, code, says] of table) {
+  t.test(`${reason} of ${JSON.stringify(details)} is ${code}, and says why`, async t => {
+    const error = new MonikerError(reason, details)
+
+    t.match(error, { name: 'MonikerError', reason, code })
+    t.ok(error.message.startsWith(`${code}: `))
+    t.match(error.message, says)
+  })
+}
+
+t.test('an error keeps what it is about, and what caused it', async t => {
+  const cause = new Error('deep down')
+  const error = new MonikerError('ESILENT', { ...about, syscall: 'resolve', ms: 10, cause })
+
+  t.match(error, { ...about, syscall: 'resolve', cause })
+  t.ok(error instanceof Error)
+  t.notOk('ms' in error, 'the message has it')
+})
+
+t.test('an error without a cause has none', async t => {
+  t.notOk('cause' in new MonikerError('ELOST'))
+})
+
+t.test('an error has the number libuv has for its code, where there is one', async t => {
+  t.equal(new MonikerError('ETAKEN', about).errno, -98)
+  t.notOk('errno' in new MonikerError('ENAME', about))
+})
+
+t.test('what the daemon has already said is said again as it is', async t => {
+  t.equal(new MonikerError('ETAKEN', { ...about, message: 'as it is' }).message, 'as it is')
+})
+
+t.test('only our own reasons are reasons', async t => {
+  t.ok(isReason('ETAKEN'))
+  for (const stranger of ['EADDRINUSE', 'toString', '__proto__', '', 7, null, undefined, {}]) {
+    t.notOk(isReason(stranger), String(stranger))
+  }
+})

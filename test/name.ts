@@ -1,0 +1,233 @@
+import { deepStrictEqual, equal, ok, throws } from 'node:assert/strict'
+import fc from 'fast-check'
+import semver from 'semver'
+import t from 'tap'
+import {
+  exactVersion,
+  format,
+  formatURI,
+  isRange,
+  isWord,
+  parse,
+  parseURI,
+  type Name,
+  type Target,
+} from '../lib/name.ts'
+import { ranges, versions, words } from './fixtures/names.ts'
+
+const plain = { noNullPrototype: true }
+
+const names: fc.Arbitrary<Name> = fc.record(
+  { namespace: fc.oneof(fc.constant(''), words), service: words, version: ranges },
+  plain,
+)
+
+const hosts = fc.oneof(fc.constant(''), fc.domain(), fc.ipV4(), fc.ipV6())
+
+const paths = fc.oneof(
+  fc.constant(''),
+  fc
+    .tuple(fc.constantFrom('/', '?', '#'), fc.string({ unit: 'binary' }))
+    .map(([first, rest]) => first + rest),
+)
+
+const targets: fc.Arbitrary<Target> = fc
+  .record({
+    name: names,
+    host: hosts.map(host => host.toLowerCase()),
+    daemonPort: fc.option(fc.integer({ min: 1, max: 65_535 }), { nil: undefined }),
+    path: paths,
+  })
+  .map(({ name, ...where }) => ({ ...name, ...where }))
+
+const long = 'a'.repeat(63)
+
+t.test('every name that is written reads back the same', async () => {
+  fc.assert(fc.property(names, name => deepStrictEqual(parse(format(name)), name)))
+})
+
+t.test('every URI that is written reads back the same', async () => {
+  fc.assert(fc.property(targets, target => deepStrictEqual(parseURI(formatURI(target)), target)))
+})
+
+t.test('only the service must be given to be written', async t => {
+  t.equal(format({ service: 'starwars' }), 'starwars')
+  t.equal(formatURI({ service: 'starwars' }), 'starwars://')
+  t.equal(formatURI({ service: 'a', host: '::1', daemonPort: 1, path: '/x' }), 'a://[::1]:1/x')
+})
+
+t.test('the case of a name does not matter, and it is kept lower-case', async t => {
+  fc.assert(
+    fc.property(words, words, (namespace, service) => {
+      const written = `${namespace}:${service}`
+      deepStrictEqual(parse(written.toUpperCase()), parse(written))
+    }),
+  )
+  t.strictSame(parseURI('NS:StarWars://TheForce.NET/Yoda'), {
+    namespace: 'ns',
+    service: 'starwars',
+    version: '',
+    host: 'theforce.net',
+    daemonPort: undefined,
+    path: '/Yoda',
+  })
+})
+
+t.test('no port is a name, and no name a port', async () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 65_535 }), port => {
+      const shapes = [`${port}`, `0x${port.toString(16)}`, ` ${port}`, `${port}.0`, `+${port}`]
+      for (const shape of shapes) throws(() => parse(shape), { code: 'ERR_MONIKER_NAME' })
+    }),
+  )
+  fc.assert(fc.property(words, word => ok(Number.isNaN(Number(word)))))
+})
+
+const good: [text: string, namespace: string, service: string, version: string][] = [
+  ['starwars', '', 'starwars', ''],
+  ['starwars@1.2.0', '', 'starwars', '1.2.0'],
+  ['starwars@^1', '', 'starwars', '^1'],
+  ['starwars@>=1.2 <3', '', 'starwars', '>=1.2 <3'],
+  ['starwars@1 || 3', '', 'starwars', '1 || 3'],
+  ['starwars@*', '', 'starwars', '*'],
+  ['reynolds:http', 'reynolds', 'http', ''],
+  ['reynolds:http@1.0.0-rc.1', 'reynolds', 'http', '1.0.0-rc.1'],
+  ['a.b_c+d-e', '', 'a.b_c+d-e', ''],
+  ['x', '', 'x', ''],
+  [`${long}:${long}`, long, long, ''],
+]
+
+t.test('a name has a service, and may have a namespace and a version', async t => {
+  for (const [text, namespace, service, version] of good) {
+    t.strictSame(parse(text), { namespace, service, version }, text)
+  }
+})
+
+const bad = [
+  '',
+  ' ',
+  'star wars',
+  ' starwars',
+  'starwars ',
+  'starwars\n',
+  '7up',
+  '-up',
+  '.up',
+  '80',
+  'naïve',
+  // Long s and the Kelvin sign are s and k to some who ignore case.
+  '\u017F',
+  '\u212A',
+  'a/b',
+  'a\\b',
+  'a\0b',
+  './sock',
+  ':http',
+  'ns:',
+  'a:b:c',
+  '1:http',
+  'http@',
+  'http@one',
+  'http@1@2',
+  `http@${'1'.repeat(129)}`,
+  'http@1.2.3/4',
+  `${long}a`,
+  `${long}a:http`,
+  'starwars://theforce.net',
+]
+
+t.test('what is no name is refused, and the message says what a name looks like', async t => {
+  for (const text of bad) {
+    t.throws(() => parse(text), { code: 'ERR_MONIKER_NAME', reason: 'ENAME', service: text }, text)
+  }
+  t.throws(() => parse('7up'), { message: /expected a name such as starwars, .* got "7up"$/ })
+  t.throws(() => parse('http@one'), { message: /expected a version such as 1\.2\.0 or a range/ })
+})
+
+const nowhere = { namespace: '', version: '', host: '', daemonPort: undefined, path: '' }
+
+const goodURIs: [text: string, target: Partial<Target>][] = [
+  ['starwars://theforce.net', { service: 'starwars', host: 'theforce.net' }],
+  ['starwars://', { service: 'starwars' }],
+  ['starwars:///path', { service: 'starwars', path: '/path' }],
+  ['starwars://:1', { service: 'starwars', daemonPort: 1 }],
+  ['starwars://:65535/', { service: 'starwars', daemonPort: 65_535, path: '/' }],
+  ['starwars://h?q#f', { service: 'starwars', host: 'h', path: '?q#f' }],
+  ['starwars://h/a:b@c//d', { service: 'starwars', host: 'h', path: '/a:b@c//d' }],
+  ['starwars://[::1]:7', { service: 'starwars', host: '::1', daemonPort: 7 }],
+  ['starwars://[fe80::1%eth0]', { service: 'starwars', host: 'fe80::1%eth0' }],
+  ['starwars://127.0.0.1', { service: 'starwars', host: '127.0.0.1' }],
+  ['reynolds:http://ietf.org', { namespace: 'reynolds', service: 'http', host: 'ietf.org' }],
+  ['a@>=1 <3://h', { service: 'a', version: '>=1 <3', host: 'h' }],
+  ['ns:a@^1://h:9/p', { ...parse('ns:a@^1'), host: 'h', daemonPort: 9, path: '/p' }],
+]
+
+t.test('a URI has a name, and may have a host, a port and a path', async t => {
+  for (const [text, target] of goodURIs) {
+    t.strictSame(parseURI(text), { ...nowhere, ...target }, text)
+  }
+})
+
+t.test('a URL will do for a URI', async t => {
+  const expected = { ...nowhere, service: 'starwars', host: 'theforce.net', path: '/a?b#c' }
+  t.strictSame(parseURI(new URL('starwars://theforce.net/a?b#c')), expected)
+})
+
+const badURIs = [
+  '',
+  'starwars',
+  'starwars:/h',
+  '://h',
+  '7up://h',
+  'a@one://h',
+  'a://h:0',
+  'a://h:65536',
+  'a://h:123456',
+  'a://h:',
+  'a://h:x',
+  'a://user@h',
+  'a://h h',
+  'a://h\\x',
+  'a://::1',
+  'a://[::1',
+  'a://[127.0.0.1]',
+  'a://[zzz]',
+  'a://[]',
+  `a://${'h'.repeat(256)}`,
+]
+
+t.test('what is no URI is refused, and the message says what a URI looks like', async t => {
+  for (const text of badURIs) {
+    t.throws(() => parseURI(text), { code: 'ERR_MONIKER_NAME', service: text }, text)
+  }
+  t.throws(() => parseURI('a://h:0'), { message: /expected a URI such as .* got "a:\/\/h:0"$/ })
+})
+
+t.test('a word is a service or a namespace, and nothing else is', async t => {
+  for (const word of ['a', 'A', 'http', long]) t.ok(isWord(word), word)
+  for (const other of ['', '1a', 'a b', `${long}a`, 7, null, undefined, ['a']]) {
+    t.notOk(isWord(other), String(other))
+  }
+})
+
+t.test('a server gives an exact version, and none is 0.0.0', async t => {
+  fc.assert(fc.property(versions, version => equal(exactVersion(version), version)))
+  t.equal(exactVersion(''), '0.0.0')
+  t.equal(exactVersion('v1.2.3'), '1.2.3')
+  for (const range of ['1', '^1.0.0', '*', '>=1 <2', '1.2.3.4', 'latest']) {
+    const expected = { code: 'ERR_MONIKER_NAME', message: /expected a server to give an exact/ }
+    t.throws(() => exactVersion(range), expected, range)
+  }
+})
+
+t.test('a range is one to semver, within reason', async t => {
+  fc.assert(
+    fc.property(ranges, range => {
+      ok(isRange(range))
+      ok(semver.validRange(range) !== null)
+    }),
+  )
+  for (const other of ['one', '1.2.3.4', ' '.repeat(129), 1, null, undefined]) {
+    t.notOk(isRange(other), String(other))
+  }
+})

@@ -1,0 +1,226 @@
+import { test } from 'tap'
+import { parse } from '../lib/name.ts'
+import { Resolver } from '../lib/resolver.ts'
+import { daemon } from './fixtures/daemon.ts'
+import { lookup, named, nobody, portOf, silence, stranger } from './fixtures/services.ts'
+
+test('a name leads to the port its server chose', async t => {
+  const { port } = await daemon(t)
+  const server = await named(t, { service: 'starwars@1.2.0', daemonPort: port })
+  const resolver = new Resolver({ port })
+
+  const { endpoints, host, name, ttl } = await resolver.resolve(parse('starwars'))
+  t.equal(host, '')
+  t.same(name, parse('starwars'))
+  t.ok(ttl > 0)
+  t.match(endpoints, [
+    { transport: 'tcp', port: portOf(server), address: '127.0.0.1', version: '1.2.0' },
+  ])
+})
+
+test('the highest version in range wins', async t => {
+  const { port: daemonPort } = await daemon(t)
+  for (const version of ['1.2.0', '1.10.0', '2.0.0']) {
+    await named(t, { service: 'starwars', version, daemonPort })
+  }
+  const found = async (text: string) => {
+    const { endpoints } = await new Resolver({ port: daemonPort }).resolve(parse(text))
+    return endpoints[0]?.version
+  }
+  t.equal(await found('starwars'), '2.0.0')
+  t.equal(await found('starwars@^1'), '1.10.0')
+  t.equal(await found('starwars@~1.2'), '1.2.0')
+})
+
+test('what fails has the code that net programs know, and says the rest', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'starwars@1.2.0', daemonPort: port })
+  const garbage = await stranger(t, socket => socket.end('220 mail ready\r\n'))
+  const hangUp = await stranger(t, socket => socket.destroy())
+  const empty = await stranger(t, socket => socket.end('{"v":1,"id":1,"endpoints":[]}\n'))
+  const silent = await stranger(t)
+  const closed = await nobody()
+
+  const cases = [
+    [
+      'tie',
+      port,
+      'ECONNREFUSED',
+      'ENOSERVICE',
+      /tie is not offered at localhost:\d+; is the program/,
+    ],
+    ['starwars@^2', port, 'ECONNREFUSED', 'EVERSION', /starwars@\^2 is not offered .*; 1\.2\.0 is/],
+    ['ns:starwars', port, 'ECONNREFUSED', 'ENOSERVICE', /ns:starwars is not offered/],
+    [
+      'tie',
+      closed,
+      'ECONNREFUSED',
+      'ENODAEMON',
+      /no daemon answers at .* asked for tie; is monikerd/,
+    ],
+    ['tie', garbage, 'EPROTO', 'EPROTOCOL', /expected one JSON object a line, got "220 mail/],
+    ['tie', hangUp, 'EPROTO', 'EPROTOCOL', /closed without an answer/],
+    ['tie', empty, 'EPROTO', 'EPROTOCOL', /no endpoint that can be reached/],
+    [
+      'tie',
+      silent,
+      'ETIMEDOUT',
+      'ESILENT',
+      /no answer about tie from .* within 300 ms; is monikerd/,
+    ],
+  ] as const
+  for (const [service, port, code, reason, message] of cases) {
+    const resolver = new Resolver({ port, timeout: 300 })
+    await t.rejects(resolver.resolve(parse(service), { host: 'localhost', family: 4 }), {
+      name: 'MonikerError',
+      code,
+      reason,
+      message,
+      port,
+      host: 'localhost',
+      syscall: 'resolve',
+    })
+  }
+})
+
+test('a host that has no address is not found', async t => {
+  const error = (code: string) => Object.assign(new Error(`getaddrinfo ${code}`), { code })
+  const cases = [
+    [error('ENOTFOUND'), undefined, { code: 'ENOTFOUND', reason: 'ENOHOST', host: 'a.invalid' }],
+    [error('EAI_AGAIN'), undefined, { code: 'EAI_AGAIN' }],
+    [null, [], { code: 'ENOTFOUND' }],
+    [null, 'no address', { code: 'ENOTFOUND' }],
+    [null, undefined, { code: 'ENOTFOUND' }],
+  ] as const
+  for (const [failure, found, expected] of cases) {
+    const resolved = new Resolver({ port: 1 }).resolve(parse('tie'), {
+      host: 'a.invalid',
+      hints: 0,
+      lookup: (_host, _options, callback) => callback(failure, found as unknown as string),
+    })
+    await t.rejects(resolved, expected)
+  }
+})
+
+test('a look-up of the caller turns the host into addresses, one or all', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'starwars', daemonPort: port, host: '127.0.0.1' })
+  const resolver = new Resolver({ port })
+  const one = await resolver.resolve(parse('starwars'), {
+    host: 'theforce.test',
+    lookup: (_host, _options, callback) => callback(null, '127.0.0.1', 4),
+  })
+  t.equal(one.endpoints[0]?.address, '127.0.0.1')
+  t.equal(one.host, 'theforce.test')
+  const all = await resolver.resolve(parse('starwars'), {
+    host: 'theforce.test',
+    lookup: lookup('127.0.0.1'),
+  })
+  t.equal(all.endpoints[0]?.address, '127.0.0.1')
+})
+
+test('a host that is half reachable works', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'starwars', daemonPort: port })
+  await silence(t, '127.0.0.2', port)
+  const resolver = new Resolver({ port })
+
+  for (const first of ['127.0.0.2', '127.0.0.3']) {
+    const { endpoints } = await resolver.resolve(parse('starwars'), {
+      host: 'theforce.test',
+      lookup: lookup(first, '127.0.0.1'),
+    })
+    t.equal(endpoints[0]?.address, '127.0.0.1', `beside ${first}`)
+  }
+})
+
+test('the address whose daemon knows the name wins over one whose daemon does not', async t => {
+  const { port } = await daemon(t)
+  await daemon(t, { hosts: ['127.0.0.2'], port })
+  await named(t, { service: 'starwars', daemonPort: port })
+  const { endpoints } = await new Resolver({ port }).resolve(parse('starwars'), {
+    host: 'theforce.test',
+    lookup: lookup('127.0.0.2', '127.0.0.1'),
+  })
+  t.equal(endpoints[0]?.address, '127.0.0.1')
+})
+
+test('one daemon that says no is believed before another stays silent for ever', async t => {
+  const { port } = await daemon(t)
+  await silence(t, '127.0.0.2', port)
+  const resolver = new Resolver({ port, timeout: 60_000 })
+  const at = { host: 'theforce.test', lookup: lookup('127.0.0.1', '127.0.0.2') }
+  await t.rejects(resolver.resolve(parse('tie'), at), {
+    code: 'ECONNREFUSED',
+    reason: 'ENOSERVICE',
+  })
+})
+
+test('a question can be given up at any time', async t => {
+  const silent = await stranger(t)
+  const resolver = new Resolver({ port: silent })
+  const reason = new Error('changed my mind')
+  await t.rejects(resolver.resolve(parse('tie'), { signal: AbortSignal.abort(reason) }), reason)
+
+  const controller = new AbortController()
+  const resolved = resolver.resolve(parse('tie'), { signal: controller.signal })
+  controller.abort(reason)
+  await t.rejects(resolved, reason)
+
+  const late = new AbortController()
+  const never = resolver.resolve(parse('tie'), {
+    host: 'a.test',
+    lookup: () => late.abort(reason),
+    signal: late.signal,
+  })
+  await t.rejects(never, reason)
+  const plain = new AbortController()
+  const unreasoned = resolver.resolve(parse('tie'), { signal: plain.signal })
+  plain.abort()
+  await t.rejects(unreasoned, { name: 'AbortError' })
+})
+
+test('an answer that does not say how long it is good for is good for now', async t => {
+  const answer =
+    '{"v":1,"id":1,"endpoints":[{"transport":"tcp","port":9,"version":"1.0.0","instance":"a"}]}'
+  const port = await stranger(t, socket => socket.end(`${answer}\n`))
+  const { ttl, endpoints } = await new Resolver({ port }).resolve(parse('tie'))
+  t.equal(ttl, 0)
+  t.match(endpoints, [{ port: 9, address: '127.0.0.1' }])
+})
+
+test('the services of a host can be listed, all or those of a namespace', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'starwars@1.2.0', daemonPort: port, metadata: { side: 'light' } })
+  await named(t, { service: 'reynolds:http', daemonPort: port, host: '127.0.0.1' })
+  const resolver = new Resolver({ port })
+
+  const all = await resolver.list()
+  t.match(all, [
+    { service: 'starwars', version: '1.2.0', metadata: { side: 'light' }, pid: process.pid },
+    { service: 'http', namespace: 'reynolds', version: '0.0.0', address: '127.0.0.1' },
+  ])
+  t.match(await resolver.list({ namespace: 'reynolds' }), [{ service: 'http' }])
+  t.same(await resolver.list({ namespace: 'nobody' }), [])
+})
+
+test('a daemon says how it is doing', async t => {
+  const { port } = await daemon(t)
+  t.match(await new Resolver({ port }).status(), { pid: process.pid, port, names: 0, protocol: 1 })
+  const closed = await nobody()
+  const failed = new Resolver().status({ daemonPort: closed })
+  await t.rejects(failed, { code: 'ECONNREFUSED', reason: 'ENODAEMON' })
+})
+
+test('without a port of its own it asks the designated one of this process', async t => {
+  const { port } = await daemon(t)
+  process.env.MONIKER_PORT = String(port)
+  t.teardown(() => delete process.env.MONIKER_PORT)
+  await t.rejects(new Resolver().resolve(parse('tie')), { port, code: 'ECONNREFUSED' })
+})
+
+test('a network that cannot be reached is said to be so', async t => {
+  // A link-local address without its zone: the kernel knows no way there.
+  const failed = new Resolver({ port: 1 }).resolve(parse('tie'), { host: 'fe80::1' })
+  await t.rejects(failed, { reason: 'EUNREACHABLE', code: 'EHOSTUNREACH', host: 'fe80::1' })
+})

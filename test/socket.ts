@@ -1,0 +1,290 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { text } from 'node:stream/consumers'
+import tls from 'node:tls'
+import { test, type Test } from 'tap'
+import { parse } from '../lib/name.ts'
+import { Resolver, type Resolution } from '../lib/resolver.ts'
+import { MonikerSocket, connect } from '../lib/socket.ts'
+import { daemon } from './fixtures/daemon.ts'
+import { lookup, named, nobody, portOf, stranger } from './fixtures/services.ts'
+
+/** A resolver that answers when it is told to. */
+function held(t: Test) {
+  // A question under way keeps a process alive; so must this one.
+  const alive = setInterval(() => {}, 60_000)
+  t.teardown(() => clearInterval(alive))
+  const { promise, resolve, reject } = withResolvers<Resolution>()
+  const asked: { signal?: AbortSignal } = {}
+  const resolver: Pick<Resolver, 'resolve'> = {
+    resolve: (_name, { signal } = {}) => {
+      if (signal) asked.signal = signal
+      return promise
+    },
+  }
+  const lead = (port: number) =>
+    resolve({
+      name: parse('echo'),
+      host: '',
+      ttl: 0,
+      endpoints: [
+        { transport: 'tcp', address: '127.0.0.1', port, version: '1.0.0', instance: 'a' },
+      ],
+    })
+  return { resolver, asked, lead, reject }
+}
+
+function withResolvers<T>() {
+  let resolve!: (value: T) => void
+  let reject!: (error: Error) => void
+  const promise = new Promise<T>((...both) => ([resolve, reject] = both))
+  return { promise, resolve, reject }
+}
+
+test('each way to write a name leads to its server', async t => {
+  const { port: daemonPort } = await daemon(t)
+  process.env.MONIKER_PORT = String(daemonPort)
+  t.teardown(() => delete process.env.MONIKER_PORT)
+  const server = await named(t, { service: 'ns:echo@1.2.0', daemonPort })
+  const at = `ns:echo://localhost:${daemonPort}/path`
+
+  const ways: [string, () => MonikerSocket][] = [
+    ['a name', () => connect('ns:echo')],
+    ['a range', () => connect('ns:echo@^1')],
+    ['a host', () => connect('ns:echo', 'localhost')],
+    ['a URI', () => connect(at)],
+    ['a URL', () => connect(new URL(at))],
+    ['options', () => connect({ service: 'echo', namespace: 'ns', version: '1.x', family: 4 })],
+    ['a socket', () => new MonikerSocket().connect('ns:echo')],
+  ]
+  for (const [way, go] of ways) {
+    const socket = go()
+    const resolved = once(socket, 'resolve')
+    socket.end(way)
+    t.equal(await text(socket), way)
+    t.match(await resolved, [{ port: portOf(server), version: '1.2.0' }], way)
+    t.match(socket.moniker, { service: 'echo', namespace: 'ns', version: '1.2.0' })
+  }
+})
+
+test('ports, paths and all else are left to net', async t => {
+  const port = await stranger(t, socket => void socket.pipe(socket))
+  const ways = [
+    () => connect(port),
+    () => connect(port, '127.0.0.1'),
+    () => connect({ port, host: '127.0.0.1' }),
+    () => connect(String(port) as unknown as number),
+    () => new MonikerSocket().connect(port, '127.0.0.1'),
+    () => new MonikerSocket().connect({ port }),
+  ]
+  for (const go of ways) {
+    const socket = go()
+    socket.end('by number')
+    t.equal(await text(socket), 'by number')
+    t.equal(socket.moniker, undefined)
+  }
+  const [error] = (await once(connect('/no/such.sock'), 'error')) as [NodeJS.ErrnoException]
+  t.equal(error.code, 'ENOENT')
+  t.throws(() => connect([] as unknown as string), { code: 'ERR_MISSING_ARGS' })
+})
+
+test('what is written while resolving arrives, and so does the end', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const socket = new MonikerSocket().connect({ service: 'echo', daemonPort })
+  socket.write('early ')
+  socket.end('bird')
+
+  t.equal(socket.connecting, true)
+  t.equal(socket.pending, true)
+  t.equal(socket.readyState, 'opening')
+  t.equal(socket.writableLength, 10)
+  t.equal(await text(socket), 'early bird')
+})
+
+test('the events are those of net, and resolve', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const events: string[] = []
+  const socket = connect(
+    { service: 'echo', daemonPort, host: 'echo.test', lookup: lookup('127.0.0.1') },
+    () => {
+      events.push('callback')
+      t.equal(socket.connecting, false)
+      socket.end()
+    },
+  )
+  for (const event of ['resolve', 'connect', 'ready', 'end', 'finish', 'close']) {
+    socket.on(event, () => events.push(event))
+  }
+  socket.resume()
+  await once(socket, 'close')
+  t.same(events, ['resolve', 'callback', 'connect', 'ready', 'finish', 'end', 'close'])
+  t.equal(socket.moniker?.host, 'echo.test')
+})
+
+test('a socket that is destroyed while resolving asks no longer, and connects nowhere', async t => {
+  const { resolver, asked, lead } = held(t)
+  const socket = connect({ service: 'echo', resolver })
+  socket.on('connect', () => t.fail('connected')).on('resolve', () => t.fail('resolved'))
+  socket.destroy()
+  t.equal(socket.connecting, false)
+  t.equal(asked.signal?.aborted, true)
+  await once(socket, 'close')
+  lead(1)
+  await Promise.resolve()
+  t.equal(socket.destroyed, true)
+})
+
+test('a failure that comes too late is nobody’s business', async t => {
+  const { resolver, reject } = held(t)
+  const socket = connect({ service: 'echo', resolver })
+  socket.on('error', error => t.fail(error.message))
+  socket.destroy()
+  reject(new Error('too late'))
+  await once(socket, 'close')
+})
+
+test('the error says what was asked where, and comes before close', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const socket = connect({ service: 'echo@^1', daemonPort })
+  const events: string[] = []
+  socket.on('close', hadError => events.push(`close ${hadError}`))
+  const [error] = (await once(socket, 'error')) as [Error]
+  events.push('error')
+  t.match(error, {
+    code: 'ECONNREFUSED',
+    reason: 'ENOSERVICE',
+    service: 'echo@^1',
+    syscall: 'resolve',
+  })
+  await once(socket, 'close')
+  t.same(events, ['error', 'close true'])
+})
+
+test('a name that leads to a closed port is refused as by net', async t => {
+  const { resolver, lead } = held(t)
+  const port = await nobody()
+  const socket = connect({ service: 'echo', resolver })
+  lead(port)
+  const [error] = (await once(socket, 'error')) as [Error]
+  t.match(error, { code: 'ECONNREFUSED', syscall: 'connect', port })
+})
+
+test('a resolve listener may destroy the socket, or send it elsewhere', async t => {
+  const port = await stranger(t, socket => socket.end('elsewhere'))
+  const first = held(t)
+  const destroyed = connect({ service: 'echo', resolver: first.resolver })
+  destroyed.on('resolve', () => destroyed.destroy()).on('connect', () => t.fail('connected'))
+  first.lead(port)
+  await once(destroyed, 'close')
+
+  const second = held(t)
+  const away = connect({ service: 'echo', resolver: second.resolver })
+  away.once('resolve', () => away.connect(port, '127.0.0.1'))
+  second.lead(await nobody())
+  t.equal(await text(away), 'elsewhere')
+})
+
+test('connecting again forgets the first question', async t => {
+  const { resolver, asked, lead } = held(t)
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const socket = connect({ service: 'echo', resolver })
+  const { signal } = asked
+  socket.connect({ service: 'echo', daemonPort })
+  t.equal(signal?.aborted, true)
+  lead(await nobody())
+  socket.end('second')
+  t.equal(await text(socket), 'second')
+})
+
+test('a socket that has closed can connect again', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const socket = new MonikerSocket()
+  for (const word of ['once', 'twice']) {
+    socket.connect({ service: 'echo', daemonPort })
+    socket.end(word)
+    let heard = ''
+    const listener = (data: Buffer) => void (heard += String(data))
+    socket.on('data', listener)
+    await once(socket, 'close')
+    socket.off('data', listener)
+    t.equal(heard, word)
+  }
+})
+
+test('what is set while resolving holds when connected', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const socket = connect({ service: 'echo', daemonPort, timeout: 30_000 })
+  t.equal(socket.timeout, 30_000)
+  t.equal(socket.setNoDelay(true).setKeepAlive(true).ref(), socket)
+  t.equal(socket.bufferSize, 0)
+  socket.setEncoding('utf8').pause()
+  await once(socket, 'connect')
+  socket.end('paused')
+  t.equal(socket.isPaused(), true)
+  t.equal(await text(socket), 'paused')
+})
+
+test('a socket that gets no answer times out as its user wishes', async t => {
+  const { resolver } = held(t)
+  const socket = connect({ service: 'echo', resolver, timeout: 1 })
+  await once(socket, 'timeout')
+  t.equal(socket.connecting, true)
+  socket.destroy()
+})
+
+test('a signal ends a socket that is resolving', async t => {
+  const { resolver } = held(t)
+  const controller = new AbortController()
+  const socket = connect({ service: 'echo', resolver, signal: controller.signal })
+  controller.abort()
+  const [error] = (await once(socket, 'error')) as [Error]
+  t.match(error, { name: 'AbortError', code: 'ABORT_ERR' })
+})
+
+test('resetAndDestroy while resolving waits for the connection, as in net', async t => {
+  const reset = new Promise<Error>(resolve => {
+    void stranger(t, socket => socket.once('error', resolve)).then(port => lead(port))
+  })
+  const { resolver, lead } = held(t)
+  const socket = connect({ service: 'echo', resolver })
+  socket.resetAndDestroy()
+  await once(socket, 'close')
+  t.match(await reset, { code: 'ECONNRESET' })
+})
+
+test('TLS goes over a socket that is still resolving', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const hello = named(t, { service: 'hello', daemonPort }, socket => {
+    socket.once('data', data => {
+      // The first byte of a TLS handshake.
+      t.equal(data[0], 0x16)
+      socket.destroy()
+    })
+  })
+  await hello
+  const socket = connect({ service: 'hello', daemonPort })
+  const secure = tls.connect({ socket, rejectUnauthorized: false })
+  const [error] = (await once(secure, 'error')) as [NodeJS.ErrnoException]
+  t.equal(error.code, 'ECONNRESET')
+})
+
+test('options are checked at once, as by net', async t => {
+  t.throws(() => connect({ service: 'echo', lookup: 'dns' as never }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+  })
+  t.throws(() => connect({ service: 'echo', localAddress: 'here' }), {
+    code: 'ERR_INVALID_IP_ADDRESS',
+  })
+  t.throws(() => connect('no such name'), { code: 'ERR_MONIKER_NAME' })
+  t.throws(() => connect({ service: 'echo', daemonPort: 0 }), { code: 'ERR_INVALID_ARG_VALUE' })
+})
+
+test('it is a socket of net', t => {
+  t.ok(new MonikerSocket() instanceof net.Socket)
+  t.end()
+})
