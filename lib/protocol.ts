@@ -107,14 +107,24 @@ export function encode(id: Id, message: Asked | Answer): string {
   return `${JSON.stringify({ v: VERSION, id, ...message })}\n`
 }
 
-/** An answer as lines. A long list is told in several, each but the last saying `more`. */
+/**
+ * An answer as lines of at most `MAX_LINE` bytes. A long list of services is told in several, each
+ * but the last saying `more`; of endpoints come the first, as many as fit into one.
+ */
 export function encodeAnswer(id: Id, answer: Answer): string {
-  const { services } = answer
-  if (!Array.isArray(services)) return encode(id, answer)
-  const pages = paginate(services)
-  return pages
-    .map((page, at) => encode(id, { services: page, ...(at < pages.length - 1 && { more: true }) }))
-    .join('')
+  const { services, endpoints } = answer
+  if (Array.isArray(services)) {
+    const pages = paginate(services, roomIn(encode(id, { services: [], more: true })))
+    return pages
+      .map((page, at) =>
+        encode(id, { services: page, ...(at < pages.length - 1 && { more: true }) }),
+      )
+      .join('')
+  }
+  const line = encode(id, answer)
+  if (!Array.isArray(endpoints) || roomIn(line) >= 0) return line
+  const [first] = paginate(endpoints, roomIn(encode(id, { ...answer, endpoints: [] })))
+  return encode(id, { ...answer, endpoints: first })
 }
 
 /** An error as an answer. */
@@ -169,7 +179,7 @@ export function question(message: Answer): Question {
         registration: read(message, 'registration', isCount, 'the number of a registration'),
       }
     case 'list':
-      return { op, ...optional(message, 'namespace', isNamespace, 'a namespace') }
+      return { op, ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }) }
     case 'status':
       return { op }
     default:
@@ -264,20 +274,27 @@ export class LineSplitter extends Transform {
 
 const LF = 0x0a
 
-/** What a line of a list is filled to, in bytes; one more service is sure to fit. */
-const PAGE = 2_048
+/** How many bytes more a line may have; its end does not count. */
+function roomIn(line: string): number {
+  return MAX_LINE + 1 - Buffer.byteLength(line)
+}
 
-/** Items cut into runs of about `PAGE` bytes of JSON; no items are one empty run. */
-function paginate(items: readonly unknown[]): unknown[][] {
+/**
+ * Items cut into runs of at most `room` bytes of JSON, commas and all; one item is sure to fit. No
+ * items are one empty run.
+ */
+function paginate(items: readonly unknown[], room: number): unknown[][] {
   const pages: unknown[][] = [[]]
-  let size = 0
+  // The first item of a run needs no comma.
+  let left = room + 1
   for (const item of items) {
-    if (size > PAGE) {
+    const size = Buffer.byteLength(JSON.stringify(item)) + 1
+    if (size > left) {
       pages.push([])
-      size = 0
+      left = room + 1
     }
     pages.at(-1)!.push(item)
-    size += Buffer.byteLength(JSON.stringify(item))
+    left -= size
   }
   return pages
 }
@@ -289,9 +306,13 @@ function isTooLong(line: string): boolean {
   return line.length * 3 > MAX_LINE && Buffer.byteLength(line) > MAX_LINE
 }
 
+function namespaceOf(message: Answer): string {
+  return read(message, 'namespace', isNamespace, 'a namespace', '').toLowerCase()
+}
+
 function nameOf(message: Answer): { namespace: string; service: string } {
   return {
-    namespace: read(message, 'namespace', isNamespace, 'a namespace', '').toLowerCase(),
+    namespace: namespaceOf(message),
     service: read(message, 'service', isWord, 'a service name').toLowerCase(),
   }
 }

@@ -22,15 +22,14 @@ const AGAIN = 20
 export class Lease extends EventEmitter<{ lost: [error: MonikerError] }> {
   readonly offer: Offer
   readonly registration: number
-  /** The connection that the name lives by. */
-  readonly client: Client
+  readonly #client: Client
   readonly #registrar: Registrar
 
   constructor(offer: Offer, registration: number, client: Client, registrar: Registrar) {
     super()
     this.offer = offer
     this.registration = registration
-    this.client = client
+    this.#client = client
     this.#registrar = registrar
   }
 
@@ -40,11 +39,11 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError] }> {
     const { registration } = this
     try {
       const late = AbortSignal.timeout(TIMEOUT)
-      await this.client.ask({ op: 'unregister', registration }, late)
+      await this.#client.ask({ op: 'unregister', registration }, late)
     } catch (error) {
       debug('%s: %s', format(this.offer), (error as Error).message)
     }
-    this.#registrar.rest(this.client)
+    this.#registrar.rest()
   }
 }
 
@@ -93,9 +92,8 @@ export class Registrar {
     const details = { service, host: 'localhost', port: this.#port, syscall: 'register' }
     const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
     this.#waiting++
-    let client: Client | undefined
     try {
-      client = await this.#connected(over.signal)
+      const client = await this.#connected(over.signal)
       const asked = client.ask({ op: 'register', pid: process.pid, ...offer })
       const registration = await this.#granted(asked, client, details, over.signal)
       const lease = new Lease(offer, registration, client, this)
@@ -107,7 +105,7 @@ export class Registrar {
     } finally {
       over.free()
       this.#waiting--
-      if (client) this.rest(client)
+      this.rest()
     }
   }
 
@@ -117,9 +115,10 @@ export class Registrar {
   }
 
   /** Closes the connection once nothing is held or asked over it. */
-  rest(client: Client): void {
-    if (client === this.#current && (this.#leases.size > 0 || this.#waiting > 0)) return
-    client.close()
+  rest(): void {
+    if (this.#leases.size > 0 || this.#waiting > 0) return
+    this.#current?.close()
+    this.#current = undefined
   }
 
   /** The number of the registration; one that comes when nobody wants it any more is undone. */
@@ -157,17 +156,19 @@ export class Registrar {
    * kernel gives the designated port to one, and the others connect to that.
    */
   async #open(signal: AbortSignal): Promise<Client> {
-    for (;;) {
+    for (let embedded = false; ;) {
       try {
         return this.#watch(await this.#reach(signal))
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') throw error
+        // A daemon of our own that cannot be reached is no reason to start another.
+        if (embedded || !hasCode(error, 'ECONNREFUSED')) throw error
       }
       try {
         await this.#embed(this.#port)
+        embedded = true
         debug('this process has become the daemon of this host, on port %d', this.#port)
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+        if (!hasCode(error, 'EADDRINUSE')) throw error
         await pause(AGAIN, undefined, { signal })
       }
     }
@@ -189,9 +190,9 @@ export class Registrar {
   #watch(client: Client): Client {
     this.#current = client
     return client.once('close', () => {
-      if (this.#current === client) this.#current = undefined
+      if (this.#current !== client) return
+      this.#current = undefined
       for (const lease of this.#leases) {
-        if (lease.client !== client) continue
         this.#leases.delete(lease)
         const details = { service: format(lease.offer), host: 'localhost', port: this.#port }
         lease.emit('lost', new MonikerError('ELOST', { ...details, syscall: 'register' }))
@@ -202,4 +203,8 @@ export class Registrar {
 
 async function startEmbedded(port: number): Promise<void> {
   await new Daemon({ port, hosts: embeddedHosts(), embedded: true }).start()
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException).code === code
 }

@@ -160,6 +160,8 @@ class Publication {
     const { daemonPort } = this.#call
     try {
       const lease = await Registrar.at(daemonPort).register(this.#offer(), this.#giveUp)
+      // Closed at the very moment the answer came.
+      if (this.#state !== 'registering') return void lease.withdraw()
       lease.once('lost', error => this.#lost(error))
       this.#lease = lease
     } catch (error) {
@@ -200,10 +202,12 @@ class Publication {
     this.#giveUp.abort()
     if (this.#state === 'closing') {
       if (callback) server.once('close', () => callback(notRunning()))
-    } else if (!lease) {
+      return server
+    }
+    this.#state = 'closing'
+    if (!lease) {
       this.#close.call(server, callback)
     } else {
-      this.#state = 'closing'
       this.#shadow('listening', false)
       if (callback) server.once('close', callback)
       void lease.withdraw().then(() => this.#close.call(server))

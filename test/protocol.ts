@@ -70,7 +70,10 @@ t.test('a line may have 4,096 bytes and no more, however it is cut', async t => 
     t.strictSame(split(Buffer.from(`${line}\n`)).lines, [line])
     t.equal(split(Buffer.from(line)).rest.length, Buffer.byteLength(line), 'not ended yet')
     const over = Buffer.from(`${line}€`)
-    t.throws(() => split(over), { ...EPROTO, message: /a line of at most 4096 bytes, got a longer/ })
+    t.throws(() => split(over), {
+      ...EPROTO,
+      message: /a line of at most 4096 bytes, got a longer/,
+    })
     t.throws(() => split(Buffer.from(`a\n${line}€\nb\n`)), EPROTO)
   }
 })
@@ -154,7 +157,10 @@ t.test('what is no message is refused, and the message says what came', async t 
 t.test('an id is a short string or an integer', async t => {
   for (const id of ['', 'x'.repeat(64), 0, -1, Number.MAX_SAFE_INTEGER]) t.equal(idOf({ id }), id)
   for (const id of ['x'.repeat(65), 1.5, 2 ** 53, null, undefined, true, [], {}]) {
-    t.throws(() => idOf({ id }), { ...EPROTO, message: /expected "id" to be a string of at most 64/ })
+    t.throws(() => idOf({ id }), {
+      ...EPROTO,
+      message: /expected "id" to be a string of at most 64/,
+    })
   }
 })
 
@@ -183,10 +189,19 @@ t.test('a register has a service, a transport and a port, and the rest has defau
 
 t.test('the other questions are as small as they look', async t => {
   const table: [message: Answer, expected: object][] = [
-    [{ op: 'unregister', registration: 0 }, { op: 'unregister', registration: 0 }],
+    [
+      { op: 'unregister', registration: 0 },
+      { op: 'unregister', registration: 0 },
+    ],
     [{ op: 'list' }, { op: 'list' }],
-    [{ op: 'list', namespace: '' }, { op: 'list', namespace: '' }],
-    [{ op: 'list', namespace: 'ns', more: 1 }, { op: 'list', namespace: 'ns' }],
+    [
+      { op: 'list', namespace: '' },
+      { op: 'list', namespace: '' },
+    ],
+    [
+      { op: 'list', namespace: 'ns', more: 1 },
+      { op: 'list', namespace: 'ns' },
+    ],
     [{ op: 'status', x: 1 }, { op: 'status' }],
   ]
   for (const [message, expected] of table) t.strictSame(question(message), expected)
@@ -372,21 +387,33 @@ t.test('a refusal is read from whatever a stranger sent', async t => {
     [[], unsaid],
     [{}, unsaid],
     [{ code: 7, message: 7, offered: 7 }, unsaid],
-    [{ code: 'x'.repeat(513), message: 'no' }, { code: 'EPROTOCOL', message: 'no' }],
-    [{ code: 'X', message: 'a\u001B[2Jb\nc\u009B' }, { code: 'X', message: 'a [2Jb c ' }],
-    [{ code: 'X', message: 'no', offered: ['1', 2] }, { code: 'X', message: 'no', offered: ['1'] }],
+    [
+      { code: 'x'.repeat(513), message: 'no' },
+      { code: 'EPROTOCOL', message: 'no' },
+    ],
+    [
+      { code: 'X', message: 'a\u001B[2Jb\nc\u009B' },
+      { code: 'X', message: 'a [2Jb c ' },
+    ],
+    [
+      { code: 'X', message: 'no', offered: ['1', 2] },
+      { code: 'X', message: 'no', offered: ['1'] },
+    ],
   ]
   for (const [error, expected] of table) t.strictSame(refusalIn({ error }), expected)
 })
 
 const endpoint = { transport: 'tcp', port: 80, version: '1.0.0', instance: 'a-1' }
 
-t.test('endpoints are read as they were told, and those of transports to come left out', async t => {
-  const full = { ...endpoint, transport: 'udp', address: '::1', metadata: { a: 1 } }
-  const list = [endpoint, { ...endpoint, transport: 'sctp' }, 'x', null, { ...full, future: 1 }]
-  t.strictSame(endpoints({ endpoints: list, ttl: 1 }), [endpoint, full])
-  t.strictSame(endpoints({ endpoints: [] }), [])
-})
+t.test(
+  'endpoints are read as they were told, and those of transports to come left out',
+  async t => {
+    const full = { ...endpoint, transport: 'udp', address: '::1', metadata: { a: 1 } }
+    const list = [endpoint, { ...endpoint, transport: 'sctp' }, 'x', null, { ...full, future: 1 }]
+    t.strictSame(endpoints({ endpoints: list, ttl: 1 }), [endpoint, full])
+    t.strictSame(endpoints({ endpoints: [] }), [])
+  },
+)
 
 t.test('endpoints that are not what they should be are refused', async t => {
   const table: [answer: Answer, says: RegExp][] = [

@@ -34,6 +34,8 @@ test('a name is held until it is withdrawn', async t => {
   await wing.withdraw()
   t.same(await services(port), [])
 
+  const short = await registrar.register(offer('tie'))
+  await short.withdraw()
   const again = await registrar.register(offer('tie'))
   t.same(await services(port), ['tie'])
   await again.withdraw()
@@ -157,6 +159,14 @@ test('a port that may not be bound is said to be so', async t => {
   t.teardown(() => delete process.env.MONIKER_HOST)
   const port = await nobody()
   await t.rejects(Registrar.at(port).register(offer('tie')), { port, code: 'EHOSTUNREACH' })
+})
+
+test('a daemon that cannot be reached is said to be so', async t => {
+  const port = await nobody()
+  let started = 0
+  const registrar = new Registrar(port, async () => void started++)
+  await t.rejects(registrar.register(offer('tie')), { code: 'ECONNREFUSED', port })
+  t.equal(started, 1)
 })
 
 test('the daemon is found at ::1 too', async t => {

@@ -1,0 +1,212 @@
+import t from 'tap'
+import { chain, limits, local, policy, type Peer, type Step } from '../../lib/daemon/handler.ts'
+import { Registry } from '../../lib/daemon/registry.ts'
+import { question, type Answer, type Question } from '../../lib/protocol.ts'
+import { interfaces } from '../fixtures/interfaces.ts'
+
+const here: Peer = { local: true, address: '127.0.0.1', owner: {} }
+const remote: Peer = { local: false, address: '192.0.2.1', owner: {} }
+const status: Question = { op: 'status' }
+
+const resolve = (given: Answer = {}) => question({ op: 'resolve', service: 'a', ...given })
+const register = (given: Answer = {}) =>
+  question({ op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
+
+/** The chain of a daemon, but for its counters. */
+function handler({ names = 10, publicList = false, ttl = 30_000 } = {}) {
+  const registry = new Registry()
+  return chain(
+    limits(registry, { names }),
+    policy({ publicList }),
+    local(registry, { generation: 36, ttl, status: () => ({ names: registry.size }) }),
+  )
+}
+
+t.test('the steps of a chain are taken in order, until one answers', async t => {
+  const taken: string[] = []
+  const step =
+    (name: string, answer?: Answer): Step =>
+    (_question, _peer, next) => {
+      taken.push(name)
+      return answer ?? next()
+    }
+  const handle = chain(step('first'), step('second', { by: 'second' }), step('third'))
+
+  t.strictSame(handle(status, here), { by: 'second' })
+  t.strictSame(taken, ['first', 'second'])
+})
+
+t.test('a step sees who asks what', async t => {
+  const seen: unknown[] = []
+  const handle = chain(
+    (question, peer, next) => {
+      seen.push(question, peer)
+      return next()
+    },
+    () => ({}),
+  )
+  handle(status, here)
+
+  t.strictSame(seen, [status, here])
+})
+
+t.test('what no step answers is refused', async t => {
+  const handle = chain((_question, _peer, next) => next())
+  t.throws(() => handle(status, here), { code: 'EPROTO', message: /nothing here answers status/ })
+})
+
+t.test('what a step refuses goes no further', async t => {
+  const refuse: Step = () => {
+    throw new Error('no')
+  }
+  const handle = chain(refuse, () => t.fail('not asked') as never)
+  t.throws(() => handle(status, here), { message: 'no' })
+})
+
+t.test('one connection may hold so many names and no more', async t => {
+  const handle = handler({ names: 2 })
+  const other = { ...here, owner: {} }
+  const { registration } = handle(register({ service: 'a' }), here)
+  handle(register({ service: 'b' }), here)
+
+  t.throws(() => handle(register({ service: 'c' }), here), {
+    code: 'EBUSY',
+    message: /one connection may hold 2 names/,
+  })
+  t.ok(handle(register({ service: 'c' }), other), 'another may')
+  t.ok(handle(resolve(), here), 'and the first may still ask')
+  handle({ op: 'unregister', registration: registration as number }, here)
+  t.ok(handle(register({ service: 'd' }), here), 'and take another for one it lets go')
+})
+
+t.test('who may ask what depends on where from, and over what', async t => {
+  const udp = { owner: undefined as never }
+  const peers: Record<string, Peer> = {
+    'this host': here,
+    'another host': remote,
+    'this host by UDP': { ...here, ...udp },
+    'another host by UDP': { ...remote, ...udp },
+  }
+  const all = ['resolve', 'register', 'unregister', 'list', 'status']
+  const table: [peer: string, publicList: boolean, allowed: string[]][] = [
+    ['this host', false, all],
+    ['this host', true, all],
+    ['another host', false, ['resolve', 'status']],
+    ['another host', true, ['resolve', 'list', 'status']],
+    ['this host by UDP', true, ['resolve']],
+    ['another host by UDP', true, ['resolve']],
+  ]
+  for (const [peer, publicList, allowed] of table) {
+    const handle = chain(policy({ publicList }), () => ({}))
+    for (const op of all) {
+      const ask = () => handle({ op } as Question, peers[peer]!)
+      const says = `${op} from ${peer}${publicList ? ', list open' : ''}`
+      if (allowed.includes(op)) t.strictSame(ask(), {}, says)
+      else t.throws(ask, { code: 'EACCES', reason: 'EDENIED' }, says)
+    }
+  }
+})
+
+t.test('a refusal by policy says why', async t => {
+  const handle = handler()
+  t.throws(() => handle({ op: 'list' }, remote), { message: /list is for programs on the host/ })
+  const { owner: _, ...udp } = here
+  t.throws(() => handle({ op: 'list' }, udp), { message: /list is answered over TCP alone/ })
+})
+
+t.test('a name lives from its registration to its withdrawal', async t => {
+  const handle = handler({ ttl: 7 })
+  const metadata = { a: 1 }
+
+  t.strictSame(handle(register({ version: '1.2.0', metadata }), here), {
+    registration: 1,
+    generation: 36,
+  })
+  t.strictSame(handle(resolve(), here), {
+    endpoints: [{ transport: 'tcp', port: 80, version: '1.2.0', instance: '10-1', metadata }],
+    ttl: 7,
+  })
+  const unregister: Question = { op: 'unregister', registration: 1 }
+  t.strictSame(handle(unregister, { ...here, owner: {} }), { unregistered: false })
+  t.strictSame(handle(unregister, here), { unregistered: true })
+  t.strictSame(handle(unregister, here), { unregistered: false })
+  t.throws(() => handle(resolve(), here), { reason: 'ENOSERVICE' })
+})
+
+t.test('a status is what it was said to be', async t => {
+  const handle = handler()
+  handle(register(), here)
+  t.strictSame(handle(status, here), { names: 1 })
+})
+
+t.test('a list tells all but who owns what', async t => {
+  const handle = handler()
+  const { op: _, ...offer } = register({ namespace: 'ns', pid: 7, metadata: {} }) as { op: string }
+  handle(register({ namespace: 'ns', pid: 7, metadata: {} }), here)
+  handle(register(), here)
+
+  t.strictSame(handle({ op: 'list', namespace: 'ns' }, here), {
+    services: [{ ...offer, instance: '10-1' }],
+  })
+  t.equal((handle({ op: 'list' }, here).services as []).length, 2)
+})
+
+t.test('of many instances eight are told, each in its turn', async t => {
+  const handle = handler({ names: 20 })
+  for (let port = 1; port <= 10; port++) handle(register({ port, shared: true }), here)
+  const ports = () => (handle(resolve(), here).endpoints as { port: number }[]).map(e => e.port)
+
+  t.strictSame(ports(), [1, 2, 3, 4, 5, 6, 7, 8])
+  t.strictSame(ports(), [2, 3, 4, 5, 6, 7, 8, 9])
+})
+
+t.test('a service bound to the loopback address is never told to another host', async t => {
+  const handle = handler({ publicList: true })
+  for (const [service, address] of [
+    ['a', '127.0.0.1'],
+    ['b', '::1'],
+    ['c', '127.7.7.7'],
+  ]) {
+    handle(register({ service, address }), here)
+    t.ok(handle(resolve({ service }), here))
+    t.throws(() => handle(resolve({ service }), remote), { reason: 'ENOSERVICE' }, address!)
+  }
+  t.strictSame(handle({ op: 'list' }, remote), { services: [] })
+})
+
+t.test('the version of a service that cannot be reached is not told either', async t => {
+  const handle = handler()
+  handle(register({ version: '1.0.0' }), here)
+  handle(register({ version: '9.0.0', address: '127.0.0.1' }), here)
+
+  t.match(handle(resolve(), remote), { endpoints: [{ version: '1.0.0' }] })
+  t.throws(() => handle(resolve({ version: '>1' }), remote), { offered: ['1.0.0'] })
+})
+
+t.test('an address is told where it is not the one that was asked', async t => {
+  interfaces(t, {
+    none: undefined,
+    eth0: [{ address: '192.0.2.1' }, { address: '2001:db8::1' }],
+    eth1: [{ address: '2001:db8::2' }],
+  })
+  const table: [bound: string, local: boolean, asked: string, told: string | undefined][] = [
+    ['::', true, '127.0.0.1', undefined],
+    ['::', false, '2001:db8::1', undefined],
+    ['0.0.0.0', true, '127.0.0.1', undefined],
+    ['0.0.0.0', false, '192.0.2.1', undefined],
+    ['0.0.0.0', true, '::1', '127.0.0.1'],
+    ['0.0.0.0', false, '2001:db8::1', '192.0.2.1'],
+    ['0.0.0.0', false, '2001:db8::2', undefined],
+    ['0.0.0.0', false, '2001:db8::9', undefined],
+    ['127.0.0.1', true, '::1', '127.0.0.1'],
+    ['192.0.2.7', false, '192.0.2.1', '192.0.2.7'],
+    ['2001:db8::1', false, '192.0.2.1', '2001:db8::1'],
+  ]
+  for (const [bound, isLocal, asked, told] of table) {
+    const handle = handler()
+    handle(register({ address: bound }), here)
+    const answer = handle(resolve(), { ...remote, local: isLocal, address: asked })
+    const [endpoint] = answer.endpoints as { address?: string }[]
+    t.equal(endpoint!.address, told, `bound to ${bound}, asked at ${asked}`)
+  }
+})

@@ -1,0 +1,342 @@
+import { deepStrictEqual, equal } from 'node:assert/strict'
+import fc from 'fast-check'
+import semver from 'semver'
+import t from 'tap'
+import { Registry, type Entry } from '../../lib/daemon/registry.ts'
+import { MonikerError } from '../../lib/errors.ts'
+import type { Offer, Resolve } from '../../lib/protocol.ts'
+
+/** An offer of `starwars`, unless told otherwise. */
+const offer = (given: Partial<Offer> = {}): Offer => ({
+  namespace: '',
+  service: 'starwars',
+  version: '1.0.0',
+  transport: 'tcp',
+  port: 4000,
+  address: '::',
+  shared: false,
+  ...given,
+})
+
+/** A question for any `starwars` over TCP, unless told otherwise. */
+const asked = (given: Partial<Resolve> = {}): Resolve => ({
+  op: 'resolve',
+  namespace: '',
+  service: 'starwars',
+  version: '',
+  transports: ['tcp'],
+  ...given,
+})
+
+const ports = (entries: Iterable<Entry>) => [...entries].map(entry => entry.port)
+
+t.test('a name that is registered is found, with all that was offered', async t => {
+  const registry = new Registry()
+  const owner = {}
+  const offered = offer({ metadata: { a: 1 }, pid: 7 })
+  const entry = registry.register(owner, offered)
+
+  t.match(entry, { ...offered, registration: 1, owner })
+  t.strictSame(registry.resolve(asked()), [entry])
+  t.strictSame([...registry.list()], [entry])
+  t.equal(registry.size, 1)
+  t.equal(registry.held(owner), 1)
+  t.equal(registry.held({}), 0)
+})
+
+t.test('a name that is not registered is not offered', async t => {
+  const registry = new Registry()
+  const expected = { code: 'ECONNREFUSED', reason: 'ENOSERVICE', syscall: 'resolve' }
+  t.throws(() => registry.resolve(asked({ version: '^1' })), {
+    ...expected,
+    service: 'starwars@^1',
+  })
+  registry.register({}, offer({ transport: 'udp' }))
+  t.throws(() => registry.resolve(asked()), expected, 'nor is it over another transport')
+  t.throws(() => registry.resolve(asked({ namespace: 'ns' })), expected, 'nor in another namespace')
+  const blind = () => registry.resolve(asked({ transports: ['udp'] }), () => false)
+  t.throws(blind, expected, 'nor to those who may not see it')
+})
+
+t.test('a version that is not there is not offered, and those that are, are named', async t => {
+  const registry = new Registry()
+  for (const version of ['1.0.0', '2.0.0', '3.0.0', '4.0.0', '5.0.0']) {
+    registry.register({}, offer({ version, shared: true }))
+    registry.register({}, offer({ version, shared: true }))
+  }
+  registry.register({}, offer({ version: '9.0.0', address: '127.0.0.1' }))
+  const offered = ['5.0.0', '4.0.0', '3.0.0', '2.0.0']
+  const visible = (entry: Entry) => entry.address === '::'
+  t.throws(() => registry.resolve(asked({ version: '>=6' }), visible), {
+    code: 'ECONNREFUSED',
+    reason: 'EVERSION',
+    service: 'starwars@>=6',
+    offered,
+  })
+})
+
+t.test('the highest version in range wins, in whatever order they came', async t => {
+  const versions = ['1.0.0', '1.10.0', '1.9.0', '2.0.0', '2.0.1-rc.1', '0.1.0']
+  const table: [range: string, best: string][] = [
+    ['', '2.0.1-rc.1'],
+    ['*', '2.0.0'],
+    ['^1', '1.10.0'],
+    ['<1.10', '1.9.0'],
+    ['1.0.0', '1.0.0'],
+    ['>=2.0.1-0', '2.0.1-rc.1'],
+    ['^0.1', '0.1.0'],
+  ]
+  fc.assert(
+    fc.property(fc.shuffledSubarray(versions, { minLength: versions.length }), order => {
+      const registry = new Registry()
+      for (const version of order) registry.register({}, offer({ version }))
+      for (const [version, best] of table) {
+        const found = registry.resolve(asked({ version }))
+        deepStrictEqual(
+          found.map(entry => entry.version),
+          [best],
+        )
+      }
+    }),
+  )
+})
+
+t.test('a name that is taken cannot be taken again, and the holder is named', async t => {
+  const registry = new Registry()
+  const owner = {}
+  registry.register(owner, offer({ pid: 7 }))
+  registry.register({}, offer({ version: '2.0.0' }))
+  const expected = { code: 'EADDRINUSE', syscall: 'register' }
+  const message = /starwars@1\.0\.0 is already registered .*by process 7 on port 4000;/
+  t.throws(() => registry.register({}, offer()), { ...expected, message })
+  t.throws(() => registry.register(owner, offer()), expected, 'not even by its holder')
+  t.throws(() => registry.register({}, offer({ shared: true })), expected, 'nor shared with it')
+  const anonymous = { ...expected, message: /by port 4000;/ }
+  t.throws(() => registry.register({}, offer({ version: '2.0.0' })), anonymous)
+  t.equal(registry.size, 2, 'what was refused is not held')
+})
+
+t.test('the same name may be had over another transport, version or namespace', async t => {
+  const registry = new Registry()
+  registry.register({}, offer())
+  registry.register({}, offer({ transport: 'udp' }))
+  registry.register({}, offer({ version: '1.0.1' }))
+  registry.register({}, offer({ namespace: 'ns' }))
+  t.equal(registry.size, 4)
+})
+
+t.test('shared instances are handed out in turn', async t => {
+  const registry = new Registry()
+  for (const port of [1, 2, 3]) registry.register({}, offer({ port, shared: true }))
+  registry.register({}, offer({ port: 9, version: '0.9.0', shared: true }))
+  const turns = Array.from({ length: 4 }, () => ports(registry.resolve(asked())))
+  t.strictSame(turns, [
+    [1, 2, 3],
+    [2, 3, 1],
+    [3, 1, 2],
+    [1, 2, 3],
+  ])
+})
+
+t.test('an instance that leaves is handed out no more', async t => {
+  const registry = new Registry()
+  const owner = {}
+  registry.register({}, offer({ port: 1, shared: true }))
+  registry.register(owner, offer({ port: 2, shared: true }))
+  registry.resolve(asked())
+  registry.release(owner)
+  t.strictSame(ports(registry.resolve(asked())), [1])
+  t.throws(
+    () => registry.register({}, offer()),
+    { code: 'EADDRINUSE' },
+    'what is left still shares',
+  )
+})
+
+t.test('only its owner can let a name go, and only once', async t => {
+  const registry = new Registry()
+  const owner = {}
+  const other = {}
+  const { registration } = registry.register(owner, offer())
+  registry.register(other, offer({ service: 'other' }))
+
+  t.notOk(registry.unregister({}, registration))
+  t.notOk(registry.unregister(other, registration))
+  t.notOk(registry.unregister(owner, registration + 1))
+  t.ok(registry.unregister(owner, registration))
+  t.notOk(registry.unregister(owner, registration))
+  t.throws(() => registry.resolve(asked()), { reason: 'ENOSERVICE' })
+  t.equal(registry.size, 1)
+})
+
+t.test('a registration has a number that no other has had', async t => {
+  const registry = new Registry()
+  const owner = {}
+  const first = registry.register(owner, offer())
+  registry.unregister(owner, first.registration)
+  t.not(registry.register(owner, offer()).registration, first.registration)
+})
+
+t.test('all names of an owner go when it goes', async t => {
+  const registry = new Registry()
+  const owner = {}
+  for (const service of ['a', 'b', 'c']) registry.register(owner, offer({ service }))
+  registry.register({}, offer({ service: 'd' }))
+
+  t.equal(registry.release(owner), 3)
+  t.equal(registry.release(owner), 0)
+  t.strictSame(
+    [...registry.list()].map(entry => entry.service),
+    ['d'],
+  )
+  t.equal(registry.held(owner), 0)
+})
+
+t.test('a list may be of one namespace', async t => {
+  const registry = new Registry()
+  registry.register({}, offer({ port: 1 }))
+  registry.register({}, offer({ port: 2, namespace: 'ns' }))
+  t.strictSame(ports(registry.list()), [1, 2])
+  t.strictSame(ports(registry.list('')), [1])
+  t.strictSame(ports(registry.list('ns')), [2])
+  t.strictSame(ports(registry.list('other')), [])
+})
+
+t.test('names such as __proto__ are names as any other', async t => {
+  const registry = new Registry()
+  const service = 'constructor'
+  t.throws(() => registry.resolve(asked({ service })), { reason: 'ENOSERVICE' })
+  registry.register({}, offer({ service, namespace: 'tostring' }))
+  t.ok(registry.resolve(asked({ service, namespace: 'tostring' })))
+})
+
+/** What a registry should do, in the plainest words: a list, and no index. */
+class Model {
+  entries: (Offer & { owner: number; registration: number })[] = []
+  last = 0
+
+  register(owner: number, offer: Offer): number | 'ETAKEN' {
+    const same = this.entries.filter(
+      entry =>
+        entry.namespace === offer.namespace &&
+        entry.service === offer.service &&
+        entry.version === offer.version &&
+        entry.transport === offer.transport,
+    )
+    if (same.length > 0 && !(offer.shared && same.every(entry => entry.shared))) return 'ETAKEN'
+    this.entries.push({ ...offer, owner, registration: ++this.last })
+    return this.last
+  }
+
+  drop(wanted: (entry: Model['entries'][number]) => boolean): number {
+    const before = this.entries.length
+    this.entries = this.entries.filter(entry => !wanted(entry))
+    return before - this.entries.length
+  }
+
+  /** The registrations that will do, in no order. */
+  resolve({ namespace, service, version, transports }: Resolve): number[] | Refused {
+    const offered = this.entries.filter(
+      entry =>
+        entry.namespace === namespace &&
+        entry.service === service &&
+        transports.includes(entry.transport),
+    )
+    if (offered.length === 0) return 'ENOSERVICE'
+    const fitting = offered.filter(
+      entry => version === '' || semver.satisfies(entry.version, version),
+    )
+    const best = semver.rsort(fitting.map(entry => entry.version))[0]
+    if (best === undefined) return 'EVERSION'
+    return numbers(fitting.filter(entry => entry.version === best))
+  }
+}
+
+type Refused = 'ENOSERVICE' | 'EVERSION' | 'ETAKEN'
+
+const numbers = (entries: Iterable<{ registration: number }>) =>
+  [...entries].map(entry => entry.registration).toSorted((a, b) => a - b)
+
+/** What `call` returns, or why it was refused. */
+function outcome<T>(call: () => T): T | Refused {
+  try {
+    return call()
+  } catch (error) {
+    if (error instanceof MonikerError) return error.reason as Refused
+    throw error
+  }
+}
+
+const owner = fc.nat({ max: 3 })
+const name = {
+  namespace: fc.constantFrom('', 'ns'),
+  service: fc.constantFrom('a', 'b'),
+}
+const someVersion = fc.constantFrom('0.0.0', '1.0.0', '1.2.0', '2.0.0-rc.1')
+const transport = fc.constantFrom('tcp' as const, 'udp' as const)
+
+const operation = fc.oneof(
+  fc.record({
+    op: fc.constant('register' as const),
+    owner,
+    offer: fc
+      .record({ ...name, version: someVersion, transport, shared: fc.boolean() })
+      .map(given => offer(given)),
+  }),
+  fc.record({ op: fc.constant('unregister' as const), owner, registration: fc.nat({ max: 30 }) }),
+  fc.record({ op: fc.constant('release' as const), owner }),
+  fc.record({
+    op: fc.constant('resolve' as const),
+    question: fc
+      .record({
+        ...name,
+        version: fc.constantFrom('', '*', '^1', '1.0.0', '>=3'),
+        transports: fc.uniqueArray(transport, { minLength: 1 }),
+      })
+      .map(given => asked(given)),
+  }),
+)
+
+t.test('whatever is done to it, a registry does as its model', async () => {
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 60 }), operations => {
+      const registry = new Registry()
+      const model = new Model()
+      const owners = [{}, {}, {}, {}]
+      for (const step of operations) {
+        switch (step.op) {
+          case 'register': {
+            const register = () => registry.register(owners[step.owner]!, step.offer).registration
+            equal(outcome(register), model.register(step.owner, step.offer))
+            break
+          }
+          case 'unregister': {
+            const { owner, registration } = step
+            const dropped = model.drop(
+              entry => entry.owner === owner && entry.registration === registration,
+            )
+            equal(registry.unregister(owners[owner]!, registration), dropped === 1)
+            break
+          }
+          case 'release':
+            equal(
+              registry.release(owners[step.owner]!),
+              model.drop(entry => entry.owner === step.owner),
+            )
+            break
+          case 'resolve': {
+            const found = outcome(() => numbers(registry.resolve(step.question)))
+            deepStrictEqual(found, model.resolve(step.question))
+            break
+          }
+        }
+        equal(registry.size, model.entries.length)
+        deepStrictEqual(numbers(registry.list()), numbers(model.entries))
+        for (const [n, owner] of owners.entries()) {
+          equal(registry.held(owner), model.entries.filter(entry => entry.owner === n).length)
+        }
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
