@@ -235,7 +235,7 @@ test('a signal closes the server, and with it the name', async t => {
 test('services may share a name if all say so, and take turns', async t => {
   const { port: daemonPort } = await daemon(t)
   const both = [
-    await named(t, { service: 'tie', shared: true, daemonPort }),
+    await named(t, { service: 'tie', shared: true, metadata: { side: 'dark' }, daemonPort }),
     await named(t, { service: 'tie', shared: true, daemonPort }),
   ]
   const turns = [await find(daemonPort, 'tie'), await find(daemonPort, 'tie')]

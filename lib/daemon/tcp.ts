@@ -41,6 +41,8 @@ export function serve(socket: Socket, options: ServeOptions): void {
   let dribble: NodeJS.Timeout | undefined
 
   const close = (error: MonikerError, before = '', id: Id = null) => {
+    // Closing already: the first reason stands.
+    if (socket.writableEnded) return
     refused(error)
     socket.unpipe(splitter).resume()
     splitter.removeAllListeners('data')
@@ -73,7 +75,8 @@ export function serve(socket: Socket, options: ServeOptions): void {
   socket
     .setKeepAlive(true, 15_000)
     .setNoDelay(true)
-    .setTimeout(idle, () => wanted(socket) || socket.destroy())
+    .setTimeout(idle)
+    .on('timeout', () => wanted(socket) || socket.destroy())
     .on('error', error => debug('%s: %s', socket.remoteAddress, error.message))
     .on('close', () => {
       clearTimeout(dribble)

@@ -1,0 +1,188 @@
+import t from 'tap'
+import { connectCall, listenCall, type ConnectNameOptions } from '../lib/args.ts'
+import { MAX_METADATA } from '../lib/protocol.ts'
+
+const callback = () => {}
+const name = { namespace: '', service: 'starwars', version: '' }
+const exact = { ...name, version: '0.0.0' }
+
+const toNet: [what: string, args: unknown[]][] = [
+  ['nothing', []],
+  ['a port', [80]],
+  ['a port and a host', [80, 'localhost', callback]],
+  ['a port as a string', ['80']],
+  ['a port in hexadecimal', ['0x50']],
+  ['an empty string', ['']],
+  ['a path', ['/tmp/x.sock']],
+  ['a relative path', ['./x.sock']],
+  ['a path of Windows', ['\\\\.\\pipe\\x']],
+  ['an abstract path', ['\0x']],
+  ['options with a port', [{ port: 80 }]],
+  ['options with a path', [{ path: '/tmp/x.sock' }, callback]],
+  ['options without a prototype', [Object.assign(Object.create(null), { port: 80 })]],
+  ['options with no service after all', [{ port: 80, service: undefined }]],
+  ['a callback alone', [callback]],
+  ['null', [null]],
+  ['true', [true]],
+]
+
+t.test('what net takes is left to net', async t => {
+  for (const [what, args] of toNet) {
+    t.equal(connectCall(args), undefined, `connect with ${what}`)
+    t.equal(listenCall(args), undefined, `listen with ${what}`)
+  }
+})
+
+const nowhere = { service: 'starwars', host: undefined }
+
+t.test('a string that is neither a port nor a path is the name to connect to', async t => {
+  const table: [args: unknown[], expected: object][] = [
+    [['starwars'], { name, options: nowhere, callback: undefined }],
+    [['starwars', callback], { name, options: nowhere, callback }],
+    [['StarWars', 'H'], { name, options: { ...nowhere, host: 'H' }, callback: undefined }],
+    [['starwars', 'h', callback], { name, options: { ...nowhere, host: 'h' }, callback }],
+    [['starwars', undefined, callback], { name, options: nowhere, callback }],
+    [
+      ['ns:starwars@^1'],
+      { name: { ...name, namespace: 'ns', version: '^1' }, options: nowhere, callback: undefined },
+    ],
+  ]
+  for (const [args, expected] of table) t.strictSame(connectCall(args), expected)
+})
+
+t.test('a URI says where to ask as well', async t => {
+  const expected = {
+    name: { ...name, namespace: 'ns', version: '^1', path: '/yoda' },
+    options: { service: 'starwars', host: 'theforce.net', daemonPort: 7 },
+    callback,
+  }
+  t.strictSame(connectCall(['ns:starwars@^1://theforce.net:7/yoda', callback]), expected)
+  t.strictSame(connectCall([new URL('starwars://theforce.net:7/yoda')]), {
+    ...expected,
+    name: { ...name, path: '/yoda' },
+    callback: undefined,
+  })
+})
+
+t.test('options with a service are a name, and stay as they are', async t => {
+  const table: [options: ConnectNameOptions, namespace: string, version: string][] = [
+    [{ service: 'starwars' }, '', ''],
+    [{ service: 'ns:starwars@^1' }, 'ns', '^1'],
+    [{ service: 'ns:starwars@^1', namespace: 'Other', version: '2' }, 'other', '2'],
+    [{ service: 'ns:starwars@^1', namespace: '', version: '' }, '', ''],
+    [{ service: 'starwars', namespace: undefined, version: undefined }, '', ''],
+    [{ service: 'starwars', daemonPort: 7, transports: ['tcp', 'udp'], timeout: 1 }, '', ''],
+  ]
+  for (const [options, namespace, version] of table) {
+    const call = connectCall([options, callback])
+    t.strictSame(call, { name: { ...name, namespace, version }, options, callback })
+    t.equal(call!.options, options)
+  }
+})
+
+t.test('a string that is neither a port nor a path is the name to listen on', async t => {
+  const least = { shared: false, metadata: undefined, daemonPort: undefined }
+  const table: [args: unknown[], expected: object][] = [
+    [['starwars'], { name: exact, options: { port: 0 }, callback: undefined }],
+    [['starwars', callback], { name: exact, options: { port: 0 }, callback }],
+    [['starwars', 5], { name: exact, options: { port: 0, backlog: 5 }, callback: undefined }],
+    [['starwars', 5, callback], { name: exact, options: { port: 0, backlog: 5 }, callback }],
+    [
+      ['ns:starwars@1.2.0'],
+      {
+        name: { ...name, namespace: 'ns', version: '1.2.0' },
+        options: { port: 0 },
+        callback: undefined,
+      },
+    ],
+  ]
+  for (const [args, expected] of table) t.strictSame(listenCall(args), { ...least, ...expected })
+})
+
+t.test('options with a service are a name to listen on; the others are for net', async t => {
+  const ours = {
+    namespace: 'ns',
+    version: '1.0.0',
+    shared: true,
+    metadata: { a: 1 },
+    daemonPort: 7,
+  }
+  const { namespace, version, ...told } = ours
+  t.strictSame(listenCall([{ service: 'starwars', ...ours, host: '::1', backlog: 5 }, callback]), {
+    name: { service: 'starwars', namespace, version },
+    ...told,
+    options: { port: 0, host: '::1', backlog: 5 },
+    callback,
+  })
+  t.match(listenCall([{ service: 'starwars@2.0.0', port: 80 }]), {
+    name: { ...name, version: '2.0.0' },
+    shared: false,
+    options: { port: 80 },
+  })
+})
+
+const invalid = { code: 'ERR_INVALID_ARG_VALUE', reason: 'EARGUMENT' }
+const noName = { code: 'ERR_MONIKER_NAME', reason: 'ENAME' }
+const service = 'starwars'
+
+const bad: [options: object, says: RegExp][] = [
+  [{ service: 7 }, /options\.service to be a string, got 7$/],
+  [{ service: null }, /options\.service to be a string, got null$/],
+  [{ service: () => {} }, /options\.service to be a string, got \(\) => \{/],
+  [{ service, namespace: '1' }, /options\.namespace to be a word such as reynolds, got "1"$/],
+  [{ service, namespace: 7 }, /options\.namespace to be a word such as reynolds, got 7$/],
+  [{ service, version: 'new' }, /options\.version to be a version or a range .*, got "new"$/],
+  [{ service, version: 1 }, /options\.version to be a version or a range such as \^1, got 1$/],
+  [{ service, daemonPort: 0 }, /options\.daemonPort to be a port from 1 to 65535, got 0$/],
+  [{ service, daemonPort: 65_536 }, /options\.daemonPort to be a port .*, got 65536$/],
+  [{ service, daemonPort: '7' }, /options\.daemonPort to be a port from 1 to 65535, got "7"$/],
+  [{ service, daemonPort: null }, /options\.daemonPort to be a port from 1 to 65535, got null$/],
+]
+
+const badConnect: [options: object, says: RegExp][] = [
+  ...bad,
+  [{ service, transports: 'tcp' }, /options\.transports to be some of tcp, udp, got "tcp"$/],
+  [{ service, transports: [] }, /options\.transports to be some of tcp, udp, got \[\]$/],
+  [
+    { service, transports: ['tcp', 'x'] },
+    /options\.transports to be some of .*, got \["tcp","x"\]$/,
+  ],
+]
+
+const badListen: [options: object, says: RegExp][] = [
+  ...bad,
+  [
+    { service, metadata: [] },
+    /options\.metadata to be an object of at most 1024 bytes .*, got \[\]$/,
+  ],
+  [{ service, metadata: null }, /options\.metadata to be an object .*, got null$/],
+  [{ service, metadata: 'x' }, /options\.metadata to be an object .*, got "x"$/],
+  [{ service, metadata: { m: 'm'.repeat(MAX_METADATA - 7) } }, /got \{"m":"m{74}$/],
+]
+
+t.test('an option that is wrong is refused, and the message says what came', async t => {
+  for (const [options, message] of badConnect) {
+    t.throws(() => connectCall([options]), { ...invalid, message })
+  }
+  for (const [options, message] of badListen) {
+    t.throws(() => listenCall([options]), { ...invalid, message })
+  }
+  t.ok(listenCall([{ service, metadata: { m: 'm'.repeat(MAX_METADATA - 8) } }]))
+})
+
+t.test('a name that is wrong is refused', async t => {
+  for (const text of ['7up', 'star wars', 'a:b:c', 'a@new']) {
+    t.throws(() => connectCall([text]), noName, `connect to ${text}`)
+    t.throws(() => connectCall([{ service: text }]), noName)
+    t.throws(() => listenCall([text]), noName, `listen on ${text}`)
+    t.throws(() => listenCall([{ service: text }]), noName)
+  }
+  t.throws(() => connectCall(['a://h:0']), noName)
+})
+
+t.test('a server has neither a host nor a range in its name', async t => {
+  t.throws(() => listenCall(['starwars://theforce.net']), noName)
+  const message = /expected a server to give an exact version/
+  t.throws(() => listenCall(['starwars@^1']), { ...noName, message })
+  t.throws(() => listenCall([{ service, version: '^1' }]), { ...noName, message })
+})

@@ -1,0 +1,296 @@
+import { once } from 'node:events'
+import { Socket, connect, createServer } from 'node:net'
+import t, { type Test } from 'tap'
+import type { Handler, Peer } from '../../lib/daemon/handler.ts'
+import { serve, type ServeOptions } from '../../lib/daemon/tcp.ts'
+import { MonikerError } from '../../lib/errors.ts'
+import { MAX_LINE } from '../../lib/protocol.ts'
+import { line, lines } from '../fixtures/lines.ts'
+
+/** What `nc` is told of a question, so that answers can be told apart. */
+const echo: Handler = question => ({ got: question.op })
+
+/** A server that answers lines, and what it says of them. */
+async function listener(t: Test, given: Partial<ServeOptions> = {}) {
+  const refused: MonikerError[] = []
+  const served: Socket[] = []
+  const closed: object[] = []
+  const server = createServer({ allowHalfOpen: true }, socket => {
+    served.push(socket)
+    serve(socket, {
+      answer: echo,
+      closed: owner => closed.push(owner),
+      refused: error => refused.push(error),
+      wanted: () => false,
+      patience: 60_000,
+      idle: 60_000,
+      ...given,
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    for (const socket of served) socket.destroy()
+  })
+  const { port } = server.address() as { port: number }
+  return { port, server, refused, served, closed }
+}
+
+/** Done when a socket has closed, be it by an error. */
+const gone = (socket: Socket) => new Promise(resolve => socket.once('close', resolve))
+
+const status = { op: 'status' }
+
+t.test('a line is answered by a line with the same id', async t => {
+  const { port } = await listener(t)
+  const nc = await lines(t, port)
+  for (const id of [1, 'x', 0, 'ö€𝄞']) {
+    nc.ask({ ...status, id })
+    t.strictSame(await nc.answer(), { v: 1, id, got: 'status' })
+  }
+})
+
+t.test('many questions in one write are answered in their order', async t => {
+  const { port } = await listener(t)
+  const nc = await lines(t, port)
+  const ids = Array.from({ length: 1_000 }, (_, id) => id)
+  nc.ask(...ids.map(id => ({ ...status, id })))
+  nc.socket.end()
+
+  const answers = await nc.rest()
+  t.strictSame(
+    answers.map(answer => answer.id),
+    ids,
+  )
+})
+
+t.test('a question may come in pieces, and end as on Windows', async t => {
+  const { port } = await listener(t)
+  const nc = await lines(t, port, { noDelay: true } as object)
+  const bytes = Buffer.from(line({ ...status, id: '€' }).replace('\n', '\r\n'))
+  for (const byte of bytes) {
+    nc.socket.write(Buffer.from([byte]))
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  t.match(await nc.answer(), { id: '€', got: 'status' })
+})
+
+t.test('who ends right after the question still gets the answer', async t => {
+  const { port, closed } = await listener(t)
+  const nc = await lines(t, port, { allowHalfOpen: true } as object)
+  nc.socket.end(line({ ...status, id: 7 }))
+
+  t.match(await nc.answer(), { id: 7, got: 'status' })
+  t.equal(await nc.answer(), undefined, 'and the connection ends')
+  t.equal(closed.length, 1)
+})
+
+t.test('who ends in the middle of a line gets the end alone', async t => {
+  const { port, refused } = await listener(t)
+  const nc = await lines(t, port)
+  nc.socket.end(line(status).slice(0, -1))
+
+  t.strictSame(await nc.rest(), [])
+  t.strictSame(refused, [])
+})
+
+t.test('the handler is told who asks', async t => {
+  const peers: Peer[] = []
+  const { port, served, closed } = await listener(t, {
+    answer: (_question, peer) => {
+      peers.push(peer)
+      return {}
+    },
+  })
+  const nc = await lines(t, port)
+  nc.ask(status)
+  await nc.answer()
+  t.strictSame(peers, [{ local: true, address: '127.0.0.1', owner: served[0] }])
+  t.equal(closed.length, 0)
+  nc.socket.destroy()
+  await gone(served[0]!)
+  t.equal(closed[0], served[0], 'and who has gone')
+})
+
+t.test('a refusal of the handler is an answer, and the connection stays', async t => {
+  const { port, refused } = await listener(t, {
+    answer: question => {
+      if (question.op === 'list') throw new MonikerError('EDENIED', { text: 'not for you' })
+      return { got: question.op }
+    },
+  })
+  const nc = await lines(t, port)
+  nc.ask({ id: 1, op: 'list' }, { id: 2, ...status })
+
+  const error = { code: 'EDENIED', message: 'EACCES: refused at this host: not for you' }
+  t.strictSame(await nc.answer(), { v: 1, id: 1, error })
+  t.match(await nc.answer(), { id: 2, got: 'status' })
+  t.match(refused, [{ reason: 'EDENIED' }])
+})
+
+const nonsense: [what: string, text: string, id: unknown, says: RegExp][] = [
+  ['no JSON', 'hello\n', null, /expected one JSON object a line, got "hello"/],
+  ['an empty line', '\n', null, /expected one JSON object a line, got ""/],
+  ['HTTP', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', null, /got "GET \/ HTTP\/1.1\\r"/],
+  ['an array', '[]\n', null, /expected a JSON object/],
+  ['another version', '{"v":2,"id":1}\n', null, /expected "v" to be 1, got "2"/],
+  ['no id', '{"v":1,"op":"status"}\n', null, /expected "id" to be/],
+  ['no op', '{"v":1,"id":3}\n', 3, /expected "op" to be .*, got "nothing"/],
+  ['an unknown op', '{"v":1,"id":"x","op":"dance"}\n', 'x', /expected "op" to be .*"dance"/],
+  ['a wrong type', line({ op: 'resolve', service: 7 }), 1, /expected "service" to be/],
+  ['a range to register', line({ ...registration(), version: '^1' }), 1, /exact version/],
+  ['a line too long', `${'x'.repeat(MAX_LINE + 1)}\n`, null, /a line of at most 4096 bytes/],
+  ['a long line without end', 'x'.repeat(MAX_LINE + 1), null, /a line of at most 4096 bytes/],
+]
+
+function registration() {
+  return { op: 'register', service: 'a', transport: 'tcp', port: 1 }
+}
+
+for (const [what, text, id, says] of nonsense) {
+  t.test(`${what} is refused, and the connection closed`, async t => {
+    const { port, refused, closed } = await listener(t)
+    const nc = await lines(t, port)
+    nc.socket.write(text)
+
+    const answer = await nc.answer()
+    t.equal(answer!.id, id)
+    t.match((answer!.error as Error).message, says)
+    t.equal(await nc.answer(), undefined)
+    t.equal(refused.length, 1)
+    t.notOk(closed.length > 1)
+
+    const other = await lines(t, port)
+    other.ask(status)
+    t.match(await other.answer(), { got: 'status' }, 'everyone else is still served')
+  })
+}
+
+t.test('what was asked before the nonsense is answered, what comes after is not', async t => {
+  const { port } = await listener(t)
+  const nc = await lines(t, port)
+  nc.socket.write(`${line({ id: 1, ...status })}nonsense\n${line({ id: 2, ...status })}`)
+
+  t.match(await nc.answer(), { id: 1, got: 'status' })
+  t.match(await nc.answer(), { id: null, error: { code: 'EPROTOCOL' } })
+  t.equal(await nc.answer(), undefined)
+})
+
+t.test('who goes on sending after a refusal is heard no more, and refused but once', async t => {
+  const { port, refused, served } = await listener(t, { patience: 500 })
+  const nc = await lines(t, port, { allowHalfOpen: true } as object)
+  nc.ask(status)
+  await nc.answer()
+  nc.socket.write('x'.repeat(MAX_LINE))
+  await once(served[0]!, 'data')
+  nc.socket.write('x')
+  t.match(await nc.answer(), { error: { message: /a line of at most 4096 bytes/ } })
+  t.equal(await nc.answer(), undefined)
+  nc.ask(status)
+  await gone(served[0]!)
+  t.match(refused, [{ reason: 'EPROTOCOL' }])
+  t.equal(refused.length, 1)
+})
+
+t.test('half a line may wait for its end so long and no longer', async t => {
+  const { port, refused } = await listener(t, { patience: 20 })
+  const nc = await lines(t, port)
+  nc.socket.write(line(status) + line(status).slice(0, 9))
+
+  t.match(await nc.answer(), { got: 'status' })
+  t.match(await nc.answer(), { id: null, error: { code: 'EPROTOCOL' } })
+  t.equal(await nc.answer(), undefined)
+  t.match(refused, [{ message: /expected the end of a line within 20 ms/ }])
+})
+
+t.test('a line that dribbles in is not given more time by each byte', async t => {
+  const { port } = await listener(t, { patience: 50 })
+  const nc = await lines(t, port)
+  const dribble = setInterval(() => nc.socket.write(' '), 5)
+  t.teardown(() => clearInterval(dribble))
+
+  t.match(await nc.answer(), { error: { message: /within 50 ms/ } })
+})
+
+t.test('a connection that is silent is closed, unless it is wanted', async t => {
+  let wanted = true
+  const idle = await listener(t, { idle: 20, wanted: () => wanted })
+  const nc = await lines(t, idle.port)
+  nc.ask(status)
+  await nc.answer()
+  await once(idle.served[0]!, 'timeout')
+  nc.ask(status)
+  t.match(await nc.answer(), { got: 'status' })
+  wanted = false
+  t.equal(await nc.answer(), undefined)
+  t.strictSame(idle.refused, [])
+})
+
+t.test('who does not read is asked to wait, and gets every answer in the end', async t => {
+  const count = 80_000
+  let answered = 0
+  const answer = () => ({ n: ++answered, fat: 'x'.repeat(400) })
+  const { port, served } = await listener(t, { answer })
+  const socket = connect({ host: '127.0.0.1', port })
+  t.teardown(() => socket.destroy())
+  socket.write(line(status))
+  await once(socket, 'readable')
+  socket.end(line(status).repeat(count - 1))
+  await once(served[0]!, 'pause')
+  t.ok(answered < count, 'the questions wait while the answers do')
+
+  let got = 0
+  let rest = ''
+  for await (const chunk of socket.setEncoding('utf8')) {
+    const texts = (rest + chunk).split('\n')
+    rest = texts.pop()!
+    for (const text of texts) if ((JSON.parse(text) as { n: number }).n !== ++got) t.fail(text)
+  }
+  t.equal(got, count)
+})
+
+t.test('a connection that is reset is gone, and everyone else is served', async t => {
+  const { port, served, closed } = await listener(t)
+  const nc = await lines(t, port)
+  nc.ask(status)
+  await nc.answer()
+  nc.socket.resetAndDestroy()
+  await gone(served[0]!)
+
+  t.equal(closed.length, 1)
+  const other = await lines(t, port)
+  other.ask(status)
+  t.match(await other.answer(), { got: 'status' })
+})
+
+t.test('a mistake of ours closes the connection that met with it, and no other', async t => {
+  const { port, refused } = await listener(t, {
+    answer: question => {
+      if (question.op === 'list') throw new TypeError('ours')
+      return { got: question.op }
+    },
+  })
+  const [nc, other] = [await lines(t, port), await lines(t, port)]
+  nc.ask({ id: 1, ...status }, { id: 2, op: 'list' }, { id: 3, ...status })
+  await nc.rest()
+  t.match(refused, [{ message: 'ours' }])
+  other.ask(status)
+  t.match(await other.answer(), { got: 'status' })
+})
+
+t.test('a connection that has gone before it is served is no trouble', async t => {
+  let closed = 0
+  const socket = new Socket()
+  serve(socket, {
+    answer: echo,
+    closed: () => closed++,
+    refused: () => {},
+    wanted: () => false,
+    patience: 1,
+    idle: 1,
+  })
+  socket.destroy()
+  await once(socket, 'close')
+  t.equal(closed, 1)
+})

@@ -1,0 +1,285 @@
+import { Buffer } from 'node:buffer'
+import { createSocket, type Socket } from 'node:dgram'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { isIPv6 } from 'node:net'
+import t, { type Test } from 'tap'
+import type { Handler, Peer } from '../../lib/daemon/handler.ts'
+import { Datagrams } from '../../lib/daemon/udp.ts'
+import { MonikerError } from '../../lib/errors.ts'
+import { MAX_LINE } from '../../lib/protocol.ts'
+import { interfaces } from '../fixtures/interfaces.ts'
+import { hasIPv6 } from '../fixtures/ipv6.ts'
+import { line, type Message } from '../fixtures/lines.ts'
+
+const echo: Handler = question => ({ got: question.op })
+
+/** A listener at `host`, the sockets it has, and what it says of what came. */
+async function listener(t: Test, given: { answer?: Handler; ref?: boolean; host?: string } = {}) {
+  const { answer = echo, host = '127.0.0.1', ...ref } = given
+  const refused: MonikerError[] = []
+  const datagrams = new Datagrams({ answer, refused: error => refused.push(error), ...ref })
+  t.teardown(() => datagrams.close())
+  const port = await freePort()
+  const sockets = created(t)
+  await datagrams.bind(port, host)
+  return { datagrams, port, refused, sockets }
+}
+
+/** A port that is free for UDP on every loopback address, as far as anyone can tell. */
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const { port } = socket.address()
+  socket.close()
+  await once(socket, 'close')
+  return port
+}
+
+/** Every datagram socket that is made from now on, in this process. */
+function created(t: Test): Socket[] {
+  const sockets: Socket[] = []
+  const note = (message: unknown) => sockets.push((message as { socket: Socket }).socket)
+  subscribe('udp.socket', note)
+  t.teardown(() => unsubscribe('udp.socket', note))
+  return sockets
+}
+
+/** A socket to ask with, as `nc -u` would. */
+async function asker(t: Test, port: number, address = '127.0.0.1') {
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
+  t.teardown(() => socket.close())
+  socket.connect(port, address)
+  await once(socket, 'connect')
+  return {
+    socket,
+    ask: (text: string | Buffer) => socket.send(text),
+    async answer(): Promise<{ text: string; message: Message }> {
+      const [bytes] = (await once(socket, 'message')) as [Buffer]
+      const text = bytes.toString()
+      return { text, message: JSON.parse(text) as Message }
+    },
+  }
+}
+
+const status = { op: 'status' }
+
+/** A question, padded to so many bytes. */
+const padded = (question: object, length = 512) => line(question).padEnd(length)
+
+t.test('a datagram is answered by a datagram with the same id', async t => {
+  const { port } = await listener(t)
+  const { ask, answer } = await asker(t, port)
+  for (const id of [1, 'ab', 0, '€']) {
+    ask(padded({ ...status, id }))
+    t.strictSame((await answer()).message, { v: 1, id, got: 'status' })
+  }
+})
+
+t.test('an answer is never longer than its question, whatever that is long', async t => {
+  const { port } = await listener(t, { answer: () => ({ got: '€'.repeat(20) }) })
+  const { ask, answer } = await asker(t, port)
+  const least = Buffer.byteLength(line(status))
+  const seen = new Set<string>()
+  for (let length = least; length < 150; length++) {
+    ask(padded(status, length))
+    const { text, message } = await answer()
+    t.ok(Buffer.byteLength(text) <= length, `${length} bytes`)
+    seen.add(Object.keys(message).join())
+  }
+  t.strictSame([...seen], ['v,id,truncated', 'v,id,got'])
+})
+
+t.test('where not even a truncated answer would fit, there is none', async t => {
+  const { port } = await listener(t, { answer: () => ({ got: 'much too much' }) })
+  const { ask, answer } = await asker(t, port)
+  // The shortest message that is a question at all.
+  ask(line({ op: '', id: 1 }).trim())
+  ask(padded({ id: 2, ...status }))
+  t.match((await answer()).message, { id: 2 })
+})
+
+t.test('a refusal is an answer, and no longer than the question', async t => {
+  const { port, refused } = await listener(t, {
+    answer: () => {
+      throw new MonikerError('EDENIED', { text: 'not for you' })
+    },
+  })
+  const { ask, answer } = await asker(t, port)
+  ask(padded(status))
+  const error = { code: 'EDENIED', message: 'EACCES: refused at this host: not for you' }
+  t.strictSame((await answer()).message, { v: 1, id: 1, error })
+  ask(padded(status, 60))
+  t.strictSame((await answer()).message, { v: 1, id: 1, truncated: true })
+  ask(padded({ op: 'resolve', service: 7 }))
+  t.match((await answer()).message, { error: { message: /expected "service" to be/ } })
+  ask(padded({ op: 'dance' }))
+  t.match((await answer()).message, { error: { message: /expected "op" to be/ } })
+  t.strictSame(
+    refused.map(error => error.reason),
+    ['EDENIED', 'EDENIED', 'EPROTOCOL', 'EPROTOCOL'],
+  )
+})
+
+const noQuestions: [what: string, text: string | Buffer][] = [
+  ['nothing', ''],
+  ['no JSON', 'hello'],
+  ['no text', Buffer.from([0xff, 0xfe, 0, 1])],
+  ['an array', '[]'],
+  ['another version', '{"v":2,"id":1,"op":"status"}'],
+  ['no id', '{"v":1,"op":"status"}'],
+  ['an id too long', padded({ ...status, id: 'x'.repeat(65) })],
+  ['no op', '{"v":1,"id":1}'],
+  ['an op that is no string', '{"v":1,"id":1,"op":["status"]}'],
+  ['an answer', line({ got: 'status' })],
+  ['a refusal', line({ error: { code: 'EPROTOCOL', message: 'expected …' } })],
+  ['two questions', line(status) + line(status)],
+  ['a datagram too long', padded(status, MAX_LINE + 1)],
+]
+
+t.test('what is no question gets no answer, and the next question does', async t => {
+  const { port, refused } = await listener(t)
+  const { ask, answer } = await asker(t, port)
+  for (const [n, [what, text]] of noQuestions.entries()) {
+    ask(text)
+    ask(padded({ ...status, id: `after ${what}` }))
+    t.match((await answer()).message, { id: `after ${what}` })
+    t.equal(refused.length, n + 1, what)
+  }
+})
+
+t.test('the longest datagram that is allowed is answered', async t => {
+  const { port } = await listener(t)
+  const { ask, answer } = await asker(t, port)
+  ask(padded(status, MAX_LINE))
+  t.match((await answer()).message, { got: 'status' })
+})
+
+t.test('a question is answered as one of this host, and owns nothing', async t => {
+  const peers: Peer[] = []
+  const { port } = await listener(t, {
+    answer: (_question, peer) => {
+      peers.push(peer)
+      return {}
+    },
+  })
+  const { ask, answer } = await asker(t, port)
+  ask(padded(status))
+  await answer()
+  t.strictSame(peers, [{ local: true, address: '127.0.0.1' }])
+})
+
+t.test('a mistake of ours is not hidden', async t => {
+  const fail = () => {
+    throw new TypeError('ours')
+  }
+  const from = { address: '127.0.0.1', port: 1, family: 'IPv4', size: 0 }
+  const answering = await listener(t, { answer: fail })
+  const bytes = Buffer.from(padded(status))
+  t.throws(() => answering.sockets[0]!.emit('message', bytes, from), TypeError)
+})
+
+t.test('an error of the socket is survived', async t => {
+  const { port, sockets } = await listener(t)
+  sockets[0]!.emit('error', new Error('send EHOSTUNREACH'))
+  const { ask, answer } = await asker(t, port)
+  ask(padded(status))
+  t.match((await answer()).message, { got: 'status' })
+})
+
+t.test('a port that is taken is refused, and nothing is left behind', async t => {
+  const { port } = await listener(t)
+  const second = new Datagrams({ answer: echo, refused: () => {} })
+  await t.rejects(second.bind(port, '127.0.0.1'), { code: 'EADDRINUSE' })
+  t.strictSame(second.addresses, [])
+  second.close()
+})
+
+t.test('all addresses are answered at, each from itself', async t => {
+  const addresses = ['127.0.0.1', '127.0.0.2', ...(hasIPv6 ? ['::1'] : [])]
+  interfaces(t, { none: undefined, lo: addresses.map(address => ({ address })) })
+  const { datagrams, port } = await listener(t, { host: '::' })
+  t.strictSame(datagrams.addresses, addresses)
+  for (const address of addresses) {
+    const { ask, answer } = await asker(t, port, address)
+    ask(padded(status))
+    // The asker's socket is connected, so an answer from another address would not reach it.
+    t.match((await answer()).message, { got: 'status' })
+  }
+})
+
+t.test('all addresses of IPv4 are those and no others', async t => {
+  interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '::1' }] })
+  const { datagrams } = await listener(t, { host: '0.0.0.0' })
+  t.strictSame(datagrams.addresses, ['127.0.0.1'])
+})
+
+t.test('a link-local address is told with its zone', { skip: !hasIPv6 }, async t => {
+  interfaces(t, { lo: [{ address: '::1', scopeid: 1 }] })
+  const { datagrams } = await listener(t, { host: '::' })
+  t.strictSame(datagrams.addresses, ['::1%lo'])
+})
+
+t.test('an address where the port is taken does not keep the others from answering', async t => {
+  const { port } = await listener(t, { host: '127.0.0.2' })
+  interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
+  const datagrams = new Datagrams({ answer: echo, refused: () => {} })
+  t.teardown(() => datagrams.close())
+  await datagrams.bind(port, '::')
+  t.strictSame(datagrams.addresses, ['127.0.0.1'])
+})
+
+/** A clock that strikes when told to; it stands in for `setInterval`. */
+function clock(t: Test): { strike: () => void; stopped: () => boolean } {
+  let run: (() => void) | undefined
+  t.intercept(globalThis, 'setInterval', {
+    value: (callback: () => void) => {
+      run = callback
+      return { unref: () => 'the clock' }
+    },
+  })
+  t.intercept(globalThis, 'clearInterval', {
+    value: (timer: unknown) => {
+      if (timer === 'the clock') run = undefined
+    },
+  })
+  return { strike: () => run!(), stopped: () => run === undefined }
+}
+
+t.test('addresses that come and go are noticed by the next look', async t => {
+  const { strike, stopped } = clock(t)
+  interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
+  const { datagrams, port, sockets } = await listener(t, { host: '::' })
+  interfaces(t, { lo: [{ address: '127.0.0.2' }, { address: '127.0.0.3' }] })
+  strike()
+  const [gone, , fresh] = sockets
+  await Promise.all([once(gone!, 'close'), once(fresh!, 'listening')])
+
+  t.strictSame(datagrams.addresses, ['127.0.0.2', '127.0.0.3'])
+  const { ask, answer } = await asker(t, port, '127.0.0.3')
+  ask(padded(status))
+  t.match((await answer()).message, { got: 'status' })
+  datagrams.close()
+  t.ok(stopped(), 'nobody looks after the end')
+})
+
+t.test('to close is to answer no more, however often it is said', async t => {
+  const { datagrams, port, sockets } = await listener(t)
+  datagrams.close()
+  datagrams.close()
+  await once(sockets[0]!, 'close')
+  t.strictSame(datagrams.addresses, [])
+  const { socket, ask } = await asker(t, port)
+  ask(padded(status))
+  const [error] = (await once(socket, 'error')) as [Error]
+  t.match(error, { code: 'ECONNREFUSED' })
+})
+
+t.test('sockets that are not to be waited for are not', async t => {
+  const counted = () => process.getActiveResourcesInfo().filter(name => name === 'UDPWrap').length
+  const before = counted()
+  await listener(t, { ref: false })
+  t.equal(counted(), before)
+  await listener(t)
+  t.equal(counted(), before + 1)
+})

@@ -1,0 +1,95 @@
+// What the README claims must run: its programs, and its sessions in a terminal.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test, type Test } from 'tap'
+import { nobody } from './fixtures/services.ts'
+
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const index = fileURLToPath(new URL('../index.ts', import.meta.url))
+const cli = fileURLToPath(new URL('../lib/cli.ts', import.meta.url))
+const node = [process.execPath, ...process.execArgv].map(word => `'${word}'`).join(' ')
+
+/** The README's fenced blocks in a language, and the heading each stands under. */
+function blocks(language: string): { heading: string; code: string }[] {
+  const fences = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
+  return fences.flatMap(({ 1: found, 2: code = '', index: at = 0 }) => {
+    const heading =
+      readme
+        .slice(0, at)
+        .match(/^#+ .*$/gm)
+        ?.at(-1) ?? ''
+    return found === language ? [{ heading, code }] : []
+  })
+}
+
+/** A port of its own for each: they run as on a host where nothing else does. */
+async function environment() {
+  return { ...process.env, MONIKER_PORT: String(await nobody()) }
+}
+
+for (const { heading, code } of blocks('js')) {
+  test(`the program under "${heading}" runs`, async t => {
+    const program = join(t.testdir(), 'program.mjs')
+    writeFileSync(program, code.replaceAll("'moniker-net'", JSON.stringify(index)))
+    const child = spawn(process.execPath, [...process.execArgv, program], {
+      env: await environment(),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+    t.teardown(() => child.kill())
+    t.same(await once(child, 'exit'), [0, null])
+  })
+}
+
+for (const { heading, code } of blocks('console')) {
+  test(`the session under "${heading}" goes as shown`, async t => {
+    const steps = code.split(/^\$ /m).slice(1)
+    const shell = await bash(t)
+    for (const step of steps) {
+      const [command = '', ...expected] = step.trimEnd().split('\n')
+      t.ok(await shell.shows(command, expected.map(plain)), command)
+    }
+  })
+}
+
+/** A shell that knows our commands; all that it starts ends with the test. */
+async function bash(t: Test) {
+  const functions = `moniker() { ${node} '${cli}' "$@"; }; monikerd() { moniker daemon "$@"; }\n`
+  const shell = spawn('bash', ['--noprofile', '--norc'], {
+    env: await environment(),
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  })
+  t.teardown(async () => {
+    process.kill(-shell.pid!, 'SIGTERM')
+    await once(shell, 'close')
+  })
+  shell.stdin.write(functions)
+  let output = ''
+  let look = () => {}
+  for (const stream of [shell.stdout, shell.stderr]) {
+    stream.setEncoding('utf8').on('data', text => {
+      output += text
+      look()
+    })
+  }
+  /** Types a command, and waits for the lines that are to come. */
+  const shows = (command: string, expected: string[]) =>
+    new Promise<boolean>(resolve => {
+      output = ''
+      look = () => {
+        const lines = output.split('\n').map(plain)
+        if (expected.every(line => lines.includes(line))) resolve(true)
+      }
+      shell.stdin.write(`${command}\n`)
+      look()
+    })
+  return { shows }
+}
+
+/** A line without its numbers, which differ from run to run, and its columns. */
+function plain(line: string): string {
+  return line.replaceAll(/\d+/g, 'N').replaceAll(/\s+/g, ' ').trim()
+}
