@@ -13,6 +13,9 @@ const { version } = createRequire(import.meta.url)('moniker-net/package.json') a
   version: string
 }
 
+// As `monikerd --version`, which is this command.
+daemonCommand.version(version)
+
 const program = new Command('moniker')
   .description('Names instead of port numbers, for every program that opens a socket.')
   .version(version)

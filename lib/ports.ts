@@ -21,21 +21,23 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/** Whether nobody is bound to `port`, at whatever address. */
+export function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    // That we may not bind it does not mean that a command may not.
+    server.once('error', error => resolve((error as NodeJS.ErrnoException).code !== 'EADDRINUSE'))
+    server.listen({ port, exclusive: true }, () => server.close(() => resolve(true)))
+  })
+}
+
 /** The address that somebody listens at on `port`, once somebody does; fails with the reason of `signal`. */
 export async function listening(port: number, signal: AbortSignal): Promise<string> {
   for (let wait = SOON; ; wait = Math.min(wait * 1.5, LATER)) {
     const address = process.platform === 'linux' ? await listed(port) : await answering(port)
     if (address) return address
-    await pause(wait, undefined, { signal })
+    await pause(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen({ port, exclusive: true }, () => server.close(() => resolve(true)))
-  })
 }
 
 /** From the kernel's table: a program that takes one connection only is not to be disturbed. */
@@ -70,7 +72,9 @@ function dotted(word: string): string {
 
 function colons(words: string): string {
   const text = words.match(/.{8}/g)!.flatMap(bytes).join('').toLowerCase().match(/.{4}/g)!.join(':')
-  return new URL(`http://[${text}]`).hostname.slice(1, -1)
+  const address = new URL(`http://[${text}]`).hostname.slice(1, -1)
+  // Some programs, those in Java for one, listen so on IPv4.
+  return /^::ffff:\w+:\w+$/.test(address) ? dotted(words.slice(-8)) : address
 }
 
 /** By trying, where the kernel has no table to read. */

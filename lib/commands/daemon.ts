@@ -39,7 +39,7 @@ async function daemon({
     await daemon.start()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    return occupied(port, ifNeeded)
+    return occupied(port, host, ifNeeded)
   }
   say(
     `monikerd: answering on port ${port} at ${host?.join(', ') ?? 'all addresses'}, process ${process.pid}`,
@@ -49,8 +49,10 @@ async function daemon({
 }
 
 /** Says who has the port. That it is a daemon is all some callers need. */
-async function occupied(port: number, ifNeeded?: boolean): Promise<void> {
-  const status = await new Resolver({ port, timeout: 2_000 }).status().catch(() => undefined)
+async function occupied(port: number, hosts = [''], ifNeeded?: boolean): Promise<void> {
+  const resolver = new Resolver({ port, timeout: 2_000 })
+  const told = hosts.map(host => resolver.status({ host }))
+  const status = await Promise.any(told).catch(() => undefined)
   if (!status) {
     throw new Error(
       `port ${port} is taken by a program that is no daemon; stop it, or choose another with --port`,

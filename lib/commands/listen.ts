@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { Command } from 'commander'
-import { createServer, type MonikerServer } from '../server.ts'
-import type { NamedAddress } from '../server.ts'
+import { createServer, type MonikerServer, type NamedAddress } from '../server.ts'
 import { daemonPortOption, say, toPort } from './options.ts'
 
 interface Options {
@@ -27,37 +26,49 @@ export const listenCommand = new Command('listen')
 
 async function listen(service: string, { keepOpen, exec, ...options }: Options): Promise<void> {
   const server = createServer({ allowHalfOpen: true }, socket => {
+    // Somebody was faster; the name is being withdrawn.
+    if (!server.listening) return socket.destroy()
     if (!keepOpen) server.close()
     socket.on('error', error => say(`moniker: ${error.message}`))
     if (exec === undefined) converse(socket)
     else execute(exec, socket)
   })
-  server.listen({ service, ...options })
-  await once(server, 'listening')
-  const { moniker, port } = server.address() as NamedAddress
-  say(`moniker: listening as ${moniker} on port ${port}`)
+  server.listen({ service, ...options }, () => {
+    const { moniker, port } = server.address() as NamedAddress
+    say(`moniker: listening as ${moniker} on port ${port}`)
+  })
   stopOnSignal(server)
+  const { stdin, stdout } = process
+  // Each connection listens to both.
+  stdin.setMaxListeners(0)
+  // Whoever reads the output may have seen enough.
+  stdout.setMaxListeners(0).on('error', () => process.exit())
   await once(server, 'close')
   if (exec === undefined) process.stdin.destroy()
 }
 
 /** Standard input goes to every open connection; the end of it is passed on. */
 function converse(socket: Socket): void {
-  process.stdin.pipe(socket).pipe(process.stdout, { end: false })
-  socket.on('end', () => socket.end()).on('close', () => process.stdin.unpipe(socket))
+  const { stdin, stdout } = process
+  const end = () => socket.end()
+  stdin.on('close', end).pipe(socket).pipe(stdout, { end: false })
+  socket.on('end', end).on('close', () => stdin.off('close', end).unpipe(socket))
 }
 
 function execute(command: string, socket: Socket): void {
   const child = spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] })
-  // A command need not read all it is sent, nor live as long.
-  child.stdin.on('error', () => {})
+  // A command need not read all it is sent, nor live as long; the end is to be seen all the same.
+  child.stdin.on('error', () => {}).on('close', () => socket.resume())
   socket.pipe(child.stdin)
   child.stdout.pipe(socket)
   child.on('error', error => socket.destroy(error))
-  socket.on('close', () => child.stdin.destroy())
+  socket.on('close', () => {
+    child.stdin.destroy()
+    child.stdout.destroy()
+  })
 }
 
-/** The name is withdrawn and the connections are let finish; a second signal ends them. */
+/** The name is withdrawn, and the connections are let finish; a second signal ends them. */
 function stopOnSignal(server: MonikerServer): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

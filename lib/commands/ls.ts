@@ -21,7 +21,7 @@ export const lsCommand = new Command('ls')
 
 async function ls(host: string | undefined, { json, ...options }: Options): Promise<void> {
   const services = await new Resolver().list({ ...options, ...(host && { host }) })
-  services.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+  services.sort((a, b) => nameOf(a).localeCompare(nameOf(b), 'en'))
   console.log(json ? JSON.stringify(services, undefined, 2) : shown(services))
 }
 

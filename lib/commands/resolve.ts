@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { Resolver, type Resolution } from '../resolver.ts'
 import { targetOf } from './target.ts'
 import { daemonPortOption, jsonOption } from './options.ts'
+import { printable } from './table.ts'
 
 interface Options {
   daemonPort?: number
@@ -31,6 +32,6 @@ async function resolve(
 
 function lines({ endpoints }: Resolution): string {
   return endpoints
-    .map(({ address, port, transport, version }) => `${address} ${port} ${transport} ${version}`)
+    .map(({ address, port, transport, version }) => `${address} ${port} ${transport} ${printable(version)}`)
     .join('\n')
 }

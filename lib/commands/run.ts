@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { once } from 'node:events'
 import { Command } from 'commander'
 import { exactVersion, format, parse, type Name } from '../name.ts'
-import { freePort, listening } from '../ports.ts'
+import { freePort, isFree, listening } from '../ports.ts'
 import { Registrar, type Lease } from '../registrar.ts'
 import { daemonPortOption, say, toPort } from './options.ts'
 
@@ -36,6 +36,10 @@ async function run(
   const parsed = parse(text)
   const name = { ...parsed, version: exactVersion(parsed.version) }
   const port = wanted ?? (await freePort())
+  // Or its holder would be taken for the command.
+  if (wanted && !(await isFree(wanted))) {
+    throw new Error(`port ${wanted} is taken by another program; stop it, or choose another port`)
+  }
   const words = command[0] === '--' ? command.slice(1) : command
   const [file, ...args] = words.map(word => word.replaceAll('{port}', String(port)))
   const child = spawn(file!, args, {

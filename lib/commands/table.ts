@@ -4,8 +4,13 @@ import Table from 'cli-table3'
 export function table(rows: readonly (readonly unknown[])[], head: string[] = []): string {
   const style = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 }
   const lines = new Table({ head, style, chars: BORDERLESS })
-  for (const row of rows) lines.push(row.map(String))
+  for (const row of rows) lines.push(row.map(printable))
   return lines.toString().replaceAll(/ +$/gm, '')
+}
+
+/** Perhaps somebody else's words, on their way to a terminal: without what would steer it. */
+export function printable(value: unknown): string {
+  return String(value).replaceAll(/\p{Cc}/gu, ' ')
 }
 
 const EDGES = ['top', 'bottom', 'mid'].flatMap(side =>

@@ -1,0 +1,17 @@
+// A web server that has a name, and a request that goes to it.
+import http from 'node:http'
+import { text } from 'node:stream/consumers'
+import { connect, listen } from '../index.ts'
+
+const server = http.createServer((request, response) => {
+  response.setHeader('content-type', 'text/plain').end(`You asked for ${request.url}\n`)
+})
+
+listen(server, 'web@1.0.0', () => {
+  console.log('web is', server.address())
+  const request = http.get({ path: '/index.html', createConnection: () => connect('web@^1') })
+  request.on('response', async response => {
+    console.log(response.statusCode, await text(response))
+    server.close()
+  })
+})
