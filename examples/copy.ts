@@ -18,7 +18,7 @@ async function checksum(path: string): Promise<string> {
 }
 
 const server = createServer(socket => {
-  pipeline(socket, createWriteStream(to)).finally(() => server.close())
+  socket.pipe(createWriteStream(to)).on('close', () => server.close())
 })
 await once(server.listen('copy'), 'listening')
 await pipeline(createReadStream(from), connect('copy'))

@@ -1,6 +1,5 @@
 // A web server that has a name, and a request that goes to it.
 import http from 'node:http'
-import { text } from 'node:stream/consumers'
 import { connect, listen } from '../index.ts'
 
 const server = http.createServer((request, response) => {
@@ -9,9 +8,9 @@ const server = http.createServer((request, response) => {
 
 listen(server, 'web@1.0.0', () => {
   console.log('web is', server.address())
-  const request = http.get({ path: '/index.html', createConnection: () => connect('web@^1') })
-  request.on('response', async response => {
-    console.log(response.statusCode, await text(response))
-    server.close()
+  http.get({ path: '/index.html', createConnection: () => connect('web@^1') }, response => {
+    console.log('status', response.statusCode)
+    response.pipe(process.stdout)
+    response.on('end', () => server.close())
   })
 })

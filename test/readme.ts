@@ -15,7 +15,7 @@ const node = [process.execPath, ...process.execArgv].map(word => `'${word}'`).jo
 /** The README's fenced blocks in a language, and the heading each stands under. */
 function blocks(language: string): { heading: string; code: string }[] {
   const fences = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
-  return fences.flatMap(({ 1: found, 2: code = '', index: at = 0 }) => {
+  return fences.flatMap(({ 1: found, 2: code = '', index: at }) => {
     const heading =
       readme
         .slice(0, at)

@@ -3,8 +3,8 @@ import net from 'node:net'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import { test, type Test } from 'tap'
-import { parse } from '../lib/name.ts'
-import { Resolver, type Resolution } from '../lib/resolver.ts'
+import { parse, type Name } from '../lib/name.ts'
+import type { Resolution, ResolveOptions } from '../lib/resolver.ts'
 import { MonikerSocket, connect } from '../lib/socket.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { lookup, named, nobody, portOf, stranger } from './fixtures/services.ts'
@@ -16,8 +16,8 @@ function held(t: Test) {
   t.teardown(() => clearInterval(alive))
   const { promise, resolve, reject } = withResolvers<Resolution>()
   const asked: { signal?: AbortSignal } = {}
-  const resolver: Pick<Resolver, 'resolve'> = {
-    resolve: (_name, { signal } = {}) => {
+  const resolver = {
+    resolve: (_name: Name, { signal }: ResolveOptions) => {
       if (signal) asked.signal = signal
       return promise
     },

@@ -32,6 +32,9 @@ async function resolve(
 
 function lines({ endpoints }: Resolution): string {
   return endpoints
-    .map(({ address, port, transport, version }) => `${address} ${port} ${transport} ${printable(version)}`)
+    .map(
+      ({ address, port, transport, version }) =>
+        `${address} ${port} ${transport} ${printable(version)}`,
+    )
     .join('\n')
 }
