@@ -175,15 +175,10 @@ export async function ask(place: Place, message: Asked, signal: AbortSignal): Pr
 export function accept(answer: Answer, details: Details): Answer {
   const refused = refusalIn(answer)
   if (!refused) return answer
-  const { code, message, offered } = refused
+  const { code, message: text, offered } = refused
   const reason = isReason(code) ? code : 'EPROTOCOL'
-  // We know better than the daemon by what name it was reached.
-  const own = reason === 'ENOSERVICE' || reason === 'EVERSION'
-  throw new MonikerError(reason, {
-    ...details,
-    ...(offered && { offered }),
-    ...(!own && { message }),
-  })
+  // By what name the daemon was reached, we know better than it does.
+  throw new MonikerError(reason, { ...details, text, ...(offered && { offered }) })
 }
 
 /** Asks one question over a connection of its own. Fails as `net.connect` does, or when the connection is lost. */

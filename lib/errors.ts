@@ -14,8 +14,6 @@ export interface Details {
   offered?: readonly string[]
   /** What came, or what the other side said. */
   text?: string
-  /** The whole message, where the daemon has already written it. */
-  message?: string
   /** How long was waited, in ms. */
   ms?: number
   cause?: unknown
@@ -75,7 +73,7 @@ const table = {
   ETAKEN: {
     code: 'EADDRINUSE',
     say: d =>
-      `${d.service} is already registered at ${at(d)}${d.text ? ` by ${d.text}` : ''}; ` +
+      `${d.service} is already registered at ${at(d)}${d.text ? `, ${d.text}` : ''}; ` +
       'close that one, take another name or version, or let both say shared: true',
   },
   EPROTOCOL: {
@@ -117,8 +115,8 @@ export class MonikerError extends Error {
 
   constructor(reason: Reason, details: Details = {}) {
     const { code, say }: Row = table[reason]
-    const { cause, ms: _, message = `${code}: ${say(details)}`, ...kept } = details
-    super(message, cause === undefined ? undefined : { cause })
+    const { cause, ms: _, ...kept } = details
+    super(`${code}: ${say(details)}`, cause === undefined ? undefined : { cause })
     this.code = code
     this.reason = reason
     Object.assign(this, kept)

@@ -128,8 +128,8 @@ export function encodeAnswer(id: Id, answer: Answer): string {
 }
 
 /** An error as an answer. */
-export function refusal({ reason, message, offered }: MonikerError): Answer {
-  const error: Refusal = { code: reason, message, ...(offered && { offered }) }
+export function refusal({ reason, message, text = message, offered }: MonikerError): Answer {
+  const error: Refusal = { code: reason, message: text, ...(offered && { offered }) }
   return { error }
 }
 

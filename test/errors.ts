@@ -1,5 +1,5 @@
 import t from 'tap'
-import { MonikerError, isReason, type Details, type Reason } from '../lib/errors.ts'
+import { MonikerError, isReason, located, type Details, type Reason } from '../lib/errors.ts'
 
 const about: Details = { service: 'starwars@^1', host: '127.0.0.1', port: 6664 }
 
@@ -63,7 +63,7 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ETAKEN',
     { ...about, text: 'process 7' },
     'EADDRINUSE',
-    /at 127\.0\.0\.1:6664 by process 7; close/,
+    /at 127\.0\.0\.1:6664, process 7; close/,
   ],
   ['ETAKEN', about, 'EADDRINUSE', /already registered at 127\.0\.0\.1:6664; close that one/],
   [
@@ -111,8 +111,19 @@ t.test('an error has the number libuv has for its code, where there is one', asy
   t.notOk('errno' in new MonikerError('ENAME', about))
 })
 
-t.test('what the daemon has already said is said again as it is', async t => {
-  t.equal(new MonikerError('ETAKEN', { ...about, message: 'as it is' }).message, 'as it is')
+t.test('an error of the network is told as one about a name at a host', async t => {
+  const failed = (code: string) => Object.assign(new Error(`connect ${code}`), { code })
+  const table = [
+    [failed('ECONNREFUSED'), { code: 'ECONNREFUSED', reason: 'ENODAEMON' }],
+    [failed('ECONNRESET'), { code: 'EPROTO', message: /closed without an answer/ }],
+    [failed('ENETUNREACH'), { code: 'EHOSTUNREACH', message: /connect ENETUNREACH/ }],
+    [new MonikerError('EPROTOCOL', { text: 'gibberish' }), { code: 'EPROTO', text: 'gibberish' }],
+  ] as const
+  for (const [error, expected] of table) t.match(located(error, about), { ...about, ...expected })
+
+  const own = new MonikerError('ENOSERVICE', about)
+  const abort = new DOMException('given up', 'AbortError')
+  for (const error of [own, abort]) t.equal(located(error, about), error, 'it stays as it is')
 })
 
 t.test('only our own reasons are reasons', async t => {

@@ -18,7 +18,6 @@ export const runCommand = new Command('run')
   .argument('<command...>', 'the command, after --')
   .option('--port <number>', 'the port to give it (default: a free one)', toPort)
   .addOption(daemonPortOption())
-  .passThroughOptions()
   .addHelpText(
     'after',
     `
@@ -40,8 +39,7 @@ async function run(
   if (wanted && !(await isFree(wanted))) {
     throw new Error(`port ${wanted} is taken by another program; stop it, or choose another port`)
   }
-  const words = command[0] === '--' ? command.slice(1) : command
-  const [file, ...args] = words.map(word => word.replaceAll('{port}', String(port)))
+  const [file, ...args] = command.map(word => word.replaceAll('{port}', String(port)))
   const child = spawn(file!, args, {
     stdio: 'inherit',
     env: { ...process.env, PORT: String(port) },

@@ -50,7 +50,9 @@ export function policy({ publicList }: { publicList: boolean }): Step {
     }
     const allowed = local || op === 'resolve' || op === 'status' || (op === 'list' && publicList)
     if (!allowed)
-      throw new MonikerError('EDENIED', { text: `${op} is for programs on the host itself` })
+      throw new MonikerError('EDENIED', {
+        text: `${op} is for programs on the host itself${op === 'list' ? ', unless monikerd --public-list' : ''}`,
+      })
     return next()
   }
 }

@@ -135,6 +135,6 @@ function clashes(entry: Entry, offer: Offer): boolean {
 
 function taken(rival: Entry): MonikerError {
   const { pid, port } = rival
-  const text = `${pid ? `process ${pid} on ` : ''}port ${port}`
+  const text = `held ${pid ? `by process ${pid} ` : ''}on port ${port}`
   return new MonikerError('ETAKEN', { service: format(rival), text, syscall: 'register' })
 }

@@ -15,26 +15,16 @@ import { line, type Message } from '../fixtures/lines.ts'
 
 const echo: Handler = question => ({ got: question.op })
 
-/** A listener at `host`, the sockets it has, and what it says of what came. */
+/** A listener at `host`, on a free port for each address, its sockets, and what it refused. */
 async function listener(t: Test, given: { answer?: Handler; ref?: boolean; host?: string } = {}) {
   const { answer = echo, host = '127.0.0.1', ...ref } = given
   const refused: MonikerError[] = []
   const datagrams = new Datagrams({ answer, refused: error => refused.push(error), ...ref })
   t.teardown(() => datagrams.close())
-  const port = await freePort()
   const sockets = created(t)
-  await datagrams.bind(port, host)
+  await datagrams.bind(0, host)
+  const { port } = sockets[0]!.address()
   return { datagrams, port, refused, sockets }
-}
-
-/** A port that is free for UDP on every loopback address, as far as anyone can tell. */
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  await once(socket, 'close')
-  return port
 }
 
 /** Every datagram socket that is made from now on, in this process. */
@@ -200,9 +190,9 @@ t.test('a port that is taken is refused, and nothing is left behind', async t =>
 t.test('all addresses are answered at, each from itself', async t => {
   const addresses = ['127.0.0.1', '127.0.0.2', ...(hasIPv6 ? ['::1'] : [])]
   interfaces(t, { none: undefined, lo: addresses.map(address => ({ address })) })
-  const { datagrams, port } = await listener(t, { host: '::' })
+  const { datagrams, sockets } = await listener(t, { host: '::' })
   t.strictSame(datagrams.addresses, addresses)
-  for (const address of addresses) {
+  for (const { address, port } of sockets.map(socket => socket.address())) {
     const { ask, answer } = await asker(t, port, address)
     ask(padded(status))
     // The asker's socket is connected, so an answer from another address would not reach it.
@@ -251,14 +241,14 @@ function clock(t: Test): { strike: () => void; stopped: () => boolean } {
 t.test('addresses that come and go are noticed by the next look', async t => {
   const { strike, stopped } = clock(t)
   interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
-  const { datagrams, port, sockets } = await listener(t, { host: '::' })
+  const { datagrams, sockets } = await listener(t, { host: '::' })
   interfaces(t, { lo: [{ address: '127.0.0.2' }, { address: '127.0.0.3' }] })
   strike()
   const [gone, , fresh] = sockets
   await Promise.all([once(gone!, 'close'), once(fresh!, 'listening')])
 
   t.strictSame(datagrams.addresses, ['127.0.0.2', '127.0.0.3'])
-  const { ask, answer } = await asker(t, port, '127.0.0.3')
+  const { ask, answer } = await asker(t, fresh!.address().port, '127.0.0.3')
   ask(padded(status))
   t.match((await answer()).message, { got: 'status' })
   datagrams.close()
