@@ -14,8 +14,9 @@ interface Options {
 
 export const runCommand = new Command('run')
   .description('Runs a command that serves on a port, under a name.')
+  .usage('[options] <name> -- <command...>')
   .argument('<name>', 'such as web@1.0.0')
-  .argument('<command...>', 'the command, after --')
+  .argument('<command...>', 'the command, and what it is given')
   .option('--port <number>', 'the port to give it (default: a free one)', toPort)
   .addOption(daemonPortOption())
   .addHelpText(

@@ -143,7 +143,8 @@ export class Daemon {
 
   /** With any free port asked for, the one found over TCP may be taken over UDP: tries another. */
   async #retreat(error: unknown, port: number | undefined): Promise<void> {
-    const again = port === 0 && this.#port !== 0
+    const { code } = error as NodeJS.ErrnoException
+    const again = code === 'EADDRINUSE' && port === 0 && this.#port !== 0
     await this.stop()
     if (!again) throw error
     this.#port = 0

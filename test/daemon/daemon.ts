@@ -1,7 +1,373 @@
-import t from 'tap'
+import { spawn } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { Daemon } from '../../lib/daemon/daemon.ts'
+import { PORT } from '../../lib/defaults.ts'
+import { MAX_LINE } from '../../lib/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { ground } from '../fixtures/ground.ts'
+import { interfaces } from '../fixtures/interfaces.ts'
+import { hasIPv6 } from '../fixtures/ipv6.ts'
+import { line, lines, type Message } from '../fixtures/lines.ts'
 
-t.test('stop', async t => {
+const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 }
+const resolve = { op: 'resolve', service: 'starwars' }
+
+/** The answer to one datagram. */
+async function datagram(t: Test, port: number, question: object): Promise<Message> {
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  socket.send(line(question).padEnd(512), port, '127.0.0.1')
+  const [bytes] = (await once(socket, 'message')) as [Buffer]
+  return JSON.parse(bytes.toString()) as Message
+}
+
+/** Something else that has a port of 127.0.0.1. */
+async function squatter(t: Test): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return (server.address() as { port: number }).port
+}
+
+t.test('a name that is registered is resolved, over TCP and over UDP', async t => {
+  const { port } = await daemon(t)
+  const owner = await lines(t, port)
+  owner.ask({ ...starwars, version: '1.2.0' })
+  const registered = await owner.answer()
+  t.match(registered, { v: 1, id: 1, registration: 1, generation: Number })
+
+  const other = await lines(t, port)
+  other.ask({ ...resolve, version: '^1' })
+  const answer = await other.answer()
+  t.match(answer, { endpoints: [{ transport: 'tcp', port: 4000, version: '1.2.0' }], ttl: 30_000 })
+  t.strictSame(await datagram(t, port, { ...resolve, version: '^1' }), answer)
+})
+
+t.test('the names of a connection are gone when it is, and so are no others', async t => {
+  const { port } = await daemon(t)
+  const [owner, other] = [await lines(t, port), await lines(t, port)]
+  owner.ask({ ...starwars, id: 1 }, { ...starwars, id: 2, service: 'a' })
+  await owner.answer()
+  await owner.answer()
+  other.ask({ ...starwars, service: 'b' })
+  await other.answer()
+  owner.socket.end()
+  await owner.rest()
+
+  const refused = { error: { code: 'ENOSERVICE' } }
+  t.match(await datagram(t, port, resolve), refused)
+  t.match(await datagram(t, port, { ...resolve, service: 'a' }), refused)
+  t.match(await datagram(t, port, { ...resolve, service: 'b' }), { endpoints: [{ port: 4000 }] })
+})
+
+t.test('a name goes when its owner lets it go, and when nobody else does', async t => {
+  const { port } = await daemon(t)
+  const [owner, other] = [await lines(t, port), await lines(t, port)]
+  owner.ask(starwars)
+  const { registration } = (await owner.answer())!
+  const unregister = { op: 'unregister', registration }
+  other.ask(unregister)
+  t.strictSame(await other.answer(), { v: 1, id: 1, unregistered: false })
+  t.match(await datagram(t, port, resolve), { endpoints: [{}] })
+  owner.ask(unregister)
+  t.strictSame(await owner.answer(), { v: 1, id: 1, unregistered: true })
+  t.match(await datagram(t, port, resolve), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('a name that is taken is refused, and the connection stays', async t => {
+  const { port } = await daemon(t)
+  const nc = await lines(t, port)
+  nc.ask({ ...starwars, pid: 7 }, { ...starwars, id: 2 }, { ...resolve, id: 3 })
+  await nc.answer()
+  const { error } = (await nc.answer())!
+  t.match(error, { code: 'ETAKEN', message: /by process 7 on port 4000/ })
+  t.match(await nc.answer(), { id: 3, endpoints: [{}] })
+})
+
+t.test('a list is told over TCP, and refused over UDP', async t => {
+  const { port } = await daemon(t)
+  const nc = await lines(t, port)
+  nc.ask({ ...starwars, namespace: 'NS' }, { op: 'list', namespace: 'ns', id: 2 })
+  await nc.answer()
+  t.match(await nc.answer(), { id: 2, services: [{ namespace: 'ns', service: 'starwars' }] })
+  const { error } = await datagram(t, port, { op: 'list' })
+  t.match(error, { code: 'EDENIED', message: /list is answered over TCP alone/ })
+})
+
+t.test('a list that is long comes in many lines, and comes whole', async t => {
+  const { port } = await daemon(t)
+  const nc = await lines(t, port)
+  const names = Array.from({ length: 300 }, (_, n) => `s${n}`)
+  nc.ask(...names.map(service => ({ ...starwars, service })))
+  for (const _ of names) await nc.answer()
+  nc.ask({ op: 'list' })
+  const services: { service: string }[] = []
+  for (let more: unknown = true; more;) {
+    const answer = (await nc.answer())!
+    services.push(...(answer.services as { service: string }[]))
+    more = answer.more
+  }
+  t.strictSame(
+    services.map(({ service }) => service),
+    names,
+  )
+})
+
+t.test('a status tells what the daemon has done', async t => {
+  const one = await daemon(t, { embedded: true })
+  const [nc, other] = [await lines(t, one.port), await lines(t, one.port)]
+  nc.ask(starwars, { ...resolve, id: 2, service: 'other' }, { op: 'status', id: 3 })
+  await nc.answer()
+  await nc.answer()
+  other.ask(starwars)
+  await other.answer()
+  nc.ask({ op: 'status', id: 3 })
+  await nc.answer()
+
+  const { v: _, id: __, ...status } = (await nc.answer())!
+  t.match(status, {
+    protocol: 1,
+    pid: process.pid,
+    embedded: true,
+    port: one.port,
+    udp: ['127.0.0.1'],
+    names: 1,
+    open: 2,
+    connections: 2,
+    questions: 5,
+    refused: 2,
+  })
+  t.strictSame(status, one.status())
+  t.ok(one.status().started <= Date.now())
+})
+
+t.test('a status says that a stand-alone daemon is one', async t => {
   const one = await daemon(t)
-  t.ok(one.port)
+  t.match(one.status(), { embedded: false, names: 0, open: 0 })
+})
+
+t.test('one connection may hold so many names and no more', async t => {
+  const { port } = await daemon(t, { maxNames: 1, ttl: 7 })
+  const nc = await lines(t, port)
+  nc.ask(starwars, { ...starwars, id: 2, service: 'a' }, { ...resolve, id: 3 })
+  await nc.answer()
+  t.match(await nc.answer(), { id: 2, error: { code: 'ELIMIT' } })
+  t.match(await nc.answer(), { id: 3, ttl: 7 })
+})
+
+t.test('there may be so many connections and no more', async t => {
+  const one = await daemon(t, { maxConnections: 2 })
+  const [first, second] = [await lines(t, one.port), await lines(t, one.port)]
+  first.ask({ op: 'status' })
+  second.ask({ op: 'status' })
+  await Promise.all([first.answer(), second.answer()])
+  const third = await lines(t, one.port)
+  t.equal(await third.answer(), undefined, 'the third is closed')
+  first.ask(starwars)
+  t.match(await first.answer(), { registration: 1 }, 'the others are served')
+
+  first.socket.end()
+  await first.rest()
+  const fourth = await lines(t, one.port)
+  fourth.ask({ op: 'status' })
+  t.match(await fourth.answer(), { open: 2 }, 'and one may come when one has gone')
+})
+
+t.test('a connection that is silent is closed, unless it holds a name', async t => {
+  const { port } = await daemon(t, { idle: 300 })
+  const [owner, silent] = [await lines(t, port), await lines(t, port)]
+  owner.ask(starwars)
+  const { registration } = (await owner.answer())!
+  // The second that is silent after the owner was outlives the first only if the owner does too.
+  t.equal(await silent.answer(), undefined)
+  t.equal(await (await lines(t, port)).answer(), undefined)
+  owner.ask({ op: 'unregister', registration })
+  t.match(await owner.answer(), { unregistered: true })
+  t.equal(await owner.answer(), undefined, 'and no longer than it does')
+})
+
+const abuses: [what: string, text: string][] = [
+  ['nonsense', 'GET / HTTP/1.1\r\n\r\n'],
+  ['a line too long', 'x'.repeat(MAX_LINE + 1)],
+  ['half a line', '{"v":1,'],
+  ['an unknown op', line({ op: 'dance' })],
+]
+
+for (const [what, abuse] of abuses) {
+  t.test(`${what} costs a program its connection and its names, and no other its own`, async t => {
+    const one = await daemon(t, { patience: 30 })
+    const [owner, abuser] = [await lines(t, one.port), await lines(t, one.port)]
+    owner.ask(starwars)
+    await owner.answer()
+    abuser.ask({ ...starwars, service: 'a' })
+    await abuser.answer()
+    abuser.socket.write(abuse)
+    const answers = await abuser.rest()
+
+    t.match(answers, [{ error: { code: 'EPROTOCOL' } }])
+    t.equal(answers.length, 1)
+    t.match(one.status(), { refused: 1 })
+    owner.ask(resolve)
+    t.match(await owner.answer(), { endpoints: [{}] })
+    owner.ask({ ...resolve, service: 'a' })
+    t.match(await owner.answer(), { error: { code: 'ENOSERVICE' } })
+  })
+}
+
+t.test('bad datagrams are counted, and the next is answered', async t => {
+  const one = await daemon(t)
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  socket.connect(one.port, '127.0.0.1')
+  await once(socket, 'connect')
+  for (const bad of ['nonsense', 'x'.repeat(MAX_LINE + 1), '']) socket.send(bad)
+  socket.send(line({ ...resolve, id: 'good' }).padEnd(512))
+  const [bytes] = (await once(socket, 'message')) as [Buffer]
+  t.match(JSON.parse(bytes.toString()), { id: 'good' })
+  t.match(one.status(), { refused: 4, questions: 1 })
+})
+
+t.test('a port that is taken is refused', async t => {
+  const port = await squatter(t)
+  const second = new Daemon({ port, hosts: ['127.0.0.1'] })
+  await t.rejects(second.start(), { code: 'EADDRINUSE' })
+  t.strictSame(second.status().udp, [])
+  await second.stop()
+})
+
+t.test('of two daemons for one port one starts, and takes nothing from it', async t => {
+  const one = await daemon(t)
+  const { port } = one
+  const nc = await lines(t, port)
+  nc.ask(starwars)
+  await nc.answer()
+  const second = new Daemon({ port, hosts: ['127.0.0.1'] })
+  await t.rejects(second.start(), { code: 'EADDRINUSE' })
+  t.match(await datagram(t, port, resolve), { endpoints: [{}] })
+})
+
+t.test('a daemon whose port is taken over UDP answers over TCP alone', async t => {
+  const udp = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(udp, 'listening')
+  t.teardown(() => udp.close())
+  const { port } = udp.address()
+  const one = await daemon(t, { port })
+  t.match(one.status(), { port, udp: [] })
+  const nc = await lines(t, port)
+  nc.ask({ op: 'status' })
+  t.match(await nc.answer(), { udp: [] })
+})
+
+t.test('a daemon that may have any port takes one that is free over UDP too', async t => {
+  const udp = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(udp, 'listening')
+  t.teardown(() => udp.close())
+  const taken = udp.address().port
+  // The kernel offers the port that is taken over UDP first.
+  let offered = false
+  const { listen } = (await import('node:net')).Server.prototype
+  t.intercept((await import('node:net')).Server.prototype, 'listen', {
+    value(this: object, options: { port: number }) {
+      const port = offered ? options.port : taken
+      offered = true
+      return Reflect.apply(listen, this, [{ ...options, port }])
+    },
+  })
+  const one = await daemon(t)
+  t.not(one.port, taken)
+  t.strictSame(one.status().udp, ['127.0.0.1'])
+  t.match(await datagram(t, one.port, resolve), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('what would fail on any port is not tried for ever', async t => {
+  ground(t, { '127.0.0.2': 'EACCES' })
+  const one = new Daemon({ port: 0, hosts: ['127.0.0.1', '127.0.0.2'] })
+  await t.rejects(one.start(), { code: 'EACCES' })
+  t.strictSame(one.status().udp, [], 'and nothing is left behind')
+})
+
+t.test('both loopback addresses are answered at', { skip: !hasIPv6 }, async t => {
+  const one = await daemon(t, { hosts: ['127.0.0.1', '::1'] })
+  t.strictSame(one.status().udp, ['127.0.0.1', '::1'])
+  for (const host of ['127.0.0.1', '::1']) {
+    const nc = await lines(t, one.port, { host } as object)
+    nc.ask({ op: 'status' })
+    t.match(await nc.answer(), { port: one.port })
+  }
+})
+
+t.test('an address that this host has not is done without, unless it is the first', async t => {
+  for (const code of ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']) {
+    ground(t, { '::1': code })
+    const one = await daemon(t, { hosts: ['127.0.0.1', '::1'] })
+    t.strictSame(one.status().udp, ['127.0.0.1'])
+    await t.rejects(new Daemon({ port: 0, hosts: ['::1'] }).start(), { code })
+  }
+})
+
+t.test('a daemon answers at every address, unless told otherwise', async t => {
+  const asked = ground(t, { '::': '127.0.0.1' })
+  interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
+  const one = new Daemon({ port: 0 })
+  t.teardown(() => one.stop())
+  await one.start()
+  t.strictSame(asked, ['::'])
+  t.strictSame(one.status().udp, ['127.0.0.1', '127.0.0.2'])
+})
+
+t.test('on a host without IPv6 every address is every one of IPv4', async t => {
+  const asked = ground(t, { '::': 'EAFNOSUPPORT', '0.0.0.0': '127.0.0.1' })
+  interfaces(t, { lo: [{ address: '127.0.0.1' }] })
+  const one = await daemon(t, { hosts: ['::'] })
+  t.strictSame(asked, ['::', '0.0.0.0'])
+  t.strictSame(one.status().udp, ['127.0.0.1'])
+})
+
+t.test('the port is the designated one, unless told otherwise', async t => {
+  t.intercept(process, 'env', { value: { ...process.env, MONIKER_PORT: '' } })
+  t.equal(new Daemon().port, PORT)
+  t.equal(new Daemon({ port: 7 }).port, 7)
+})
+
+t.test('to stop is to close every connection and forget every name', async t => {
+  const one = await daemon(t)
+  const nc = await lines(t, one.port)
+  nc.ask(starwars)
+  await nc.answer()
+  const closed = once(nc.socket, 'close')
+  await Promise.all([one.stop(), one.stop()])
+  await one.stop()
+  await closed
+  t.match(one.status(), { names: 0, open: 0, udp: [] })
+  await t.rejects(lines(t, one.port), { code: 'ECONNREFUSED' })
+})
+
+t.test('a daemon that has stopped may start again', async t => {
+  const one = await daemon(t)
+  await one.stop()
+  await one.start()
+  t.match(await datagram(t, one.port, resolve), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('a daemon that has never started stops as well', async t => {
+  await new Daemon({ port: 0 }).stop()
+})
+
+t.test('an embedded daemon keeps no program alive', async t => {
+  const program = fileURLToPath(new URL('../fixtures/embedded.ts', import.meta.url))
+  const child = spawn(process.execPath, [...process.execArgv, program], { stdio: 'pipe' })
+  t.teardown(() => child.kill())
+  const [output, errors, [status]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit'),
+  ])
+  t.match(JSON.parse(output || 'null'), { registration: 1 })
+  t.equal(errors, '')
+  t.equal(status, 0)
 })

@@ -1,0 +1,57 @@
+import { test } from 'tap'
+import { Client } from '../../lib/client.ts'
+import { lsCommand } from '../../lib/commands/ls.ts'
+import { printed } from '../fixtures/command.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { named, nobody } from '../fixtures/services.ts'
+
+test('the services of a host are a table, in the order of their names', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const at = ['--daemon-port', String(daemonPort)]
+  t.equal(await printed(t, lsCommand, ...at), 'NAME  VERSION  TRANSPORT  ADDRESS  PORT  PROCESS\n')
+
+  const host = '127.0.0.1'
+  for (const service of ['wing', 'ns:tie', 'tie@1.0.0', 'tie@1.2.0']) {
+    await named(t, { service, daemonPort, host })
+  }
+  const { pid } = process
+  const lines = (await printed(t, lsCommand, ...at)).split('\n')
+  const row = (name: string, version: string) =>
+    new RegExp(`^${name} +${version} +tcp +127.0.0.1 +\\d+ +${pid}$`)
+  t.match(lines, [
+    /^NAME +VERSION +TRANSPORT +ADDRESS +PORT +PROCESS$/,
+    row('ns:tie', '0.0.0'),
+    row('tie', '1.2.0'),
+    row('tie', '1.0.0'),
+    row('wing', '0.0.0'),
+  ])
+  t.equal(await printed(t, lsCommand, '127.0.0.1', ...at), lines.join('\n'))
+})
+
+test('one namespace may be asked for, and JSON', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'ns:tie@1.2.0', daemonPort, metadata: { path: '/' } })
+  await named(t, { service: 'wing', daemonPort })
+  const at = ['--json', '--daemon-port', String(daemonPort), '--namespace']
+
+  const services = JSON.parse(await printed(t, lsCommand, ...at, 'ns')) as object[]
+  const { port } = server.address() as { port: number }
+  t.equal(services.length, 1)
+  t.match(services, [{ namespace: 'ns', service: 'tie', version: '1.2.0', port, metadata: {} }])
+  t.equal(await printed(t, lsCommand, ...at, 'other'), '[]\n')
+})
+
+test('a program need not have said what process it is', async t => {
+  const { port } = await daemon(t)
+  const client = await Client.connect({ address: '127.0.0.1', port })
+  t.teardown(() => client.close())
+  const offer = { namespace: '', service: 'tie', version: '1.0.0', transport: 'udp' } as const
+  await client.ask({ op: 'register', ...offer, port: 4567, address: '::', shared: false })
+  const lines = await printed(t, lsCommand, '--daemon-port', String(port))
+  t.match(lines, /^tie +1.0.0 +udp +:: +4567$/m)
+})
+
+test('where no daemon answers there is nothing to list', async t => {
+  const listed = printed(t, lsCommand, '--daemon-port', String(await nobody()))
+  await t.rejects(listed, { code: 'ECONNREFUSED', message: /no daemon answers/ })
+})

@@ -1,0 +1,37 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { test } from 'tap'
+import { daemonPortOption, jsonOption, say, toPort } from '../../lib/commands/options.ts'
+
+test('a port is a whole number from 1 to 65535', async t => {
+  for (const port of [1, 80, 6664, 65_535]) t.equal(toPort(String(port)), port)
+  for (const text of ['0', '65536', '-1', '80.5', 'http', '']) {
+    t.throws(() => toPort(text), InvalidArgumentError, text)
+  }
+})
+
+test('the daemon is the one of --daemon-port, else of MONIKER_PORT', async t => {
+  const parse = (...args: string[]) =>
+    new Command().addOption(daemonPortOption()).parse(args, { from: 'user' }).opts()
+  const before = process.env.MONIKER_PORT
+  t.teardown(() => {
+    delete process.env.MONIKER_PORT
+    if (before !== undefined) process.env.MONIKER_PORT = before
+  })
+  delete process.env.MONIKER_PORT
+  t.same(parse(), {})
+  process.env.MONIKER_PORT = '7000'
+  t.same(parse(), { daemonPort: 7000 })
+  t.same(parse('--daemon-port', '8000'), { daemonPort: 8000 })
+})
+
+test('--json is off unless asked for', async t => {
+  const command = new Command().addOption(jsonOption())
+  t.same(command.parse([], { from: 'user' }).opts(), {})
+  t.same(command.parse(['--json'], { from: 'user' }).opts(), { json: true })
+})
+
+test('what is said to people does not get among the data', async t => {
+  const stderr = t.capture(process.stderr, 'write', () => true)
+  say('hello')
+  t.same(stderr.args(), [['hello\n']])
+})

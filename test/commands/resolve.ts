@@ -1,0 +1,63 @@
+import { test } from 'tap'
+import { resolveCommand } from '../../lib/commands/resolve.ts'
+import { LineSplitter, decode, encode } from '../../lib/protocol.ts'
+import { printed } from '../fixtures/command.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { named, portOf, stranger } from '../fixtures/services.ts'
+
+test('each way to write a name says where it leads', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const old = await named(t, { service: 'ns:tie@1.2.0', daemonPort })
+  const young = await named(t, { service: 'ns:tie@2.0.0', daemonPort })
+  const at = ['--daemon-port', String(daemonPort)]
+  const older = `127.0.0.1 ${portOf(old)} tcp 1.2.0\n`
+  const newer = `127.0.0.1 ${portOf(young)} tcp 2.0.0\n`
+
+  const cases: [args: string[], line: string][] = [
+    [['ns:tie', ...at], newer],
+    [['ns:tie@^1', ...at], older],
+    [['NS:Tie', 'localhost', ...at], newer],
+    [[`ns:tie@1://localhost:${daemonPort}/path`], older],
+    [['ns:tie://127.0.0.1', ...at], newer],
+  ]
+  for (const [args, line] of cases) {
+    t.equal(await printed(t, resolveCommand, ...args), line, args.join(' '))
+  }
+})
+
+test('as JSON there is all that is known', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'tie@1.2.0', daemonPort, metadata: { path: '/x' } })
+  const text = await printed(t, resolveCommand, 'tie', '--json', '--daemon-port', `${daemonPort}`)
+  t.match(JSON.parse(text), {
+    name: { service: 'tie', namespace: '' },
+    endpoints: [{ port: portOf(server), transport: 'tcp', metadata: { path: '/x' } }],
+    ttl: Number,
+  })
+})
+
+test('what leads nowhere is an error that says why', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'tie@1.2.0', daemonPort })
+  const cases = [
+    ['wing', 'ECONNREFUSED', /wing is not offered at localhost:\d+; is the program/],
+    ['tie@^2', 'ECONNREFUSED', /tie@\^2 is not offered at localhost:\d+; 1.2.0 is/],
+    ['80', 'ERR_MONIKER_NAME', /expected a name such as starwars .*, got "80"/],
+    ['tie@@', 'ERR_MONIKER_NAME', /expected a name/],
+  ] as const
+  for (const [name, code, message] of cases) {
+    const resolved = printed(t, resolveCommand, name, '--daemon-port', String(daemonPort))
+    await t.rejects(resolved, { code, message }, name)
+  }
+})
+
+test('what a daemon says cannot steer the terminal', async t => {
+  const endpoint = { transport: 'tcp', port: 80, version: '1\n\u001B[2J', instance: 'a' }
+  const port = await stranger(t, socket => {
+    socket.pipe(new LineSplitter()).on('data', ([line]: [string]) => {
+      socket.write(encode(decode(line).id as number, { endpoints: [endpoint] }))
+    })
+  })
+  const lines = await printed(t, resolveCommand, 'tie', '--daemon-port', String(port))
+  t.equal(lines, '127.0.0.1 80 tcp 1  [2J\n')
+})

@@ -1,0 +1,28 @@
+import { test } from 'tap'
+import { statusCommand } from '../../lib/commands/status.ts'
+import { printed } from '../fixtures/command.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { nobody } from '../fixtures/services.ts'
+
+test('a daemon says how it is doing', async t => {
+  const ours = await daemon(t)
+  const lines = await printed(t, statusCommand, '127.0.0.1', '--daemon-port', String(ours.port))
+  const { started } = ours.status()
+  t.match(lines, new RegExp(`^pid +${process.pid}$`, 'm'))
+  t.match(lines, new RegExp(`^port +${ours.port}$`, 'm'))
+  t.match(lines, new RegExp(`^started +${new Date(started).toISOString()}$`, 'm'))
+  t.match(lines, /^udp +127.0.0.1$/m)
+  t.match(lines, /^embedded +false$/m)
+})
+
+test('and as JSON', async t => {
+  const ours = await daemon(t)
+  const text = await printed(t, statusCommand, '--json', '--daemon-port', String(ours.port))
+  const { pid, port, udp } = ours.status()
+  t.match(JSON.parse(text), { pid, port, udp, started: Number, questions: 1 })
+})
+
+test('where no daemon answers, that is said', async t => {
+  const status = printed(t, statusCommand, '--daemon-port', String(await nobody()))
+  await t.rejects(status, { code: 'ECONNREFUSED', message: /no daemon answers/ })
+})

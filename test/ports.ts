@@ -1,0 +1,89 @@
+import { once } from 'node:events'
+import fs from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import { createServer, isIPv6 } from 'node:net'
+import { test, type Test } from 'tap'
+import { freePort, isFree, listening } from '../lib/ports.ts'
+
+const never = new AbortController().signal
+
+/** Somebody who listens on `port` until the test ends. */
+async function listener(t: Test, port: number, host: string): Promise<void> {
+  const server = createServer()
+  t.teardown(() => server.close())
+  await once(server.listen({ port, host }), 'listening')
+}
+
+test('a free port can be bound, and is not one that systems give out by themselves', async t => {
+  const port = await freePort()
+  t.ok(port > 10_080 && port < 32_768, `${port}`)
+  t.equal(await isFree(port), true)
+  await listener(t, port, '::')
+})
+
+for (const host of ['127.0.0.1', '0.0.0.0', '::', '::1']) {
+  test(`a port that is taken at ${host} is not free`, async t => {
+    const port = await freePort()
+    await listener(t, port, host)
+    t.equal(await isFree(port), false)
+  })
+}
+
+test('where a program listens is read from the table of the kernel', async t => {
+  if (process.platform !== 'linux') return t.pass('there is none')
+  const cases = [
+    ['127.0.0.1', '127.0.0.1'],
+    ['127.1.2.3', '127.1.2.3'],
+    ['0.0.0.0', '0.0.0.0'],
+    ['::', '::'],
+    ['::1', '::1'],
+    ['::ffff:127.0.0.1', '127.0.0.1'],
+  ] as const
+  for (const [host, address] of cases) {
+    const port = await freePort()
+    await listener(t, port, host)
+    t.equal(await listening(port, never), address, host)
+  }
+})
+
+test('a host without IPv6 has no table of it', async t => {
+  const { readFile } = fs
+  const replace = (own: typeof readFile) => {
+    fs.readFile = own
+    syncBuiltinESMExports()
+  }
+  t.teardown(() => replace(readFile))
+  const missing = new Error('no such file')
+  replace((async (file: string, encoding: BufferEncoding) => {
+    if (file.endsWith('tcp6')) throw missing
+    return readFile(file, encoding)
+  }) as typeof readFile)
+
+  const port = await freePort()
+  const found = listening(port, never)
+  await listener(t, port, '127.0.0.1')
+  t.equal(await found, '127.0.0.1')
+})
+
+test('where the kernel has no table, it is found out by trying', async t => {
+  t.intercept(process, 'platform', { value: 'darwin' })
+  for (const host of ['127.0.0.1', '::1']) {
+    const port = await freePort()
+    const found = listening(port, never)
+    await listener(t, port, host)
+    t.equal(await found, host)
+  }
+})
+
+test('a program is waited for until it listens, or nobody wants to know any more', async t => {
+  const port = await freePort()
+  const found = listening(port, never)
+  const given = new AbortController()
+  const lost = listening(await freePort(), given.signal)
+  const reason = new Error('the command has ended')
+  given.abort(reason)
+  await t.rejects(lost, reason)
+
+  await listener(t, port, '::1')
+  t.ok(isIPv6(await found))
+})
