@@ -84,9 +84,7 @@ export class Registry {
     if (!service || !candidates?.length) {
       throw new MonikerError('ENOSERVICE', { service: format(question), syscall: 'resolve' })
     }
-    const best = candidates.find(
-      entry => version === '' || semver.satisfies(entry.version, version),
-    )
+    const best = candidates.find(entry => satisfies(entry.version, version))
     if (!best) {
       const offered = [...new Set(candidates.map(entry => entry.version))].slice(0, 4)
       throw new MonikerError('EVERSION', { service: format(question), offered, syscall: 'resolve' })
@@ -119,6 +117,23 @@ export class Registry {
     if (entries.length === 0) this.#services.delete(key)
     this.#size--
   }
+}
+
+/** How many judgements are remembered; then all are forgotten. */
+const JUDGEMENTS = 4_096
+const judgements = new Map<string, boolean>()
+
+/** Whether a version is in range. Reading a range takes longer than all else in a look-up. */
+function satisfies(version: string, range: string): boolean {
+  if (range === '') return true
+  const pair = `${range} ${version}`
+  let judgement = judgements.get(pair)
+  if (judgement === undefined) {
+    judgement = semver.satisfies(version, range)
+    if (judgements.size >= JUDGEMENTS) judgements.clear()
+    judgements.set(pair, judgement)
+  }
+  return judgement
 }
 
 function keyOf({ namespace, service }: { namespace: string; service: string }): string {

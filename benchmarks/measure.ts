@@ -1,0 +1,103 @@
+/** The least, the middle and the greatest of several figures. */
+export interface Spread {
+  min: number
+  median: number
+  max: number
+}
+
+/** One way beside another, in interleaved pairs. */
+export interface Comparison {
+  /** What is measured, and in what unit. */
+  what: string
+  unit: string
+  /** The names of the two: ours, and the one it is measured by. */
+  names: [ours: string, beside: string]
+  /** A figure of each for each pair. */
+  pairs: [ours: number, beside: number][]
+  ours: Spread
+  beside: Spread
+  /** Ours over the other, pair by pair. */
+  ratio: Spread
+}
+
+export interface BenchmarkOptions {
+  /** How many interleaved pairs to measure. */
+  pairs: number
+  /** Whether to do only enough to see that it works. */
+  smoke: boolean
+  /** Told how far it is. */
+  progress: (text: string) => void
+}
+
+/** What a benchmark found. */
+export interface Findings {
+  /** In one sentence, what the figures mean. */
+  measures: string
+  comparisons: Comparison[]
+  /** What else there is to say. */
+  notes: string[]
+}
+
+export type Benchmark = (options: BenchmarkOptions) => Promise<Findings>
+
+/** One way of doing something, and how to measure it. */
+export interface Way {
+  name: string
+  /** A figure; it throws if the work was not done right. */
+  run: () => Promise<number>
+}
+
+/**
+ * Measures two ways side by side: a round of each to warm up, then pairs, of which neither is always
+ * first, so that what the machine does besides falls on both.
+ */
+export async function compare(
+  what: string,
+  unit: string,
+  [ours, beside]: [Way, Way],
+  { pairs: count, progress }: BenchmarkOptions,
+): Promise<Comparison> {
+  await ours.run()
+  await beside.run()
+  const pairs: [number, number][] = []
+  for (let pair = 0; pair < count; pair++) {
+    progress(`${what}, pair ${pair + 1} of ${count}`)
+    const later = pair % 2 ? undefined : await beside.run()
+    const own = await ours.run()
+    pairs.push([own, later ?? (await beside.run())])
+  }
+  return {
+    what,
+    unit,
+    names: [ours.name, beside.name],
+    pairs,
+    ours: spread(pairs.map(([own]) => own)),
+    beside: spread(pairs.map(([, other]) => other)),
+    ratio: spread(pairs.map(([own, other]) => own / other)),
+  }
+}
+
+export function spread(figures: number[]): Spread {
+  const sorted = figures.toSorted((a, b) => a - b)
+  return { min: sorted[0]!, median: sorted[sorted.length >> 1]!, max: sorted.at(-1)! }
+}
+
+/** How many seconds `work` takes. */
+export async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return (performance.now() - start) / 1000
+}
+
+/** Does `work` so many times, at most `width` at once. */
+export async function times(
+  count: number,
+  width: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  let left = count
+  const one = async () => {
+    while (left-- > 0) await work()
+  }
+  await Promise.all(Array.from({ length: width }, one))
+}
