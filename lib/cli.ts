@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { connectCommand } from './commands/connect.ts'
 import { daemonCommand } from './commands/daemon.ts'
 import { listenCommand } from './commands/listen.ts'
@@ -39,13 +39,11 @@ for (const command of commands) program.addCommand(command.exitOverride())
 try {
   await program.exitOverride().parseAsync()
 } catch (error) {
-  const {
-    code = '',
-    exitCode,
-    message,
-  } = error as { code?: string; exitCode?: number; message: string }
-  const isUsage = code.startsWith('commander.')
-  // Commander has said what was wrong with the call itself.
-  if (!isUsage) process.stderr.write(`moniker: ${message}\n`)
-  process.exitCode = isUsage ? exitCode && 2 : 1
+  // Commander has said itself what was wrong with the call.
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode && 2
+  } else {
+    process.stderr.write(`moniker: ${(error as Error).message}\n`)
+    process.exitCode = 1
+  }
 }

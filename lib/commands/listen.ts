@@ -36,15 +36,18 @@ async function listen(service: string, { keepOpen, exec, ...options }: Options):
   server.listen({ service, ...options }, () => {
     const { moniker, port } = server.address() as NamedAddress
     say(`moniker: listening as ${moniker} on port ${port}`)
+    stopOnSignal(server)
+    if (exec === undefined) share()
   })
-  stopOnSignal(server)
-  const { stdin, stdout } = process
-  // Each connection listens to both.
-  stdin.setMaxListeners(0)
-  // Whoever reads the output may have seen enough.
-  stdout.setMaxListeners(0).on('error', () => process.exit())
   await once(server, 'close')
   if (exec === undefined) process.stdin.destroy()
+}
+
+/** Readies standard input and output for any number of connections. */
+function share(): void {
+  process.stdin.setMaxListeners(0)
+  // Whoever reads the output may have seen enough.
+  process.stdout.setMaxListeners(0).on('error', () => process.exit())
 }
 
 /** Standard input goes to every open connection; the end of it is passed on. */
@@ -57,11 +60,13 @@ function converse(socket: Socket): void {
 
 function execute(command: string, socket: Socket): void {
   const child = spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] })
-  // A command need not read all it is sent, nor live as long; the end is to be seen all the same.
-  child.stdin.on('error', () => {}).on('close', () => socket.resume())
-  socket.pipe(child.stdin)
-  child.stdout.pipe(socket)
   child.on('error', error => socket.destroy(error))
+  // Where it could not be started there may be no pipes either.
+  if (child.pid === undefined) return
+  // A command need not read all it is sent, nor live as long.
+  child.stdin.on('error', () => {})
+  socket.pipe(child.stdin).on('close', () => socket.resume())
+  child.stdout.pipe(socket)
   socket.on('close', () => {
     child.stdin.destroy()
     child.stdout.destroy()

@@ -20,7 +20,8 @@ interface Service {
  * is one map look-up, whatever the number of names.
  */
 export class Registry {
-  readonly #services = new Map<string, Service>()
+  /** By namespace, then by service: no key need be put together for a look-up. */
+  readonly #namespaces = new Map<string, Map<string, Service>>()
   readonly #owners = new Map<object, Map<number, Entry>>()
   #last = 0
   #size = 0
@@ -37,15 +38,15 @@ export class Registry {
 
   /** Holds a name for `owner`; throws `EADDRINUSE` where it is held and not shared by all. */
   register(owner: object, offer: Offer): Entry {
-    const key = keyOf(offer)
-    const service = this.#services.get(key) ?? { entries: [], turn: 0 }
+    const services = this.#namespaces.get(offer.namespace) ?? new Map<string, Service>()
+    const service = services.get(offer.service) ?? { entries: [], turn: 0 }
     const rival = service.entries.find(entry => clashes(entry, offer))
     if (rival) throw taken(rival)
 
     const entry: Entry = { ...offer, registration: ++this.#last, owner }
     const below = service.entries.findIndex(other => semver.lt(other.version, entry.version))
     service.entries.splice(below === -1 ? service.entries.length : below, 0, entry)
-    this.#services.set(key, service)
+    this.#namespaces.set(offer.namespace, services.set(offer.service, service))
     this.#entriesOf(owner).set(entry.registration, entry)
     this.#size++
     return entry
@@ -76,7 +77,7 @@ export class Registry {
    * were asked for, whose turn it is first. Throws `ENOSERVICE` or `EVERSION` if there is none.
    */
   resolve(question: Resolve, visible: (entry: Entry) => boolean = () => true): Entry[] {
-    const service = this.#services.get(keyOf(question))
+    const service = this.#namespaces.get(question.namespace)?.get(question.service)
     const { version, transports } = question
     const candidates = service?.entries.filter(
       entry => transports.includes(entry.transport) && visible(entry),
@@ -97,10 +98,9 @@ export class Registry {
 
   /** Every entry, or those of one namespace. */
   *list(namespace?: string): Iterable<Entry> {
-    for (const { entries } of this.#services.values()) {
-      for (const entry of entries) {
-        if (namespace === undefined || entry.namespace === namespace) yield entry
-      }
+    for (const [name, services] of this.#namespaces) {
+      if (namespace !== undefined && name !== namespace) continue
+      for (const { entries } of services.values()) yield* entries
     }
   }
 
@@ -111,10 +111,11 @@ export class Registry {
   }
 
   #forget(entry: Entry): void {
-    const key = keyOf(entry)
-    const { entries } = this.#services.get(key)!
+    const services = this.#namespaces.get(entry.namespace)!
+    const { entries } = services.get(entry.service)!
     entries.splice(entries.indexOf(entry), 1)
-    if (entries.length === 0) this.#services.delete(key)
+    if (entries.length === 0) services.delete(entry.service)
+    if (services.size === 0) this.#namespaces.delete(entry.namespace)
     this.#size--
   }
 }
@@ -134,10 +135,6 @@ function satisfies(version: string, range: string): boolean {
     judgements.set(pair, judgement)
   }
   return judgement
-}
-
-function keyOf({ namespace, service }: { namespace: string; service: string }): string {
-  return `${namespace}:${service}`
 }
 
 function clashes(entry: Entry, offer: Offer): boolean {

@@ -354,7 +354,7 @@ t.test('a daemon that has stopped may start again', async t => {
   t.match(await datagram(t, one.port, resolve), { error: { code: 'ENOSERVICE' } })
 })
 
-t.test('a daemon that has never started stops as well', async t => {
+t.test('a daemon that has never started stops as well', async () => {
   await new Daemon({ port: 0 }).stop()
 })
 

@@ -123,7 +123,7 @@ t.test('a refusal of the handler is an answer, and the connection stays', async 
   const nc = await lines(t, port)
   nc.ask({ id: 1, op: 'list' }, { id: 2, ...status })
 
-  const error = { code: 'EDENIED', message: 'EACCES: refused at this host: not for you' }
+  const error = { code: 'EDENIED', message: 'not for you' }
   t.strictSame(await nc.answer(), { v: 1, id: 1, error })
   t.match(await nc.answer(), { id: 2, got: 'status' })
   t.match(refused, [{ reason: 'EDENIED' }])

@@ -1,0 +1,46 @@
+import { test } from 'tap'
+import { connectCommand } from '../lib/commands/connect.ts'
+import { daemonCommand } from '../lib/commands/daemon.ts'
+import { listenCommand } from '../lib/commands/listen.ts'
+import { lsCommand } from '../lib/commands/ls.ts'
+import { resolveCommand } from '../lib/commands/resolve.ts'
+import { runCommand } from '../lib/commands/run.ts'
+import { statusCommand } from '../lib/commands/status.ts'
+import { moniker } from './fixtures/command.ts'
+import { daemon } from './fixtures/daemon.ts'
+
+test('the exit status tells success, failure and wrong usage apart', async t => {
+  const { port } = await daemon(t)
+  const cases: [args: string[], status: number, stdout: RegExp, stderr: RegExp][] = [
+    [['--version'], 0, /^\d+\.\d+\.\d+\n$/, /^$/],
+    [['--help'], 0, /daemon .*ls .*resolve .*connect .*listen .*run .*status .*Exit status/s, /^$/],
+    [['ls'], 0, /^NAME .*\n$/, /^$/],
+    [['resolve', 'tie'], 1, /^$/, /^moniker: ECONNREFUSED: tie is not offered at .*\n$/],
+    [[], 2, /^$/, /^Usage: moniker /],
+    [['ls', '--nonsense'], 2, /^$/, /^error: unknown option '--nonsense'/],
+  ]
+  const runs = cases.map(([args]) => moniker(t, args, { port }).ended)
+  for (const [index, [args, status, stdout, stderr]] of cases.entries()) {
+    t.match(await runs[index], { status, stdout, stderr }, args.join(' '))
+  }
+})
+
+test('the help of each command says what it takes, and where its daemon is', async t => {
+  const daemonPort = /--daemon-port <number> .*MONIKER_PORT/s
+  const cases = [
+    [connectCommand, /^Usage: connect \[options\] <name> \[host\]/, daemonPort, /ProxyCommand/],
+    [daemonCommand, /^Usage: daemon \[options\]/, /--port .*MONIKER_PORT/s, /SIGTERM and SIGINT/],
+    [listenCommand, /^Usage: listen \[options\] <name>/, daemonPort, /--keep-open --exec cat/],
+    [lsCommand, /^Usage: ls \[options\] \[host\]/, daemonPort, /--namespace/],
+    [resolveCommand, /^Usage: resolve \[options\] <name> \[host\]/, daemonPort, /--json/],
+    [runCommand, /^Usage: run \[options\] <name> -- <command/, daemonPort, /web -- python3/],
+    [statusCommand, /^Usage: status \[options\] \[host\]/, daemonPort, /--json/],
+  ] as const
+  for (const [command, ...patterns] of cases) {
+    const stdout = t.capture(process.stdout, 'write', () => true)
+    command.outputHelp()
+    stdout.restore()
+    const help = stdout.args().join('')
+    for (const pattern of patterns) t.match(help, pattern)
+  }
+})

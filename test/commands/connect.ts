@@ -1,0 +1,63 @@
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { t, test } from 'tap'
+import { moniker } from '../fixtures/command.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { named } from '../fixtures/services.ts'
+
+// A process takes its time to start; the tests need not wait for each other.
+t.jobs = 4
+
+test('standard input and output are joined to a service, and its end is waited for', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'ns:echo@1.2.0', daemonPort: port }, socket => {
+    socket.pipe(socket, { end: false })
+    socket.on('end', () => socket.end('goodbye'))
+  })
+  const { child, said, ended } = moniker(t, ['connect', 'ns:echo@^1'], { port })
+  for (const word of ['SSH-2.0\n', 'and so on\n']) {
+    child.stdin.write(word)
+    await said(new RegExp(word), 'stdout')
+  }
+  const much = '0123456789abcde\n'.repeat(625_000)
+  child.stdin.end(much)
+  const { stdout, ...others } = await ended
+  t.same(others, { status: 0, signal: null, stderr: '' })
+  t.ok(stdout === `SSH-2.0\nand so on\n${much}goodbye`, `${stdout.length} bytes are intact`)
+})
+
+test('when the service ends, so does the command, though its input is open', async t => {
+  const { port } = await daemon(t)
+  const server = await named(t, { service: 'motd', daemonPort: port }, socket => {
+    socket.end('welcome\n')
+  })
+  const heard = once(server, 'connection').then(([socket]) => text(socket))
+  const { ended } = moniker(t, ['connect', `motd://localhost:${port}`])
+  t.match(await ended, { status: 0, stdout: 'welcome\n', stderr: '' })
+  t.equal(await heard, '')
+})
+
+test('when nobody reads its output any more, the command ends', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'yes', daemonPort: port }, socket => {
+    const write = () => {
+      while (socket.write('yes\n'.repeat(1_000)));
+    }
+    write()
+    socket.on('drain', write)
+  })
+  const { child, said, ended } = moniker(t, ['connect', 'yes'], { port })
+  await said(/yes/, 'stdout')
+  child.stdout.destroy()
+  t.match(await ended, { status: 0, stderr: '' })
+})
+
+test('a connection that breaks is an error, though the input is open', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'reset', daemonPort: port }, socket => {
+    socket.once('data', () => socket.resetAndDestroy())
+  })
+  const { child, ended } = moniker(t, ['connect', 'reset', 'localhost'], { port })
+  child.stdin.write('hello')
+  t.match(await ended, { status: 1, stderr: /^moniker: .*ECONNRESET/ })
+})

@@ -1,0 +1,85 @@
+import { t, test } from 'tap'
+import { runCommand } from '../../lib/commands/run.ts'
+import { parse } from '../../lib/name.ts'
+import { freePort } from '../../lib/ports.ts'
+import { Resolver } from '../../lib/resolver.ts'
+import { connect } from '../../lib/socket.ts'
+import { moniker, printed } from '../fixtures/command.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { named, stranger } from '../fixtures/services.ts'
+
+// A process takes its time to start; the tests need not wait for each other.
+t.jobs = 4
+
+const find = (port: number, name: string) =>
+  new Resolver({ port }).resolve(parse(name)).then(({ endpoints }) => endpoints[0]!)
+
+/** A program that listens on `$PORT`, says its arguments, and ends with the status it is sent. */
+const program = `
+  process.on('SIGHUP', () => console.log('hung up'))
+  require('net')
+    .createServer(socket => socket.on('data', status => process.exit(Number(status))))
+    .listen(process.env.PORT, '127.0.0.1', () => console.log(...process.argv.slice(1)))`
+
+const serve = [process.execPath, '-e', program, '{port}', 'at {port}.']
+
+/** For what runs inside this process, and is caught in what it writes. */
+const alone = { buffered: false }
+
+test('a command has a name from when it listens to when it ends', async t => {
+  const { port } = await daemon(t)
+  const { said, ended } = moniker(t, ['run', 'web@1.0.0', '--', ...serve], { port })
+  await said(/^moniker: web@1.0.0 is port \d+\n$/)
+  const place = await find(port, 'web')
+  t.match(place, { address: '127.0.0.1', version: '1.0.0' })
+  const [{ pid } = {}] = await new Resolver({ port }).list()
+  t.not(pid, undefined)
+  t.not(pid, process.pid)
+
+  connect({ service: 'web', daemonPort: port })
+    .on('error', () => {})
+    .write('3')
+  t.match(await ended, { status: 3, stdout: `${place.port} at ${place.port}.\n` })
+  await t.rejects(find(port, 'web'), { code: 'ECONNREFUSED' })
+})
+
+test('signals go to the command, and how it ends is told on', async t => {
+  const ours = await daemon(t)
+  const wanted = await freePort()
+  const args = ['run', 'web', '--port', String(wanted), '--', ...serve]
+  const { child, said, ended } = moniker(t, args, { port: ours.port })
+  await said(new RegExp(`web@0.0.0 is port ${wanted}\n`))
+  child.kill('SIGHUP')
+  await said(/hung up/, 'stdout')
+  // It outlives its name.
+  await ours.stop()
+  await said(/web@0.0.0 is known there no longer/)
+  child.kill('SIGINT')
+  t.match(await ended, { status: 130, signal: null })
+})
+
+test('a command that cannot be known by its name is stopped', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'web', daemonPort: port })
+  const { ended } = moniker(t, ['run', 'web', '--', ...serve], { port })
+  t.match(await ended, { status: 1, stderr: /^moniker: EADDRINUSE: web@0.0.0 is already/ })
+})
+
+test('a command that cannot be run is said to be missing', async t => {
+  const { port } = await daemon(t)
+  const { ended } = moniker(t, ['run', 'web', '--', 'no-such-command'], { port })
+  const stderr = /^moniker: no-such-command cannot be run \(.* ENOENT\); is it installed\?\n$/
+  t.match(await ended, { status: 1, stdout: '', stderr })
+})
+
+test('what cannot work is refused before the command is begun', alone, async t => {
+  const taken = await stranger(t)
+  const cases: [args: string[], message: RegExp][] = [
+    [['web', '--port', String(taken)], /port \d+ is taken by another program/],
+    [['web@^1'], /a server to give an exact version/],
+    [['80'], /a name such as starwars/],
+  ]
+  for (const [args, message] of cases) {
+    await t.rejects(printed(t, runCommand, ...args, '--', 'false'), { message }, args.join(' '))
+  }
+})
