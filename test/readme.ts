@@ -1,5 +1,5 @@
 // What the README claims must run: its programs, and its sessions in a terminal.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,9 +8,15 @@ import { test, type Test } from 'tap'
 import { nobody } from './fixtures/services.ts'
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-const index = fileURLToPath(new URL('../index.ts', import.meta.url))
-const cli = fileURLToPath(new URL('../lib/cli.ts', import.meta.url))
-const node = [process.execPath, ...process.execArgv].map(word => `'${word}'`).join(' ')
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** What tap has each program of ours load is not for the reader's. */
+const OUTSIDE = 'unset NODE_OPTIONS'
+
+/** Built anew: what its readers run is the package, not its sources. */
+const dist = join(root, '.tap', 'readme')
+const build = 'node_modules/.bin/tsc -p tsconfig.build.json --outDir "$0"'
+execFileSync('bash', ['-c', `${OUTSIDE}; ${build}`, dist], { cwd: root })
 
 /** The README's fenced blocks in a language, and the heading each stands under. */
 function blocks(language: string): { heading: string; code: string }[] {
@@ -33,8 +39,8 @@ async function environment() {
 for (const { heading, code } of blocks('js')) {
   test(`the program under "${heading}" runs`, async t => {
     const program = join(t.testdir(), 'program.mjs')
-    writeFileSync(program, code.replaceAll("'moniker-net'", JSON.stringify(index)))
-    const child = spawn(process.execPath, [...process.execArgv, program], {
+    writeFileSync(program, code.replaceAll("'moniker-net'", JSON.stringify(join(dist, 'index.js'))))
+    const child = spawn('bash', ['-c', `${OUTSIDE}; exec node "$0"`, program], {
       env: await environment(),
       stdio: ['ignore', 'ignore', 'inherit'],
     })
@@ -56,9 +62,10 @@ for (const { heading, code } of blocks('console')) {
 
 /** A shell that knows our commands; all that it starts ends with the test. */
 async function bash(t: Test) {
-  const functions = `moniker() { ${node} '${cli}' "$@"; }; monikerd() { moniker daemon "$@"; }\n`
+  const cli = join(dist, 'lib', 'cli.js')
+  const functions = 'moniker() { node "$CLI" "$@"; }; monikerd() { moniker daemon "$@"; }'
   const shell = spawn('bash', ['--noprofile', '--norc'], {
-    env: await environment(),
+    env: { ...(await environment()), CLI: join(dist, 'lib', 'cli.js') },
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   })
@@ -66,7 +73,7 @@ async function bash(t: Test) {
     process.kill(-shell.pid!, 'SIGTERM')
     await once(shell, 'close')
   })
-  shell.stdin.write(functions)
+  shell.stdin.write(`${OUTSIDE}; ${functions}\n`)
   let output = ''
   let look = () => {}
   for (const stream of [shell.stdout, shell.stderr]) {

@@ -101,6 +101,17 @@ t.test('the highest version in range wins, in whatever order they came', async (
   )
 })
 
+t.test('any number of ranges is judged, as often as it is asked for', async t => {
+  const registry = new Registry()
+  registry.register({}, offer({ version: '2.0.0' }))
+  for (const _ of ['first', 'again']) {
+    for (let minor = 0; minor < 5_000; minor++) {
+      equal(registry.resolve(asked({ version: `>=1.${minor}` })).length, 1)
+    }
+    t.throws(() => registry.resolve(asked({ version: '>=3' })), { code: 'ECONNREFUSED' })
+  }
+})
+
 t.test('a name that is taken cannot be taken again, and the holder is named', async t => {
   const registry = new Registry()
   const owner = {}
