@@ -22,7 +22,7 @@ export interface Target extends Name {
 }
 
 const WORD = '[a-z][a-z0-9._+-]{0,62}'
-const RANGE = '[^@/:\\0\\\\]{1,128}'
+const RANGE = '[^@/:\\\\\\x00-\\x1f\\x7f]{1,128}'
 const NAME = `(?:(?<namespace>${WORD}):)?(?<service>${WORD})(?:@(?<version>${RANGE}))?`
 const HOST = '\\[(?<ipv6>[0-9a-f:.%_a-z]{2,100})\\]|(?<host>[^\\s/?#@:[\\]\\\\\\0]{1,255})'
 

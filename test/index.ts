@@ -6,7 +6,7 @@ import moniker from '../index.ts'
 
 test('all of net is there, with ours on top', t => {
   for (const name of Object.keys(net)) t.ok(name in named, name)
-  t.equal(named.isIP, net.isIP)
+  t.equal(moniker.isIP, net.isIP)
   t.equal(named.Socket, named.MonikerSocket)
   t.equal(named.Stream, named.MonikerSocket)
   t.equal(named.Server, named.MonikerServer)

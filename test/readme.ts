@@ -62,7 +62,6 @@ for (const { heading, code } of blocks('console')) {
 
 /** A shell that knows our commands; all that it starts ends with the test. */
 async function bash(t: Test) {
-  const cli = join(dist, 'lib', 'cli.js')
   const functions = 'moniker() { node "$CLI" "$@"; }; monikerd() { moniker daemon "$@"; }'
   const shell = spawn('bash', ['--noprofile', '--norc'], {
     env: { ...(await environment()), CLI: join(dist, 'lib', 'cli.js') },

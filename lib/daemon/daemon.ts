@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import createDebug from 'debug'
 import { designatedPort } from '../defaults.ts'
-import type { MonikerError } from '../errors.ts'
+import { MonikerError } from '../errors.ts'
 import { VERSION } from '../protocol.ts'
 import { chain, limits, local, policy, type Handler } from './handler.ts'
 import { Registry } from './registry.ts'
-import { serve } from './tcp.ts'
+import { serve, turnAway } from './tcp.ts'
 import { Datagrams } from './udp.ts'
 
 const debug = createDebug('moniker:daemon')
@@ -71,6 +71,7 @@ export class Daemon {
   readonly #answer: Handler
   #datagrams: Datagrams
   #port: number
+  #starting: Promise<void> | undefined
 
   constructor(options: DaemonOptions = {}) {
     const { publicList = false, ttl = 30_000, maxNames: names = 4_096 } = options
@@ -98,27 +99,48 @@ export class Daemon {
   }
 
   /** Begins to answer. Fails with `EADDRINUSE` if the designated port is taken. */
-  async start(): Promise<void> {
-    const { hosts = ['::'], port } = this.#options
-    for (const host of hosts) {
-      try {
-        await this.#listen(host)
-      } catch (error) {
-        const { code = '' } = error as NodeJS.ErrnoException
-        if (MISSING.includes(code) && host === '::') await this.#listen('0.0.0.0')
-        else if (host === hosts[0] || !MISSING.includes(code)) return this.#retreat(error, port)
-      }
-    }
-    debug(
-      'answering on port %d at %s, and by UDP at %s',
-      this.port,
-      hosts,
-      this.#datagrams.addresses,
-    )
+  start(): Promise<void> {
+    this.#starting = this.#bind()
+    return this.#starting
   }
 
   /** Stops answering; every connection is closed and every name forgotten. */
   async stop(): Promise<void> {
+    // What is still being bound could not be closed.
+    await this.#starting?.catch(() => {})
+    await this.#close()
+  }
+
+  async #bind(): Promise<void> {
+    const { hosts = ['::'] } = this.#options
+    try {
+      for (const host of hosts) await this.#listenIfThere(host, host === hosts[0])
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const again = code === 'EADDRINUSE' && this.#options.port === 0 && this.#port !== 0
+      await this.#close()
+      if (!again) throw error
+      // Of any free port asked for, the one found over TCP was taken over UDP: another, then.
+      this.#port = 0
+      this.#datagrams = this.#makeDatagrams()
+      return this.#bind()
+    }
+    const { addresses } = this.#datagrams
+    debug('answering on port %d at %s, and by UDP at %s', this.port, hosts, addresses)
+  }
+
+  /** A host without IPv6 has all the same addresses of IPv4; only the first host must be there. */
+  async #listenIfThere(host: string, needed: boolean): Promise<void> {
+    try {
+      await this.#listen(host)
+    } catch (error) {
+      if (!MISSING.includes((error as NodeJS.ErrnoException).code)) throw error
+      if (host === '::') await this.#listen('0.0.0.0')
+      else if (needed) throw error
+    }
+  }
+
+  async #close(): Promise<void> {
     this.#datagrams.close()
     for (const socket of this.#sockets) socket.destroy()
     await Promise.all(
@@ -141,20 +163,8 @@ export class Daemon {
     }
   }
 
-  /** With any free port asked for, the one found over TCP may be taken over UDP: tries another. */
-  async #retreat(error: unknown, port: number | undefined): Promise<void> {
-    const { code } = error as NodeJS.ErrnoException
-    const again = code === 'EADDRINUSE' && port === 0 && this.#port !== 0
-    await this.stop()
-    if (!again) throw error
-    this.#port = 0
-    this.#datagrams = this.#makeDatagrams()
-    return this.start()
-  }
-
   async #listen(host: string): Promise<void> {
     const server = createServer({ allowHalfOpen: true }, socket => this.#serve(socket))
-    server.maxConnections = this.#options.maxConnections ?? 16_384
     if (this.#options.embedded) server.unref()
     server.listen({ port: this.port, host, exclusive: true })
     await once(server, 'listening')
@@ -170,9 +180,14 @@ export class Daemon {
   }
 
   #serve(socket: Socket): void {
-    const { embedded, patience = 10_000, idle = 300_000 } = this.#options
+    const { embedded, patience = 10_000, idle = 300_000, maxConnections = 16_384 } = this.#options
     if (embedded) socket.unref()
     this.#counters.connections++
+    if (this.#sockets.size >= maxConnections) {
+      const error = new MonikerError('ELIMIT', { text: `${maxConnections} connections are open` })
+      this.#refused(error)
+      return turnAway(socket, error)
+    }
     this.#sockets.add(socket)
     serve(socket, {
       answer: this.#answer,
@@ -202,4 +217,4 @@ export class Daemon {
 }
 
 /** What the kernel says of an address, or a whole family, that this host has not. */
-const MISSING = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']
+const MISSING: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']

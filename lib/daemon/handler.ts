@@ -1,9 +1,12 @@
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import createDebug from 'debug'
 import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import type { Answer, Endpoint, List, Question, Register, Resolve } from '../protocol.ts'
 import type { Entry, Registry } from './registry.ts'
+
+const debug = createDebug('moniker:daemon')
 
 /** Who asks. */
 export interface Peer {
@@ -105,6 +108,16 @@ export function local(
         return status()
     }
   }
+}
+
+/** A fault of our own is not a reason to fall over: whoever met with it is told, and the rest served. */
+export function refusable(error: unknown): MonikerError {
+  if (error instanceof MonikerError) return error
+  debug('a fault of the daemon: %O', error)
+  return new MonikerError('EPROTOCOL', {
+    text: 'the daemon has failed at this question',
+    cause: error,
+  })
 }
 
 function isVisible({ address }: Entry, peer: Peer): boolean {

@@ -12,7 +12,7 @@ import {
   refusal,
   type Id,
 } from '../protocol.ts'
-import type { Handler, Peer } from './handler.ts'
+import { refusable, type Handler, type Peer } from './handler.ts'
 
 const debug = createDebug('moniker:daemon:tcp')
 
@@ -46,8 +46,7 @@ export function serve(socket: Socket, options: ServeOptions): void {
     refused(error)
     socket.unpipe(splitter).resume()
     splitter.removeAllListeners('data')
-    socket.end(before + encode(id, refusal(error)))
-    setTimeout(() => socket.destroy(), LINGER).unref()
+    turnAway(socket, error, before, id)
   }
 
   /** The answers to one read, in one write. */
@@ -59,8 +58,8 @@ export function serve(socket: Socket, options: ServeOptions): void {
         const message = decode(line)
         id = idOf(message)
         text += encodeAnswer(id, answer(question(message), peer))
-      } catch (error) {
-        if (!(error instanceof MonikerError)) throw error
+      } catch (thrown) {
+        const error = refusable(thrown)
         if (isFatal(error)) return close(error, text, id)
         refused(error)
         text += encode(id, refusal(error))
@@ -96,6 +95,12 @@ export function serve(socket: Socket, options: ServeOptions): void {
       dribble = undefined
     }
   })
+}
+
+/** Says why, and closes: whoever does not read it in time has had it. */
+export function turnAway(socket: Socket, error: MonikerError, before = '', id: Id = null): void {
+  socket.on('error', () => {}).end(before + encode(id, refusal(error)))
+  setTimeout(() => socket.destroy(), LINGER).unref()
 }
 
 function peerOf(socket: Socket): Peer {

@@ -15,7 +15,7 @@ import {
   type Answer,
   type Id,
 } from '../protocol.ts'
-import type { Handler } from './handler.ts'
+import { refusable, type Handler } from './handler.ts'
 
 const debug = createDebug('moniker:daemon:udp')
 
@@ -114,8 +114,7 @@ export class Datagrams {
       id = idOf(message)
       answer = this.#ask(message, peer)
     } catch (error) {
-      if (!(error instanceof MonikerError)) throw error
-      this.#options.refused(error)
+      this.#options.refused(refusable(error))
       return undefined
     }
     const fits = (text: string) => Buffer.byteLength(text) <= bytes.length
@@ -125,8 +124,8 @@ export class Datagrams {
   #ask(message: Answer, peer: { local: boolean; address: string }): Answer {
     try {
       return this.#options.answer(question(message), peer)
-    } catch (error) {
-      if (!(error instanceof MonikerError)) throw error
+    } catch (thrown) {
+      const error = refusable(thrown)
       this.#options.refused(error)
       return refusal(error)
     }

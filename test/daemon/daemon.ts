@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -167,7 +167,7 @@ t.test('there may be so many connections and no more', async t => {
   second.ask({ op: 'status' })
   await Promise.all([first.answer(), second.answer()])
   const third = await lines(t, one.port)
-  t.equal(await third.answer(), undefined, 'the third is closed')
+  t.match(await third.answer(), { id: null, error: { code: 'ELIMIT' } }, 'the third is told why')
   first.ask(starwars)
   t.match(await first.answer(), { registration: 1 }, 'the others are served')
 
@@ -370,4 +370,12 @@ t.test('an embedded daemon keeps no program alive', async t => {
   t.match(JSON.parse(output || 'null'), { registration: 1 })
   t.equal(errors, '')
   t.equal(status, 0)
+})
+
+t.test('a daemon that is stopped while it starts is stopped', async t => {
+  const one = new Daemon({ port: 0, hosts: ['127.0.0.1'] })
+  const started = one.start()
+  await one.stop()
+  await started
+  await t.rejects(once(connect(one.port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
 })

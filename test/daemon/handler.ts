@@ -1,6 +1,15 @@
 import t from 'tap'
-import { chain, limits, local, policy, type Peer, type Step } from '../../lib/daemon/handler.ts'
+import {
+  chain,
+  limits,
+  local,
+  policy,
+  refusable,
+  type Peer,
+  type Step,
+} from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
+import { MonikerError } from '../../lib/errors.ts'
 import { question, type Answer, type Question } from '../../lib/protocol.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 
@@ -216,4 +225,11 @@ t.test('an address is told where it is not the one that was asked', async t => {
     const [endpoint] = answer.endpoints as { address?: string }[]
     t.equal(endpoint!.address, told, `bound to ${bound}, asked at ${asked}`)
   }
+})
+
+t.test('a fault of the daemon is refused like any other, and not told', async t => {
+  const ours = new MonikerError('EDENIED', { text: 'no' })
+  t.equal(refusable(ours), ours)
+  const fault = new TypeError('a secret')
+  t.match(refusable(fault), { reason: 'EPROTOCOL', text: /the daemon has failed/, cause: fault })
 })

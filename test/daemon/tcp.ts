@@ -264,7 +264,7 @@ t.test('a connection that is reset is gone, and everyone else is served', async 
   t.match(await other.answer(), { got: 'status' })
 })
 
-t.test('a mistake of ours closes the connection that met with it, and no other', async t => {
+t.test('a mistake of ours is told to whoever met with it, and troubles no other', async t => {
   const { port, refused } = await listener(t, {
     answer: question => {
       if (question.op === 'list') throw new TypeError('ours')
@@ -273,8 +273,12 @@ t.test('a mistake of ours closes the connection that met with it, and no other',
   })
   const [nc, other] = [await lines(t, port), await lines(t, port)]
   nc.ask({ id: 1, ...status }, { id: 2, op: 'list' }, { id: 3, ...status })
-  await nc.rest()
-  t.match(refused, [{ message: 'ours' }])
+  const message = 'the daemon has failed at this question'
+  t.match(await nc.rest(), [
+    { id: 1, got: 'status' },
+    { id: 2, error: { code: 'EPROTOCOL', message } },
+  ])
+  t.match(refused, [{ reason: 'EPROTOCOL', cause: { message: 'ours' } }])
   other.ask(status)
   t.match(await other.answer(), { got: 'status' })
 })

@@ -161,14 +161,15 @@ t.test('a question is answered as one of this host, and owns nothing', async t =
   t.strictSame(peers, [{ local: true, address: '127.0.0.1' }])
 })
 
-t.test('a mistake of ours is not hidden', async t => {
+t.test('a mistake of ours is told to whoever met with it', async t => {
   const fail = () => {
     throw new TypeError('ours')
   }
-  const from = { address: '127.0.0.1', port: 1, family: 'IPv4', size: 0 }
-  const answering = await listener(t, { answer: fail })
-  const bytes = Buffer.from(padded(status))
-  t.throws(() => answering.sockets[0]!.emit('message', bytes, from), TypeError)
+  const { port, refused } = await listener(t, { answer: fail })
+  const { ask, answer } = await asker(t, port)
+  ask(padded(status))
+  t.match((await answer()).message, { error: { code: 'EPROTOCOL' } })
+  t.match(refused, [{ reason: 'EPROTOCOL', cause: { message: 'ours' } }])
 })
 
 t.test('an error of the socket is survived', async t => {
