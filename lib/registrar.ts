@@ -92,16 +92,11 @@ export class Registrar {
     const details = { service, host: 'localhost', port: this.#port, syscall: 'register' }
     const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
     this.#waiting++
-    try {
-      const client = await this.#connected(over.signal)
-      const asked = client.ask({ op: 'register', pid: process.pid, ...offer })
-      const registration = await this.#granted(asked, client, details, over.signal)
-      const lease = new Lease(offer, registration, client, this)
-      this.#leases.add(lease)
-      debug('%s is registered on port %d', service, offer.port)
-      return lease
-    } catch (error) {
+    const held = this.#hold(offer, details, over.signal).catch(error => {
       throw located(error, details)
+    })
+    try {
+      return await held
     } finally {
       over.free()
       this.#waiting--
@@ -121,8 +116,18 @@ export class Registrar {
     this.#current = undefined
   }
 
+  async #hold(offer: Offer, details: Details, signal: AbortSignal): Promise<Lease> {
+    const client = await this.#connected(signal)
+    const asked = client.ask({ op: 'register', pid: process.pid, ...offer })
+    const registration = await this.#granted(asked, client, details, signal)
+    const lease = new Lease(offer, registration, client, this)
+    this.#leases.add(lease)
+    debug('%s is registered on port %d', format(offer), offer.port)
+    return lease
+  }
+
   /** The number of the registration; one that comes when nobody wants it any more is undone. */
-  async #granted(
+  #granted(
     asked: Promise<Answer>,
     client: Client,
     details: Details,
@@ -133,13 +138,11 @@ export class Registrar {
       if (typeof registration === 'number') return registration
       throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no registration' })
     })
-    try {
-      return await cancellable(granted, signal)
-    } catch (error) {
-      const undo = async () => client.ask({ op: 'unregister', registration: await granted })
+    const undo = async () => client.ask({ op: 'unregister', registration: await granted })
+    return cancellable(granted, signal).catch(error => {
       if (signal.aborted) undo().catch(() => {})
       throw error
-    }
+    })
   }
 
   /** The connection to the daemon, made if need be; all who ask meanwhile share one. */
@@ -155,22 +158,26 @@ export class Registrar {
    * Connects to the daemon of this host. Several programs that find none all try to become it; the
    * kernel gives the designated port to one, and the others connect to that.
    */
-  async #open(signal: AbortSignal): Promise<Client> {
-    for (let embedded = false; ;) {
-      try {
-        return this.#watch(await this.#reach(signal))
-      } catch (error) {
-        // A daemon of our own that cannot be reached is no reason to start another.
-        if (embedded || !hasCode(error, 'ECONNREFUSED')) throw error
-      }
-      try {
-        await this.#embed(this.#port)
-        embedded = true
-        debug('this process has become the daemon of this host, on port %d', this.#port)
-      } catch (error) {
-        if (!hasCode(error, 'EADDRINUSE')) throw error
-        await pause(AGAIN, undefined, { signal })
-      }
+  async #open(signal: AbortSignal, embedded = false): Promise<Client> {
+    try {
+      return this.#watch(await this.#reach(signal))
+    } catch (error) {
+      // A daemon of our own that cannot be reached is no reason to start another.
+      if (embedded || !hasCode(error, 'ECONNREFUSED')) throw error
+    }
+    return this.#open(signal, await this.#become(signal))
+  }
+
+  /** Whether this process is the daemon now; if not, another was faster. */
+  async #become(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#embed(this.#port)
+      debug('this process has become the daemon of this host, on port %d', this.#port)
+      return true
+    } catch (error) {
+      if (!hasCode(error, 'EADDRINUSE')) throw error
+      await pause(AGAIN, undefined, { signal })
+      return false
     }
   }
 
