@@ -19,17 +19,19 @@ export async function cancellable<T>(promise: Promise<T>, signal: AbortSignal): 
 
 /**
  * A signal that aborts with `parent`, or with `late()` after `ms`; `free` lets both go. Unlike
- * `AbortSignal.timeout` it keeps the process alive while something is waited for.
+ * `AbortSignal.timeout` it keeps the process alive while something is waited for, unless `quiet`.
  */
 export function deadline(
   ms: number,
   late: () => unknown,
   parent?: AbortSignal,
+  { quiet = false }: { quiet?: boolean } = {},
 ): { signal: AbortSignal; free: () => void } {
   parent?.throwIfAborted()
   const over = new AbortController()
   const abort = () => over.abort(parent!.reason)
   const timer = setTimeout(() => over.abort(late()), ms)
+  if (quiet) timer.unref()
   parent?.addEventListener('abort', abort, { once: true })
   const free = () => {
     clearTimeout(timer)

@@ -50,15 +50,17 @@ interface Pending {
 export class Client extends EventEmitter<{ close: [] }> {
   readonly #socket: Socket
   readonly #place: Place
+  readonly #isQuiet: boolean
   readonly #pending = new Map<Id, Pending>()
   #last = 0
   /** Why the connection closed, if it was not closed in peace. */
   #why: Error | undefined
 
-  private constructor(socket: Socket, place: Place) {
+  private constructor(socket: Socket, place: Place, isQuiet: boolean) {
     super()
     this.#socket = socket
     this.#place = place
+    this.#isQuiet = isQuiet
     const splitter = new LineSplitter()
     splitter
       .on('data', (lines: string[]) => this.#read(lines))
@@ -71,8 +73,15 @@ export class Client extends EventEmitter<{ close: [] }> {
     socket.unref().pipe(splitter)
   }
 
-  /** Connects to the daemon at `place`; fails as `net.connect` does. */
-  static async connect(place: Place, signal?: AbortSignal): Promise<Client> {
+  /**
+   * Connects to the daemon at `place`; fails as `net.connect` does. A `quiet` one never keeps the
+   * process alive: the server it asks for does, or is not to.
+   */
+  static async connect(
+    place: Place,
+    signal?: AbortSignal,
+    { quiet = false }: { quiet?: boolean } = {},
+  ): Promise<Client> {
     const { address: host, port } = place
     const socket = connect({ host, port, noDelay: true, keepAlive: true })
     try {
@@ -81,7 +90,7 @@ export class Client extends EventEmitter<{ close: [] }> {
       socket.destroy()
       throw error
     }
-    return new Client(socket, place)
+    return new Client(socket, place, quiet)
   }
 
   /** The answer to a question, be it a refusal. Fails if the connection closes first. */
@@ -94,7 +103,8 @@ export class Client extends EventEmitter<{ close: [] }> {
     })
     const abort = () => this.#settle(id)?.reject(signal!.reason)
     signal?.addEventListener('abort', abort, { once: true })
-    this.#socket.ref().write(encode(id, message))
+    if (!this.#isQuiet) this.#socket.ref()
+    this.#socket.write(encode(id, message))
     try {
       return await answer
     } finally {

@@ -56,7 +56,8 @@ export interface RegisterOptions {
 
 /**
  * Keeps the names of this process registered, over one connection to this host's daemon. Where none
- * answers it starts one inside this process, for all the programs on the host.
+ * answers it starts one inside this process, for all the programs on the host. Nothing here keeps
+ * the process alive: what listens does, unless it is `unref`'d.
  */
 export class Registrar {
   static readonly #all = new Map<number, Registrar>()
@@ -90,7 +91,9 @@ export class Registrar {
   ): Promise<Lease> {
     const service = format(offer)
     const details = { service, host: 'localhost', port: this.#port, syscall: 'register' }
-    const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
+    const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal, {
+      quiet: true,
+    })
     this.#waiting++
     const held = this.#hold(offer, details, over.signal).catch(error => {
       throw located(error, details)
@@ -176,7 +179,7 @@ export class Registrar {
       return true
     } catch (error) {
       if (!hasCode(error, 'EADDRINUSE')) throw error
-      await pause(AGAIN, undefined, { signal })
+      await pause(AGAIN, undefined, { signal, ref: false })
       return false
     }
   }
@@ -184,10 +187,10 @@ export class Registrar {
   async #reach(signal: AbortSignal): Promise<Client> {
     const [first, ...others] = LOOPBACK.map(address => ({ address, port: this.#port }))
     try {
-      return await Client.connect(first!, signal)
+      return await Client.connect(first!, signal, { quiet: true })
     } catch (error) {
       for (const place of others) {
-        const client = await Client.connect(place, signal).catch(() => undefined)
+        const client = await Client.connect(place, signal, { quiet: true }).catch(() => undefined)
         if (client) return client
       }
       throw error

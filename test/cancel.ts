@@ -80,3 +80,11 @@ t.test('there is no deadline for what is already cancelled', async t => {
   const over = AbortSignal.abort(new Error('before'))
   t.throws(() => deadline(60_000, () => {}, over), { message: 'before' })
 })
+
+t.test('a quiet deadline keeps nothing alive', async t => {
+  const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length
+  const before = timers()
+  const { free } = deadline(60_000, () => new Error('late'), undefined, { quiet: true })
+  t.equal(timers(), before)
+  free()
+})

@@ -1,13 +1,16 @@
 import { once } from 'node:events'
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { test, type Test } from 'tap'
+import t, { type Test } from 'tap'
 import { exactVersion, parse } from '../lib/name.ts'
 import type { Offer } from '../lib/protocol.ts'
 import { Registrar } from '../lib/registrar.ts'
 import { Resolver } from '../lib/resolver.ts'
+import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { nobody, stranger } from './fixtures/services.ts'
+
+awake(t)
 
 /** An offer of a name; nobody need listen there. */
 function offer(text: string, port = 9): Offer {
@@ -20,7 +23,7 @@ function services(port: number): Promise<string[]> {
   return new Resolver({ port }).list().then(all => all.map(({ service }) => service))
 }
 
-test('a name is held until it is withdrawn', async t => {
+t.test('a name is held until it is withdrawn', async t => {
   const { port } = await daemon(t)
   const registrar = Registrar.at(port)
   t.equal(Registrar.at(port), registrar)
@@ -41,7 +44,7 @@ test('a name is held until it is withdrawn', async t => {
   await again.withdraw()
 })
 
-test('a name that is taken says by whom', async t => {
+t.test('a name that is taken says by whom', async t => {
   const { port } = await daemon(t)
   const registrar = Registrar.at(port)
   const lease = await registrar.register(offer('tie', 4567))
@@ -55,7 +58,7 @@ test('a name that is taken says by whom', async t => {
   await lease.withdraw()
 })
 
-test('where no daemon answers, this process becomes the daemon', async t => {
+t.test('where no daemon answers, this process becomes the daemon', async t => {
   const port = await nobody()
   const registrar = Registrar.at(port)
   const leases = await Promise.all([
@@ -66,7 +69,7 @@ test('where no daemon answers, this process becomes the daemon', async t => {
   for (const lease of leases) await lease.withdraw()
 })
 
-test('a race for the designated port that is lost is a daemon found', async t => {
+t.test('a race for the designated port that is lost is a daemon found', async t => {
   const port = await nobody()
   let races = 0
   const registrar = new Registrar(port, async () => {
@@ -80,7 +83,7 @@ test('a race for the designated port that is lost is a daemon found', async t =>
   await lease.withdraw()
 })
 
-test('a name is withdrawn even if the daemon goes meanwhile', async t => {
+t.test('a name is withdrawn even if the daemon goes meanwhile', async t => {
   const ours = await daemon(t)
   const lease = await Registrar.at(ours.port).register(offer('tie'))
   const withdrawn = lease.withdraw()
@@ -88,14 +91,14 @@ test('a name is withdrawn even if the daemon goes meanwhile', async t => {
   t.equal(await withdrawn, undefined)
 })
 
-test('programs that start at the same moment agree on one daemon', async t => {
+t.test('programs that start at the same moment agree on one daemon', async t => {
   const port = await nobody()
   const programs = Array.from({ length: 3 }, (_, index) => program(t, port, `tie${index}`))
   await Promise.all(programs.map(child => once(child, 'message')))
   t.same((await services(port)).sort(), ['tie0', 'tie1', 'tie2'])
 })
 
-test('when the daemon goes, its names are lost, and that is said', async t => {
+t.test('when the daemon goes, its names are lost, and that is said', async t => {
   const ours = await daemon(t)
   const registrar = Registrar.at(ours.port)
   const lease = await registrar.register(offer('tie'))
@@ -112,7 +115,7 @@ test('when the daemon goes, its names are lost, and that is said', async t => {
   await again.withdraw()
 })
 
-test('what has the designated port and is no daemon is told from one', async t => {
+t.test('what has the designated port and is no daemon is told from one', async t => {
   const cases = [
     ['220 mail ready\r\n', 'EPROTO', /expected one JSON object a line/],
     ['{"v":1,"id":1}\n', 'EPROTO', /the answer has no registration/],
@@ -124,13 +127,13 @@ test('what has the designated port and is no daemon is told from one', async t =
   }
 })
 
-test('a daemon that stays silent is given up', async t => {
+t.test('a daemon that stays silent is given up', async t => {
   const port = await stranger(t)
   const registered = Registrar.at(port).register(offer('tie'), { timeout: 100 })
   await t.rejects(registered, { code: 'ETIMEDOUT', reason: 'ESILENT', service: 'tie@0.0.0' })
 })
 
-test('a registration that is given up leaves no name behind', async t => {
+t.test('a registration that is given up leaves no name behind', async t => {
   const { port } = await daemon(t)
   const registrar = Registrar.at(port)
   const held = await registrar.register(offer('wing'))
@@ -154,14 +157,14 @@ test('a registration that is given up leaves no name behind', async t => {
   await held.withdraw()
 })
 
-test('a port that may not be bound is said to be so', async t => {
+t.test('a port that may not be bound is said to be so', async t => {
   process.env.MONIKER_HOST = '127.0.0.1,256.0.0.1'
   t.teardown(() => delete process.env.MONIKER_HOST)
   const port = await nobody()
   await t.rejects(Registrar.at(port).register(offer('tie')), { port, code: 'EHOSTUNREACH' })
 })
 
-test('a daemon that cannot be reached is said to be so', async t => {
+t.test('a daemon that cannot be reached is said to be so', async t => {
   const port = await nobody()
   let started = 0
   const registrar = new Registrar(port, async () => void started++)
@@ -169,7 +172,7 @@ test('a daemon that cannot be reached is said to be so', async t => {
   t.equal(started, 1)
 })
 
-test('the daemon is found at ::1 too', async t => {
+t.test('the daemon is found at ::1 too', async t => {
   const there = await daemon(t, { hosts: ['::1'] }).catch(() => undefined)
   if (!there) return t.pass('no IPv6 here')
   const lease = await Registrar.at(there.port).register(offer('tie'))
