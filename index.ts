@@ -31,9 +31,7 @@ export type { ResolveOptions, Resolution, ResolverOptions } from './lib/resolver
 export type { NamedAddress } from './lib/server.ts'
 export type { ConnectOptions, Moniker } from './lib/socket.ts'
 
-/** All of `node:net`, with Moniker's own on top: the same as the named exports. */
-export default {
-  ...net,
+const own = {
   MonikerError,
   MonikerServer,
   Server: MonikerServer,
@@ -50,3 +48,7 @@ export default {
   parse,
   parseURI,
 }
+
+/** All of `node:net`, with Moniker's own on top: the same as the named exports. */
+const moniker: Omit<typeof net, keyof typeof own> & typeof own = { ...net, ...own }
+export default moniker

@@ -6,6 +6,11 @@ export function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./i.test(address)
 }
 
+/** Whether `host` is this one, by the name that every host has for itself. */
+export function isThisHost(host: string): boolean {
+  return host === '' || host.toLowerCase() === 'localhost'
+}
+
 /** Whether a peer at `address`, come to the address `own` of this host, is on this host too. */
 export function isOwn(address: string, own: string): boolean {
   return isLoopback(address) || address === own

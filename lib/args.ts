@@ -1,4 +1,4 @@
-import type { ListenOptions, LookupFunction } from 'node:net'
+import type { ListenOptions, LookupFunction, SocketConnectOpts } from 'node:net'
 import { MonikerError } from './errors.ts'
 import { exactVersion, isRange, isWord, parse, parseURI, type Name } from './name.ts'
 import { MAX_METADATA, TRANSPORTS, type Metadata, type Transport } from './protocol.ts'
@@ -82,6 +82,43 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   checkTransports(options.transports)
   checkPort(options.daemonPort)
   return { name: nameIn(options), options, callback }
+}
+
+/** What a socket that is made for a name keeps of its options. */
+const TARGET = [
+  'service',
+  'namespace',
+  'version',
+  'host',
+  'daemonPort',
+  'transports',
+  'resolver',
+] as const
+
+/** The name in the options of a socket, if there is one; throws as `connectCall` does. */
+export function targetIn(options: unknown): ConnectNameOptions | undefined {
+  if (!hasService(options)) return undefined
+  const given = options as ConnectNameOptions
+  const entries = TARGET.map(key => [key, given[key]]).filter(([, value]) => value !== undefined)
+  const target = Object.fromEntries(entries) as unknown as ConnectNameOptions
+  connectCall([target])
+  return target
+}
+
+/**
+ * What `connect(...args)` asks for on a socket that was made for `target`: that name, at the host
+ * in `args` if `target` has none, whatever the port.
+ */
+export function detour(target: ConnectNameOptions, args: readonly unknown[]): ConnectCall {
+  const [first, ...rest] = args
+  const {
+    port: _,
+    path: __,
+    ...options
+  } = (
+    typeof first === 'object' ? first : { host: typeof rest[0] === 'string' ? rest[0] : undefined }
+  ) as SocketConnectOpts & Record<string, unknown>
+  return connectCall([{ ...options, ...target }, ...rest])!
 }
 
 /**

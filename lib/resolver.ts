@@ -1,7 +1,7 @@
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import createDebug from 'debug'
-import { LOOPBACK, mayLead } from './address.ts'
+import { LOOPBACK, isThisHost, mayLead } from './address.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
@@ -187,19 +187,20 @@ function isAnswer(error: unknown): boolean {
 /** The addresses of a host, in the order to ask them. */
 async function addressesOf(
   host: string,
-  { lookup = dns.lookup as LookupFunction, family = 0, hints }: ResolveOptions,
+  { lookup, family = 0, hints }: ResolveOptions,
   details: Details,
 ): Promise<{ address: string }[]> {
   const wanted = (address: string) => family === 0 || isIP(address) === family
   if (isIP(host)) return [{ address: host }]
-  if (host === '' || host.toLowerCase() === 'localhost') {
+  if (isThisHost(host) && !lookup) {
     return LOOPBACK.filter(wanted).map(address => ({ address }))
   }
   const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
   const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
   return new Promise((resolve, reject) => {
+    const look = lookup ?? (dns.lookup as LookupFunction)
     // A look-up of the caller's own may not know `all`.
-    lookup(host, options, (error, found: string | LookupAddress[]) => {
+    look(host || 'localhost', options, (error, found: string | LookupAddress[]) => {
       const all = typeof found === 'string' ? [{ address: found }] : (found ?? [])
       const known = all.length > 0 && all.every(({ address }) => isIP(address))
       if (error && error.code !== 'ENOTFOUND') reject(error)

@@ -1,6 +1,7 @@
 import net, { type AddressInfo, type ListenOptions, type ServerOpts, type Socket } from 'node:net'
 import createDebug from 'debug'
 import { listenCall, type ListenCall, type ListenNameOptions } from './args.ts'
+import { callable, type CallableClass } from './callable.ts'
 import type { MonikerError } from './errors.ts'
 import { format } from './name.ts'
 import type { Offer } from './protocol.ts'
@@ -20,7 +21,7 @@ export interface NamedAddress extends AddressInfo {
  * is registered; `close` withdraws the name first. Emits `'unregistered'` with the reason if the
  * daemon goes, and with it the name.
  */
-export class MonikerServer extends net.Server {
+class MonikerServer extends net.Server {
   override listen(name: string, backlog?: number, listener?: () => void): this
   override listen(name: string, listener?: () => void): this
   override listen(options: ListenNameOptions, listener?: () => void): this
@@ -46,6 +47,13 @@ export class MonikerServer extends net.Server {
   }
 }
 
+const Callable: CallableClass<typeof MonikerServer> = callable(
+  MonikerServer,
+  (self, args) => void Reflect.apply(net.Server, self, args),
+)
+type Callable = MonikerServer
+export { Callable as MonikerServer, MonikerServer as ServerClass }
+
 /** A server that listens on a name, or on anything that a server of `net` does. */
 export function createServer(listener?: (socket: Socket) => void): MonikerServer
 export function createServer(
@@ -53,7 +61,7 @@ export function createServer(
   listener?: (socket: Socket) => void,
 ): MonikerServer
 export function createServer(...args: unknown[]): MonikerServer {
-  return Reflect.construct(MonikerServer, args) as MonikerServer
+  return Reflect.construct(Callable, args) as MonikerServer
 }
 
 /**

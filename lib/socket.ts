@@ -1,6 +1,16 @@
-import net, { type NetConnectOpts, type SocketConnectOpts } from 'node:net'
+import { channel } from 'node:diagnostics_channel'
+import dns from 'node:dns'
+import net, {
+  isIP,
+  type LookupFunction,
+  type NetConnectOpts,
+  type SocketConnectOpts,
+  type SocketConstructorOpts,
+} from 'node:net'
 import createDebug from 'debug'
-import { connectCall, type ConnectCall, type ConnectNameOptions } from './args.ts'
+import { isThisHost } from './address.ts'
+import { connectCall, detour, targetIn, type ConnectCall, type ConnectNameOptions } from './args.ts'
+import { callable, type CallableClass } from './callable.ts'
 import { MonikerError } from './errors.ts'
 import { format } from './name.ts'
 import type { Endpoint } from './protocol.ts'
@@ -20,22 +30,41 @@ export interface Moniker {
 
 export type ConnectOptions = (ConnectNameOptions & Partial<NetConnectOpts>) | NetConnectOpts
 
+/** A name that a socket goes to whatever `connect` says, beside every option of `net.Socket`. */
+export type SocketOptions = Partial<ConnectNameOptions> & SocketConstructorOpts
+
 const resolver = new Resolver()
+
+/** Where `net.connect` tells of each socket it makes. */
+const created = channel('net.client.socket')
 
 /** Never a real host: the look-up that is given beside it does not answer. */
 const PLACEHOLDER = { host: 'moniker.invalid', port: 1, family: 4, lookup: () => {} }
+
+/** The question each socket waits for; what is not in the object itself is there without `new` too. */
+const questions = new WeakMap<net.Socket, AbortController>()
+
+/** The sockets that were made for a name. */
+const targets = new WeakMap<net.Socket, ConnectNameOptions>()
 
 /**
  * A `net.Socket` whose `connect` takes a name where it takes a port. From that call on it is a
  * connecting socket: what is written waits, and `end`, `destroy`, `setTimeout`, `ref` and the like
  * work as they do while `net` looks a host up. Emits `'resolve'` with the endpoint, once, before
  * `'connect'`. Errors have the codes of `net`, and `reason`, `service` and `host`; see `MonikerError`.
+ *
+ * One made with a `service` goes there whatever port or path `connect` is told, as a driver tells
+ * the socket it was handed; the host is that of the options, else that of `connect`.
  */
 // oxlint-disable-next-line no-unsafe-declaration-merging -- both members exist; only their types are widened
-export class MonikerSocket extends net.Socket {
+class MonikerSocket extends net.Socket {
   /** What name this socket has gone to; `undefined` until it is resolved, or if it went to a port. */
-  moniker: Moniker | undefined
-  #question: AbortController | undefined
+  declare moniker: Moniker | undefined
+
+  constructor(options?: SocketOptions) {
+    super(options)
+    aim(this, options)
+  }
 
   override connect(target: string | URL, listener?: () => void): this
   override connect(target: string, host: string, listener?: () => void): this
@@ -47,65 +76,99 @@ export class MonikerSocket extends net.Socket {
   override connect(port: number, host: string, listener?: () => void): this
   override connect(port: number, listener?: () => void): this
   override connect(...args: unknown[]): this {
-    this.#question?.abort()
-    this.#question = undefined
+    abandon(this)
     this.moniker = undefined
-    const call = connectCall(args)
-    if (!call) return Reflect.apply(super.connect, this, args) as this
-    this.#begin(call)
+    const target = targets.get(this)
+    const call = connectCall(args) ?? (target && detour(target, args))
+    if (call) begin(this, call)
+    else Reflect.apply(super.connect, this, args)
     return this
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#question?.abort()
+    abandon(this)
     super._destroy(error, callback)
   }
+}
 
-  /**
-   * Makes a connecting socket of this one without a place to connect to: `net` then makes the
-   * handle, checks the options, and does for us all that it does during the look-up of a host.
-   */
-  #begin(call: ConnectCall): void {
-    const { name, options, callback } = call
-    const { lookup, host, resolver: own = resolver, ...others } = options
-    checkLookup(lookup)
-    super.connect({ ...others, ...PLACEHOLDER } as SocketConnectOpts, callback)
-    Object.assign(this, { _host: null })
+function aim(socket: net.Socket, options: unknown): void {
+  const target = targetIn(options)
+  if (target) targets.set(socket, target)
+}
 
-    const question = new AbortController()
-    this.#question = question
-    const found = own.resolve(name, {
-      ...pick(options, ['daemonPort', 'transports', 'family', 'hints']),
-      ...(host !== undefined && { host }),
-      ...(lookup && { lookup }),
-      signal: question.signal,
-    })
-    const wanted = () => this.#question === question && this.connecting
-    found.then(
-      resolution => wanted() && this.#dial(resolution, others),
-      (error: Error) => wanted() && this.destroy(error),
-    )
-  }
+function abandon(socket: net.Socket): void {
+  questions.get(socket)?.abort()
+  questions.delete(socket)
+}
 
-  #dial({ name, host, endpoints }: Resolution, options: object): void {
+/**
+ * Makes a connecting socket of this one without a place to connect to: `net` then makes the handle,
+ * checks the options, and does for us all that it does during the look-up of a host.
+ */
+function begin(socket: MonikerSocket, { name, options, callback }: ConnectCall): void {
+  const { lookup, host = '', resolver: own = resolver, ...others } = options
+  checkLookup(lookup)
+  dial(socket, { ...others, path: undefined, ...PLACEHOLDER }, callback)
+  Object.assign(socket, { _host: null })
+
+  const question = new AbortController()
+  questions.set(socket, question)
+  const isWanted = () => questions.get(socket) === question && socket.connecting
+  const found = own.resolve(name, {
+    ...pick(options, ['daemonPort', 'transports', 'family', 'hints']),
+    ...(host && { host }),
+    ...((lookup || !isThisHost(host)) && { lookup: reported(socket, host, lookup) }),
+    signal: question.signal,
+  })
+  const go = ({ endpoints }: Resolution) => {
+    if (!isWanted()) return
     const endpoint = endpoints[0]!
     const { address, port, version } = endpoint
     debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
-    this.moniker = { ...name, version, host }
-    const question = this.#question
-    this.emit('resolve', endpoint)
+    socket.moniker = { ...name, version, host }
+    if (!lookup && isThisHost(host))
+      socket.emit('lookup', null, address, isIP(address), 'localhost')
+    socket.emit('resolve', endpoint)
     // A listener may have destroyed the socket, or sent it elsewhere.
-    if (!this.connecting || this.#question !== question) return
-    super.connect({ ...options, host: address, port })
+    if (isWanted()) dial(socket, { ...others, path: undefined, host: address, port })
   }
+  found.then(go, (error: Error) => isWanted() && socket.destroy(error))
+}
+
+/** As `net` connects, whatever class `socket` is of. */
+function dial(socket: net.Socket, options: object, callback?: () => void): void {
+  Reflect.apply(net.Socket.prototype.connect, socket, [options, callback])
+}
+
+/** A look-up that says what it found by the event `'lookup'`, as `net` does. */
+function reported(
+  socket: net.Socket,
+  host: string,
+  lookup: LookupFunction = dns.lookup as LookupFunction,
+): LookupFunction {
+  return (asked, options, callback) =>
+    lookup(asked, options, (error, found, family) => {
+      const all = Array.isArray(found) ? found : [{ address: found, family }]
+      for (const one of error ? [{ address: undefined, family: undefined }] : all) {
+        socket.emit('lookup', error, one.address, one.family, host || 'localhost')
+      }
+      callback(error, found, family)
+    })
 }
 
 // As an event map of an interface cannot be widened, the one event more is declared beside it.
 // oxlint-disable-next-line no-unsafe-declaration-merging
-export interface MonikerSocket {
+interface MonikerSocket {
   on: net.Socket['on'] & ((event: 'resolve', listener: (endpoint: Endpoint) => void) => this)
   once: net.Socket['once'] & ((event: 'resolve', listener: (endpoint: Endpoint) => void) => this)
 }
+
+const Callable: CallableClass<typeof MonikerSocket> = callable(MonikerSocket, (self, [options]) => {
+  net.Socket.call(self, options)
+  aim(self, options)
+})
+type Callable = MonikerSocket
+export { Callable as MonikerSocket, MonikerSocket as SocketClass }
 
 function checkLookup(lookup: unknown): void {
   if (lookup === undefined || lookup === null || typeof lookup === 'function') return
@@ -133,7 +196,10 @@ export function connect(...args: unknown[]): MonikerSocket {
   const [first] = args
   const options =
     typeof first === 'object' && first !== null && !(first instanceof URL) ? first : {}
-  const socket = new MonikerSocket(options)
+  const socket = new Callable(options)
+  // The name is for this time; a later `connect` of the socket says where that one goes.
+  targets.delete(socket)
+  if (created.hasSubscribers) created.publish({ socket })
   const { timeout } = options as { timeout?: number }
   if (timeout) socket.setTimeout(timeout)
   return Reflect.apply(socket.connect, socket, args) as MonikerSocket

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { LOOPBACK, isLoopback, isOwn, mayLead, plain } from '../lib/address.ts'
+import { LOOPBACK, isLoopback, isOwn, isThisHost, mayLead, plain } from '../lib/address.ts'
 
 t.test('only this host can reach its loopback addresses', async t => {
   const loopback = [
@@ -49,4 +49,9 @@ t.test('a far daemon cannot send us to our own loopback', async t => {
   t.ok(mayLead('127.0.0.1', '192.0.2.1'))
   t.ok(mayLead('192.0.2.1', '192.0.2.2'))
   t.notOk(mayLead('192.0.2.1', '127.0.0.1'))
+})
+
+t.test('this host has a name for itself', async t => {
+  for (const host of ['', 'localhost', 'LocalHost']) t.ok(isThisHost(host), host)
+  for (const host of ['localhost.', '127.0.0.1', 'theforce.net']) t.notOk(isThisHost(host), host)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { connectCall, listenCall, type ConnectNameOptions } from '../lib/args.ts'
+import { connectCall, detour, listenCall, targetIn, type ConnectNameOptions } from '../lib/args.ts'
 import { MAX_METADATA } from '../lib/protocol.ts'
 
 const callback = () => {}
@@ -186,3 +186,38 @@ t.test('a server has neither a host nor a range in its name', async t => {
   t.throws(() => listenCall(['starwars@^1']), { ...noName, message })
   t.throws(() => listenCall([{ service, version: '^1' }]), { ...noName, message })
 })
+
+t.test('a target is what options say of a name, and nothing else', async t => {
+  for (const options of [undefined, null, {}, { host: 'theforce.net' }, { service: undefined }]) {
+    t.equal(targetIn(options), undefined)
+  }
+  const target = { service: 'starwars@^1', host: 'theforce.net', daemonPort: 1 }
+  t.same(targetIn({ ...target, version: undefined, allowHalfOpen: true }), target)
+  t.throws(() => targetIn({ service: 'not a name' }), { code: 'ERR_MONIKER_NAME' })
+  t.throws(() => targetIn({ service: 'a', daemonPort: 0 }), { code: 'ERR_INVALID_ARG_VALUE' })
+})
+
+t.test(
+  'a detour goes to the target, at the host that the call has if the target has none',
+  async t => {
+    const service = 'db'
+    const cases: [args: unknown[], options: object][] = [
+      [[5432], {}],
+      [[5432, 'theforce.net', callback], { host: 'theforce.net' }],
+      [['/tmp/.s.PGSQL.5432', callback], {}],
+      [[{ path: '/tmp/x', family: 6 }, callback], { family: 6 }],
+      [
+        [{ port: 5432, host: 'theforce.net', family: 6 }, callback],
+        { host: 'theforce.net', family: 6 },
+      ],
+    ]
+    for (const [args, options] of cases) {
+      const call = detour({ service }, args)
+      t.match(call, { name: { service }, options: { service, ...options } })
+      t.notOk('port' in call.options || 'path' in call.options)
+      t.equal(call.callback, args.at(-1) === callback ? callback : undefined)
+      const own = detour({ service, host: 'own' }, args)
+      t.equal(own.options.host, 'own')
+    }
+  },
+)

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import { test } from 'tap'
 import { parse } from '../lib/name.ts'
 import { Resolver } from '../lib/resolver.ts'
@@ -224,4 +225,20 @@ test('a network that cannot be reached is said to be so', async t => {
   const host = '255.255.255.255'
   const failed = new Resolver({ port: 1 }).resolve(parse('tie'), { host })
   await t.rejects(failed, { reason: 'EUNREACHABLE', code: 'EHOSTUNREACH', host })
+})
+
+test('a look-up of the caller is asked for this host too', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'tie', daemonPort: port })
+  const asked: string[] = []
+  const lookup: LookupFunction = (host, _options, callback) => {
+    asked.push(host)
+    callback(null, '127.0.0.1', 4)
+  }
+  const resolver = new Resolver({ port })
+  for (const host of ['', 'localhost']) await resolver.resolve(parse('tie'), { host, lookup })
+  t.same(asked, ['localhost', 'localhost'])
+  // Not an address in Node's eyes, and one that needs no network to be looked up.
+  const { endpoints } = await resolver.resolve(parse('tie'), { host: '127.1' })
+  t.equal(endpoints[0]!.address, '127.0.0.1')
 })

@@ -1,19 +1,21 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import net from 'node:net'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
+import { inherits } from 'node:util'
 import { test, type Test } from 'tap'
 import { parse, type Name } from '../lib/name.ts'
 import type { Resolution, ResolveOptions } from '../lib/resolver.ts'
 import { MonikerSocket, connect } from '../lib/socket.ts'
+import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { lookup, named, nobody, portOf, stranger } from './fixtures/services.ts'
 
 /** A resolver that answers when it is told to. */
 function held(t: Test) {
   // A question under way keeps a process alive; so must this one.
-  const alive = setInterval(() => {}, 60_000)
-  t.teardown(() => clearInterval(alive))
+  awake(t)
   const { promise, resolve, reject } = withResolvers<Resolution>()
   const asked: { signal?: AbortSignal } = {}
   const resolver = {
@@ -287,4 +289,105 @@ test('options are checked at once, as by net', async t => {
 test('it is a socket of net', t => {
   t.ok(new MonikerSocket() instanceof net.Socket)
   t.end()
+})
+
+test('a socket that was made for a name goes there, whatever port or path it is told', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'db@1.2.0', daemonPort })
+  const sockets: (() => MonikerSocket)[] = [
+    () => new MonikerSocket({ service: 'db', daemonPort }).connect(5432, 'localhost'),
+    () =>
+      new MonikerSocket({ service: 'db', daemonPort, host: '127.0.0.1' }).connect(1, 'x.invalid'),
+    () => new MonikerSocket({ service: 'db@^1', daemonPort }).connect({ port: 5432, family: 4 }),
+    () => new MonikerSocket({ service: 'db', daemonPort }).connect({ path: '/tmp/.s.PGSQL.5432' }),
+    () => MonikerSocket({ service: 'db', daemonPort }).connect(5432),
+  ]
+  for (const go of sockets) {
+    const socket = go()
+    socket.end('hello')
+    t.equal(await text(socket), 'hello')
+    t.match(socket.moniker, { service: 'db', version: '1.2.0' })
+  }
+
+  function Driver(this: MonikerSocket) {
+    MonikerSocket.call(this, { service: 'db', daemonPort })
+  }
+  inherits(Driver, MonikerSocket)
+  const old = (Reflect.construct(Driver, []) as MonikerSocket).connect(5432)
+  t.equal(await text(old.end('of old')), 'of old')
+
+  const elsewhere = new MonikerSocket({ service: 'db', daemonPort }).connect({
+    service: 'cache',
+    daemonPort,
+  })
+  const [error] = await once(elsewhere, 'error')
+  t.match(error, { service: 'cache', reason: 'ENOSERVICE' }, 'another name is another name')
+  t.throws(() => new MonikerSocket({ service: 'no name!' }), { code: 'ERR_MONIKER_NAME' })
+})
+
+test('a socket that was made by connect forgets the name when it is used again', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const port = await stranger(t, socket => socket.end('plain'))
+  const socket = connect({ service: 'echo', daemonPort })
+  socket.end('named')
+  const closed = once(socket, 'close')
+  t.equal(await text(socket), 'named')
+  await closed
+  socket.connect(port, '127.0.0.1')
+  t.equal(await text(socket), 'plain')
+  t.equal(socket.moniker, undefined)
+})
+
+test('it is told of as net tells of its own', async t => {
+  const heard: unknown[] = []
+  const hear = (message: unknown) => void heard.push(message)
+  subscribe('net.client.socket', hear)
+  t.teardown(() => unsubscribe('net.client.socket', hear))
+  const socket = connect({ service: 'echo', resolver: held(t).resolver })
+  t.same(heard.length, 1)
+  t.equal((heard[0] as { socket: unknown }).socket, socket)
+  socket.destroy()
+})
+
+test('a look-up of the host is heard of, as from net', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort, host: '127.0.0.1' })
+  const one: net.LookupFunction = (_host, _options, done) =>
+    process.nextTick(done, null, '127.0.0.1', 4)
+  const cases = [
+    [{}, [[null, '127.0.0.1', 4, 'localhost']]],
+    [{ host: '127.0.0.1' }, []],
+    [{ host: 'localhost', lookup: one }, [[null, '127.0.0.1', 4, 'localhost']]],
+    [{ lookup: one }, [[null, '127.0.0.1', 4, 'localhost']]],
+    [{ host: 'far.test', lookup: one }, [[null, '127.0.0.1', 4, 'far.test']]],
+    [{ host: 'far.test', lookup: lookup('127.0.0.1') }, [[null, '127.0.0.1', 4, 'far.test']]],
+    [
+      { host: 'far.test', lookup: lookup('127.0.0.2', '127.0.0.1') },
+      [
+        [null, '127.0.0.2', 4, 'far.test'],
+        [null, '127.0.0.1', 4, 'far.test'],
+      ],
+    ],
+  ] as const
+  for (const [options, expected] of cases) {
+    const heard: unknown[] = []
+    const socket = connect({ service: 'echo', daemonPort, ...options })
+    socket.on('lookup', (...args) => heard.push(args))
+    socket.end()
+    await once(socket.resume(), 'close')
+    t.same(heard, expected)
+  }
+
+  const failure = Object.assign(new Error('no'), { code: 'ENOTFOUND' })
+  const none: net.LookupFunction = (_host, _options, done) => process.nextTick(done, failure, [])
+  const socket = connect({ service: 'echo', daemonPort, host: 'far.test', lookup: none })
+  const lost = once(socket, 'lookup')
+  await t.rejects(once(socket, 'connect'), { code: 'ENOTFOUND', host: 'far.test' })
+  t.same(await lost, [failure, undefined, undefined, 'far.test'])
+
+  // Not an address in Node's eyes, and one that needs no network to be looked up.
+  const numeric = connect({ service: 'echo', daemonPort, host: '127.1' })
+  t.same(await once(numeric, 'lookup'), [null, '127.0.0.1', 4, '127.1'])
+  numeric.destroy()
 })

@@ -1,0 +1,29 @@
+type Class = new (...args: never[]) => object
+
+/** A class that can be called as well. */
+export type CallableClass<C extends Class> = C &
+  ((...args: ConstructorParameters<C>) => InstanceType<C>)
+
+/**
+ * `Class`, which can be called without `new` too, and on an object of an older kind of subclass
+ * (`Class.call(this, options)`, `util.inherits`), as the constructors of `net` can; `construct` then
+ * does to that object what the constructor does to a new one.
+ */
+export function callable<C extends Class>(
+  Class: C,
+  construct: (self: InstanceType<C>, args: ConstructorParameters<C>) => void,
+): CallableClass<C> {
+  const both = new Proxy(Class, {
+    apply(target, self: unknown, args: ConstructorParameters<C>) {
+      if (!(self instanceof target)) return new target(...args)
+      construct(self as InstanceType<C>, args)
+      return self
+    },
+  })
+  Object.defineProperty(Class.prototype, 'constructor', {
+    value: both,
+    configurable: true,
+    writable: true,
+  })
+  return both as CallableClass<C>
+}
