@@ -1,4 +1,5 @@
 import * as net from 'node:net'
+import { MonikerDatagram, createSocket } from './lib/datagram.ts'
 import { MonikerError } from './lib/errors.ts'
 import { format, formatURI, parse, parseURI } from './lib/name.ts'
 import { Resolver } from './lib/resolver.ts'
@@ -7,6 +8,7 @@ import { MonikerSocket, connect } from './lib/socket.ts'
 
 export * from 'node:net'
 export {
+  MonikerDatagram,
   MonikerError,
   MonikerServer,
   MonikerServer as Server,
@@ -17,6 +19,7 @@ export {
   connect,
   connect as createConnection,
   createServer,
+  createSocket,
   format,
   formatURI,
   listen,
@@ -24,14 +27,16 @@ export {
   parseURI,
 }
 export type { ConnectNameOptions, ListenNameOptions } from './lib/args.ts'
+export type { BindNameOptions, DatagramTarget } from './lib/datagram.ts'
 export type { Details, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'
 export type { Endpoint, Metadata, Transport } from './lib/protocol.ts'
 export type { ResolveOptions, Resolution, ResolverOptions } from './lib/resolver.ts'
-export type { NamedAddress } from './lib/server.ts'
+export type { NamedAddress } from './lib/publication.ts'
 export type { ConnectOptions, Moniker } from './lib/socket.ts'
 
 const own = {
+  MonikerDatagram,
   MonikerError,
   MonikerServer,
   Server: MonikerServer,
@@ -42,6 +47,7 @@ const own = {
   connect,
   createConnection: connect,
   createServer,
+  createSocket,
   format,
   formatURI,
   listen,

@@ -1,7 +1,7 @@
 import type { ListenOptions, LookupFunction, SocketConnectOpts } from 'node:net'
 import { MonikerError } from './errors.ts'
 import { exactVersion, isRange, isWord, parse, parseURI, type Name } from './name.ts'
-import { MAX_METADATA, TRANSPORTS, type Metadata, type Transport } from './protocol.ts'
+import { MAX_GROUP, MAX_METADATA, TRANSPORTS, type Metadata, type Transport } from './protocol.ts'
 import type { Resolver } from './resolver.ts'
 
 /** What `connect` takes to go to a name, beside every option of `net.connect`. */
@@ -35,8 +35,12 @@ export interface ListenNameOptions extends ListenOptions {
   namespace?: string | undefined
   /** An exact version. Default that in `service`, else `0.0.0`. */
   version?: string | undefined
-  /** Whether other programs may share the name; all of them must say so. Default false. */
-  shared?: boolean | undefined
+  /**
+   * Whether other programs may share the name; all of them must say so. A string is a group, and
+   * shares with those who say the same. Default false; between the workers of one cluster, and the
+   * worker threads of one process, their own group.
+   */
+  shared?: boolean | string | undefined
   /** Told with the endpoint; at most 1,024 bytes of JSON. */
   metadata?: Metadata | undefined
   /** The designated port of this host's daemon. Default `MONIKER_PORT`, else 6664. */
@@ -53,7 +57,7 @@ export interface ConnectCall {
 /** A call to be known by a name, normalised; `options` are `net`'s. */
 export interface ListenCall {
   readonly name: Name
-  readonly shared: boolean
+  readonly shared: boolean | string
   readonly metadata: Metadata | undefined
   readonly daemonPort: number | undefined
   readonly options: ListenOptions
@@ -98,9 +102,7 @@ const TARGET = [
 /** The name in the options of a socket, if there is one; throws as `connectCall` does. */
 export function targetIn(options: unknown): ConnectNameOptions | undefined {
   if (!hasService(options)) return undefined
-  const given = options as ConnectNameOptions
-  const entries = TARGET.map(key => [key, given[key]]).filter(([, value]) => value !== undefined)
-  const target = Object.fromEntries(entries) as unknown as ConnectNameOptions
+  const target = pick(options as ConnectNameOptions, TARGET) as ConnectNameOptions
   connectCall([target])
   return target
 }
@@ -152,8 +154,22 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   } = first as ListenNameOptions
   checkPort(daemonPort)
   checkMetadata(metadata)
+  if (others.path !== undefined)
+    throw bad('path', 'left out, as a name goes with a port', others.path)
+  checkShared(shared)
   const name = exact(nameIn({ service, namespace, version }))
-  return { name, shared, metadata, daemonPort, options: { port: 0, ...others }, callback }
+  // What is bound already has its port.
+  const options = 'fd' in others || '_handle' in others ? others : { port: 0, ...others }
+  return { name, shared, metadata, daemonPort, options, callback }
+}
+
+/** Those of `keys` that `object` has, and has defined. */
+export function pick<T extends object, K extends keyof T>(
+  object: T,
+  keys: readonly K[],
+): { [P in K]?: NonNullable<T[P]> } {
+  const entries = keys.map(key => [key, object[key]]).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [P in K]?: NonNullable<T[P]> }
 }
 
 function hasService(value: unknown): boolean {
@@ -214,6 +230,12 @@ function checkPort(port: unknown): void {
   if (port === undefined || (Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536))
     return
   throw bad('daemonPort', 'a port from 1 to 65535', port)
+}
+
+function checkShared(shared: unknown): void {
+  if (typeof shared === 'boolean') return
+  if (typeof shared === 'string' && shared.length > 0 && shared.length <= MAX_GROUP) return
+  throw bad('shared', `true, false or a group of at most ${MAX_GROUP} characters`, shared)
 }
 
 function checkMetadata(metadata: unknown): void {

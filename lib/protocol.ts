@@ -13,6 +13,9 @@ export const MAX_LINE = 4_096
 /** The most metadata a registration may carry, in bytes of JSON. */
 export const MAX_METADATA = 1_024
 
+/** The longest name of a group that shares a name, in characters. */
+export const MAX_GROUP = 64
+
 /** What a question over UDP is padded to, in bytes: an answer is never longer than its question. */
 export const PADDED = 512
 
@@ -53,7 +56,8 @@ export interface Offer {
   readonly port: number
   /** The address the server is bound to; `'::'` and `'0.0.0.0'` are all of a family. */
   readonly address: string
-  readonly shared: boolean
+  /** Held together with all who say so too: `true`, or the name of a group, for its members alone. */
+  readonly shared: boolean | string
   readonly metadata?: Metadata
   /** The process that asks, so that a clash can name the holder. */
   readonly pid?: number
@@ -324,7 +328,7 @@ function offerOf(message: Answer): Offer {
     transport: read(message, 'transport', isTransport, `one of ${TRANSPORTS.join(', ')}`),
     port: read(message, 'port', isPort, 'a port'),
     address: read(message, 'address', isAddress, 'an IP address', '::'),
-    shared: read(message, 'shared', isBoolean, 'true or false', false),
+    shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
     ...optional(message, 'pid', isCount, 'a process id'),
   }
@@ -365,7 +369,8 @@ function shown(value: unknown): string {
 const isObject = (value: unknown): value is Answer =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 512
-const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean'
+const isShared = (value: unknown): value is boolean | string =>
+  typeof value === 'boolean' || (isText(value) && value.length > 0 && value.length <= MAX_GROUP)
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0
 const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65_536

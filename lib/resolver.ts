@@ -2,6 +2,7 @@ import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import createDebug from 'debug'
 import { LOOPBACK, isThisHost, mayLead } from './address.ts'
+import { Cache } from './cache.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
@@ -48,6 +49,9 @@ export interface ResolveOptions extends AskOptions {
   transports?: readonly Transport[]
 }
 
+/** What is shared among all who ask has no `signal`. */
+export type RecallOptions = Omit<ResolveOptions, 'signal'>
+
 /** Where a name leads. */
 export interface Resolution {
   readonly name: Name
@@ -62,6 +66,9 @@ export interface Resolution {
 /** How long one address of a host is waited for before the next is asked as well, in ms. */
 const STAGGER = 50
 
+/** How long what is remembered goes unquestioned, in ms. */
+const FRESH = 1_000
+
 /** How long the other addresses are waited for once one daemon has said no, in ms. */
 const GRACE = 250
 
@@ -69,6 +76,8 @@ const GRACE = 250
 export class Resolver {
   readonly #port: number | undefined
   readonly #timeout: number
+  readonly #known = new Cache<Resolution>()
+  readonly #flights = new Map<string, Promise<Resolution>>()
 
   constructor({ port, timeout = TIMEOUT }: ResolverOptions = {}) {
     this.#port = port
@@ -85,6 +94,31 @@ export class Resolver {
     const question: Resolve = { op: 'resolve', namespace, service, version, transports }
     const { answer, place, details } = await this.#ask(question, ask, options, format(name))
     return { name, host, ...reachable(answer, place, details) }
+  }
+
+  /**
+   * Where `name` leads, at once if it is remembered: no longer than its `ttl`, and after a second it
+   * is asked for again beside it, so that a name that moved is found. Else fails as `resolve` does.
+   * Those who ask for the same at the same time share one question.
+   */
+  recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
+    const { host = '', daemonPort = '', transports = '', family = '' } = options
+    const key = [format(name), host, daemonPort, transports, family].join(' ')
+    const known = this.#known.get(key)
+    if (!known) return this.#refresh(key, name, options)
+    if (known.age > FRESH) this.#refresh(key, name, options).catch(() => this.#known.delete(key))
+    return known.value
+  }
+
+  #refresh(key: string, name: Name, options: RecallOptions): Promise<Resolution> {
+    let flight = this.#flights.get(key)
+    if (!flight) {
+      flight = this.resolve(name, options).finally(() => this.#flights.delete(key))
+      this.#flights.set(key, flight)
+      const remember = (found: Resolution) => this.#known.set(key, found, found.ttl)
+      flight.then(remember, () => {})
+    }
+    return flight
   }
 
   /** The services of a host, or of one namespace there; fails as `resolve` does, or with `EACCES`. */

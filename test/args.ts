@@ -99,6 +99,11 @@ t.test('a string that is neither a port nor a path is the name to listen on', as
   for (const [args, expected] of table) t.strictSame(listenCall(args), { ...least, ...expected })
 })
 
+t.test('what is bound already keeps its port', async t => {
+  t.strictSame(listenCall([{ service: 'starwars', fd: 3 }])!.options, { fd: 3 })
+  t.equal(listenCall([{ service: 'starwars', shared: 'us' }])!.shared, 'us')
+})
+
 t.test('options with a service are a name to listen on; the others are for net', async t => {
   const ours = {
     namespace: 'ns',
@@ -155,6 +160,9 @@ const badListen: [options: object, says: RegExp][] = [
     { service, metadata: [] },
     /options\.metadata to be an object of at most 1024 bytes .*, got \[\]$/,
   ],
+  [{ service, path: '/x' }, /options\.path to be left out, .*, got "\/x"$/],
+  [{ service, shared: 1 }, /options\.shared to be true, false or a group .*, got 1$/],
+  [{ service, shared: '' }, /options\.shared to be true, .*, got ""$/],
   [{ service, metadata: null }, /options\.metadata to be an object .*, got null$/],
   [{ service, metadata: 'x' }, /options\.metadata to be an object .*, got "x"$/],
   [{ service, metadata: { m: 'm'.repeat(MAX_METADATA - 7) } }, /got \{"m":"m{74}$/],

@@ -6,6 +6,7 @@ import t from 'tap'
 import { MonikerError } from '../lib/errors.ts'
 import {
   LineSplitter,
+  MAX_GROUP,
   MAX_LINE,
   MAX_METADATA,
   decode,
@@ -249,7 +250,9 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...register, address: 'localhost' }, '"address" to be an IP address, got "localhost"'],
   [{ ...register, address: '' }, '"address" to be an IP address, got ""'],
   [{ ...register, address: 1 }, '"address" to be an IP address, got "1"'],
-  [{ ...register, shared: 'yes' }, '"shared" to be true or false, got "yes"'],
+  [{ ...register, shared: 1 }, '"shared" to be true, false or the name of a group, got "1"'],
+  [{ ...register, shared: '' }, '"shared" to be true, false or the name of a group, got ""'],
+  [{ ...register, shared: 'x'.repeat(MAX_GROUP + 1) }, '"shared" to be true, false or the name'],
   [{ ...register, metadata: [] }, '"metadata" to be an object of at most 1024 bytes, got "[]"'],
   [{ ...register, metadata: null }, '"metadata" to be an object of at most 1024 bytes, got "null"'],
   [{ ...register, metadata: fat }, '"metadata" to be an object of at most 1024 bytes, got'],
@@ -306,7 +309,7 @@ const service = fc.record(
     transport: fc.constant('tcp'),
     port: fc.constant(65_535),
     address: fc.constantFrom('::', `fe80::1%${'z'.repeat(504)}`),
-    shared: fc.boolean(),
+    shared: fc.oneof(fc.boolean(), fc.string({ minLength: 1, maxLength: MAX_GROUP })),
     metadata: fc
       .tuple(fc.constantFrom('m', '€', '𝄞', '"'), fc.nat({ max: 1 }))
       .map(([letter, full]) => ({ m: fill(letter, full * (MAX_METADATA - 8)) })),

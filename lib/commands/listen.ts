@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { Command } from 'commander'
-import { createServer, type MonikerServer, type NamedAddress } from '../server.ts'
+import type { NamedAddress } from '../publication.ts'
+import { createServer, type MonikerServer } from '../server.ts'
 import { daemonPortOption, say, toPort } from './options.ts'
 
 interface Options {

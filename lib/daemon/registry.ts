@@ -141,7 +141,7 @@ function clashes(entry: Entry, offer: Offer): boolean {
   return (
     entry.version === offer.version &&
     entry.transport === offer.transport &&
-    !(entry.shared && offer.shared)
+    !(entry.shared && entry.shared === offer.shared)
   )
 }
 

@@ -237,7 +237,8 @@ class Model {
         entry.version === offer.version &&
         entry.transport === offer.transport,
     )
-    if (same.length > 0 && !(offer.shared && same.every(entry => entry.shared))) return 'ETAKEN'
+    if (same.length > 0 && !(offer.shared && same.every(entry => entry.shared === offer.shared)))
+      return 'ETAKEN'
     this.entries.push({ ...offer, owner, registration: ++this.last })
     return this.last
   }
@@ -289,12 +290,14 @@ const name = {
 const someVersion = fc.constantFrom('0.0.0', '1.0.0', '1.2.0', '2.0.0-rc.1')
 const transport = fc.constantFrom('tcp' as const, 'udp' as const)
 
+const shared = fc.constantFrom(false, true, 'one', 'other')
+
 const operation = fc.oneof(
   fc.record({
     op: fc.constant('register' as const),
     owner,
     offer: fc
-      .record({ ...name, version: someVersion, transport, shared: fc.boolean() })
+      .record({ ...name, version: someVersion, transport, shared })
       .map(given => offer(given)),
   }),
   fc.record({ op: fc.constant('unregister' as const), owner, registration: fc.nat({ max: 30 }) }),

@@ -1,0 +1,46 @@
+export interface CacheOptions {
+  /** How many values to remember; the oldest goes first. Default 1,024. */
+  max?: number
+  /** The clock, in ms. Default `performance.now`. */
+  now?: () => number
+}
+
+interface Item<T> {
+  readonly value: T
+  readonly since: number
+  readonly until: number
+}
+
+/** Remembers values by key, each for as long as it is told to. */
+export class Cache<T> {
+  readonly #items = new Map<string, Item<T>>()
+  readonly #max: number
+  readonly #now: () => number
+
+  constructor({ max = 1_024, now = () => performance.now() }: CacheOptions = {}) {
+    this.#max = max
+    this.#now = now
+  }
+
+  /** The value under `key` and its age in ms, unless it is over. */
+  get(key: string): { value: T; age: number } | undefined {
+    const item = this.#items.get(key)
+    if (!item) return undefined
+    const now = this.#now()
+    if (now < item.until) return { value: item.value, age: now - item.since }
+    this.#items.delete(key)
+    return undefined
+  }
+
+  /** Remembers `value` for `ms`; one that is there already is replaced. */
+  set(key: string, value: T, ms: number): void {
+    this.#items.delete(key)
+    const since = this.#now()
+    this.#items.set(key, { value, since, until: since + ms })
+    if (this.#items.size > this.#max) this.#items.delete(this.#items.keys().next().value!)
+  }
+
+  delete(key: string): void {
+    this.#items.delete(key)
+  }
+}

@@ -1,0 +1,242 @@
+import cluster from 'node:cluster'
+import type { Socket as DatagramSocket } from 'node:dgram'
+import net, { type AddressInfo } from 'node:net'
+import { isMainThread } from 'node:worker_threads'
+import createDebug from 'debug'
+import type { ListenCall } from './args.ts'
+import type { MonikerError } from './errors.ts'
+import { format } from './name.ts'
+import type { Offer } from './protocol.ts'
+import { Registrar, type Lease } from './registrar.ts'
+import type { Moniker } from './socket.ts'
+
+const debug = createDebug('moniker:publication')
+
+/** What can be known by a name. */
+export type Listener = net.Server | DatagramSocket
+
+/** The address of what is known by a name. */
+export interface NamedAddress extends AddressInfo {
+  /** Such as `starwars@1.2.0`. */
+  readonly moniker: string
+}
+
+const publications = new WeakMap<Listener, Publication>()
+
+/** What name a listener is known by; `undefined` if by none. */
+export function monikerOf(listener: Listener): Moniker | undefined {
+  return publications.get(listener)?.moniker
+}
+
+/**
+ * Makes `listener` known by a name: `bind` is to bind it to the options it is given. It is bound
+ * first, and what was bound is registered: nobody can take the port in between.
+ */
+export function publish(
+  listener: Listener,
+  call: ListenCall,
+  bind: (options: ListenCall['options']) => void,
+): void {
+  // What is taken already says so itself.
+  if (isTaken(listener)) return bind(call.options)
+  // An earlier one that never came to listen has nothing to withdraw.
+  publications.get(listener)?.restore()
+  const publication = new Publication(listener, call)
+  try {
+    bind(publication.options)
+  } catch (error) {
+    publication.restore()
+    throw error
+  }
+}
+
+function isTaken(listener: Listener): boolean {
+  return listener instanceof net.Server ? listener.listening : publications.has(listener)
+}
+
+/**
+ * A name on its way to, or in, the registry, for one listener. While it lasts, the listener's
+ * `emit`, `close` and `address` are ours; afterwards they are its own again.
+ */
+class Publication {
+  readonly #listener: Listener
+  readonly #call: ListenCall
+  readonly #giveUp = new AbortController()
+  readonly #restore: (() => void)[] = []
+  readonly #emit: Listener['emit']
+  readonly #close: (callback?: (error?: Error) => void) => unknown
+  #lease: Lease | undefined
+  #state: 'binding' | 'registering' | 'registered' | 'failed' | 'closing' = 'binding'
+
+  constructor(listener: Listener, call: ListenCall) {
+    this.#listener = listener
+    this.#call = call
+    this.#emit = listener.emit
+    this.#close = listener.close
+    const { address } = listener
+    this.#shadow('emit', (event: string, ...args: unknown[]) => this.#emitted(event, args))
+    this.#shadow('close', (callback?: (error?: Error) => void) => this.#withdraw(callback))
+    this.#shadow('address', () => this.#named(address.call(listener)))
+    publications.set(listener, this)
+    if (cluster.isWorker && this.options.exclusive) enlist(listener)
+  }
+
+  get moniker(): Moniker {
+    return { ...this.#call.name, host: '' }
+  }
+
+  /**
+   * What to bind to. Workers of a cluster share a port that the system chose by the order in which
+   * they ask, whatever it is for; a name needs one of its own, and workers share the name instead.
+   */
+  get options(): ListenCall['options'] {
+    const { options } = this.#call
+    return crew && !options.port ? { ...options, exclusive: true } : options
+  }
+
+  /** Gives the listener its own methods back. */
+  restore(): void {
+    for (const restore of this.#restore.splice(0)) restore()
+    publications.delete(this.#listener)
+    working.delete(this.#listener)
+  }
+
+  #shadow(method: 'emit' | 'close' | 'address' | 'listening', replacement: unknown): void {
+    const own = Object.getOwnPropertyDescriptor(this.#listener, method)
+    Object.defineProperty(this.#listener, method, {
+      value: replacement,
+      configurable: true,
+      writable: true,
+    })
+    this.#restore.push(() => {
+      if (own) Object.defineProperty(this.#listener, method, own)
+      else Reflect.deleteProperty(this.#listener, method)
+    })
+  }
+
+  /** Holds `'listening'` back until the name is registered. */
+  #emitted(event: string, args: unknown[]): boolean {
+    if (event === 'listening' && this.#state === 'binding') {
+      this.#state = 'registering'
+      void this.#register()
+      return this.#listener.listenerCount(event) > 0
+    }
+    if (event === 'close' && this.#state === 'failed') return false
+    // A datagram that comes after `close` is not for anybody any more.
+    if (event === 'message' && this.#state === 'closing') return false
+    // It could not bind, or is closed and may listen anew.
+    if (event === 'close' || (event === 'error' && this.#state === 'binding')) this.restore()
+    return Reflect.apply(this.#emit, this.#listener, [event, ...args]) as boolean
+  }
+
+  async #register(): Promise<void> {
+    const { daemonPort } = this.#call
+    try {
+      const lease = await Registrar.at(daemonPort).register(this.#offer(), this.#giveUp)
+      // Closed at the very moment the answer came.
+      if (this.#state !== 'registering') return void lease.withdraw()
+      lease.once('lost', error => this.#lost(error))
+      this.#lease = lease
+    } catch (error) {
+      // What was closed meanwhile does not listen, and has not failed.
+      if (this.#state === 'registering') this.#fail(error as Error)
+      return
+    }
+    this.#state = 'registered'
+    if (working.has(this.#listener)) announce(this.#listener)
+    this.#listener.emit('listening')
+  }
+
+  #offer(): Offer {
+    const { name, shared, metadata } = this.#call
+    const { address, port } = this.#listener.address() as AddressInfo
+    return {
+      ...name,
+      transport: this.#listener instanceof net.Server ? 'tcp' : 'udp',
+      port,
+      address,
+      shared: shared || (crew ?? false),
+      ...(metadata && { metadata }),
+    }
+  }
+
+  /**
+   * As when it cannot be bound: an `'error'`, and a server that does not listen and did not close. A
+   * datagram socket stays, as its owner is going to close it.
+   */
+  #fail(error: Error): void {
+    this.#state = 'failed'
+    if (this.#listener instanceof net.Server) this.#close.call(this.#listener)
+    process.nextTick(() => {
+      this.restore()
+      this.#listener.emit('error', error)
+    })
+  }
+
+  #lost(error: MonikerError): void {
+    debug('%s', error.message)
+    this.#lease = undefined
+    if (!Reflect.apply(this.#emit, this.#listener, ['unregistered', error])) {
+      process.emitWarning(error)
+    }
+  }
+
+  /** The name goes first: nobody is sent to a port that is closed, or somebody else's by then. */
+  #withdraw(callback?: (error?: Error) => void): Listener {
+    const listener = this.#listener
+    const lease = this.#lease
+    this.#giveUp.abort()
+    if (this.#state === 'closing') {
+      if (!(listener instanceof net.Server)) throw notRunning('ERR_SOCKET_DGRAM_NOT_RUNNING')
+      if (callback) listener.once('close', () => callback(notRunning('ERR_SERVER_NOT_RUNNING')))
+      return listener
+    }
+    this.#state = 'closing'
+    if (!lease) {
+      this.#close.call(listener, callback)
+    } else {
+      if (listener instanceof net.Server) this.#shadow('listening', false)
+      if (callback) listener.once('close', callback)
+      void lease.withdraw().then(() => this.#close.call(listener))
+    }
+    return listener
+  }
+
+  #named(address: AddressInfo | string | null): NamedAddress | string | null {
+    if (typeof address !== 'object' || !address) return address
+    return { ...address, moniker: format(this.#call.name) }
+  }
+}
+
+/** The workers that share their names with this one: those of its cluster, or of its process. */
+const crew = cluster.isWorker
+  ? `cluster-${process.ppid}`
+  : isMainThread
+    ? undefined
+    : `process-${process.pid}`
+
+/** What listens in this worker of a cluster, on ports that its primary knows nothing of. */
+const working = new Set<Listener>()
+
+/** Has the listener closed with the worker, as the primary does for the ports that it knows. */
+function enlist(listener: Listener): void {
+  if (working.size === 0) cluster.worker!.once('disconnect', dismiss)
+  working.add(listener)
+}
+
+/** Tells the primary that this worker listens; the message is that of `net` in a worker. */
+function announce(listener: Listener): void {
+  const { address, port, family } = listener.address() as AddressInfo
+  const addressType = listener instanceof net.Server ? Number(family.at(-1)) : `udp${family.at(-1)}`
+  process.send!({ cmd: 'NODE_CLUSTER', act: 'listening', address, port, addressType }, () => {})
+}
+
+function dismiss(): void {
+  for (const listener of working) listener.close()
+}
+
+/** What `net` and `dgram` say to a second `close`. */
+function notRunning(code: 'ERR_SERVER_NOT_RUNNING' | 'ERR_SOCKET_DGRAM_NOT_RUNNING'): Error {
+  const text = code === 'ERR_SERVER_NOT_RUNNING' ? 'Server is not running.' : 'Not running'
+  return Object.assign(new Error(text), { code })
+}

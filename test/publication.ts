@@ -1,0 +1,309 @@
+import cluster, { type Address } from 'node:cluster'
+import { on, once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { test, type Test } from 'tap'
+import { createSocket } from '../lib/datagram.ts'
+import { parse } from '../lib/name.ts'
+import { Registrar } from '../lib/registrar.ts'
+import { Resolver } from '../lib/resolver.ts'
+import { createServer, listen } from '../lib/server.ts'
+import { connect } from '../lib/socket.ts'
+import { daemon } from './fixtures/daemon.ts'
+import { named, nobody, portOf, stranger } from './fixtures/services.ts'
+
+function find(port: number, name: string) {
+  return new Resolver({ port }).resolve(parse(name)).then(({ endpoints }) => endpoints[0])
+}
+
+test('any server of node can have a name', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = http.createServer((_request, response) => response.end('over http'))
+  const { address, close, emit } = server
+  t.equal(listen(server, { service: 'web@1.0.0', daemonPort }), server)
+  await once(server, 'listening')
+  const endpoint = await find(daemonPort, 'web')
+  const response = await fetch(`http://127.0.0.1:${endpoint?.port}/`)
+  t.equal(await response.text(), 'over http')
+
+  await new Promise(resolve => {
+    server.close(resolve)
+    server.closeAllConnections()
+  })
+  await t.rejects(find(daemonPort, 'web'), { code: 'ECONNREFUSED' })
+  t.same([server.address, server.close, server.emit], [address, close, emit], 'its own again')
+})
+
+test('the name goes before the port', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort })
+  const port = portOf(server)
+  server.close()
+  t.equal(server.listening, false)
+  // Still bound: whoever was told the port a moment ago is not sent to a stranger.
+  t.equal(portOf(server), port)
+  await once(server, 'close')
+  await t.rejects(find(daemonPort, 'tie'), { code: 'ECONNREFUSED' })
+})
+
+test('closing twice is an error to the second, as in net', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort })
+  const said: unknown[] = []
+  server.close(error => said.push(error))
+  server.close(error => said.push((error as NodeJS.ErrnoException).code))
+  server.close()
+  await once(server, 'close')
+  t.same(said, [undefined, 'ERR_SERVER_NOT_RUNNING'])
+  await new Promise<void>(resolve => {
+    server.close(error => {
+      t.match(error, { code: 'ERR_SERVER_NOT_RUNNING' })
+      resolve()
+    })
+  })
+})
+
+test('a server that is closed while registering does not listen, and has not failed', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer()
+  server.on('listening', () => t.fail('listening')).on('error', error => t.fail(error.message))
+  server.listen({ service: 'tie', daemonPort })
+  await Promise.resolve()
+  server.close()
+  await once(server, 'close')
+  t.same(await new Resolver({ port: daemonPort }).list(), [])
+
+  const { register } = Registrar.prototype
+  t.teardown(() => (Registrar.prototype.register = register))
+  Registrar.prototype.register = async function (...args) {
+    const lease = await register.apply(this, args)
+    moment.close()
+    return lease
+  }
+  const moment = createServer().on('listening', () => t.fail('listening'))
+  await once(moment.listen({ service: 'tie', daemonPort }), 'close')
+  while ((await new Resolver({ port: daemonPort }).list()).length > 0);
+  Registrar.prototype.register = register
+
+  const late = createServer()
+  late.on('listening', () => t.fail('listening')).on('error', error => t.fail(error.message))
+  late.listen({ service: 'tie', daemonPort: await stranger(t) })
+  await new Promise(setImmediate)
+  late.close()
+  await once(late, 'close')
+})
+
+test('a server can listen anew, under another name', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer()
+  for (const service of ['tie', 'wing', 'tie']) {
+    await once(server.listen({ service, daemonPort }), 'listening')
+    t.equal(server.moniker?.service, service)
+    t.ok(await find(daemonPort, service))
+    await once(server.close(), 'close')
+  }
+})
+
+test('a name that is taken is an error, and the server does not listen', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'tie', daemonPort })
+  const server = createServer()
+  server.on('close', () => t.fail('closed')).on('listening', () => t.fail('listening'))
+  const [error] = (await once(server.listen({ service: 'tie', daemonPort }), 'error')) as [Error]
+  t.match(error, { code: 'EADDRINUSE', reason: 'ETAKEN', syscall: 'register' })
+  t.equal(server.listening, false)
+  t.equal(server.moniker, undefined)
+  server.removeAllListeners()
+  await once(server.listen({ service: 'wing', daemonPort }), 'listening')
+  await once(server.close(), 'close')
+})
+
+test('a port that is taken is an error, and no name is registered', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const port = await stranger(t)
+  const server = createServer().listen({ service: 'tie', port, host: '127.0.0.1', daemonPort })
+  const [error] = (await once(server, 'error')) as [Error]
+  t.match(error, { code: 'EADDRINUSE', syscall: 'listen' })
+  t.same(await new Resolver({ port: daemonPort }).list(), [])
+  await once(server.listen({ service: 'tie', daemonPort }), 'listening')
+  await once(server.close(), 'close')
+})
+
+test('listening again before the first has come to anything takes the last name', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer()
+  server.listen({ service: 'first', host: 'localhost', daemonPort })
+  server.listen({ service: 'second', host: '127.0.0.1', daemonPort })
+  await once(server, 'listening')
+  t.match(await new Resolver({ port: daemonPort }).list(), [{ service: 'second' }])
+  await once(server.close(), 'close')
+})
+
+test('what cannot be bound at all has no name', t => {
+  const server = createServer()
+  const { emit } = server
+  t.throws(() => server.listen({ service: 'tie', port: 65_536 }), { code: 'ERR_SOCKET_BAD_PORT' })
+  t.equal(server.moniker, undefined)
+  t.equal(server.emit, emit)
+  t.end()
+})
+
+test('the daemon that goes takes the name with it, not the server', async t => {
+  const ours = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort: ours.port })
+  const unregistered = once(server, 'unregistered')
+  await ours.stop()
+  t.match(await unregistered, [{ code: 'ECONNRESET', service: 'tie@0.0.0' }])
+  t.equal(server.listening, true)
+
+  const client = net.connect(portOf(server), '127.0.0.1')
+  client.end('still here')
+  t.equal(await text(client), 'still here')
+})
+
+test('a lost name that nobody listens for is a warning', async t => {
+  const ours = await daemon(t)
+  await named(t, { service: 'tie', daemonPort: ours.port })
+  const warned = once(process, 'warning')
+  await ours.stop()
+  t.match(await warned, [{ reason: 'ELOST', message: /tie@0.0.0/ }])
+})
+
+test('a signal closes the server, and with it the name', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const controller = new AbortController()
+  const server = createServer()
+  server.listen({ service: 'tie', daemonPort, signal: controller.signal })
+  await once(server, 'listening')
+  controller.abort()
+  await once(server, 'close')
+  await t.rejects(find(daemonPort, 'tie'), { code: 'ECONNREFUSED' })
+})
+
+test('services may share a name if all say so, and take turns', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const both = [
+    await named(t, { service: 'tie', shared: true, metadata: { side: 'dark' }, daemonPort }),
+    await named(t, { service: 'tie', shared: true, daemonPort }),
+  ]
+  const turns = [await find(daemonPort, 'tie'), await find(daemonPort, 'tie')]
+  t.same(turns.map(endpoint => endpoint?.port).sort(), both.map(portOf).sort())
+})
+
+test('a server that had methods of its own has them again', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer()
+  const own = () => ({ address: 'mine', family: 'IPv4', port: 1 })
+  server.address = own
+  server.listen({ service: 'tie', daemonPort })
+  t.match(server.address(), { address: 'mine', moniker: 'tie@0.0.0' })
+  server.close()
+  await once(server, 'close')
+  t.equal(server.address, own)
+})
+
+test('no daemon to be had is an error', async t => {
+  const port = await nobody()
+  process.env.MONIKER_HOST = '256.0.0.1'
+  t.teardown(() => delete process.env.MONIKER_HOST)
+  const server = createServer().listen({ service: 'tie', daemonPort: port })
+  await t.rejects(once(server, 'listening'), { service: 'tie@0.0.0' } as never)
+})
+
+test('an address there is not is null', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer()
+  server.listen({ service: 'tie', daemonPort, host: 'localhost' })
+  t.equal(server.address(), null)
+  await once(server, 'listening')
+  await once(server.close(), 'close')
+})
+
+/** Two workers of a cluster of this process, and the addresses that it heard of, once all listen. */
+async function workers(t: Test, env: Record<string, string>) {
+  cluster.setupPrimary({ exec: fileURLToPath(new URL('fixtures/worker.ts', import.meta.url)) })
+  const crew = [cluster.fork(env), cluster.fork(env)] as const
+  t.teardown(() => crew.forEach(worker => worker.process.kill('SIGKILL')))
+  const heard: Address[] = []
+  for await (const [_worker, address] of on(cluster, 'listening')) {
+    if (heard.push(address as Address) === 4) break
+  }
+  return { crew, heard }
+}
+
+test('the workers of a cluster share a name, and each goes with its own share', async t => {
+  const { port } = await daemon(t)
+  const { crew, heard } = await workers(t, { MONIKER_PORT: String(port), NAME: 'tie' })
+  const [first, second] = crew
+  const resolver = new Resolver({ port })
+  const listed = async (transport: string) => {
+    const services = await resolver.list()
+    return services
+      .filter(service => service.transport === transport)
+      .map(({ port }) => port)
+      .sort()
+  }
+  const ports = (type: unknown) =>
+    heard.filter(address => address.addressType === type).map(address => address.port)
+  t.same(await listed('tcp'), ports(6).sort())
+  t.same(await listed('udp'), ports('udp4').sort())
+
+  const call = () => text(connect({ service: 'tie', daemonPort: port }))
+  t.same([await call(), await call()].sort(), [String(first.id), String(second.id)].sort())
+
+  const rival = createServer().listen({ service: 'tie', daemonPort: port })
+  await t.rejects(once(rival, 'listening'), { code: 'EADDRINUSE' }, 'it is theirs alone')
+
+  first.process.kill('SIGKILL')
+  await once(first, 'exit')
+  while ((await resolver.list()).length > 2);
+  t.equal(await call(), String(second.id))
+
+  second.disconnect()
+  t.same(await once(second, 'exit'), [0, null], 'it closes what listens, and ends')
+  while ((await resolver.list()).length > 0);
+})
+
+test('the threads of a process share a name among them', async t => {
+  const { port } = await daemon(t)
+  const resolver = new Resolver({ port })
+  const path = new URL('fixtures/worker.ts', import.meta.url)
+  const env = { ...process.env, MONIKER_PORT: String(port), NAME: 'tie' }
+  const [first, second] = [new Worker(path, { env }), new Worker(path, { env })]
+  await Promise.all([once(first, 'message'), once(second, 'message')])
+  t.equal((await resolver.list()).length, 4)
+
+  await first.terminate()
+  while ((await resolver.list()).length > 2);
+  second.postMessage('close')
+  await once(second, 'exit')
+  t.equal((await resolver.list()).length, 0)
+})
+
+test('a datagram socket has a name as a server has', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const socket = createSocket('udp4')
+  socket.bind({ service: 'clock', daemonPort })
+  await once(socket, 'listening')
+  t.match(socket.address(), { moniker: 'clock@0.0.0' })
+  t.throws(() => socket.bind({ service: 'clock', daemonPort }), {
+    code: 'ERR_SOCKET_ALREADY_BOUND',
+  })
+  const second = createSocket('udp4')
+  second.bind({ service: 'clock', daemonPort })
+  await t.rejects(once(second, 'listening'), { code: 'EADDRINUSE', service: 'clock@0.0.0' })
+  second.close()
+  await once(second, 'close')
+
+  const heard: unknown[] = []
+  socket.on('message', message => heard.push(message))
+  socket.close()
+  socket.emit('message', Buffer.from('late'), {} as never)
+  t.throws(() => socket.close(), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
+  await once(socket, 'close')
+  t.same(heard, [])
+  t.same(await new Resolver({ port: daemonPort }).list(), [])
+})
