@@ -9,7 +9,14 @@ import net, {
 } from 'node:net'
 import createDebug from 'debug'
 import { isThisHost } from './address.ts'
-import { connectCall, detour, targetIn, type ConnectCall, type ConnectNameOptions } from './args.ts'
+import {
+  connectCall,
+  detour,
+  pick,
+  targetIn,
+  type ConnectCall,
+  type ConnectNameOptions,
+} from './args.ts'
 import { callable, type CallableClass } from './callable.ts'
 import { MonikerError } from './errors.ts'
 import { format } from './name.ts'
@@ -35,8 +42,9 @@ export type SocketOptions = Partial<ConnectNameOptions> & SocketConstructorOpts
 
 const resolver = new Resolver()
 
-/** Where `net.connect` tells of each socket it makes. */
+/** Where `net` tells of each socket that is to connect; before Node 22, `net.connect` alone does. */
 const created = channel('net.client.socket')
+const isTold = Number.parseInt(process.versions.node, 10) >= 22
 
 /** Never a real host: the look-up that is given beside it does not answer. */
 const PLACEHOLDER = { host: 'moniker.invalid', port: 1, family: 4, lookup: () => {} }
@@ -177,15 +185,6 @@ function checkLookup(lookup: unknown): void {
   })
 }
 
-/** Those of `keys` that `object` has, and has defined. */
-function pick<T extends object, K extends keyof T>(
-  object: T,
-  keys: K[],
-): { [P in K]?: NonNullable<T[P]> } {
-  const entries = keys.map(key => [key, object[key]]).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(entries) as { [P in K]?: NonNullable<T[P]> }
-}
-
 /** A socket on its way to a name, or to anything that `net.connect` takes. */
 export function connect(target: string | URL, listener?: () => void): MonikerSocket
 export function connect(target: string, host: string, listener?: () => void): MonikerSocket
@@ -199,7 +198,7 @@ export function connect(...args: unknown[]): MonikerSocket {
   const socket = new Callable(options)
   // The name is for this time; a later `connect` of the socket says where that one goes.
   targets.delete(socket)
-  if (created.hasSubscribers) created.publish({ socket })
+  if (!isTold && created.hasSubscribers) created.publish({ socket })
   const { timeout } = options as { timeout?: number }
   if (timeout) socket.setTimeout(timeout)
   return Reflect.apply(socket.connect, socket, args) as MonikerSocket
