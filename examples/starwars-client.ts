@@ -1,12 +1,18 @@
 // Listing 2 of "Decoupling Port and Protocol on the Internet": a client that knows no port.
-import { text } from 'node:stream/consumers'
-import { connect } from '../index.ts'
-import { SERVICE, type SwRequest, type SwResponse } from './starwars.ts'
+// With --udp the same over datagrams.
+import { parseArgs } from 'node:util'
+import { connect } from '../lib/promises.ts'
+import { REQUEST, RESPONSE, SERVICE, pack, unpack, type SwResponse } from './starwars.ts'
 
-const [character = 'yoda', host = 'localhost'] = process.argv.slice(2)
+const { values, positionals } = parseArgs({
+  options: { udp: { type: 'boolean' } },
+  allowPositionals: true,
+})
+const [character = 'yoda', host = 'localhost'] = positionals
 
-const socket = connect(`${SERVICE}@^1://${host}`)
-const sw_request: SwRequest = { character }
-socket.write(JSON.stringify(sw_request))
-const sw_response = JSON.parse(await text(socket)) as SwResponse
+const peer = await connect(`${SERVICE}@^1`, host, { transport: values.udp ? 'udp' : 'tcp' })
+await peer.send(pack(character, REQUEST))
+const sw_response = JSON.parse(unpack(await peer.receive(RESPONSE))) as SwResponse
+await peer.close()
+
 console.log(`${character}, episode ${sw_response.episode}: ${sw_response.line}`)

@@ -1,22 +1,22 @@
 // Listing 1 of "Decoupling Port and Protocol on the Internet": a server that chooses no port.
-import { createServer } from '../index.ts'
-import { SERVICE, VERSION, type SwRequest, type SwResponse } from './starwars.ts'
+// With --udp the same over datagrams.
+import { service } from '../lib/promises.ts'
+import { REQUEST, RESPONSE, SERVICE, VERSION, pack, unpack, type SwResponse } from './starwars.ts'
 
 const script: Record<string, SwResponse> = {
-  leia: { line: 'Help me, Obi-Wan Kenobi. You’re my only hope.', episode: 4 },
-  vader: { line: 'I find your lack of faith disturbing.', episode: 4 },
-  yoda: { line: 'Do. Or do not. There is no try.', episode: 5 },
+  leia: { episode: 4, line: 'Help me, Obi-Wan Kenobi. You are my only hope.' },
+  vader: { episode: 4, line: 'I find your lack of faith disturbing.' },
+  yoda: { episode: 5, line: 'Do. Or do not. There is no try.' },
 }
 
-const server = createServer(socket => {
-  socket.setEncoding('utf8').once('data', data => {
-    const sw_request = JSON.parse(String(data)) as SwRequest
-    const sw_response = script[sw_request.character] ?? { line: '…', episode: 0 }
-    socket.end(JSON.stringify(sw_response))
-  })
-})
+const transport = process.argv.includes('--udp') ? 'udp' : 'tcp'
+const stage = await service(`${SERVICE}@${VERSION}`, { transport })
+console.log(`${SERVICE} ${VERSION} is on stage`, stage.address)
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void stage.close())
 
-server.listen(`${SERVICE}@${VERSION}`, () => {
-  console.log(`${SERVICE} ${VERSION} is on stage`, server.address())
-})
-process.once('SIGTERM', () => server.close()).once('SIGINT', () => server.close())
+for await (const peer of stage) {
+  const sw_request = unpack(await peer.receive(REQUEST))
+  const sw_response = script[sw_request] ?? { episode: 0, line: '…' }
+  await peer.send(pack(JSON.stringify(sw_response), RESPONSE))
+  await peer.close()
+}

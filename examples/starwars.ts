@@ -4,13 +4,24 @@
 export const SERVICE = 'starwars'
 export const VERSION = '1.2.0'
 
-/** Who is to speak. */
-export interface SwRequest {
-  character: string
+/** A request is who is to speak, in 16 bytes. */
+export const REQUEST = 16
+
+/** A response is the episode, and what was said in it, in 128 bytes. */
+export const RESPONSE = 128
+
+export interface SwResponse {
+  episode: number
+  line: string
 }
 
-/** What was said, and in which episode. */
-export interface SwResponse {
-  line: string
-  episode: number
+/** Text in exactly `size` bytes, as a struct in C has it. */
+export function pack(text: string, size: number): Buffer {
+  const bytes = Buffer.alloc(size)
+  bytes.write(text)
+  return bytes
+}
+
+export function unpack(bytes: Buffer | null): string {
+  return String(bytes ?? '').replace(/\0+$/, '')
 }

@@ -1,5 +1,9 @@
 /** `promise`, but no longer than `signal` lets it; then fails with the signal's reason. */
-export async function cancellable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export async function cancellable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (!signal) return promise
   if (signal.aborted) {
     // Nobody is left to take its failure.
     promise.catch(() => {})

@@ -28,6 +28,13 @@ export function monikerOf(listener: Listener): Moniker | undefined {
   return publications.get(listener)?.moniker
 }
 
+/** Closes a listener that is known by a name; done when the name has gone, and the port with it. */
+export async function withdraw(listener: Listener): Promise<void> {
+  const publication = publications.get(listener)
+  if (!publication?.withdrawn) listener.close()
+  await publication?.withdrawn
+}
+
 /**
  * Makes `listener` known by a name: `bind` is to bind it to the options it is given. It is bound
  * first, and what was bound is registered: nobody can take the port in between.
@@ -65,6 +72,8 @@ class Publication {
   readonly #restore: (() => void)[] = []
   readonly #emit: Listener['emit']
   readonly #close: (callback?: (error?: Error) => void) => unknown
+  /** Under way since `close` was called, where there was a name to withdraw. */
+  withdrawn: Promise<void> | undefined
   #lease: Lease | undefined
   #state: 'binding' | 'registering' | 'registered' | 'failed' | 'closing' = 'binding'
 
@@ -197,7 +206,7 @@ class Publication {
     } else {
       if (listener instanceof net.Server) this.#shadow('listening', false)
       if (callback) listener.once('close', callback)
-      void lease.withdraw().then(() => this.#close.call(listener))
+      this.withdrawn = lease.withdraw().then(() => void this.#close.call(listener))
     }
     return listener
   }

@@ -88,3 +88,7 @@ t.test('a quiet deadline keeps nothing alive', async t => {
   t.equal(timers(), before)
   free()
 })
+
+t.test('what nobody can cancel is left as it is', async t => {
+  t.equal(await cancellable(Promise.resolve(1), undefined), 1)
+})

@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads'
 import { test, type Test } from 'tap'
 import { createSocket } from '../lib/datagram.ts'
 import { parse } from '../lib/name.ts'
+import { withdraw } from '../lib/publication.ts'
 import { Registrar } from '../lib/registrar.ts'
 import { Resolver } from '../lib/resolver.ts'
 import { createServer, listen } from '../lib/server.ts'
@@ -306,4 +307,17 @@ test('a datagram socket has a name as a server has', async t => {
   await once(socket, 'close')
   t.same(heard, [])
   t.same(await new Resolver({ port: daemonPort }).list(), [])
+})
+
+test('it is withdrawn when the daemon has let the name go, and the port is closed', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort })
+  const client = net.connect(portOf(server), '127.0.0.1')
+  await once(server, 'connection')
+  await Promise.all([withdraw(server), withdraw(server)])
+  t.equal(server.address(), null, 'whatever the connections do')
+  t.same(await new Resolver({ port: daemonPort }).list(), [])
+  client.destroy()
+  await once(server, 'close')
+  await withdraw(server)
 })

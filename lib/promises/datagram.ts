@@ -1,0 +1,132 @@
+import type { RemoteInfo, Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { isIPv6 } from 'node:net'
+import type { ListenNameOptions } from '../args.ts'
+import { cancellable } from '../cancel.ts'
+import { createSocket, type MonikerDatagram } from '../datagram.ts'
+import type { Cancel, Connection, Service } from '../promises.ts'
+import { withdraw, type NamedAddress } from '../publication.ts'
+import { Queue } from '../queue.ts'
+
+/** How many new peers may wait to be accepted. */
+const BACKLOG = 511
+
+/** How many datagrams of one peer may wait to be received; the rest are lost, as datagrams are. */
+const WAITING = 1_024
+
+/** Sends one datagram to the peer. */
+type Send = (data: string | Uint8Array, sent: (error: Error | null) => void) => void
+
+/** One end of a conversation by datagrams with one peer. */
+class Conversation implements Connection {
+  readonly received = new Queue<Buffer>(WAITING)
+  readonly #send: Send
+  readonly #close: () => void
+
+  constructor(send: Send, close: () => void) {
+    this.#send = send
+    this.#close = close
+  }
+
+  async send(data: string | Uint8Array, { signal }: Cancel = {}): Promise<void> {
+    signal?.throwIfAborted()
+    const sent = new Promise<void>((resolve, reject) => {
+      this.#send(data, error => (error ? reject(error) : resolve()))
+    })
+    await cancellable(sent, signal)
+  }
+
+  async receive(size?: number, { signal }: Cancel = {}): Promise<Buffer | null> {
+    const datagram = await this.received.take(signal)
+    return datagram?.subarray(0, size) ?? null
+  }
+
+  async close(): Promise<void> {
+    this.received.end()
+    this.#close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** A conversation over a socket of `dgram` that is connected, and goes with it. */
+export function converse(socket: Socket): Connection {
+  let isOpen = true
+  const close = () => {
+    if (isOpen) socket.close()
+    isOpen = false
+  }
+  const conversation = new Conversation((data, sent) => socket.send(data, sent), close)
+  socket
+    .on('message', message => conversation.received.push(message))
+    .on('error', error => conversation.received.end(error))
+  return conversation
+}
+
+/** A socket whose every new peer is a conversation; they all end with it. */
+export class DatagramService implements Service {
+  readonly #socket: MonikerDatagram
+  readonly #address: string | undefined
+  readonly #peers: Queue<Connection>
+  readonly #conversations = new Map<string, Conversation>()
+
+  constructor({
+    host,
+    backlog = BACKLOG,
+  }: { host?: string | undefined; backlog?: number | undefined } = {}) {
+    this.#address = host
+    this.#peers = new Queue(backlog)
+    this.#socket = createSocket(host && isIPv6(host) ? 'udp6' : 'udp4')
+    this.#socket
+      .on('message', (message, from) => this.#hear(message, from))
+      .on('error', error => this.#end(error))
+  }
+
+  get address(): NamedAddress {
+    return this.#socket.address() as NamedAddress
+  }
+
+  async listen({ host: _, ...options }: ListenNameOptions): Promise<void> {
+    const address = this.#address === undefined ? {} : { address: this.#address }
+    await once(this.#socket.bind({ ...options, ...address }), 'listening')
+  }
+
+  accept({ signal }: Cancel = {}): Promise<Connection | null> {
+    return this.#peers.take(signal)
+  }
+
+  async close(): Promise<void> {
+    this.#end()
+    await withdraw(this.#socket)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Connection> {
+    for (let peer; (peer = await this.accept());) yield peer
+  }
+
+  #hear(message: Buffer, { address, port }: RemoteInfo): void {
+    const key = `${address} ${port}`
+    let conversation = this.#conversations.get(key)
+    if (!conversation) {
+      conversation = new Conversation(
+        (data, sent) => this.#socket.send(data, port, address, sent),
+        () => this.#conversations.delete(key),
+      )
+      // Nobody has time for another peer: it is as if its datagram were lost.
+      if (!this.#peers.push(conversation)) return
+      this.#conversations.set(key, conversation)
+    }
+    conversation.received.push(message)
+  }
+
+  #end(error?: Error): void {
+    this.#peers.end(error)
+    for (const { received } of this.#conversations.values()) received.end(error)
+  }
+}

@@ -1,0 +1,119 @@
+import { once } from 'node:events'
+import type { Server, Socket } from 'node:net'
+import type { ListenNameOptions } from '../args.ts'
+import { cancellable } from '../cancel.ts'
+import { TIMEOUT } from '../defaults.ts'
+import type { Cancel, Connection, Service } from '../promises.ts'
+import { withdraw, type NamedAddress } from '../publication.ts'
+import { Queue } from '../queue.ts'
+import { createServer } from '../server.ts'
+
+/** How many peers may wait to be accepted: what `net` lets wait in the kernel. */
+const BACKLOG = 511
+
+/** One end of a stream, over a socket that is connected. */
+export class Stream implements Connection {
+  readonly #socket: Socket
+  /** Those who receive take turns. */
+  #turn: Promise<unknown> = Promise.resolve()
+  #wake = () => {}
+  #error: Error | undefined
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on('error', error => (this.#error = error))
+    for (const event of ['readable', 'end', 'close']) socket.on(event, () => this.#wake())
+  }
+
+  async send(data: string | Uint8Array, { signal }: Cancel = {}): Promise<void> {
+    signal?.throwIfAborted()
+    const sent = new Promise<void>((resolve, reject) => {
+      this.#socket.write(data, error => (error ? reject(error) : resolve()))
+    })
+    await cancellable(sent, signal)
+  }
+
+  receive(size?: number, { signal }: Cancel = {}): Promise<Buffer | null> {
+    const before = this.#turn
+    const mine = cancellable(before, signal).then(() => this.#read(size, signal))
+    this.#turn = Promise.allSettled([before, mine])
+    return mine
+  }
+
+  async close({ signal }: Cancel = {}): Promise<void> {
+    const socket = this.#socket
+    if (socket.closed) return
+    const destroy = () => this.destroy()
+    const closed = new Promise(resolve => socket.once('close', resolve))
+    const timer = setTimeout(destroy, TIMEOUT)
+    signal?.addEventListener('abort', destroy, { once: true })
+    // What nobody has received would hold the end of the stream up.
+    socket.removeAllListeners('readable').resume().end()
+    await closed
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', destroy)
+  }
+
+  /** Closes at once, and loses what is under way. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #read(size: number | undefined, signal: AbortSignal | undefined): Promise<Buffer | null> {
+    const socket = this.#socket
+    for (;;) {
+      signal?.throwIfAborted()
+      const chunk = socket.read(size) as Buffer | null
+      if (chunk) return chunk
+      if (this.#error) throw this.#error
+      if (socket.readableEnded || socket.destroyed) return null
+      const woken = new Promise<void>(resolve => (this.#wake = resolve))
+      await cancellable(woken, signal)
+    }
+  }
+}
+
+/** A server that waits to be asked for its peers. */
+export class StreamService implements Service {
+  readonly #server: Server
+  readonly #peers: Queue<Stream>
+
+  constructor({ backlog = BACKLOG }: { backlog?: number | undefined } = {}) {
+    this.#peers = new Queue(backlog)
+    this.#server = createServer({ noDelay: true }, socket => {
+      const peer = new Stream(socket)
+      if (!this.#peers.push(peer)) peer.destroy()
+    })
+    this.#server.on('error', error => this.#peers.end(error))
+  }
+
+  get address(): NamedAddress {
+    return this.#server.address() as NamedAddress
+  }
+
+  async listen(options: ListenNameOptions): Promise<void> {
+    await once(this.#server.listen(options), 'listening')
+  }
+
+  accept({ signal }: Cancel = {}): Promise<Connection | null> {
+    return this.#peers.take(signal)
+  }
+
+  async close(): Promise<void> {
+    this.#peers.end()
+    await withdraw(this.#server)
+    for (let peer; (peer = await this.#peers.take());) peer.destroy()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Connection> {
+    for (let peer; (peer = await this.accept());) yield peer
+  }
+}
