@@ -112,6 +112,13 @@ export class MonikerDatagram extends Base {
     host?: string,
     callback?: Sent,
   ): void
+  override send(
+    message: Message,
+    offset: number,
+    length: number,
+    target: DatagramTarget,
+    callback?: Sent,
+  ): void
   override send(message: Message, port?: number, address?: string, callback?: Sent): void
   override send(message: Message, port?: number, callback?: Sent): void
   override send(message: Message, callback?: Sent): void
@@ -150,7 +157,9 @@ export class MonikerDatagram extends Base {
     const isSendable = isMessage(message) && !this.#isConnected() && !this.#isClosed()
     found
       .then(resolution => isSendable && !this.#isClosed() && go(resolution))
-      .catch((error: Error) => isSendable && this.#failed(error, callback))
+      .catch((error: Error) => {
+        if (isSendable && !this.#isClosed()) this.#failed(error, callback)
+      })
     // What cannot be sent at all, `dgram` says at once, and in its own words.
     if (!isSendable) send(0, 0, 1)
   }

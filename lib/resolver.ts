@@ -26,6 +26,8 @@ export interface ResolverOptions {
   port?: number
   /** How long one question may take in all, in ms. Default 5,000. */
   timeout?: number
+  /** The clock by which answers grow old, in ms. Default `performance.now`. */
+  now?: () => number
 }
 
 /** Whom to ask, and for how long. */
@@ -76,12 +78,13 @@ const GRACE = 250
 export class Resolver {
   readonly #port: number | undefined
   readonly #timeout: number
-  readonly #known = new Cache<Resolution>()
+  readonly #known: Cache<Resolution>
   readonly #flights = new Map<string, Promise<Resolution>>()
 
-  constructor({ port, timeout = TIMEOUT }: ResolverOptions = {}) {
+  constructor({ port, timeout = TIMEOUT, now }: ResolverOptions = {}) {
     this.#port = port
     this.#timeout = timeout
+    this.#known = new Cache(now && { now })
   }
 
   /**
@@ -102,8 +105,8 @@ export class Resolver {
    * Those who ask for the same at the same time share one question.
    */
   recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
-    const { host = '', daemonPort = '', transports = '', family = '' } = options
-    const key = [format(name), host, daemonPort, transports, family].join(' ')
+    const { host = '', transports = '', family = '' } = options
+    const key = [format(name), host, this.#portOf(options), transports, family].join(' ')
     const known = this.#known.get(key)
     if (!known) return this.#refresh(key, name, options)
     if (known.age > FRESH) this.#refresh(key, name, options).catch(() => this.#known.delete(key))
@@ -137,6 +140,10 @@ export class Resolver {
     return status
   }
 
+  #portOf({ daemonPort }: AskOptions): number {
+    return daemonPort ?? this.#port ?? designatedPort()
+  }
+
   async #ask(
     question: Asked,
     how: typeof ask,
@@ -144,7 +151,7 @@ export class Resolver {
     service?: string,
   ): Promise<Found> {
     const { host = '', signal } = options
-    const port = options.daemonPort ?? this.#port ?? designatedPort()
+    const port = this.#portOf(options)
     const asked = { host: host || 'localhost', port, syscall: question.op }
     const details = service === undefined ? asked : { ...asked, service }
     const ms = this.#timeout

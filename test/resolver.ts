@@ -1,7 +1,8 @@
+import { once } from 'node:events'
 import type { LookupFunction } from 'node:net'
 import { test } from 'tap'
 import { parse } from '../lib/name.ts'
-import { Resolver } from '../lib/resolver.ts'
+import { Resolver, type Resolution } from '../lib/resolver.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { lookup, named, nobody, portOf, silence, stranger } from './fixtures/services.ts'
 
@@ -241,4 +242,34 @@ test('a look-up of the caller is asked for this host too', async t => {
   // Not an address in Node's eyes, and one that needs no network to be looked up.
   const { endpoints } = await resolver.resolve(parse('tie'), { host: '127.1' })
   t.equal(endpoints[0]!.address, '127.0.0.1')
+})
+
+test('what was resolved is recalled, and asked for again once it is old', async t => {
+  const { port } = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort: port })
+  let time = 0
+  const resolver = new Resolver({ port, now: () => time })
+  const tie = parse('tie')
+  const resolve = t.capture(resolver, 'resolve', resolver.resolve)
+  const flights = [resolver.recall(tie), resolver.recall(tie)]
+  t.equal(flights[0], flights[1], 'those who ask at the same time share one question')
+  const first = (await flights[0])!
+  t.equal(resolver.recall(tie), first)
+  t.not(await resolver.recall(tie, { host: 'localhost' }), first, 'another host is another name')
+  t.equal(resolve().length, 2)
+
+  time = 1_001
+  t.equal(resolver.recall(tie), first, 'the old answer does for now')
+  while (resolver.recall(tie) === first) await new Promise(setImmediate)
+  t.same((resolver.recall(tie) as Resolution).endpoints, first.endpoints)
+
+  time += first.ttl
+  const late = resolver.recall(tie)
+  t.ok(late instanceof Promise, 'an answer is not remembered for longer than it is good for')
+  await late
+  await once(server.close(), 'close')
+  time += 1_001
+  t.ok((resolver.recall(tie) as Resolution).endpoints)
+  while (!(resolver.recall(tie) instanceof Promise)) await new Promise(setImmediate)
+  await t.rejects(resolver.recall(tie) as Promise<Resolution>, { code: 'ECONNREFUSED' })
 })
