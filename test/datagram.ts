@@ -7,17 +7,9 @@ import { createSocket, type MonikerDatagram } from '../lib/datagram.ts'
 import { parse, type Name } from '../lib/name.ts'
 import { Resolver, type Resolution } from '../lib/resolver.ts'
 import { awake } from './fixtures/awake.ts'
-import { daemon } from './fixtures/daemon.ts'
+import { home } from './fixtures/home.ts'
 import { hasIPv6 } from './fixtures/ipv6.ts'
 import { lookup } from './fixtures/services.ts'
-
-/** A designated port that is that of this process meanwhile. */
-async function home(t: Test, hosts = ['127.0.0.1']): Promise<number> {
-  const { port } = await daemon(t, { hosts })
-  process.env.MONIKER_PORT = String(port)
-  t.teardown(() => delete process.env.MONIKER_PORT)
-  return port
-}
 
 function socket(t: Test, ...args: Parameters<typeof createSocket>): MonikerDatagram {
   const made = createSocket(...args)

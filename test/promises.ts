@@ -1,20 +1,12 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { parse } from '../lib/name.ts'
 import { Resolver } from '../lib/resolver.ts'
 import { connect, service, type Connection } from '../lib/promises.ts'
 import { awake } from './fixtures/awake.ts'
-import { daemon } from './fixtures/daemon.ts'
+import { home } from './fixtures/home.ts'
 import { hasIPv6 } from './fixtures/ipv6.ts'
 
 awake(t)
-
-/** A designated port that is that of this process meanwhile. */
-async function home(t: Test): Promise<number> {
-  const { port } = await daemon(t)
-  process.env.MONIKER_PORT = String(port)
-  t.teardown(() => delete process.env.MONIKER_PORT)
-  return port
-}
 
 for (const transport of ['tcp', 'udp'] as const) {
   t.test(`a conversation over ${transport}`, async t => {

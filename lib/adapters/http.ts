@@ -1,0 +1,63 @@
+import http from 'node:http'
+import https from 'node:https'
+import type { Duplex } from 'node:stream'
+import type { ConnectNameOptions } from '../args.ts'
+import { connect } from '../socket.ts'
+
+/** Which service an agent's requests go to; each request may say otherwise in its own options. */
+export type NamedAgentOptions = Partial<ConnectNameOptions>
+
+type Connected = (error: Error | null, stream: Duplex) => void
+
+/**
+ * An `http.Agent` whose requests go to a service at the host of the request, whatever its port:
+ * `http.get('http://theforce.net/', { agent: new Agent({ service: 'web@^1' }) })`. With no service it
+ * is an `http.Agent`. Connections are kept and pooled by name.
+ */
+export class Agent extends http.Agent {
+  declare readonly options: http.AgentOptions & NamedAgentOptions
+
+  constructor(options: http.AgentOptions & NamedAgentOptions = {}) {
+    super(options)
+  }
+
+  override getName(options: object = {}): string {
+    return isNamed(options)
+      ? named(super.getName({ ...options, port: 0 }), options)
+      : super.getName(options)
+  }
+
+  override createConnection(options: object, callback?: Connected): Duplex | null | undefined {
+    return isNamed(options) ? connect(options) : super.createConnection(options, callback)
+  }
+}
+
+/** The same for `https`: TLS over a connection to a service. */
+export class HttpsAgent extends https.Agent {
+  declare readonly options: https.AgentOptions & NamedAgentOptions
+
+  constructor(options: https.AgentOptions & NamedAgentOptions = {}) {
+    super(options)
+  }
+
+  override getName(options: object = {}): string {
+    return isNamed(options)
+      ? named(super.getName({ ...options, port: 0 }), options)
+      : super.getName(options)
+  }
+
+  override createConnection(options: object, callback?: Connected): Duplex | null | undefined {
+    const secure: object = isNamed(options) ? { ...options, socket: connect(options) } : options
+    return super.createConnection(secure, callback)
+  }
+}
+
+function isNamed(options: object): options is ConnectNameOptions {
+  return 'service' in options && options.service !== undefined
+}
+
+/** What connections are pooled by, whatever the port: two services of one host share none. */
+function named(name: string, options: ConnectNameOptions): string {
+  const { namespace = '', service, version = '', daemonPort = '' } = options
+  return [name, namespace, service, version, daemonPort].join(':')
+}
