@@ -45,7 +45,16 @@ test('a package that is published has what its map says', t => {
     bin: Record<string, string>
   }
   t.equal(name, 'moniker-net')
-  t.same(Object.keys(exports), ['.', './daemon', './package.json'])
+  t.same(Object.keys(exports), [
+    '.',
+    './promises',
+    './daemon',
+    './http',
+    './undici',
+    './grpc',
+    './ioredis',
+    './package.json',
+  ])
   t.same(bin, { moniker: 'dist/lib/cli.js', monikerd: 'dist/lib/monikerd.js' })
   t.end()
 })

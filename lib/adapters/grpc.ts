@@ -1,39 +1,22 @@
+import { Metadata, experimental, status } from '@grpc/grpc-js'
 import { parse } from '../name.ts'
 import { Resolver } from '../resolver.ts'
 
-/** What of `@grpc/grpc-js` is needed here. */
-export interface Grpc {
-  readonly Metadata: new () => object
-  readonly status: { readonly UNAVAILABLE: number }
-  readonly experimental: {
-    registerResolver(scheme: string, resolver: ResolverClass): void
-  }
-}
-
-interface Target {
-  readonly authority?: string
-  readonly path: string
-}
-
-type Result = { ok: true; value: object[] } | { ok: false; error: object }
-type Listener = (result: Result, attributes: object, config: null, note: string) => boolean
-type ResolverClass = {
-  new (target: Target, listener: never): { updateResolution(): void; destroy(): void }
-  getDefaultAuthority(target: Target): string
-}
+type Target = experimental.GrpcUri
+type Found = experimental.StatusOr<experimental.Endpoint[]>
 
 /**
- * Lets gRPC go to names: after `register(grpc)` a client's target may be `moniker:greeter@^1`, or
+ * Lets gRPC go to names: from then on a client's target may be `moniker:greeter@^1`, or
  * `moniker://theforce.net/greeter@^1` for another host. When its connection is lost the name is asked
- * for anew. TLS verifies the host's name.
+ * for anew. TLS verifies the host.
  */
-export function register(grpc: Grpc, resolver: Pick<Resolver, 'resolve'> = new Resolver()): void {
-  class NameResolver {
+export function register(resolver: Pick<Resolver, 'resolve'> = new Resolver()): void {
+  class NameResolver implements experimental.Resolver {
     readonly #target: Target
-    readonly #listener: Listener
+    readonly #listener: experimental.ResolverListener
     #question: AbortController | undefined
 
-    constructor(target: Target, listener: Listener) {
+    constructor(target: Target, listener: experimental.ResolverListener) {
       this.#target = target
       this.#listener = listener
     }
@@ -51,29 +34,26 @@ export function register(grpc: Grpc, resolver: Pick<Resolver, 'resolve'> = new R
       this.#question = undefined
     }
 
-    async #resolve(question: AbortController): Promise<void> {
-      const result = await this.#find(question.signal)
-      if (question.signal.aborted) return
+    async #resolve({ signal }: AbortController): Promise<void> {
+      const found = await this.#find(signal)
+      if (signal.aborted) return
       this.#question = undefined
-      this.#listener(result, {}, null, '')
+      this.#listener(found, {}, null, '')
     }
 
-    async #find(signal: AbortSignal): Promise<Result> {
-      const { authority = '', path } = this.#target
+    async #find(signal: AbortSignal): Promise<Found> {
+      const { authority: host = '', path } = this.#target
       try {
-        const { endpoints } = await resolver.resolve(parse(path), { host: authority, signal })
-        return {
-          ok: true,
-          value: endpoints.map(({ address: host, port }) => ({ addresses: [{ host, port }] })),
-        }
+        const { endpoints } = await resolver.resolve(parse(path), { host, signal })
+        const value = endpoints.map(({ address, port }) => ({
+          addresses: [{ host: address, port }],
+        }))
+        return { ok: true, value }
       } catch (error) {
         const { message: details } = error as Error
-        return {
-          ok: false,
-          error: { code: grpc.status.UNAVAILABLE, details, metadata: new grpc.Metadata() },
-        }
+        return { ok: false, error: { code: status.UNAVAILABLE, details, metadata: new Metadata() } }
       }
     }
   }
-  grpc.experimental.registerResolver('moniker', NameResolver)
+  experimental.registerResolver('moniker', NameResolver)
 }
