@@ -1,7 +1,7 @@
 // What the README claims must run: its programs, and its sessions in a terminal.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type Test } from 'tap'
@@ -36,10 +36,22 @@ async function environment() {
   return { ...process.env, MONIKER_PORT: String(await nobody()) }
 }
 
+/** The file of ours that a reader imports as `entry`, in quotes. */
+function built(entry: string): string {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    exports: Record<string, { default: string }>
+  }
+  const { default: file } = exports[entry.replace('moniker-net', '.')]!
+  return JSON.stringify(file.replace('./dist', dist))
+}
+
 for (const { heading, code } of blocks('js')) {
   test(`the program under "${heading}" runs`, async t => {
     const program = join(t.testdir(), 'program.mjs')
-    writeFileSync(program, code.replaceAll("'moniker-net'", JSON.stringify(join(dist, 'index.js'))))
+    writeFileSync(
+      program,
+      code.replaceAll(/'(moniker-net[^']*)'/g, (_text, entry) => built(entry as string)),
+    )
     const child = spawn('bash', ['-c', `${OUTSIDE}; exec node "$0"`, program], {
       env: await environment(),
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -59,6 +71,24 @@ for (const { heading, code } of blocks('console')) {
     }
   })
 }
+
+test('what it shows of other libraries is what is tested with them', t => {
+  const bare = (text: string) => text.replaceAll('MonikerSocket', 'Socket').replaceAll(/[\s,]/g, '')
+  const tested = ['adapters', 'integration']
+    .map(directory => join(root, 'test', directory))
+    .flatMap(directory => readdirSync(directory).map(file => join(directory, file)))
+    .map(file => bare(readFileSync(file, 'utf8')))
+  for (const { code } of blocks('ts')) {
+    const lines = code.split('\n').map(bare)
+    for (const line of lines.filter(line => line && !line.startsWith('import'))) {
+      t.ok(
+        tested.some(test => test.includes(line)),
+        line,
+      )
+    }
+  }
+  t.end()
+})
 
 /** A shell that knows our commands; all that it starts ends with the test. */
 async function bash(t: Test) {

@@ -36,6 +36,8 @@ test('requests go to the service of the agent, over a connection that is kept', 
   await web(t, 'other')
   const agent = new Agent({ service: 'web', keepAlive: true })
   t.teardown(() => agent.destroy())
+  const [first] = await once(http.get('http://localhost/', { agent }), 'response')
+  t.equal(await text(first as http.IncomingMessage), 'web 1')
   t.equal(await get('http://localhost/', { agent }), 'web 1')
   t.equal(await get('http://localhost:81/', { agent }), 'web 1', 'the port does not matter')
   t.equal(await get('http://localhost/', { agent }), 'web 1')

@@ -50,8 +50,8 @@ test('TLS goes over a name, for the host of the URL', async t => {
 
 test('a service that is not there, or stays silent, is an error of the request', async t => {
   const daemonPort = await home(t)
-  const missing = new Agent({ connect: connector({ service: 'web' }) })
-  await t.rejects(fetch('http://localhost/', { dispatcher: missing }), {
+  const dispatcher = new Agent({ connect: connector({ service: 'web' }) })
+  await t.rejects(fetch('http://localhost/', { dispatcher }), {
     cause: { code: 'ECONNREFUSED', service: 'web' },
   } as never)
 
@@ -69,5 +69,5 @@ test('a service that is not there, or stays silent, is an error of the request',
     cause: { code: 'ETIMEDOUT', service: 'web' },
   } as never)
   await lease.withdraw()
-  await Promise.all([missing.destroy(), late.destroy()])
+  await Promise.all([dispatcher.destroy(), late.destroy()])
 })

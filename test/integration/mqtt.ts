@@ -8,7 +8,8 @@ import { home } from '../fixtures/home.ts'
 
 test('mqtt talks to a broker over a name, and comes back to it at another port', async t => {
   await home(t)
-  const client = new mqtt.MqttClient(() => connect('broker'), { reconnectPeriod: 1 })
+  const reconnectPeriod = 1
+  const client = new mqtt.MqttClient(() => connect('broker'), { reconnectPeriod })
   client.on('error', () => {})
   const next = (event: 'connect' | 'message' | 'close') =>
     new Promise<unknown[]>(resolve => client.once(event, (...args: unknown[]) => resolve(args)))

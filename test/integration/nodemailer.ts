@@ -6,6 +6,11 @@ import { listen } from '../../lib/server.ts'
 import { connect } from '../../lib/socket.ts'
 import { home } from '../fixtures/home.ts'
 
+/** What its types leave out. */
+interface Transport {
+  getSocket(options: object, done: (error: Error | null, socket?: object) => void): void
+}
+
 test('nodemailer talks to a mail server over a name', async t => {
   await home(t)
   const letters: string[] = []
@@ -20,11 +25,12 @@ test('nodemailer talks to a mail server over a name', async t => {
   })
   await once(listen(smtp.server, 'mail'), 'listening')
 
-  const transport = nodemailer.createTransport({
-    getSocket: (_options: object, done: (error: Error | null, socket?: object) => void) => {
+  const options = {
+    getSocket: (_options, done) => {
       const connection = connect('mail', () => done(null, { connection })).once('error', done)
     },
-  } as TransportOptions)
+  } satisfies Transport
+  const transport = nodemailer.createTransport(options as TransportOptions)
   await transport.sendMail({
     from: 'leia@alderaan.test',
     to: 'obi-wan@tatooine.test',
