@@ -70,6 +70,7 @@ class Publication {
   readonly #call: ListenCall
   readonly #giveUp = new AbortController()
   readonly #restore: (() => void)[] = []
+  readonly #closes: (((error?: Error) => void) | undefined)[] = []
   readonly #emit: Listener['emit']
   readonly #close: (callback?: (error?: Error) => void) => unknown
   /** Under way since `close` was called, where there was a name to withdraw. */
@@ -195,20 +196,21 @@ class Publication {
     const listener = this.#listener
     const lease = this.#lease
     this.#giveUp.abort()
-    if (this.#state === 'closing') {
-      if (!(listener instanceof net.Server)) throw notRunning('ERR_SOCKET_DGRAM_NOT_RUNNING')
-      if (callback) listener.once('close', () => callback(notRunning('ERR_SERVER_NOT_RUNNING')))
-      return listener
-    }
+    if (this.#state === 'closing' && !(listener instanceof net.Server)) throw notRunning()
+    const isFirst = this.#state !== 'closing'
     this.#state = 'closing'
-    if (!lease) {
-      this.#close.call(listener, callback)
-    } else {
+    if (!lease) return this.#close.call(listener, callback) as Listener
+    this.#closes.push(callback)
+    if (isFirst) {
       if (listener instanceof net.Server) this.#shadow('listening', false)
-      if (callback) listener.once('close', callback)
-      this.withdrawn = lease.withdraw().then(() => void this.#close.call(listener))
+      this.withdrawn = lease.withdraw().then(() => this.#closeAll())
     }
     return listener
+  }
+
+  /** Each `close` is answered in the words of the listener itself, the second as the first. */
+  #closeAll(): void {
+    for (const callback of this.#closes) this.#close.call(this.#listener, callback)
   }
 
   #named(address: AddressInfo | string | null): NamedAddress | string | null {
@@ -244,8 +246,7 @@ function dismiss(): void {
   for (const listener of working) listener.close()
 }
 
-/** What `net` and `dgram` say to a second `close`. */
-function notRunning(code: 'ERR_SERVER_NOT_RUNNING' | 'ERR_SOCKET_DGRAM_NOT_RUNNING'): Error {
-  const text = code === 'ERR_SERVER_NOT_RUNNING' ? 'Server is not running.' : 'Not running'
-  return Object.assign(new Error(text), { code })
+/** What `dgram` says to a second `close`. */
+function notRunning(): Error {
+  return Object.assign(new Error('Not running'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
 }

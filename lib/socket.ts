@@ -18,7 +18,6 @@ import {
   type ConnectNameOptions,
 } from './args.ts'
 import { callable, type CallableClass } from './callable.ts'
-import { MonikerError } from './errors.ts'
 import { format } from './name.ts'
 import type { Endpoint } from './protocol.ts'
 import { Resolver, type Resolution } from './resolver.ts'
@@ -115,8 +114,10 @@ function abandon(socket: net.Socket): void {
  */
 function begin(socket: MonikerSocket, { name, options, callback }: ConnectCall): void {
   const { lookup, host = '', resolver: own = resolver, ...others } = options
-  checkLookup(lookup)
-  dial(socket, { ...others, path: undefined, ...PLACEHOLDER }, callback)
+  // What is no look-up at all, `net` says at once, where it would have used it.
+  const isBad = lookup && typeof lookup !== 'function' && !isIP(host)
+  const place = { ...PLACEHOLDER, ...(isBad && { lookup }) }
+  dial(socket, { ...others, path: undefined, ...place }, callback)
   Object.assign(socket, { _host: null })
 
   const question = new AbortController()
@@ -177,13 +178,6 @@ const Callable: CallableClass<typeof MonikerSocket> = callable(MonikerSocket, (s
 })
 type Callable = MonikerSocket
 export { Callable as MonikerSocket, MonikerSocket as SocketClass }
-
-function checkLookup(lookup: unknown): void {
-  if (lookup === undefined || lookup === null || typeof lookup === 'function') return
-  throw new MonikerError('EARGUMENT', {
-    text: `options.lookup to be a function, got ${typeof lookup}`,
-  })
-}
 
 /** A socket on its way to a name, or to anything that `net.connect` takes. */
 export function connect(target: string | URL, listener?: () => void): MonikerSocket

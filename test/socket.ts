@@ -277,7 +277,7 @@ test('TLS goes over a socket that is still resolving', async t => {
 
 test('options are checked at once, as by net', async t => {
   t.throws(() => connect({ service: 'echo', lookup: 'dns' as never }), {
-    code: 'ERR_INVALID_ARG_VALUE',
+    code: 'ERR_INVALID_ARG_TYPE',
   })
   t.throws(() => connect({ service: 'echo', localAddress: 'here' }), {
     code: 'ERR_INVALID_IP_ADDRESS',

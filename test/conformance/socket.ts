@@ -1,0 +1,478 @@
+// Each line of what `net` documents of sockets, over a port and over a name: the same comes of it.
+import { once } from 'node:events'
+import net from 'node:net'
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { test, type Test } from 'tap'
+import { events, roads, type Road } from '../fixtures/roads.ts'
+
+type Line = (road: Road, t: Test) => unknown
+
+/** A server on a road; it echoes unless told otherwise. */
+async function serve(
+  { api, listening }: Road,
+  t: Test,
+  options: net.ServerOpts = {},
+  serve: (socket: net.Socket) => void = socket => void socket.pipe(socket),
+): Promise<net.Server> {
+  const sockets = new Set<net.Socket>()
+  const server = api.createServer(options, socket => {
+    sockets.add(socket.on('error', () => {}))
+    serve(socket)
+  })
+  await once(server.listen(listening()), 'listening')
+  t.teardown(async () => {
+    for (const socket of sockets) socket.destroy()
+    if (server.listening) await once(server.close(), 'close')
+  })
+  return server
+}
+
+/** What a socket says of itself. */
+function state(socket: net.Socket) {
+  const {
+    connecting,
+    pending,
+    readyState,
+    destroyed,
+    bytesWritten,
+    bytesRead,
+    writable,
+    readable,
+  } = socket
+  return { connecting, pending, readyState, destroyed, bytesWritten, bytesRead, writable, readable }
+}
+
+function closed(socket: net.Socket): Promise<unknown> {
+  return new Promise(resolve => socket.once('close', resolve))
+}
+
+const lines: Record<string, Line> = {
+  'connect(options): events in their order': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const log = events(socket)
+    socket.end('hello')
+    return [await text(socket), await closed(socket), log]
+  },
+  'connect(options, listener) comes after connect, once': async (road, t) => {
+    const server = await serve(road, t)
+    let called = 0
+    const socket = road.api.connect(road.connecting(server), () => called++)
+    await once(socket, 'ready')
+    socket.destroy()
+    await closed(socket)
+    return called
+  },
+  'createConnection is connect': road => road.api.createConnection === road.api.connect,
+  'new Socket().connect returns the socket': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = new road.api.Socket()
+    const before = state(socket)
+    const same = socket.connect(road.connecting(server)) === socket
+    const during = state(socket)
+    await once(socket, 'connect')
+    const after = state(socket)
+    socket.destroy()
+    await closed(socket)
+    return [before, same, during, after, state(socket)]
+  },
+  'Socket() without new': road => {
+    const socket = (road.api.Socket as unknown as () => net.Socket)()
+    return [socket instanceof road.api.Socket, socket instanceof net.Socket, state(socket)]
+  },
+  'properties once connected': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const keys = (object: object) => Object.keys(object).sort()
+    const before = keys(socket.address())
+    await once(socket, 'connect')
+    const { remoteAddress, remoteFamily, localAddress, localFamily, timeout } = socket
+    const port = socket.remotePort === (server.address() as net.AddressInfo).port
+    const after = keys(socket.address())
+    socket.destroy()
+    return [before, after, remoteAddress, remoteFamily, localAddress, localFamily, timeout, port]
+  },
+  'write before connect: its callback, return value and count': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const log = events(socket)
+    const returned = [
+      socket.write('small', () => log.push('written')),
+      socket.write('x'.repeat(100_000), 'latin1', () => log.push('written')),
+    ]
+    const { bytesWritten, writableLength, writableNeedDrain } = socket
+    const over = closed(socket)
+    await once(socket, 'drain')
+    socket.end()
+    return [
+      returned,
+      bytesWritten,
+      writableLength,
+      writableNeedDrain,
+      (await text(socket)).length,
+      await over,
+      log,
+    ]
+  },
+  'end before connect, with data and a callback': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const log = events(socket)
+    socket.end('early bird', () => log.push('ended'))
+    const during = state(socket)
+    return [during, await text(socket), await closed(socket), log]
+  },
+  'write after end': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const log = events(socket)
+    socket.end()
+    socket.write('late')
+    await closed(socket)
+    return log
+  },
+  'destroy before connect': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server), () => t.fail('connected'))
+    const log = events(socket)
+    socket.write('lost', error => log.push((error as NodeJS.ErrnoException | undefined)?.code))
+    socket.destroy()
+    return [state(socket), await closed(socket), log]
+  },
+  'destroy before connect, with an error': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const log = events(socket)
+    socket.destroy(Object.assign(new Error('own'), { code: 'OWN' }))
+    return [await closed(socket), log]
+  },
+  'destroySoon before connect': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const log = events(socket)
+    socket.write('soon')
+    socket.destroySoon()
+    return [await closed(socket), log]
+  },
+  'resetAndDestroy before and after connect': async (road, t) => {
+    const reset: unknown[] = []
+    const server = await serve(road, t, {}, socket => {
+      socket.on('error', error => reset.push((error as NodeJS.ErrnoException).code)).resume()
+    })
+    const early = road.api.connect(road.connecting(server))
+    const log = events(early)
+    early.resetAndDestroy()
+    await closed(early)
+    const late = road.api.connect(road.connecting(server))
+    await Promise.all([once(late, 'connect'), once(server, 'connection')])
+    late.resetAndDestroy()
+    while (reset.length < 2) await new Promise(setImmediate)
+    return [log, reset]
+  },
+  'resetAndDestroy of a socket that was never connected': road => {
+    const socket = new road.api.Socket()
+    const log = events(socket)
+    socket.resetAndDestroy()
+    return closed(socket).then(() => log)
+  },
+  'a socket is used again': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const answers: unknown[] = []
+    for (let life = 0; life < 3; life++) {
+      const log = events(socket)
+      const over = closed(socket)
+      socket.end(`life ${life}`)
+      answers.push(await text(socket), await over, log)
+      socket.removeAllListeners()
+      socket.connect(road.connecting(server))
+    }
+    socket.destroy()
+    return answers
+  },
+  'a socket that is destroyed and connected at once': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    socket.destroy()
+    await closed(socket)
+    socket.connect(road.connecting(server))
+    socket.end('second')
+    return text(socket)
+  },
+  'nobody there: one error, before close, not at once': async road => {
+    const socket = road.api.connect(road.connecting(undefined))
+    const log = events(socket)
+    log.push('returned')
+    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+    await closed(socket)
+    // The port of a name is known only where there is one.
+    return [
+      error.code,
+      error instanceof Error,
+      log.filter(event => event !== 'connectionAttempt'),
+      state(socket),
+    ]
+  },
+  'nobody there, and something written': async road => {
+    const socket = road.api.connect(road.connecting(undefined))
+    const log: unknown[] = []
+    socket.write('x', error => log.push((error as NodeJS.ErrnoException).code))
+    socket.on('error', error => log.push(`error ${(error as NodeJS.ErrnoException).code}`))
+    await closed(socket)
+    return log
+  },
+  'pipe in and out before connect, with back-pressure': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const source = new PassThrough()
+    source.pipe(socket)
+    const sink = socket.pipe(new PassThrough())
+    for (let count = 0; count < 50; count++) source.write('x'.repeat(20_000))
+    source.end()
+    return (await text(sink)).length
+  },
+  'setEncoding, pause and resume before connect': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server)).setEncoding('utf8').pause()
+    const paused = socket.isPaused()
+    socket.end('żółw')
+    await once(socket, 'connect')
+    const chunks: unknown[] = []
+    socket.on('data', chunk => chunks.push(chunk)).resume()
+    await closed(socket)
+    return [paused, chunks]
+  },
+  'setTimeout before connect, and timeout as an option': async (road, t) => {
+    const server = await serve(road, t)
+    const first = road.api.connect(road.connecting(server)).setTimeout(20)
+    const second = road.api.connect(road.connecting(server, { timeout: 20 }))
+    await Promise.all([once(first, 'timeout'), once(second, 'timeout')])
+    const told = [first.timeout, second.timeout, first.destroyed]
+    const none = first.setTimeout(0).timeout
+    first.destroy()
+    second.destroy()
+    return [told, none]
+  },
+  'chained settings before connect': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    const same = [
+      socket.setNoDelay(),
+      socket.setNoDelay(false),
+      socket.setKeepAlive(true, 1000),
+      socket.unref(),
+      socket.ref(),
+      socket.setTimeout(0),
+    ].every(one => one === socket)
+    socket.end('set')
+    return [same, await text(socket)]
+  },
+  'noDelay, keepAlive, keepAliveInitialDelay, highWaterMark as options': async (road, t) => {
+    const server = await serve(road, t)
+    const options = {
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 1000,
+      highWaterMark: 10,
+    }
+    const socket = road.api.connect(road.connecting(server, options))
+    const { writableHighWaterMark, readableHighWaterMark } = socket
+    socket.end('options')
+    return [writableHighWaterMark, readableHighWaterMark, await text(socket)]
+  },
+  onread: async (road, t) => {
+    const server = await serve(road, t)
+    const read: unknown[] = []
+    const onread = {
+      buffer: Buffer.alloc(4),
+      callback: (bytes: number, buffer: Buffer) => {
+        read.push(String(buffer.subarray(0, bytes)))
+        return true
+      },
+    }
+    const socket = road.api.connect(road.connecting(server, { onread }))
+    socket.end('12345678')
+    await closed(socket)
+    return read.join('')
+  },
+  'allowHalfOpen on both sides': async (road, t) => {
+    const server = await serve(road, t, { allowHalfOpen: true }, socket => {
+      socket.resume().on('end', () => socket.end('after your end'))
+    })
+    const socket = road.api.connect(road.connecting(server, { allowHalfOpen: true }))
+    socket.end()
+    const heard = await text(socket)
+    return [heard, socket.allowHalfOpen, socket.readyState]
+  },
+  'half open: readyState on the way': async (road, t) => {
+    const server = await serve(road, t, { allowHalfOpen: true }, socket => socket.end('bye'))
+    const socket = road.api.connect(road.connecting(server, { allowHalfOpen: true }))
+    const said = await text(socket)
+    const half = socket.readyState
+    socket.end()
+    await closed(socket)
+    return [said, half, socket.readyState]
+  },
+  'signal, aborted before, during and after': async (road, t) => {
+    const server = await serve(road, t)
+    const told: unknown[] = []
+    for (const when of ['before', 'during', 'after']) {
+      const controller = new AbortController()
+      if (when === 'before') controller.abort()
+      const socket = road.api.connect(road.connecting(server, { signal: controller.signal }))
+      const log = events(socket)
+      if (when === 'after') await once(socket, 'connect')
+      controller.abort()
+      await closed(socket)
+      told.push(log)
+    }
+    return told
+  },
+  'lookup as an option, for a host by name': async (road, t) => {
+    const server = await serve(road, t)
+    const lookup: net.LookupFunction = (host, _options, done) => {
+      asked.push(host)
+      process.nextTick(done, null, [{ address: '127.0.0.1', family: 4 }])
+    }
+    const asked: string[] = []
+    const socket = road.api.connect(road.connecting(server, { lookup, host: 'theforce.test' }))
+    const log = events(socket)
+    socket.end('x')
+    return [await text(socket), await closed(socket), asked, log]
+  },
+  'lookup that fails': async (road, t) => {
+    const server = await serve(road, t)
+    const error = Object.assign(new Error('no'), { code: 'ENOTFOUND' })
+    const lookup: net.LookupFunction = (_host, _options, done) => process.nextTick(done, error, [])
+    const socket = road.api.connect(road.connecting(server, { lookup, host: 'theforce.test' }))
+    const log = events(socket)
+    await closed(socket)
+    return log
+  },
+  'family, localAddress and localPort': async (road, t) => {
+    const server = await serve(road, t)
+    const options = { family: 4, localAddress: '127.0.0.2' }
+    const socket = road.api.connect(road.connecting(server, options))
+    await once(socket, 'connect')
+    const { localAddress } = socket
+    socket.destroy()
+    return localAddress
+  },
+  'autoSelectFamily with two addresses, one where nobody is': async (road, t) => {
+    const server = await serve(road, t)
+    const lookup: net.LookupFunction = (_host, _options, done) =>
+      process.nextTick(done, null, [
+        { address: '::1', family: 6 },
+        { address: '127.0.0.1', family: 4 },
+      ])
+    const options = { lookup, host: 'theforce.test', autoSelectFamily: true }
+    const socket = road.api.connect(road.connecting(server, options))
+    // An end before that is forgotten by `net` itself, where the first address fails.
+    await once(socket, 'connect')
+    socket.end('either')
+    return text(socket)
+  },
+  blockList: async (road, t) => {
+    const server = await serve(road, t)
+    const blockList = new net.BlockList()
+    blockList.addAddress('127.0.0.1')
+    const socket = road.api.connect(road.connecting(server, { blockList }))
+    const failed = once(socket, 'error').then(([error]) => (error as NodeJS.ErrnoException).code)
+    socket.once('connect', () => socket.destroy(Object.assign(new Error(), { code: 'connected' })))
+    return failed
+  },
+  'bad options are thrown at once': (road, t) => {
+    void t
+    const bad = [
+      { localAddress: 'here' },
+      { localPort: 'x' },
+      { lookup: 'dns' },
+      { hints: 0x7fff_ffff },
+    ]
+    return bad.map(options => {
+      try {
+        road.api
+          .connect(road.connecting(undefined, options))
+          .on('error', () => {})
+          .destroy()
+        return 'fine'
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code
+      }
+    })
+  },
+  'asyncDispose closes': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    await once(socket, 'connect')
+    const log = events(socket)
+    const over = closed(socket)
+    await socket[Symbol.asyncDispose]()
+    return [socket.destroyed, await over, log]
+  },
+  'for await reads to the end': async (road, t) => {
+    const server = await serve(road, t)
+    const socket = road.api.connect(road.connecting(server))
+    socket.end('iterate')
+    const chunks: unknown[] = []
+    for await (const chunk of socket) chunks.push(String(chunk))
+    return chunks
+  },
+  'a path is a path': async (road, t) => {
+    const path = `${t.testdir()}/x.sock`
+    const server = road.api.createServer(socket => socket.end('by path')).listen(path)
+    await once(server, 'listening')
+    const answers = [await text(road.api.connect(path)), await text(road.api.connect({ path }))]
+    await once(server.close(), 'close')
+    return [answers, server.address()]
+  },
+  'a port is a port': async (road, t) => {
+    const server = await serve({ ...road, listening: () => ({ port: 0, host: '127.0.0.1' }) }, t)
+    const { port } = server.address() as net.AddressInfo
+    const ways = [
+      road.api.connect(port, '127.0.0.1'),
+      road.api.connect(String(port) as never, '127.0.0.1'),
+      road.api.connect({ port, host: '127.0.0.1' }),
+      road.api.connect(
+        Object.assign(Object.create(null) as object, {
+          port,
+          host: '127.0.0.1',
+          path: null,
+        }) as never,
+      ),
+      new road.api.Socket().connect(port, '127.0.0.1'),
+    ]
+    return Promise.all(ways.map(socket => text(socket.end('x'))))
+  },
+  'what is no place to connect to is thrown': road => {
+    const bad: unknown[] = [
+      undefined,
+      {},
+      [],
+      { port: 65_536 },
+      { port: 'x' },
+      { port: -1 },
+      { path: 7 },
+    ]
+    return bad.map(target => {
+      try {
+        road.api
+          .connect(target as never)
+          .on('error', () => {})
+          .destroy()
+        return 'fine'
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code
+      }
+    })
+  },
+}
+
+for (const [what, line] of Object.entries(lines)) {
+  test(what, async t => {
+    const { port, name } = await roads(t)
+    const expected: unknown = await line(port, t)
+    t.strictSame(await line(name, t), expected)
+  })
+}
