@@ -52,6 +52,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   readonly #place: Place
   readonly #isQuiet: boolean
   readonly #pending = new Map<Id, Pending>()
+  readonly #told = new Map<Id, (event: Answer) => void>()
   #last = 0
   /** Why the connection closed, if it was not closed in peace. */
   #why: Error | undefined
@@ -93,11 +94,15 @@ export class Client extends EventEmitter<{ close: [] }> {
     return new Client(socket, place, quiet)
   }
 
-  /** The answer to a question, be it a refusal. Fails if the connection closes first. */
-  async ask(message: Asked, signal?: AbortSignal): Promise<Answer> {
+  /**
+   * The answer to a question, be it a refusal. Fails if the connection closes first. What the daemon
+   * has to say of it later is `told`, for as long as the connection lasts.
+   */
+  async ask(message: Asked, signal?: AbortSignal, told?: (event: Answer) => void): Promise<Answer> {
     signal?.throwIfAborted()
     if (this.#socket.destroyed) throw this.#lost()
     const id = ++this.#last
+    if (told) this.#told.set(id, told)
     const answer = new Promise<Answer>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, services: [] })
     })
@@ -128,6 +133,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   #take(answer: Answer): void {
     const { id, services, more } = answer as { id: Id; services?: unknown; more?: unknown }
     const pending = this.#pending.get(id)
+    if ('event' in answer) return this.#told.get(id)?.(answer)
     // Nobody waits any longer, or the daemon could not read who asked.
     if (!pending) return debug('nobody asked: %o', answer)
     if (!Array.isArray(services)) return this.#settle(id)?.resolve(answer)

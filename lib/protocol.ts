@@ -65,6 +65,8 @@ export interface Offer {
 
 export interface Register extends Offer {
   readonly op: 'register'
+  /** Of the question, by which the asker is told of what happens to the name later. */
+  readonly id: Id
 }
 
 export interface Unregister {
@@ -90,7 +92,7 @@ export type Question = Resolve | Register | Unregister | List | Status
 
 /** A question as a program gives it: what is left out has a default. */
 export type Asked = { readonly op: Question['op'] } & Partial<
-  Omit<Resolve, 'op'> & Omit<Register, 'op'> & Omit<Unregister, 'op'>
+  Omit<Resolve, 'op'> & Offer & Omit<Unregister, 'op'>
 >
 
 /** `null` in the answer to a message whose id could not be read. */
@@ -176,7 +178,7 @@ export function question(message: Answer): Question {
         ]),
       }
     case 'register':
-      return { op, ...offerOf(message) }
+      return { op, id: idOf(message), ...offerOf(message) }
     case 'unregister':
       return {
         op,

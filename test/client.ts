@@ -137,6 +137,20 @@ t.test('a list in many lines is one answer', async t => {
   t.equal(more, undefined)
 })
 
+t.test('what a daemon tells later is told to whoever asked, and to nobody else', async t => {
+  const place = await fake(t, {
+    tcp: ({ id }, socket) => {
+      const told = [{ id, event: 'early' }, { id }, { id, event: 'up' }, { id: 99, event: 'up' }]
+      socket.write(told.map(line).join(''))
+    },
+  })
+  const one = await client(t, place)
+  const events: unknown[] = []
+  t.notOk((await one.ask(status, undefined, ({ event }) => events.push(event))).event)
+  await one.ask(status)
+  t.strictSame(events, ['early', 'up'])
+})
+
 t.test('what nobody asked for is passed over', async t => {
   const place = await fake(t, {
     tcp: ({ id }, socket) => {

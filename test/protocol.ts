@@ -174,9 +174,9 @@ t.test('a resolve has a service, and the rest has defaults', async t => {
 })
 
 t.test('a register has a service, a transport and a port, and the rest has defaults', async t => {
-  const least = { op: 'register', service: 'starwars', transport: 'tcp', port: 80 }
+  const least = { op: 'register', id: 1, service: 'starwars', transport: 'tcp', port: 80 }
   const defaults = { ...least, namespace: '', version: '0.0.0', address: '::', shared: false }
-  t.strictSame(question({ v: 1, id: 1, ...least }), defaults)
+  t.strictSame(question({ v: 1, ...least }), defaults)
   const most = {
     namespace: 'ns',
     version: '1.2.0',
@@ -212,12 +212,12 @@ t.test('names are asked for in any case, and kept lower-case', async t => {
   const name = { namespace: 'NS', service: 'StarWars' }
   const lower = { namespace: 'ns', service: 'starwars' }
   t.match(question({ op: 'resolve', ...name }), lower)
-  t.match(question({ op: 'register', ...name, transport: 'tcp', port: 1 }), lower)
+  t.match(question({ op: 'register', id: 1, ...name, transport: 'tcp', port: 1 }), lower)
   t.match(question({ op: 'list', namespace: 'NS' }), { namespace: 'ns' })
 })
 
 const resolve = { op: 'resolve', service: 'a' }
-const register = { op: 'register', service: 'a', transport: 'tcp', port: 80 }
+const register = { op: 'register', id: 1, service: 'a', transport: 'tcp', port: 80 }
 const fat = { fat: '€'.repeat(MAX_METADATA / 3) }
 
 const badFields: [message: Answer, says: string][] = [
@@ -434,7 +434,7 @@ t.test('endpoints that are not what they should be are refused', async t => {
 })
 
 t.test('services are read as they were told', async t => {
-  const { op: _, ...offer } = register
+  const { op: _, id: __, ...offer } = register
   const whole = { ...offer, namespace: '', version: '1.0.0', address: '::', shared: true }
   const told = { ...whole, instance: 'a-1' }
   t.strictSame(listed({ services: [told, 7] }), [told])

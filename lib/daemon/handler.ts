@@ -3,10 +3,18 @@ import { networkInterfaces } from 'node:os'
 import createDebug from 'debug'
 import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
-import type { Answer, Endpoint, List, Question, Register, Resolve } from '../protocol.ts'
+import type { Answer, Endpoint, Id, List, Question, Register, Resolve } from '../protocol.ts'
 import type { Entry, Registry } from './registry.ts'
 
 const debug = createDebug('moniker:daemon')
+
+/** A connection: names are held by it, and it can be told more than answers. */
+export interface Owner {
+  /** False once it has closed: it can hold nothing any more. */
+  readonly isOpen: boolean
+  /** Tells of what has happened since the question `id` was answered. */
+  tell(id: Id, event: Answer): void
+}
 
 /** Who asks. */
 export interface Peer {
@@ -14,15 +22,20 @@ export interface Peer {
   readonly local: boolean
   /** The address of ours that the question came to. */
   readonly address: string
-  /** What names are held by: the connection; none over UDP. */
-  readonly owner?: object
+  /** The address and port that it came from. */
+  readonly remote: { readonly address: string; readonly port: number }
+  /** What names are held by; none over UDP. */
+  readonly owner?: Owner
 }
 
-/** A step answers, or passes on by calling `next`. It refuses by throwing a `MonikerError`. */
-export type Step = (question: Question, peer: Peer, next: () => Answer) => Answer
+/** An answer, now or later; it is later only where something has to happen first. */
+export type Reply = Answer | Promise<Answer>
 
-/** What answers a question, by refusing it (a `MonikerError` is thrown) if need be. */
-export type Handler = (question: Question, peer: Peer) => Answer
+/** A step answers, or passes on by calling `next`. It refuses with a `MonikerError`, thrown or rejected. */
+export type Step = (question: Question, peer: Peer, next: () => Reply) => Reply
+
+/** What answers a question, by refusing it (with a `MonikerError`, thrown or rejected) if need be. */
+export type Handler = (question: Question, peer: Peer) => Reply
 
 /** Several steps as one, in a fixed order; the last must answer. */
 export function chain(...steps: Step[]): Handler {
@@ -80,7 +93,7 @@ export function local(
     return { endpoints, ttl }
   }
 
-  const register = ({ op: _, ...offer }: Register, owner: object): Answer => {
+  const register = ({ op: _, id: __, ...offer }: Register, owner: object): Answer => {
     const { registration } = registry.register(owner, offer)
     return { registration, generation }
   }

@@ -10,20 +10,21 @@ import {
   idOf,
   question,
   refusal,
+  type Answer,
   type Id,
 } from '../protocol.ts'
-import { refusable, type Handler, type Peer } from './handler.ts'
+import { refusable, type Handler, type Owner, type Peer } from './handler.ts'
 
 const debug = createDebug('moniker:daemon:tcp')
 
 export interface ServeOptions {
   answer: Handler
   /** Called once, when the connection has closed: its names are gone. */
-  closed: (owner: object) => void
+  closed: (owner: Owner) => void
   /** Called for each question that is refused. */
   refused: (error: MonikerError) => void
   /** Whether the connection may stay although nothing comes: it holds names. */
-  wanted: (owner: object) => boolean
+  wanted: (owner: Owner) => boolean
   /** How long half a line may wait for its end, in ms. */
   patience: number
   /** How long a connection that holds no name may be silent, in ms. */
@@ -33,12 +34,20 @@ export interface ServeOptions {
 /** How long a refused connection is given to read why, in ms. */
 const LINGER = 1_000
 
+/** How many questions of one connection may be under way without an answer. */
+const MAX_WAITING = 1_024
+
+/** How many bytes that it was told a connection may leave unread. */
+const MAX_UNREAD = 1_048_576
+
 /** Answers the questions that come over one connection, until it ends or errs. */
 export function serve(socket: Socket, options: ServeOptions): void {
   const { answer, closed, refused, wanted, patience, idle } = options
-  const peer = peerOf(socket)
+  const owner = ownerOf(socket)
+  const peer = peerOf(socket, owner)
   const splitter = new LineSplitter()
   let dribble: NodeJS.Timeout | undefined
+  let waiting = 0
 
   const close = (error: MonikerError, before = '', id: Id = null) => {
     // Closing already: the first reason stands.
@@ -49,6 +58,23 @@ export function serve(socket: Socket, options: ServeOptions): void {
     turnAway(socket, error, before, id)
   }
 
+  const no = (id: Id, error: MonikerError) => {
+    refused(error)
+    return encode(id, refusal(error))
+  }
+
+  /** Answers once there is an answer; others that were asked later may be answered before. */
+  const later = async (id: Id, promise: Promise<Answer>) => {
+    waiting++
+    const text = await promise.then(
+      found => encodeAnswer(id, found),
+      (thrown: unknown) => no(id, refusable(thrown)),
+    )
+    waiting--
+    if (socket.writable) socket.write(text)
+    if (splitter.readableEnded && waiting === 0) socket.end()
+  }
+
   /** The answers to one read, in one write. */
   const reply = (lines: string[]) => {
     let text = ''
@@ -57,15 +83,17 @@ export function serve(socket: Socket, options: ServeOptions): void {
       try {
         const message = decode(line)
         id = idOf(message)
-        text += encodeAnswer(id, answer(question(message), peer))
+        const found = answer(question(message), peer)
+        if (!(found instanceof Promise)) text += encodeAnswer(id, found)
+        else if (waiting < MAX_WAITING) void later(id, found)
+        else text += no(id, tooMany())
       } catch (thrown) {
         const error = refusable(thrown)
         if (isFatal(error)) return close(error, text, id)
-        refused(error)
-        text += encode(id, refusal(error))
+        text += no(id, error)
       }
     }
-    if (socket.write(text)) return
+    if (text === '' || socket.write(text)) return
     // Whoever does not read the answers is asked to wait with the questions.
     splitter.pause()
     socket.once('drain', () => splitter.resume())
@@ -75,16 +103,19 @@ export function serve(socket: Socket, options: ServeOptions): void {
     .setKeepAlive(true, 15_000)
     .setNoDelay(true)
     .setTimeout(idle)
-    .on('timeout', () => wanted(socket) || socket.destroy())
+    .on('timeout', () => wanted(owner) || waiting > 0 || socket.destroy())
     .on('error', error => debug('%s: %s', socket.remoteAddress, error.message))
     .on('close', () => {
       clearTimeout(dribble)
-      closed(socket)
+      closed(owner)
     })
   splitter
     .on('data', reply)
     .on('error', close)
-    .on('end', () => socket.end())
+    .on('end', () => {
+      // A process that was killed ends so too: its names go at once.
+      if (waiting === 0 || wanted(owner)) socket.end()
+    })
   socket.pipe(splitter)
   // After the pipe's own listener: the splitter has seen the chunk by then.
   socket.on('data', () => {
@@ -103,14 +134,38 @@ export function turnAway(socket: Socket, error: MonikerError, before = '', id: I
   setTimeout(() => socket.destroy(), LINGER).unref()
 }
 
-function peerOf(socket: Socket): Peer {
-  const { remoteAddress = '', localAddress = '' } = socket
-  return { local: isOwn(remoteAddress, localAddress), address: plain(localAddress), owner: socket }
+function ownerOf(socket: Socket): Owner {
+  return {
+    get isOpen() {
+      return !socket.destroyed
+    },
+    tell: (id, event) => tell(socket, encode(id, event)),
+  }
+}
+
+/** Whoever does not read what it is told has had it. */
+function tell(socket: Socket, text: string): void {
+  if (socket.writableLength > MAX_UNREAD) socket.destroy()
+  else if (socket.writable) socket.write(text)
+}
+
+function peerOf(socket: Socket, owner: Owner): Peer {
+  const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket
+  return {
+    local: isOwn(remoteAddress, localAddress),
+    address: plain(localAddress),
+    remote: { address: plain(remoteAddress), port: remotePort },
+    owner,
+  }
 }
 
 /** Whether whoever sent this cannot be trusted to send sense next. */
 function isFatal({ reason }: MonikerError): boolean {
   return reason === 'EPROTOCOL' || reason === 'ENAME'
+}
+
+function tooMany(): MonikerError {
+  return new MonikerError('ELIMIT', { text: `${MAX_WAITING} questions are waiting for an answer` })
 }
 
 function tooSlow(patience: number): MonikerError {

@@ -15,7 +15,7 @@ import {
   type Answer,
   type Id,
 } from '../protocol.ts'
-import { refusable, type Handler } from './handler.ts'
+import { refusable, type Handler, type Peer, type Reply } from './handler.ts'
 
 const debug = createDebug('moniker:daemon:udp')
 
@@ -30,6 +30,9 @@ export interface DatagramsOptions {
 /** How often the addresses of this host are looked at again, in ms. */
 const RESCAN = 5_000
 
+/** How many questions may be under way without an answer. */
+const MAX_WAITING = 1_024
+
 /**
  * Answers questions of one datagram with one datagram, from one socket for each address: a reply so
  * leaves from the address the question came to, and nothing sent to a broadcast or multicast address
@@ -40,6 +43,7 @@ export class Datagrams {
   readonly #options: DatagramsOptions
   readonly #sockets = new Map<string, Socket>()
   #rescan: NodeJS.Timeout | undefined
+  #waiting = 0
 
   constructor(options: DatagramsOptions) {
     this.#options = options
@@ -93,43 +97,64 @@ export class Datagrams {
       .on('message', (bytes, from) => this.#reply(socket, address, bytes, from))
   }
 
-  #reply(socket: Socket, address: string, bytes: Buffer, from: RemoteInfo): void {
-    const text = this.#answer(bytes, { local: isOwn(from.address, address), address })
-    if (text !== undefined) socket.send(text, from.port, from.address)
-  }
-
   /**
-   * The answer, never longer than the question. What is no question gets none: two daemons could be
-   * made to answer each other's errors for ever.
+   * Answers a question. What is none gets no answer: two daemons could be made to answer each other's
+   * errors for ever.
    */
-  #answer(bytes: Buffer, peer: { local: boolean; address: string }): string | undefined {
+  #reply(socket: Socket, address: string, bytes: Buffer, from: RemoteInfo): void {
+    const peer = { local: isOwn(from.address, address), address, remote: from }
+    const { length } = bytes
     let id: Id
-    let answer: Answer
+    let reply: Reply
     try {
-      if (bytes.length > MAX_LINE)
-        throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
+      if (length > MAX_LINE) throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
       const message = decode(bytes.toString())
       if (typeof message.op !== 'string')
         throw new MonikerError('EPROTOCOL', { text: 'no question' })
       id = idOf(message)
-      answer = this.#ask(message, peer)
+      reply = this.#ask(message, peer)
     } catch (error) {
-      this.#options.refused(refusable(error))
-      return undefined
+      return this.#options.refused(refusable(error))
     }
-    const fits = (text: string) => Buffer.byteLength(text) <= bytes.length
-    return [encode(id, answer), encode(id, { truncated: true })].find(fits)
+    const send = (answer: Answer) => {
+      const text = fitting(id, answer, length)
+      if (text !== undefined && this.#sockets.get(address) === socket)
+        socket.send(text, from.port, from.address)
+    }
+    if (reply instanceof Promise) void this.#later(reply, send)
+    else send(reply)
   }
 
-  #ask(message: Answer, peer: { local: boolean; address: string }): Answer {
+  #ask(message: Answer, peer: Peer): Reply {
     try {
       return this.#options.answer(question(message), peer)
     } catch (thrown) {
-      const error = refusable(thrown)
-      this.#options.refused(error)
-      return refusal(error)
+      return this.#refusal(thrown)
     }
   }
+
+  async #later(reply: Promise<Answer>, send: (answer: Answer) => void): Promise<void> {
+    if (this.#waiting >= MAX_WAITING) {
+      reply.catch(() => {})
+      return send(this.#refusal(new MonikerError('ELIMIT', { text: 'too many questions wait' })))
+    }
+    this.#waiting++
+    send(await reply.catch((thrown: unknown) => this.#refusal(thrown)))
+    this.#waiting--
+  }
+
+  #refusal(thrown: unknown): Answer {
+    const error = refusable(thrown)
+    this.#options.refused(error)
+    return refusal(error)
+  }
+}
+
+/** The answer, never longer than the question. */
+function fitting(id: Id, answer: Answer, length: number): string | undefined {
+  return [encode(id, answer), encode(id, { truncated: true })].find(
+    text => Buffer.byteLength(text) <= length,
+  )
 }
 
 /** Every address of this host, or those of one family; one that is link-local with its zone. */

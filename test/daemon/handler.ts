@@ -5,30 +5,42 @@ import {
   local,
   policy,
   refusable,
+  type Owner,
   type Peer,
   type Step,
 } from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import { question, type Answer, type Question } from '../../lib/protocol.ts'
+import { question, type Answer, type Question, type Register } from '../../lib/protocol.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 
-const here: Peer = { local: true, address: '127.0.0.1', owner: {} }
-const remote: Peer = { local: false, address: '192.0.2.1', owner: {} }
+const owner = (): Owner => ({ isOpen: true, tell: () => {} })
+const here: Peer = {
+  local: true,
+  address: '127.0.0.1',
+  remote: { address: '127.0.0.1', port: 1 },
+  owner: owner(),
+}
+const remote: Peer = {
+  local: false,
+  address: '192.0.2.1',
+  remote: { address: '192.0.2.2', port: 1 },
+  owner: owner(),
+}
 const status: Question = { op: 'status' }
 
 const resolve = (given: Answer = {}) => question({ op: 'resolve', service: 'a', ...given })
 const register = (given: Answer = {}) =>
-  question({ op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
+  question({ id: 1, op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
 
-/** The chain of a daemon, but for its counters. */
+/** The chain of a daemon, but for its counters; it answers at once. */
 function handler({ names = 10, publicList = false, ttl = 30_000 } = {}) {
   const registry = new Registry()
   return chain(
     limits(registry, { names }),
     policy({ publicList }),
     local(registry, { generation: 36, ttl, status: () => ({ names: registry.size }) }),
-  )
+  ) as (question: Question, peer: Peer) => Answer
 }
 
 t.test('the steps of a chain are taken in order, until one answers', async t => {
@@ -54,7 +66,7 @@ t.test('a step sees who asks what', async t => {
     },
     () => ({}),
   )
-  handle(status, here)
+  void handle(status, here)
 
   t.strictSame(seen, [status, here])
 })
@@ -74,7 +86,7 @@ t.test('what a step refuses goes no further', async t => {
 
 t.test('one connection may hold so many names and no more', async t => {
   const handle = handler({ names: 2 })
-  const other = { ...here, owner: {} }
+  const other = { ...here, owner: owner() }
   const { registration } = handle(register({ service: 'a' }), here)
   handle(register({ service: 'b' }), here)
 
@@ -136,7 +148,7 @@ t.test('a name lives from its registration to its withdrawal', async t => {
     ttl: 7,
   })
   const unregister: Question = { op: 'unregister', registration: 1 }
-  t.strictSame(handle(unregister, { ...here, owner: {} }), { unregistered: false })
+  t.strictSame(handle(unregister, { ...here, owner: owner() }), { unregistered: false })
   t.strictSame(handle(unregister, here), { unregistered: true })
   t.strictSame(handle(unregister, here), { unregistered: false })
   t.throws(() => handle(resolve(), here), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
@@ -150,7 +162,15 @@ t.test('a status is what it was said to be', async t => {
 
 t.test('a list tells all but who owns what', async t => {
   const handle = handler()
-  const { op: _, ...offer } = register({ namespace: 'ns', pid: 7, metadata: {} }) as { op: string }
+  const {
+    op: _,
+    id: __,
+    ...offer
+  } = register({
+    namespace: 'ns',
+    pid: 7,
+    metadata: {},
+  }) as Register
   handle(register({ namespace: 'ns', pid: 7, metadata: {} }), here)
   handle(register(), here)
 

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { Socket, connect, createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import type { Handler, Peer } from '../../lib/daemon/handler.ts'
+import type { Handler, Owner, Peer } from '../../lib/daemon/handler.ts'
 import { serve, type ServeOptions } from '../../lib/daemon/tcp.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import { MAX_LINE } from '../../lib/protocol.ts'
+import { MAX_LINE, type Answer } from '../../lib/protocol.ts'
 import { line, lines } from '../fixtures/lines.ts'
 
 /** What `nc` is told of a question, so that answers can be told apart. */
@@ -14,7 +14,7 @@ const echo: Handler = question => ({ got: question.op })
 async function listener(t: Test, given: Partial<ServeOptions> = {}) {
   const refused: MonikerError[] = []
   const served: Socket[] = []
-  const closed: object[] = []
+  const closed: Owner[] = []
   const server = createServer({ allowHalfOpen: true }, socket => {
     served.push(socket)
     serve(socket, {
@@ -106,11 +106,92 @@ t.test('the handler is told who asks', async t => {
   const nc = await lines(t, port)
   nc.ask(status)
   await nc.answer()
-  t.strictSame(peers, [{ local: true, address: '127.0.0.1', owner: served[0] }])
+  const { localPort } = nc.socket
+  const remote = { address: '127.0.0.1', port: localPort }
+  t.match(peers, [{ local: true, address: '127.0.0.1', remote }])
   t.equal(closed.length, 0)
   nc.socket.destroy()
   await gone(served[0]!)
-  t.equal(closed[0], served[0], 'and who has gone')
+  t.equal(closed[0], peers[0]!.owner, 'and who has gone')
+})
+
+t.test('an answer that comes later is written then, and holds the end up', async t => {
+  const settle: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }[] = []
+  const answer: Handler = question =>
+    question.op === 'list'
+      ? new Promise((resolve, reject) => settle.push({ resolve, reject }))
+      : { got: question.op }
+  const { port, refused } = await listener(t, { answer, idle: 20 })
+  const nc = await lines(t, port, { allowHalfOpen: true } as object)
+  const list = { op: 'list' }
+  nc.ask({ ...list, id: 1 }, { ...list, id: 2 }, { ...status, id: 3 })
+  nc.socket.end()
+  t.match(await nc.answer(), { id: 3, got: 'status' })
+  settle[1]!.reject(new MonikerError('EDENIED', { text: 'no' }))
+  t.match(await nc.answer(), { id: 2, error: { code: 'EDENIED' } })
+  settle[0]!.resolve({ got: 'at last' })
+  t.match(await nc.answer(), { id: 1, got: 'at last' })
+  t.equal(await nc.answer(), undefined)
+  t.match(refused, [{ reason: 'EDENIED' }])
+})
+
+t.test('who waits is not idle, and who has gone is not answered', async t => {
+  const waiting: ((answer: Answer) => void)[] = []
+  const answer = () => new Promise<Answer>(resolve => waiting.push(resolve))
+  const { port, served } = await listener(t, { answer })
+  const nc = await lines(t, port)
+  nc.ask(status)
+  while (waiting.length < 1) await new Promise(setImmediate)
+  served[0]!.emit('timeout')
+  waiting[0]!({ got: 'status' })
+  t.match(await nc.answer(), { got: 'status' })
+
+  nc.ask(status)
+  while (waiting.length < 2) await new Promise(setImmediate)
+  nc.socket.resetAndDestroy()
+  await gone(served[0]!)
+  waiting[1]!({ got: 'nobody' })
+})
+
+t.test('who holds names and ends is gone, whatever it waits for', async t => {
+  const { port, closed } = await listener(t, {
+    answer: () => new Promise(() => {}),
+    wanted: () => true,
+  })
+  const nc = await lines(t, port)
+  nc.ask(status)
+  nc.socket.end()
+  t.equal(await nc.answer(), undefined)
+  while (closed.length === 0) await new Promise(setImmediate)
+  t.notOk(closed[0]!.isOpen)
+})
+
+t.test('only so many questions of a connection may wait', async t => {
+  const { port } = await listener(t, { answer: () => new Promise(() => {}) })
+  const nc = await lines(t, port)
+  nc.ask(...Array.from({ length: 1_025 }, (_, id) => ({ ...status, id })))
+  t.match(await nc.answer(), { id: 1_024, error: { code: 'ELIMIT' } })
+})
+
+t.test('a connection is told of what happens later, unless it does not read', async t => {
+  let told!: Owner
+  const { port, served } = await listener(t, {
+    answer: (_question, { owner }) => {
+      told = owner!
+      return {}
+    },
+  })
+  const nc = await lines(t, port)
+  nc.ask(status)
+  await nc.answer()
+  told.tell(1, { event: 'up' })
+  t.strictSame(await nc.answer(), { v: 1, id: 1, event: 'up' })
+
+  nc.socket.pause()
+  const closed = gone(served[0]!)
+  while (!served[0]!.destroyed) told.tell(1, { event: 'x'.repeat(100_000) })
+  await closed
+  told.tell(1, { event: 'up' })
 })
 
 t.test('a refusal of the handler is an answer, and the connection stays', async t => {

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import type { Handler, Peer } from '../../lib/daemon/handler.ts'
 import { Datagrams } from '../../lib/daemon/udp.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import { MAX_LINE } from '../../lib/protocol.ts'
+import { MAX_LINE, type Answer } from '../../lib/protocol.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 import { hasIPv6 } from '../fixtures/ipv6.ts'
 import { line, type Message } from '../fixtures/lines.ts'
@@ -158,7 +158,40 @@ t.test('a question is answered as one of this host, and owns nothing', async t =
   const { ask, answer } = await asker(t, port)
   ask(padded(status))
   await answer()
-  t.strictSame(peers, [{ local: true, address: '127.0.0.1' }])
+  t.match(peers, [{ local: true, address: '127.0.0.1', remote: { address: '127.0.0.1' } }])
+  t.notOk('owner' in peers[0]!)
+})
+
+t.test('an answer that comes later is sent then, be it a refusal', async t => {
+  const settle: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }[] = []
+  const { port, refused } = await listener(t, {
+    answer: () => new Promise((resolve, reject) => settle.push({ resolve, reject })),
+  })
+  const { ask, answer } = await asker(t, port)
+  ask(padded({ ...status, id: 1 }))
+  ask(padded({ ...status, id: 2 }))
+  while (settle.length < 2) await setImmediate()
+  settle[1]!.resolve({ got: 'second' })
+  t.match((await answer()).message, { id: 2, got: 'second' })
+  settle[0]!.reject(new MonikerError('EDENIED', { text: 'no' }))
+  t.match((await answer()).message, { id: 1, error: { code: 'EDENIED' } })
+  t.match(refused, [{ reason: 'EDENIED' }])
+})
+
+t.test('only so many questions may wait, and none is answered once it is over', async t => {
+  let answerAll = () => {}
+  const over = new Promise<Answer>(resolve => (answerAll = () => resolve({ got: 'late' })))
+  const { port, refused, datagrams } = await listener(t, { answer: () => over })
+  const { ask, answer } = await asker(t, port)
+  const refusal = answer()
+  while (refused.length === 0) {
+    ask(padded(status))
+    await setImmediate()
+  }
+  t.match((await refusal).message, { error: { code: 'ELIMIT' } })
+  datagrams.close()
+  answerAll()
+  await over
 })
 
 t.test('a mistake of ours is told to whoever met with it', async t => {
