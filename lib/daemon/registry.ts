@@ -9,10 +9,25 @@ export interface Entry extends Offer {
   readonly owner: object
 }
 
-/** The entries of one service, highest version first, and whose turn it is. */
+/**
+ * The entries of one service, highest version first, and whose turn it is. Most services have one
+ * entry for good: an array is made anew when it changes, and so never has room to spare.
+ */
 interface Service {
-  readonly entries: Entry[]
+  entries: readonly Entry[]
   turn: number
+}
+
+/** A million of them: made by a class, so that each has room for its own fields and no more. */
+class Held {
+  declare readonly registration: number
+  declare readonly owner: object
+
+  constructor(offer: Offer, registration: number, owner: object) {
+    Object.assign(this, offer)
+    this.registration = registration
+    this.owner = owner
+  }
 }
 
 /**
@@ -22,7 +37,8 @@ interface Service {
 export class Registry {
   /** By namespace, then by service: no key need be put together for a look-up. */
   readonly #namespaces = new Map<string, Map<string, Service>>()
-  readonly #owners = new Map<object, Map<number, Entry>>()
+  /** Most owners hold one name or a few: a list of one takes a quarter of what a map does. */
+  readonly #owners = new Map<object, Entry[]>()
   #last = 0
   #size = 0
 
@@ -33,7 +49,7 @@ export class Registry {
 
   /** How many names `owner` holds. */
   held(owner: object): number {
-    return this.#owners.get(owner)?.size ?? 0
+    return this.#owners.get(owner)?.length ?? 0
   }
 
   /** Holds a name for `owner`; throws `EADDRINUSE` where it is held and not shared by all. */
@@ -43,33 +59,38 @@ export class Registry {
     const rival = service.entries.find(entry => clashes(entry, offer))
     if (rival) throw taken(rival)
 
-    const entry: Entry = { ...offer, registration: ++this.#last, owner }
+    const entry = new Held(offer, ++this.#last, owner) as Held & Offer
     const below = service.entries.findIndex(other => semver.lt(other.version, entry.version))
-    service.entries.splice(below === -1 ? service.entries.length : below, 0, entry)
+    service.entries = inserted(
+      service.entries,
+      below === -1 ? service.entries.length : below,
+      entry,
+    )
     this.#namespaces.set(offer.namespace, services.set(offer.service, service))
-    this.#entriesOf(owner).set(entry.registration, entry)
+    const held = this.#owners.get(owner)
+    if (held) held.push(entry)
+    else this.#owners.set(owner, [entry])
     this.#size++
     return entry
   }
 
   /** Lets a name go; only its owner can. Says whether there was one. */
   unregister(owner: object, registration: number): boolean {
-    const held = this.#owners.get(owner)
-    const entry = held?.get(registration)
-    if (!held || !entry) return false
-    held.delete(registration)
-    if (held.size === 0) this.#owners.delete(owner)
-    this.#forget(entry)
+    const held = this.#owners.get(owner) ?? []
+    const at = held.findIndex(entry => entry.registration === registration)
+    if (at === -1) return false
+    const [entry] = held.splice(at, 1)
+    if (held.length === 0) this.#owners.delete(owner)
+    this.#forget(entry!)
     return true
   }
 
   /** Forgets every name of `owner`: its connection has closed. Returns how many there were. */
   release(owner: object): number {
-    const held = this.#owners.get(owner)
-    if (!held) return 0
+    const held = this.#owners.get(owner) ?? []
     this.#owners.delete(owner)
-    for (const entry of held.values()) this.#forget(entry)
-    return held.size
+    for (const entry of held) this.#forget(entry)
+    return held.length
   }
 
   /**
@@ -104,17 +125,11 @@ export class Registry {
     }
   }
 
-  #entriesOf(owner: object): Map<number, Entry> {
-    let held = this.#owners.get(owner)
-    if (!held) this.#owners.set(owner, (held = new Map()))
-    return held
-  }
-
   #forget(entry: Entry): void {
     const services = this.#namespaces.get(entry.namespace)!
-    const { entries } = services.get(entry.service)!
-    entries.splice(entries.indexOf(entry), 1)
-    if (entries.length === 0) services.delete(entry.service)
+    const service = services.get(entry.service)!
+    service.entries = service.entries.filter(other => other !== entry)
+    if (service.entries.length === 0) services.delete(entry.service)
     if (services.size === 0) this.#namespaces.delete(entry.namespace)
     this.#size--
   }
@@ -135,6 +150,10 @@ function satisfies(version: string, range: string): boolean {
     judgements.set(pair, judgement)
   }
   return judgement
+}
+
+function inserted(entries: readonly Entry[], at: number, entry: Entry): Entry[] {
+  return entries.length === 0 ? [entry] : entries.toSpliced(at, 0, entry)
 }
 
 function clashes(entry: Entry, offer: Offer): boolean {
