@@ -5,6 +5,7 @@ import { connectCommand } from './commands/connect.ts'
 import { daemonCommand } from './commands/daemon.ts'
 import { listenCommand } from './commands/listen.ts'
 import { lsCommand } from './commands/ls.ts'
+import { registerCommand } from './commands/register.ts'
 import { resolveCommand } from './commands/resolve.ts'
 import { runCommand } from './commands/run.ts'
 import { statusCommand } from './commands/status.ts'
@@ -32,6 +33,7 @@ const commands = [
   connectCommand,
   listenCommand,
   runCommand,
+  registerCommand,
   statusCommand,
 ]
 for (const command of commands) program.addCommand(command.exitOverride())

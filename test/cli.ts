@@ -3,6 +3,7 @@ import { connectCommand } from '../lib/commands/connect.ts'
 import { daemonCommand } from '../lib/commands/daemon.ts'
 import { listenCommand } from '../lib/commands/listen.ts'
 import { lsCommand } from '../lib/commands/ls.ts'
+import { registerCommand } from '../lib/commands/register.ts'
 import { resolveCommand } from '../lib/commands/resolve.ts'
 import { runCommand } from '../lib/commands/run.ts'
 import { statusCommand } from '../lib/commands/status.ts'
@@ -31,6 +32,7 @@ test('the help of each command says what it takes, and where its daemon is', asy
     [daemonCommand, /^Usage: daemon \[options\]/, /--port .*MONIKER_PORT/s, /SIGTERM and SIGINT/],
     [listenCommand, /^Usage: listen \[options\] <name>/, daemonPort, /--keep-open --exec cat/],
     [lsCommand, /^Usage: ls \[options\] \[host\]/, daemonPort, /--namespace/],
+    [registerCommand, /^Usage: register .*<name> <port>.*--file/s, daemonPort, /db@16.1.0: 5432/],
     [resolveCommand, /^Usage: resolve \[options\] <name> \[host\]/, daemonPort, /--json/],
     [runCommand, /^Usage: run \[options\] <name> -- <command/, daemonPort, /web -- python3/],
     [statusCommand, /^Usage: status \[options\] \[host\]/, daemonPort, /--json/],

@@ -1,9 +1,10 @@
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { createServer, isIPv6 } from 'node:net'
 import { test, type Test } from 'tap'
-import { freePort, isFree, listening } from '../lib/ports.ts'
+import { bound, freePort, isFree, listening } from '../lib/ports.ts'
 
 const never = new AbortController().signal
 
@@ -12,6 +13,13 @@ async function listener(t: Test, port: number, host: string): Promise<void> {
   const server = createServer()
   t.teardown(() => server.close())
   await once(server.listen({ port, host }), 'listening')
+}
+
+/** Somebody who takes datagrams on `port` until the test ends. */
+async function datagrams(t: Test, port: number, host: string): Promise<void> {
+  const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4')
+  t.teardown(() => socket.close())
+  await once(socket.bind(port, host), 'listening')
 }
 
 test('a free port can be bound, and is not one that systems give out by themselves', async t => {
@@ -44,6 +52,25 @@ test('where a program listens is read from the table of the kernel', async t => 
     await listener(t, port, host)
     t.equal(await listening(port, never), address, host)
   }
+})
+
+test('ports of both transports are looked for together, and told apart', async t => {
+  for (const host of ['127.0.0.1', '::1']) {
+    const [tcp, udp, none] = [await freePort(), await freePort(), await freePort()]
+    await listener(t, tcp, host)
+    await datagrams(t, udp, host)
+    const spots = [tcp, udp, none].flatMap(port => [
+      { transport: 'tcp', port } as const,
+      { transport: 'udp', port } as const,
+    ])
+    const found = [host, undefined, undefined, host, undefined, undefined]
+    t.same(await bound(spots), found)
+    t.equal(await listening(udp, never, 'udp'), host)
+    const elsewhere = t.intercept(process, 'platform', { value: 'darwin' })
+    t.same(await bound(spots), found, 'and so they are where there is no table')
+    elsewhere.restore()
+  }
+  t.same(await bound([]), [])
 })
 
 test('a host without IPv6 has no table of it', async t => {

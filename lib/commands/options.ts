@@ -22,3 +22,12 @@ export function toPort(text: string): number {
 export function say(text: string): void {
   process.stderr.write(`${text}\n`)
 }
+
+/** Aborts when the command is to stop; a second signal then has its usual effect. */
+export function stopSignal(): AbortSignal {
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => stop.abort(new Error(signal)))
+  }
+  return stop.signal
+}

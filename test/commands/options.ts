@@ -1,6 +1,12 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { test } from 'tap'
-import { daemonPortOption, jsonOption, say, toPort } from '../../lib/commands/options.ts'
+import {
+  daemonPortOption,
+  jsonOption,
+  say,
+  stopSignal,
+  toPort,
+} from '../../lib/commands/options.ts'
 
 test('a port is a whole number from 1 to 65535', async t => {
   for (const port of [1, 80, 6664, 65_535]) t.equal(toPort(String(port)), port)
@@ -34,4 +40,14 @@ test('what is said to people does not get among the data', async t => {
   const stderr = t.capture(process.stderr, 'write', () => true)
   say('hello')
   t.same(stderr.args(), [['hello\n']])
+})
+
+test('a signal stops a command, once', async t => {
+  const before = process.listenerCount('SIGTERM')
+  const signal = stopSignal()
+  t.teardown(() => ['SIGINT', 'SIGHUP'].forEach(name => process.emit(name as NodeJS.Signals)))
+  t.equal(signal.aborted, false)
+  process.emit('SIGTERM')
+  t.equal(signal.aborted, true)
+  t.equal(process.listenerCount('SIGTERM'), before)
 })
