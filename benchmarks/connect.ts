@@ -1,44 +1,68 @@
-import type { Socket } from 'node:net'
-import { compare, seconds, times, type Benchmark, type Way } from './measure.ts'
-import { byName, byNumber, peer, touch } from './traffic.ts'
+import { compare, percentile, seconds, times, type Benchmark, type Way } from './measure.ts'
+import { peer } from './process.ts'
+import { byName, byNumber, touch, unknown, type Open } from './traffic.ts'
 
-/** Connect, one byte there and back, close. */
+const WIDTH = 32
+
+/** Connecting to a service on the same host. */
 export const connecting: Benchmark = async options => {
   const { smoke } = options
   const daemon = await peer<number>('daemon')
   const port = daemon.ready
   const echo = await peer<number>('echo', { port })
+  const [warm, warmTcp] = [byName({ port }), byName({ port, tcp: true })]
+  const plain = byNumber(echo.ready)
 
-  const each = (count: number, width: number): [Way, Way] => {
-    const way = (name: string, open: () => Socket): Way => ({
-      name,
-      run: async () =>
-        ((await seconds(() => times(count, width, () => touch(open)))) / count) * 1e6,
-    })
-    return [way('by name', byName(port)), way('plain net', byNumber(echo.ready))]
-  }
-  const first = async (args: string[]) => {
-    const { ready, stop } = await peer<number>('first', { port, args })
-    stop()
-    return ready
-  }
-  const cold: [Way, Way] = [
-    { name: 'by name', run: () => first([]) },
-    { name: 'plain net', run: () => first([String(echo.ready)]) },
+  const first = (name: string, args: string[]): Way => ({
+    name,
+    run: async () => {
+      const { ready, stop } = await peer<number>('first', { port, args })
+      await stop()
+      return ready
+    },
+  })
+  const ways = (open: Open, figure: (open: Open) => Promise<number>): [Way, Way] => [
+    { name: 'by name', run: () => figure(open) },
+    { name: 'plain net, TCP', run: () => figure(plain) },
   ]
+  const one = (open: Open) => ways(open, opener => time(opener, smoke ? 20 : 1_000))
+  const many = (open: Open) => ways(open, opener => rate(opener, smoke ? 64 : 4_000))
   try {
     return {
       measures:
-        'Connect, one byte there and back, close, between two processes on one host; lower is better.',
+        'Connects between two processes on one host. Times (µs) are until it is connected, lower is better; rates ' +
+        '(1/s) are of connecting, one byte there and back, and closing, higher is better.',
       comparisons: [
-        await compare('first in a new process', 'µs', cold, options),
-        await compare('one after the other', 'µs', each(smoke ? 20 : 500, 1), options),
-        await compare('32 at a time', 'µs', each(smoke ? 64 : 2_000, 32), options),
+        await compare('32 at a time, TCP', '1/s', many(warmTcp), options, 'warmTcp'),
+        await compare('32 at a time, default', '1/s', many(warm), options, 'warmHost'),
+        await compare('cold, one by one', 'µs', one(unknown({ port })), options, 'coldHost'),
+        await compare('warm, one by one, TCP', 'µs', one(warmTcp), options),
+        await compare('warm, one by one, default', 'µs', one(warm), options),
+        await compare(
+          'the first of a process',
+          'µs',
+          [first('by name', []), first('plain net, TCP', [String(echo.ready)])],
+          options,
+        ),
       ],
-      notes: ['By name costs a question to the daemon each time: nothing is cached yet.'],
+      notes: [
+        'A warm connect has connected to that name before; a cold one knows nothing of the name nor the daemon,',
+        'in a program that is warmed up. The first of a process is cold, and its code has never run.',
+      ],
     }
   } finally {
-    echo.stop()
-    daemon.stop()
+    await Promise.all([echo.stop(), daemon.stop()])
   }
+}
+
+/** The median of so many, one after the other, in µs. */
+async function time(open: Open, count: number): Promise<number> {
+  const taken: number[] = []
+  await times(count, 1, async () => taken.push(await touch(open)))
+  return percentile(taken, 0.5) * 1000
+}
+
+/** How many there are a second, 32 at a time. */
+async function rate(open: Open, count: number): Promise<number> {
+  return count / (await seconds(() => times(count, WIDTH, () => touch(open))))
 }

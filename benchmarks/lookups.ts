@@ -5,7 +5,7 @@ import net, { type AddressInfo } from 'node:net'
 import { Client } from '../lib/client.ts'
 import { PADDED, encode, question } from '../lib/protocol.ts'
 import { compare, seconds, times, type Benchmark, type Way } from './measure.ts'
-import { peer } from './traffic.ts'
+import { peer } from './process.ts'
 
 /** How many names the daemon holds, and which of them is asked for. */
 const NAMES = 1_000
@@ -59,7 +59,7 @@ export const lookups: Benchmark = async options => {
   } finally {
     rival?.stop()
     holder.close()
-    daemon.stop()
+    await daemon.stop()
   }
 }
 

@@ -1,3 +1,5 @@
+import type { TargetName } from './targets.ts'
+
 /** The least, the middle and the greatest of several figures. */
 export interface Spread {
   min: number
@@ -18,6 +20,26 @@ export interface Comparison {
   beside: Spread
   /** Ours over the other, pair by pair. */
   ratio: Spread
+  /** What the ratio has to reach. */
+  target?: TargetName
+}
+
+/** How a figure grows with the number of what there is. */
+export interface Growth {
+  what: string
+  unit: string
+  sizes: number[]
+  /** One for each size. */
+  figures: number[]
+  /** What the last of them has to reach. */
+  target?: TargetName
+}
+
+/** What could not be measured here. */
+export interface Skipped {
+  what: string
+  why: string
+  targets?: TargetName[]
 }
 
 export interface BenchmarkOptions {
@@ -34,6 +56,8 @@ export interface Findings {
   /** In one sentence, what the figures mean. */
   measures: string
   comparisons: Comparison[]
+  growths?: Growth[]
+  skipped?: Skipped[]
   /** What else there is to say. */
   notes: string[]
 }
@@ -56,6 +80,7 @@ export async function compare(
   unit: string,
   [ours, beside]: [Way, Way],
   { pairs: count, progress }: BenchmarkOptions,
+  target?: TargetName,
 ): Promise<Comparison> {
   await ours.run()
   await beside.run()
@@ -74,12 +99,19 @@ export async function compare(
     ours: spread(pairs.map(([own]) => own)),
     beside: spread(pairs.map(([, other]) => other)),
     ratio: spread(pairs.map(([own, other]) => own / other)),
+    ...(target && { target }),
   }
 }
 
 export function spread(figures: number[]): Spread {
   const sorted = figures.toSorted((a, b) => a - b)
   return { min: sorted[0]!, median: sorted[sorted.length >> 1]!, max: sorted.at(-1)! }
+}
+
+/** The figure that the share `part` of all stays under. */
+export function percentile(figures: number[], part: number): number {
+  const sorted = figures.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
 }
 
 /** How many seconds `work` takes. */
@@ -93,7 +125,7 @@ export async function seconds(work: () => Promise<unknown>): Promise<number> {
 export async function times(
   count: number,
   width: number,
-  work: () => Promise<void>,
+  work: () => Promise<unknown>,
 ): Promise<void> {
   let left = count
   const one = async () => {

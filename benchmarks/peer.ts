@@ -1,9 +1,13 @@
-// The other process of a benchmark: peer daemon | echo | sink | first
+// The other process of a benchmark: peer daemon | echo | sink | first | caller …
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer } from '../index.ts'
 import { Daemon } from '../lib/daemon/daemon.ts'
-import { block, firstConnect } from './traffic.ts'
+import { call, type Calls } from './calls.ts'
+import { block, byName, byNumber, touch } from './traffic.ts'
+
+const [role, ...args] = process.argv.slice(2)
+const designated = Number(process.env.MONIKER_PORT)
 
 /** Sends back what it gets. */
 function echo(socket: Socket): void {
@@ -31,17 +35,18 @@ function sink(socket: Socket): void {
   socket.on('end', () => socket.end(String(size)))
 }
 
-/** The same handler, to be had by name and by number. */
-async function serve(handler: (socket: Socket) => void): Promise<number> {
+/** The same handler, to be had by name and by number at a host; says the number. */
+async function serve(handler: (socket: Socket) => void, host = '127.0.0.1'): Promise<number> {
   const options = { allowHalfOpen: true }
-  const named = createServer(options, handler).listen({ service: 'bench', host: '127.0.0.1' })
-  const plain = net.createServer(options, handler).listen(0, '127.0.0.1')
+  const named = createServer(options, handler).listen({ service: 'bench', host })
+  const plain = net.createServer(options, handler).listen(0, host)
   await Promise.all([once(named, 'listening'), once(plain, 'listening')])
   return portOf(plain)
 }
 
-async function daemon(): Promise<number> {
-  const daemon = new Daemon({ port: 0, hosts: ['127.0.0.1'], maxNames: 10_000 })
+/** A daemon at a host; says its port. */
+async function daemon(host = '127.0.0.1'): Promise<number> {
+  const daemon = new Daemon({ port: 0, hosts: [host], maxNames: 10_000 })
   await daemon.start()
   return daemon.port
 }
@@ -50,12 +55,28 @@ function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
 }
 
-const roles: Record<string, () => Promise<unknown>> = {
+/** Says how long the first connect of a process takes, in µs: by name, or by the number given. */
+async function first(port: string | undefined): Promise<number> {
+  const open = port ? byNumber(Number(port)) : byName({ port: designated })
+  return (await touch(open)) * 1000
+}
+
+/** Makes calls to a host when it is told to, and says how long each took. */
+async function caller(host?: string): Promise<string> {
+  const named = { port: designated, ...(host && { host }) }
+  process.on('message', (calls: Calls) => {
+    void call(calls, named).then(taken => process.send!(taken))
+  })
+  return 'ready'
+}
+
+const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   daemon,
-  echo: () => serve(echo),
-  sink: () => serve(sink),
-  first: () => firstConnect(process.argv[3]),
+  echo: host => serve(echo, host),
+  sink: host => serve(sink, host),
+  first,
+  caller,
 }
 
 process.once('disconnect', () => process.exit())
-process.send?.(await roles[process.argv[2]!]!())
+process.send!(await roles[role!]!(...args))

@@ -1,19 +1,32 @@
-// run [throughput] [connect] [lookups] [registry] [--json] [--smoke] [--pairs N]
-import { cpus } from 'node:os'
+// run [throughput] [connect] [latency] [lookups] [resolve] [registry] [scale] [--report] [--json]
+//     [--smoke] [--pairs N]
+import { execFileSync } from 'node:child_process'
+import { cpus, release, totalmem } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { table } from '../lib/commands/table.ts'
 import { connecting } from './connect.ts'
+import { latency } from './latency.ts'
 import { lookups } from './lookups.ts'
-import type { Benchmark, Comparison, Findings, Spread } from './measure.ts'
+import type { Benchmark, Findings } from './measure.ts'
 import { registry } from './registry.ts'
+import { HEAD, growthTable, row, verdicts, write, type Found, type Machine } from './report.ts'
+import { bound, isMet } from './targets.ts'
 import { throughput } from './throughput.ts'
 
-const all: Record<string, Benchmark> = { throughput, connect: connecting, lookups, registry }
+const all: Record<string, Benchmark> = {
+  throughput,
+  connect: connecting,
+  latency,
+  lookups,
+  registry,
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
     smoke: { type: 'boolean', default: false },
     pairs: { type: 'string' },
   },
@@ -32,48 +45,60 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`)
 }
 
-const figure = (value: number) => value.toLocaleString('en', { maximumSignificantDigits: 4 })
-const range = ({ min, median, max }: Spread) =>
-  `${figure(min)} / ${figure(median)} / ${figure(max)}`
-
-function row({ what, unit, names, ours, beside, ratio }: Comparison): string[] {
-  const ratios = [ratio.min, ratio.median, ratio.max].map(value => value.toFixed(2)).join(' / ')
-  return [what, names[0], range(ours), names[1], range(beside), unit, ratios]
-}
-
-function show(name: string, { measures, comparisons, notes }: Findings): void {
-  const head = [
-    'what',
-    'ours',
-    'min / median / max',
-    'beside',
-    'min / median / max',
-    'unit',
-    'ratio',
-  ]
+function show(
+  name: string,
+  { measures, comparisons, growths = [], skipped = [], notes }: Findings,
+) {
   console.log(`\n${name}: ${measures}\n`)
-  console.log(table(comparisons.map(row), head))
+  if (comparisons.length > 0) console.log(table(comparisons.map(row), HEAD))
+  const { head, rows } = growthTable(growths)
+  if (rows.length > 0) console.log(table(rows, head))
   for (const note of notes) console.log(note)
+  for (const { what, why } of skipped) console.log(`skipped: ${what}, as ${why}`)
 }
 
-const machine = {
+function showTargets(found: Found): void {
+  const rows = verdicts(found).map(({ target, spread, why }) => [
+    target.what,
+    bound(target),
+    spread ? spread.median.toFixed(2) : why,
+    spread ? (isMet(target, spread.median) ? 'met' : 'MISSED') : 'not measured',
+  ])
+  console.log(`\n${table(rows, ['target', 'of', 'measured', ''])}`)
+}
+
+/** Which state of the sources this is; nothing where there is no git. */
+function commit(): string {
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  try {
+    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') ? ', changed' : '')
+  } catch {
+    return 'unknown'
+  }
+}
+
+const machine: Machine = {
   date: new Date().toISOString(),
+  command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
+  commit: commit(),
   node: process.version,
-  platform: `${process.platform} ${process.arch}`,
-  cpu: `${cpus().length} × ${cpus()[0]?.model}`,
+  system: `${process.platform} ${release()} ${process.arch}`,
+  processors: `${cpus().length} × ${cpus()[0]?.model}`,
+  memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
   pairs,
 }
-if (!json)
-  console.log(
-    Object.entries(machine)
-      .map(([key, value]) => `${key} ${value}`)
-      .join(', '),
-  )
+if (!json) for (const [key, value] of Object.entries(machine)) console.log(`${key} ${value}`)
 
-const found: Record<string, Findings> = {}
+const found: Found = {}
 for (const name of chosen) {
   found[name] = await all[name]!({ pairs, smoke, progress: text => progress(`${name}: ${text}`) })
   progress('')
   if (!json) show(name, found[name])
 }
 if (json) console.log(JSON.stringify({ machine, ...found }, undefined, 2))
+else showTargets(found)
+// Beside the sources, from where they were built to.
+if (values.report) {
+  write(fileURLToPath(new URL('../../benchmarks', import.meta.url)), machine, found)
+}

@@ -1,0 +1,160 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Comparison, Findings, Growth, Spread } from './measure.ts'
+import { growthPlot, ratioPlot, type Bar } from './plot.ts'
+import { bound, isMet, targets, type Target, type TargetName } from './targets.ts'
+
+/** Where and how something was measured, for the reader to judge by. */
+export type Machine = Record<string, string | number>
+
+/** What was found, by the name of the benchmark. */
+export type Found = Record<string, Findings>
+
+/** Writes `REPORT.md` into a directory, and the plots it shows into `plots` there. */
+export function write(directory: string, machine: Machine, found: Found): void {
+  const plots = join(directory, 'plots')
+  mkdirSync(plots, { recursive: true })
+  for (const [name, svg] of Object.entries(drawings(found))) {
+    writeFileSync(join(plots, `${name}.svg`), svg)
+  }
+  writeFileSync(join(directory, 'REPORT.md'), report(machine, found))
+}
+
+/** The report, in Markdown. */
+export function report(machine: Machine, found: Found): string {
+  const facts = Object.entries(machine).map(([key, value]) => `- ${key}: ${value}`)
+  const parts = [
+    '# How fast',
+    'Made by `npm run bench -- --report`: do not edit. Both sides of a comparison run interleaved, in pairs,\n' +
+      'of which neither is always first, after a round of each to warm up; client and server are processes of\n' +
+      'their own, and each run checks its own work. A ratio is ours over the other, pair by pair.',
+    facts.join('\n'),
+    '![What was measured beside what was aimed at](plots/targets.svg)',
+    '## Targets',
+    markdown(
+      ['what', 'beside', 'target', 'min / median / max', ''],
+      verdicts(found).map(({ target, spread, why }) => [
+        target.what,
+        target.beside,
+        bound(target),
+        spread ? inTargetUnit(spread, target) : why,
+        spread ? (isMet(target, spread.median) ? 'met' : '**missed**') : 'not measured',
+      ]),
+    ),
+    ...Object.entries(found).flatMap(([name, findings]) => section(name, findings)),
+  ]
+  return `${parts.join('\n\n')}\n`
+}
+
+/** What was found of a target, or why nothing was. */
+export interface Verdict {
+  target: Target
+  spread?: Spread
+  why: string
+}
+
+/** Each target, in the order in which they were set. */
+export function verdicts(found: Found): Verdict[] {
+  const all = Object.values(found)
+  const comparisons = all.flatMap(findings => findings.comparisons)
+  const growths = all.flatMap(findings => findings.growths ?? [])
+  const skipped = all.flatMap(findings => findings.skipped ?? [])
+  return (Object.entries(targets) as [TargetName, Target][]).map(([name, target]) => {
+    const of = ({ target: other }: { target?: TargetName }) => other === name
+    const growth = growths.find(of)
+    const spread = comparisons.find(of)?.ratio ?? (growth && last(growth))
+    const why = skipped.find(skip => skip.targets?.includes(name))?.why ?? 'was not run'
+    return { target, ...(spread && { spread }), why }
+  })
+}
+
+function last({ figures }: Growth): Spread {
+  const figure = figures.at(-1)!
+  return { min: figure, median: figure, max: figure }
+}
+
+/** `123 / 125 / 130`, the least, the middle and the greatest. */
+export function range({ min, median, max }: Spread): string {
+  return [min, median, max].map(figure).join(' / ')
+}
+
+/** Such as `0.98 / 1.00 / 1.03`. */
+export function ratios({ min, median, max }: Spread): string {
+  return [min, median, max].map(value => value.toFixed(2)).join(' / ')
+}
+
+/** With four digits that count. */
+export function figure(value: number): string {
+  return value.toLocaleString('en', { maximumSignificantDigits: 4 })
+}
+
+/** A comparison as a row under `HEAD`. */
+export function row({ what, unit, names, ours, beside, ratio, target }: Comparison): string[] {
+  const aim = target ? bound(targets[target]) : ''
+  return [what, names[0], range(ours), names[1], range(beside), unit, ratios(ratio), aim]
+}
+
+export const HEAD = [
+  'what',
+  'ours',
+  'min / median / max',
+  'beside',
+  'min / median / max',
+  'unit',
+  'ratio',
+  'target',
+]
+
+/** The growths of a benchmark as a table: a row for each, a column for each size. */
+export function growthTable(growths: Growth[]): { head: string[]; rows: string[][] } {
+  const sizes = [...new Set(growths.flatMap(growth => growth.sizes))].toSorted((a, b) => a - b)
+  const rows = growths.map(({ what, unit, figures, sizes: own }) => [
+    `${what}, ${unit}`,
+    ...sizes.map(size => (own.includes(size) ? figure(figures[own.indexOf(size)]!) : '')),
+  ])
+  return { head: ['of', ...sizes.map(size => size.toLocaleString('en'))], rows }
+}
+
+function inTargetUnit(spread: Spread, { unit }: Target): string {
+  return unit ? `${figure(spread.median)} ${unit}` : ratios(spread)
+}
+
+function section(
+  name: string,
+  { measures, comparisons, growths = [], skipped = [], notes }: Findings,
+): string[] {
+  const grown = growthTable(growths)
+  return [
+    `## ${name}`,
+    measures,
+    comparisons.length > 0 ? `![The ratios of ${name}](plots/${name}.svg)` : '',
+    comparisons.length > 0 ? markdown(HEAD, comparisons.map(row)) : '',
+    growths.length > 0 ? `![How it grows](plots/${name}-growth.svg)` : '',
+    growths.length > 0 ? markdown(grown.head, grown.rows) : '',
+    notes.join('\n'),
+    skipped.map(({ what, why }) => `Skipped: ${what}, as ${why}.`).join('\n'),
+  ].filter(part => part !== '')
+}
+
+function markdown(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+function drawings(found: Found): Record<string, string> {
+  const all: Record<string, string> = { targets: ratioPlot(verdicts(found).flatMap(aimed)) }
+  for (const [name, { comparisons, growths = [] }] of Object.entries(found)) {
+    if (comparisons.length > 0) all[name] = ratioPlot(comparisons.map(bar))
+    if (growths.length > 0) all[`${name}-growth`] = growthPlot(growths)
+  }
+  return all
+}
+
+function aimed({ target, spread }: Verdict): Bar[] {
+  return spread && !target.unit ? [{ what: target.what, spread, target }] : []
+}
+
+function bar({ what, names, ratio, target }: Comparison): Bar {
+  const title = `${what}, beside ${names[1]}`
+  return { what: title, spread: ratio, ...(target && { target: targets[target] }) }
+}

@@ -1,0 +1,56 @@
+/** What has to be reached: a ratio of ours to the other, or a figure, as its median. */
+export interface Target {
+  what: string
+  beside: string
+  /** One of the two. */
+  least?: number
+  most?: number
+  /** What a figure that is no ratio is counted in. */
+  unit?: string
+}
+
+const PLAIN = 'plain `net` over TCP'
+
+export const targets = {
+  streamTcp: { what: 'throughput, one stream over TCP, 64 KiB', beside: PLAIN, least: 0.99 },
+  streamHost: { what: 'throughput, one stream, same host, default', beside: PLAIN, least: 1.3 },
+  warmTcp: {
+    what: 'warm connects a second, 32 at a time, over TCP',
+    beside: PLAIN,
+    least: 0.9,
+  },
+  warmHost: {
+    what: 'warm connects a second, 32 at a time, same host, default',
+    beside: PLAIN,
+    least: 1.5,
+  },
+  warmFar: { what: 'time of a warm connect, 20 ms round trip', beside: PLAIN, most: 1.05 },
+  coldFar: {
+    what: 'time of a cold connect, 20 ms round trip, daemon asked by UDP',
+    beside: PLAIN,
+    most: 2.1,
+  },
+  coldHost: { what: 'time of a cold connect on one host', beside: PLAIN, most: 1.6 },
+  lossy: {
+    what: '99th percentile of a warm connect, 20 ms round trip, 1 % loss',
+    beside: PLAIN,
+    most: 1.25,
+  },
+  askTcp: { what: 'look-ups a second, pipelined TCP', beside: '`epmd`', least: 20 },
+  askUdp: { what: 'look-ups a second, UDP', beside: '`epmd`', least: 5 },
+  growth: { what: 'time of a look-up among 1,000,000 names', beside: 'among 1,000', most: 1.3 },
+  memory: { what: 'memory a registered name', beside: '', most: 400, unit: 'bytes' },
+} satisfies Record<string, Target>
+
+export type TargetName = keyof typeof targets
+
+/** Such as `≥ 1.30`, or `≤ 400 bytes`. */
+export function bound({ least, most, unit }: Target): string {
+  const number = (least ?? most)!
+  return `${least === undefined ? '≤' : '≥'} ${unit ? `${number} ${unit}` : number.toFixed(2)}`
+}
+
+/** Whether `median` reaches the target. */
+export function isMet({ least = -Infinity, most = Infinity }: Target, median: number): boolean {
+  return median >= least && median <= most
+}
