@@ -1,7 +1,14 @@
 import type { ListenOptions, LookupFunction, SocketConnectOpts } from 'node:net'
 import { MonikerError } from './errors.ts'
 import { exactVersion, isRange, isWord, parse, parseURI, type Name } from './name.ts'
-import { MAX_GROUP, MAX_METADATA, TRANSPORTS, type Metadata, type Transport } from './protocol.ts'
+import {
+  MAX_GROUP,
+  MAX_METADATA,
+  MAX_WAIT,
+  TRANSPORTS,
+  type Metadata,
+  type Transport,
+} from './protocol.ts'
 import type { Resolver } from './resolver.ts'
 
 /** What `connect` takes to go to a name, beside every option of `net.connect`. */
@@ -18,6 +25,8 @@ export interface ConnectNameOptions {
   daemonPort?: number | undefined
   /** The transports that will do. Default `['tcp']`. */
   transports?: readonly Transport[] | undefined
+  /** How long to wait for a name that is not there yet, in ms. Default 0, at most an hour. */
+  wait?: number | undefined
   /** Who resolves. Default the process's own resolver. */
   resolver?: Pick<Resolver, 'resolve'> | undefined
   timeout?: number | undefined
@@ -85,6 +94,7 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   const options = first as ConnectNameOptions
   checkTransports(options.transports)
   checkPort(options.daemonPort)
+  checkWait(options.wait)
   return { name: nameIn(options), options, callback }
 }
 
@@ -96,6 +106,7 @@ const TARGET = [
   'host',
   'daemonPort',
   'transports',
+  'wait',
   'resolver',
 ] as const
 
@@ -230,6 +241,15 @@ function checkPort(port: unknown): void {
   if (port === undefined || (Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536))
     return
   throw bad('daemonPort', 'a port from 1 to 65535', port)
+}
+
+function checkWait(wait: unknown): void {
+  if (
+    wait === undefined ||
+    (Number.isFinite(wait) && Number(wait) >= 0 && Number(wait) <= MAX_WAIT)
+  )
+    return
+  throw bad('wait', `a number of ms from 0 to ${MAX_WAIT}`, wait)
 }
 
 function checkShared(shared: unknown): void {

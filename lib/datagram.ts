@@ -191,7 +191,7 @@ export class MonikerDatagram extends Base {
   #asked(options: ConnectNameOptions): RecallOptions {
     const lookup = options.lookup ?? this.#lookup
     return {
-      ...pick(options, ['host', 'daemonPort']),
+      ...pick(options, ['host', 'daemonPort', 'wait']),
       transports: ['udp'],
       family: this.#family,
       ...(lookup && { lookup }),

@@ -104,7 +104,7 @@ function dialStream({ options }: ConnectCall): Socket {
 /** Of two kinds of sockets the one for the address that was found. */
 async function dialDatagram({ name, options }: ConnectCall, signal?: AbortSignal) {
   const { resolver: own = resolver } = options
-  const asked = pick(options, ['host', 'daemonPort', 'lookup', 'family', 'hints'])
+  const asked = pick(options, ['host', 'daemonPort', 'wait', 'lookup', 'family', 'hints'])
   const transports = ['udp'] as const
   const found = own.resolve(name, { ...asked, transports, ...(signal && { signal }) })
   const { endpoints } = await cancellable(found, signal)

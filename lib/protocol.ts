@@ -16,6 +16,9 @@ export const MAX_METADATA = 1_024
 /** The longest name of a group that shares a name, in characters. */
 export const MAX_GROUP = 64
 
+/** The longest that a question may be held until a name comes, in ms. */
+export const MAX_WAIT = 3_600_000
+
 /** What a question over UDP is padded to, in bytes: an answer is never longer than its question. */
 export const PADDED = 512
 
@@ -44,6 +47,8 @@ export interface Resolve {
   /** A semver range; `''` is any version. */
   readonly version: string
   readonly transports: readonly Transport[]
+  /** How long to hold the question if there is no such service yet, in ms; not at all if left out. */
+  readonly wait?: number
 }
 
 /** What a server asks to be known as. */
@@ -176,6 +181,7 @@ export function question(message: Answer): Question {
         transports: read(message, 'transports', isTransports, `some of ${TRANSPORTS.join(', ')}`, [
           'tcp',
         ]),
+        ...optional(message, 'wait', isWait, `a number of ms, at most ${MAX_WAIT}`),
       }
     case 'register':
       return { op, id: idOf(message), ...offerOf(message) }
@@ -375,6 +381,7 @@ const isShared = (value: unknown): value is boolean | string =>
   typeof value === 'boolean' || (isText(value) && value.length > 0 && value.length <= MAX_GROUP)
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0
+const isWait = (value: unknown): value is number => isCount(value) && value <= MAX_WAIT
 const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65_536
 const isAddress = (value: unknown): value is string => isText(value) && isIP(value) !== 0
 const isNamespace = (value: unknown): value is string => value === '' || isWord(value)

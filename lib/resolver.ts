@@ -6,8 +6,9 @@ import { Cache } from './cache.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
-import { MonikerError, located, type Details } from './errors.ts'
+import { MonikerError, located, type Details, type Reason } from './errors.ts'
 import { format, type Name } from './name.ts'
+import { persist } from './persist.ts'
 import {
   endpoints,
   listed,
@@ -49,6 +50,8 @@ export interface AskOptions {
 export interface ResolveOptions extends AskOptions {
   /** The transports that will do. Default `['tcp']`. */
   transports?: readonly Transport[]
+  /** How long to wait for a name, or a daemon, that is not there yet, in ms. Default 0, at most an hour. */
+  wait?: number
 }
 
 /** What is shared among all who ask has no `signal`. */
@@ -88,14 +91,25 @@ export class Resolver {
   }
 
   /**
-   * Where `name` leads at a host. Fails with `ECONNREFUSED` (no such service, no such version, no
-   * daemon), `ETIMEDOUT` (a silent one) or the code of the failed host look-up.
+   * Where `name` leads at a host, once it leads anywhere, if there is a `wait`. Fails with
+   * `ECONNREFUSED` (no such service, no such version, no daemon), `ETIMEDOUT` (a silent one) or the
+   * code of the failed host look-up.
    */
   async resolve(name: Name, options: ResolveOptions = {}): Promise<Resolution> {
+    const { wait = 0, signal } = options
+    if (wait === 0) return this.#resolve(name, options)
+    const attempt = (left: number) => this.#resolve(name, options, left)
+    return persist(attempt, wait, { worth: mayStillCome, signal })
+  }
+
+  async #resolve(name: Name, options: ResolveOptions, wait = 0): Promise<Resolution> {
     const { host = '', transports = ['tcp'] } = options
     const { namespace, service, version } = name
-    const question: Resolve = { op: 'resolve', namespace, service, version, transports }
-    const { answer, place, details } = await this.#ask(question, ask, options, format(name))
+    const asked: Resolve = { op: 'resolve', namespace, service, version, transports }
+    const { answer, place, details } =
+      wait === 0
+        ? await this.#ask(asked, ask, options, format(name))
+        : await this.#ask({ ...asked, wait }, askStream, options, format(name), wait)
     return { name, host, ...reachable(answer, place, details) }
   }
 
@@ -105,8 +119,8 @@ export class Resolver {
    * Those who ask for the same at the same time share one question.
    */
   recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
-    const { host = '', transports = '', family = '' } = options
-    const key = [format(name), host, this.#portOf(options), transports, family].join(' ')
+    const { host = '', transports = '', family = '', wait = '' } = options
+    const key = [format(name), host, this.#portOf(options), transports, family, wait].join(' ')
     const known = this.#known.get(key)
     if (!known) return this.#refresh(key, name, options)
     if (known.age > FRESH) this.#refresh(key, name, options).catch(() => this.#known.delete(key))
@@ -149,12 +163,13 @@ export class Resolver {
     how: typeof ask,
     options: AskOptions,
     service?: string,
+    wait = 0,
   ): Promise<Found> {
     const { host = '', signal } = options
     const port = this.#portOf(options)
     const asked = { host: host || 'localhost', port, syscall: question.op }
     const details = service === undefined ? asked : { ...asked, service }
-    const ms = this.#timeout
+    const ms = wait + this.#timeout
     const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
     try {
       const addresses = await cancellable(addressesOf(host, options, details), over.signal)
@@ -220,6 +235,22 @@ async function hunt(
 function worst(failures: unknown[], details: Details): unknown {
   return located(failures.find(isAnswer) ?? failures.at(-1), details)
 }
+
+/** Whether a name may yet be found: nobody has said that it may not. */
+function mayStillCome(error: unknown): boolean {
+  const { reason, cause } = error as MonikerError
+  // A daemon that goes while it is asked, or holds the question, may come back.
+  return WAITED.includes(reason) || (cause as MonikerError | undefined)?.code === 'ECONNRESET'
+}
+
+const WAITED: readonly Reason[] = [
+  'ENOSERVICE',
+  'EVERSION',
+  'ENODAEMON',
+  'ESILENT',
+  'EUNREACHABLE',
+  'ENOHOST',
+]
 
 function isAnswer(error: unknown): boolean {
   return error instanceof MonikerError && error.host !== undefined && error.reason !== 'ELOST'

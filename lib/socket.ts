@@ -124,7 +124,7 @@ function begin(socket: MonikerSocket, { name, options, callback }: ConnectCall):
   questions.set(socket, question)
   const isWanted = () => questions.get(socket) === question && socket.connecting
   const found = own.resolve(name, {
-    ...pick(options, ['daemonPort', 'transports', 'family', 'hints']),
+    ...pick(options, ['daemonPort', 'transports', 'wait', 'family', 'hints']),
     ...(host && { host }),
     ...((lookup || !isThisHost(host)) && { lookup: reported(socket, host, lookup) }),
     signal: question.signal,

@@ -72,6 +72,7 @@ t.test('options with a service are a name, and stay as they are', async t => {
     [{ service: 'ns:starwars@^1', namespace: '', version: '' }, '', ''],
     [{ service: 'starwars', namespace: undefined, version: undefined }, '', ''],
     [{ service: 'starwars', daemonPort: 7, transports: ['tcp', 'udp'], timeout: 1 }, '', ''],
+    [{ service: 'starwars', wait: 3_600_000 }, '', ''],
   ]
   for (const [options, namespace, version] of table) {
     const call = connectCall([options, callback])
@@ -146,6 +147,10 @@ const bad: [options: object, says: RegExp][] = [
 
 const badConnect: [options: object, says: RegExp][] = [
   ...bad,
+  [{ service, wait: -1 }, /options\.wait to be a number of ms from 0 to 3600000, got -1$/],
+  [{ service, wait: 3_600_001 }, /options\.wait to be a number of ms .*, got 3600001$/],
+  [{ service, wait: NaN }, /options\.wait to be a number of ms/],
+  [{ service, wait: '1s' }, /options\.wait to be a number of ms from 0 to 3600000, got "1s"$/],
   [{ service, transports: 'tcp' }, /options\.transports to be some of tcp, udp, got "tcp"$/],
   [{ service, transports: [] }, /options\.transports to be some of tcp, udp, got \[\]$/],
   [

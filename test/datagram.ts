@@ -296,3 +296,12 @@ test('a socket that is unref’d keeps no program alive', async t => {
   const child = fork(path, { env: { ...process.env, MONIKER_PORT: String(port) } })
   t.same(await once(child, 'exit'), [0, null])
 })
+
+test('a name can be waited for, be it to connect or to send', async t => {
+  await home(t)
+  const [client, other] = [socket(t, 'udp4'), socket(t, 'udp4')]
+  client.connect({ service: 'echo', wait: 60_000 }, () => client.send('connected'))
+  other.send('sent', { service: 'echo', wait: 60_000 })
+  await echo(t)
+  t.same(await Promise.all([heard(client), heard(other)]), ['connected', 'sent'])
+})

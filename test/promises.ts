@@ -52,6 +52,18 @@ for (const transport of ['tcp', 'udp'] as const) {
     for await (const _peer of stage) t.fail('nobody comes any more')
   })
 
+  t.test(`a name can be waited for, over ${transport}`, async t => {
+    await home(t)
+    const connected = connect('late', { transport, wait: 60_000 })
+    const stage = await service('late', { transport })
+    const client = await connected
+    await client.send('at last')
+    const peer = (await stage.accept())!
+    t.equal(String(await peer.receive()), 'at last')
+    await Promise.all([client.close(), peer.close()])
+    await stage.close()
+  })
+
   t.test(`every wait can be given up, over ${transport}`, async t => {
     const daemonPort = await home(t)
     const reason = new Error('changed my mind')

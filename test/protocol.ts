@@ -169,8 +169,13 @@ t.test('a resolve has a service, and the rest has defaults', async t => {
   const least = { op: 'resolve', service: 'starwars' }
   const defaults = { ...least, namespace: '', version: '', transports: ['tcp'] }
   t.strictSame(question({ v: 1, id: 1, ...least }), defaults)
-  const most = { namespace: 'ns', version: '>=1 <3', transports: ['udp', 'tcp'] }
-  t.strictSame(question({ ...least, ...most, wait: 1, future: {} }), { ...least, ...most })
+  const most = {
+    namespace: 'ns',
+    version: '>=1 <3',
+    transports: ['udp', 'tcp'],
+    wait: 3_600_000,
+  }
+  t.strictSame(question({ ...least, ...most, future: {} }), { ...least, ...most })
 })
 
 t.test('a register has a service, a transport and a port, and the rest has defaults', async t => {
@@ -234,6 +239,9 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...resolve, namespace: '1' }, '"namespace" to be a namespace, got "1"'],
   [{ ...resolve, version: 'new' }, '"version" to be a version range, got "new"'],
   [{ ...resolve, version: 1 }, '"version" to be a version range, got "1"'],
+  [{ ...resolve, wait: -1 }, '"wait" to be a number of ms, at most 3600000, got "-1"'],
+  [{ ...resolve, wait: 3_600_001 }, '"wait" to be a number of ms, at most 3600000'],
+  [{ ...resolve, wait: '1s' }, '"wait" to be a number of ms, at most 3600000, got "1s"'],
   [{ ...resolve, transports: 'tcp' }, '"transports" to be some of tcp, udp, got "tcp"'],
   [{ ...resolve, transports: [] }, '"transports" to be some of tcp, udp, got "[]"'],
   [{ ...resolve, transports: ['sctp'] }, '"transports" to be some of tcp, udp, got "[\\"sctp\\"]"'],

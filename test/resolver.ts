@@ -273,3 +273,47 @@ test('what was resolved is recalled, and asked for again once it is old', async 
   while (!(resolver.recall(tie) instanceof Promise)) await new Promise(setImmediate)
   await t.rejects(resolver.recall(tie) as Promise<Resolution>, { code: 'ECONNREFUSED' })
 })
+
+test('a name that is not there yet is waited for, be it the daemon that is not', async t => {
+  const port = await nobody()
+  const resolver = new Resolver({ port })
+  const found = resolver.resolve(parse('tie@^1'), { host: 'localhost', wait: 60_000 })
+  await daemon(t, { port })
+  await named(t, { service: 'tie@0.1.0', daemonPort: port })
+  const server = await named(t, { service: 'tie@1.1.0', daemonPort: port })
+  const { endpoints } = await found
+  t.match(endpoints, [{ port: portOf(server), version: '1.1.0' }])
+})
+
+test('a name is waited for while the daemon comes and goes', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const found = new Resolver({ port }).resolve(parse('tie'), { wait: 60_000 })
+  while (first.status().followers === 0) await new Promise(setImmediate)
+  await first.stop()
+  await daemon(t, { port })
+  const server = await named(t, { service: 'tie', daemonPort: port })
+  t.match((await found).endpoints, [{ port: portOf(server) }])
+})
+
+test('what does not come in time, or may never, fails as without a wait', async t => {
+  const { port } = await daemon(t)
+  const resolver = new Resolver({ port })
+  const refused = { code: 'ECONNREFUSED', host: 'localhost' }
+  const late = resolver.resolve(parse('tie'), { host: 'localhost', wait: 20 })
+  await t.rejects(late, { ...refused, reason: 'ENOSERVICE' })
+  const nowhere = new Resolver({ port: await nobody() })
+  const alone = nowhere.resolve(parse('tie'), { host: 'localhost', wait: 20 })
+  await t.rejects(alone, { ...refused, reason: 'ENODAEMON' })
+  const garbage = await stranger(t, socket => socket.end('220 mail ready\r\n'))
+  const at = { host: 'localhost', family: 4, wait: 60_000 }
+  const strange = new Resolver({ port: garbage }).resolve(parse('tie'), at)
+  await t.rejects(strange, { code: 'EPROTO' })
+
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const { signal } = controller
+  const given = resolver.resolve(parse('tie'), { wait: 60_000, signal })
+  setImmediate(() => controller.abort(reason))
+  await t.rejects(given, reason)
+})

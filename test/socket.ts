@@ -138,6 +138,20 @@ test('a socket that is destroyed while resolving asks no longer, and connects no
   t.equal(socket.destroyed, true)
 })
 
+test('a socket can wait for its name, and stop waiting', async t => {
+  const served = await daemon(t)
+  const { port: daemonPort } = served
+  const [patient, gone] = [1, 2].map(() => connect({ service: 'late', daemonPort, wait: 60_000 }))
+  patient!.end('worth the wait')
+  while (served.status().followers < 2) await new Promise(setImmediate)
+  gone!.destroy()
+  while (served.status().followers > 1) await new Promise(setImmediate)
+  t.equal(patient!.connecting, true)
+  await named(t, { service: 'late', daemonPort })
+  t.equal(await text(patient!), 'worth the wait')
+  t.throws(() => connect({ service: 'late', wait: -1 }), { code: 'ERR_INVALID_ARG_VALUE' })
+})
+
 test('a failure that comes too late is nobody’s business', async t => {
   const { resolver, reject } = held(t)
   const socket = connect({ service: 'echo', resolver })

@@ -5,9 +5,11 @@ import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
 import { VERSION } from '../protocol.ts'
 import { chain, limits, local, policy, type Handler } from './handler.ts'
+import { Audience } from './audience.ts'
 import { Registry } from './registry.ts'
 import { serve, turnAway } from './tcp.ts'
 import { Datagrams } from './udp.ts'
+import { waiting } from './waiting.ts'
 
 const debug = createDebug('moniker:daemon')
 
@@ -53,6 +55,8 @@ export interface DaemonStatus extends Counters {
   udp: string[]
   /** How many names are held. */
   names: number
+  /** How many questions wait for a name, or watch some. */
+  followers: number
   /** How many connections are open. */
   open: number
 }
@@ -63,7 +67,8 @@ export interface DaemonStatus extends Counters {
  */
 export class Daemon {
   readonly #options: DaemonOptions
-  readonly #registry = new Registry()
+  readonly #audience = new Audience()
+  readonly #registry = new Registry((change, entry) => this.#audience.tell(change, entry))
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
   readonly #counters: Counters = { questions: 0, refused: 0, connections: 0 }
@@ -84,6 +89,7 @@ export class Daemon {
       },
       limits(this.#registry, { names }),
       policy({ publicList }),
+      waiting(this.#audience),
       local(this.#registry, {
         generation: this.#started,
         ttl,
@@ -158,6 +164,7 @@ export class Daemon {
       started: this.#started,
       udp: this.#datagrams.addresses,
       names: this.#registry.size,
+      followers: this.#audience.size,
       open: this.#sockets.size,
       ...this.#counters,
     }
@@ -191,12 +198,14 @@ export class Daemon {
     this.#sockets.add(socket)
     serve(socket, {
       answer: this.#answer,
+      ended: owner => this.#audience.release(owner),
       closed: owner => {
         this.#sockets.delete(socket)
+        this.#audience.release(owner)
         this.#registry.release(owner)
       },
       refused: error => this.#refused(error),
-      wanted: owner => this.#registry.held(owner) > 0,
+      wanted: owner => this.#registry.held(owner) > 0 || this.#audience.held(owner) > 0,
       patience,
       idle,
     })

@@ -30,6 +30,12 @@ class Held {
   }
 }
 
+/** Whether a name has come or gone. */
+export type Change = 'up' | 'down'
+
+/** Told of each name that comes or goes, at once; it must not throw. */
+export type Observer = (change: Change, entry: Entry) => void
+
 /**
  * Which names are held, and by whom. It knows nothing of sockets: an owner is any object. A look-up
  * is one map look-up, whatever the number of names.
@@ -39,8 +45,13 @@ export class Registry {
   readonly #namespaces = new Map<string, Map<string, Service>>()
   /** Most owners hold one name or a few: a list of one takes a quarter of what a map does. */
   readonly #owners = new Map<object, Entry[]>()
+  readonly #observe: Observer
   #last = 0
   #size = 0
+
+  constructor(observe: Observer = () => {}) {
+    this.#observe = observe
+  }
 
   /** How many names are held. */
   get size(): number {
@@ -71,6 +82,7 @@ export class Registry {
     if (held) held.push(entry)
     else this.#owners.set(owner, [entry])
     this.#size++
+    this.#observe('up', entry)
     return entry
   }
 
@@ -132,6 +144,7 @@ export class Registry {
     if (service.entries.length === 0) services.delete(entry.service)
     if (services.size === 0) this.#namespaces.delete(entry.namespace)
     this.#size--
+    this.#observe('down', entry)
   }
 }
 

@@ -19,6 +19,8 @@ const debug = createDebug('moniker:daemon:tcp')
 
 export interface ServeOptions {
   answer: Handler
+  /** Called when no more will be asked: whoever asked may have gone, and shall wait for nothing. */
+  ended: (owner: Owner) => void
   /** Called once, when the connection has closed: its names are gone. */
   closed: (owner: Owner) => void
   /** Called for each question that is refused. */
@@ -42,7 +44,7 @@ const MAX_UNREAD = 1_048_576
 
 /** Answers the questions that come over one connection, until it ends or errs. */
 export function serve(socket: Socket, options: ServeOptions): void {
-  const { answer, closed, refused, wanted, patience, idle } = options
+  const { answer, ended, closed, refused, wanted, patience, idle } = options
   const owner = ownerOf(socket)
   const peer = peerOf(socket, owner)
   const splitter = new LineSplitter()
@@ -113,6 +115,7 @@ export function serve(socket: Socket, options: ServeOptions): void {
     .on('data', reply)
     .on('error', close)
     .on('end', () => {
+      ended(owner)
       // A process that was killed ends so too: its names go at once.
       if (waiting === 0 || wanted(owner)) socket.end()
     })

@@ -379,3 +379,16 @@ t.test('a daemon that is stopped while it starts is stopped', async t => {
   await started
   await t.rejects(once(connect(one.port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
 })
+
+t.test('who waits for a name is answered when it comes, and forgotten when it goes', async t => {
+  const served = await daemon(t)
+  const [patient, gone, host] = await Promise.all([1, 2, 3].map(() => lines(t, served.port)))
+  for (const nc of [patient!, gone!]) nc.ask({ op: 'resolve', service: 'a', wait: 60_000 })
+  while (served.status().followers < 2) await new Promise(setImmediate)
+  gone!.socket.end()
+  t.match(await gone!.answer(), { error: { code: 'ENOSERVICE' } })
+  t.equal(await gone!.answer(), undefined, 'nothing is held for who may have gone')
+  while (served.status().followers > 1) await new Promise(setImmediate)
+  host!.ask({ op: 'register', service: 'a', transport: 'tcp', port: 7 })
+  t.match(await patient!.answer(), { endpoints: [{ port: 7 }] })
+})

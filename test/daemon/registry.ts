@@ -367,3 +367,26 @@ t.test('any number of ranges may be asked for', async t => {
   }
   t.pass('more than are remembered')
 })
+
+t.test('whoever observes is told of each name that comes or goes', async t => {
+  const told: string[] = []
+  const registry = new Registry((change, { service, port }) =>
+    told.push(`${change} ${service} ${port}`),
+  )
+  const [one, other] = [{}, {}]
+  const { registration } = registry.register(one, offer())
+  t.throws(() => registry.register(other, offer()), { code: 'EADDRINUSE' })
+  registry.register(other, offer({ service: 'a', port: 1 }))
+  registry.register(other, offer({ service: 'b', port: 2 }))
+  registry.unregister(other, registration)
+  registry.unregister(one, registration)
+  registry.release(other)
+  t.strictSame(told, [
+    'up starwars 4000',
+    'up a 1',
+    'up b 2',
+    'down starwars 4000',
+    'down a 1',
+    'down b 2',
+  ])
+})

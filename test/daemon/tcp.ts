@@ -19,6 +19,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
     served.push(socket)
     serve(socket, {
       answer: echo,
+      ended: () => {},
       closed: owner => closed.push(owner),
       refused: error => refused.push(error),
       wanted: () => false,
@@ -369,6 +370,7 @@ t.test('a connection that has gone before it is served is no trouble', async t =
   const socket = new Socket()
   serve(socket, {
     answer: echo,
+    ended: () => {},
     closed: () => closed++,
     refused: () => {},
     wanted: () => false,

@@ -1,0 +1,97 @@
+import t from 'tap'
+import { Audience } from '../../lib/daemon/audience.ts'
+import { chain, local, type Owner, type Peer } from '../../lib/daemon/handler.ts'
+import { Registry } from '../../lib/daemon/registry.ts'
+import { waiting } from '../../lib/daemon/waiting.ts'
+import { MonikerError } from '../../lib/errors.ts'
+import { question, type Answer, type Offer } from '../../lib/protocol.ts'
+import { awake } from '../fixtures/awake.ts'
+
+const owner: Owner = { isOpen: true, tell: () => {} }
+const remote = { address: '127.0.0.1', port: 1 }
+const here: Peer = { local: true, address: '127.0.0.1', remote, owner }
+
+const resolve = (given: Answer = {}) =>
+  question({ op: 'resolve', service: 'a', wait: 60_000, ...given })
+const offer = (given: Partial<Offer> = {}): Offer => ({
+  namespace: '',
+  service: 'a',
+  version: '1.0.0',
+  transport: 'tcp',
+  port: 80,
+  address: '::',
+  shared: false,
+  ...given,
+})
+
+function daemon() {
+  const audience = new Audience({ max: 2 })
+  const registry = new Registry((change, entry) => audience.tell(change, entry))
+  const answer = chain(
+    waiting(audience),
+    local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
+  )
+  return { audience, registry, answer }
+}
+
+t.test('what is there is told at once', async t => {
+  const { registry, answer } = daemon()
+  registry.register({}, offer())
+  t.match(answer(resolve(), here), { endpoints: [{ port: 80 }] })
+})
+
+t.test('what is not there is told once it comes', async t => {
+  const { audience, registry, answer } = daemon()
+  const answers = [answer(resolve(), here), answer(resolve({ version: '^2' }), here)]
+  const first = registry.register(owner, offer())
+  t.match(await answers[0], { endpoints: [{ port: 80 }] })
+  t.equal(audience.size, 1, 'another version is not what was asked for')
+  registry.unregister(owner, first.registration)
+  registry.register(owner, offer({ version: '2.1.0', port: 81 }))
+  t.match(await answers[1], { endpoints: [{ port: 81 }] })
+  t.equal(audience.size, 0)
+})
+
+t.test('what does not come in time is refused with the latest reason', async t => {
+  awake(t)
+  const { audience, registry, answer } = daemon()
+  const never = answer(resolve({ version: '^2', wait: 1 }), here)
+  registry.register({}, offer())
+  await t.rejects(never as Promise<Answer>, { code: 'ECONNREFUSED', offered: ['1.0.0'] })
+  t.equal(audience.size, 0)
+})
+
+t.test('nobody waits who does not ask to, or over UDP', async t => {
+  const { answer } = daemon()
+  const { owner: _, ...datagram } = here
+  const absent = { code: 'ECONNREFUSED', reason: 'ENOSERVICE' }
+  t.throws(() => answer(resolve({ wait: 0 }), here), absent)
+  t.throws(() => answer(resolve(), datagram), absent)
+  const other = question({ op: 'unregister', registration: 1, wait: 1 })
+  t.strictSame(answer(other, here), { unregistered: false })
+})
+
+t.test('a refusal that time does not mend is told at once', async t => {
+  const deny = () => {
+    throw new MonikerError('EDENIED', { text: 'no' })
+  }
+  t.throws(() => chain(waiting(new Audience()), deny)(resolve(), here), { code: 'EACCES' })
+})
+
+t.test('who has gone is forgotten, and refused for the last reason there was', async t => {
+  const { audience, registry, answer } = daemon()
+  const never = answer(resolve(), here) as Promise<Answer>
+  audience.release(owner)
+  t.equal(audience.size, 0)
+  registry.register({}, offer())
+  await t.rejects(never, { code: 'ECONNREFUSED' })
+})
+
+t.test('only so many wait', async t => {
+  const { answer, audience } = daemon()
+  const held = [answer(resolve(), here), answer(resolve(), here)]
+  await t.rejects(answer(resolve(), here) as Promise<Answer>, { code: 'EBUSY' })
+  t.equal(audience.size, 2)
+  audience.release(owner)
+  for (const one of held) await t.rejects(one as Promise<Answer>, { code: 'ECONNREFUSED' })
+})
