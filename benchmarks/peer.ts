@@ -1,4 +1,4 @@
-// The other process of a benchmark: peer daemon | echo | sink | first | caller …
+// The other process of a benchmark: peer ROLE …
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer } from '../index.ts'
@@ -76,6 +76,8 @@ const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   sink: host => serve(sink, host),
   first,
   caller,
+  seaport: async () => (await import('./seaport.ts')).hub(),
+  mdns: async () => (await import('./mdns.ts')).publisher(),
 }
 
 process.once('disconnect', () => process.exit())

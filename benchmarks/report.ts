@@ -46,6 +46,9 @@ export function report(machine: Machine, found: Found): string {
   return `${parts.join('\n\n')}\n`
 }
 
+/** Why nothing was found of what was not asked for. */
+export const NOT_RUN = 'was not run'
+
 /** What was found of a target, or why nothing was. */
 export interface Verdict {
   target: Target
@@ -63,7 +66,7 @@ export function verdicts(found: Found): Verdict[] {
     const of = ({ target: other }: { target?: TargetName }) => other === name
     const growth = growths.find(of)
     const spread = comparisons.find(of)?.ratio ?? (growth && last(growth))
-    const why = skipped.find(skip => skip.targets?.includes(name))?.why ?? 'was not run'
+    const why = skipped.find(skip => skip.targets?.includes(name))?.why ?? NOT_RUN
     return { target, ...(spread && { spread }), why }
   })
 }

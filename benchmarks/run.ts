@@ -10,7 +10,17 @@ import { latency } from './latency.ts'
 import { lookups } from './lookups.ts'
 import type { Benchmark, Findings } from './measure.ts'
 import { registry } from './registry.ts'
-import { HEAD, growthTable, row, verdicts, write, type Found, type Machine } from './report.ts'
+import { resolving } from './resolve.ts'
+import {
+  HEAD,
+  NOT_RUN,
+  growthTable,
+  row,
+  verdicts,
+  write,
+  type Found,
+  type Machine,
+} from './report.ts'
 import { bound, isMet } from './targets.ts'
 import { throughput } from './throughput.ts'
 
@@ -19,6 +29,7 @@ const all: Record<string, Benchmark> = {
   connect: connecting,
   latency,
   lookups,
+  resolve: resolving,
   registry,
 }
 
@@ -58,7 +69,8 @@ function show(
 }
 
 function showTargets(found: Found): void {
-  const rows = verdicts(found).map(({ target, spread, why }) => [
+  const told = verdicts(found).filter(({ why, spread }) => spread ?? why !== NOT_RUN)
+  const rows = told.map(({ target, spread, why }) => [
     target.what,
     bound(target),
     spread ? spread.median.toFixed(2) : why,
