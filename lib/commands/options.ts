@@ -18,6 +18,13 @@ export function toPort(text: string): number {
   throw new InvalidArgumentError('Expected a port from 1 to 65535.')
 }
 
+/** Reads `NAME` or `NAME=value`, beside those that came before; throws what commander shows as wrong usage. */
+export function toVariables(text: string, before: [string, string][] = []): [string, string][] {
+  const [, name, value = '{port}'] = /^([a-z_]\w*)(?:=(.*))?$/is.exec(text) ?? []
+  if (name === undefined) throw new InvalidArgumentError('Expected NAME or NAME=value.')
+  return [...before, [name, value]]
+}
+
 /** A line for people, beside the data. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`)

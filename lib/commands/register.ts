@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
 import { Registrar } from '../registrar.ts'
+import { awake } from './awake.ts'
 import { Holder } from './holder.ts'
 import { daemonPortOption, say, stopSignal, toPort } from './options.ts'
 import { Portlist, entry } from './portlist.ts'
@@ -46,9 +47,16 @@ async function register(
   const holder = new Holder({ registrar: Registrar.at(daemonPort), tell })
   const list = file === undefined ? undefined : new Portlist(file)
   holder.want((await list?.changed()) ?? [entry(name!, { port: port!, udp })])
+  await awake(hold(holder, list, tell))
+}
+
+/** Goes its rounds until it is stopped. */
+async function hold(
+  holder: Holder,
+  list: Portlist | undefined,
+  tell: (text: string) => void,
+): Promise<void> {
   const signal = stopSignal()
-  // A registration keeps no process alive, nor does asking for one.
-  const awake = setInterval(() => {}, ROUND)
   try {
     for (;;) {
       await holder.round(signal)
@@ -59,7 +67,6 @@ async function register(
     if (!signal.aborted) throw error
   } finally {
     await holder.close()
-    clearInterval(awake)
   }
 }
 

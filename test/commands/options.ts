@@ -6,6 +6,7 @@ import {
   say,
   stopSignal,
   toPort,
+  toVariables,
 } from '../../lib/commands/options.ts'
 
 test('a port is a whole number from 1 to 65535', async t => {
@@ -50,4 +51,16 @@ test('a signal stops a command, once', async t => {
   process.emit('SIGTERM')
   t.equal(signal.aborted, true)
   t.equal(process.listenerCount('SIGTERM'), before)
+})
+
+test('variables are told one by one, with a value or for the port', async t => {
+  t.same(toVariables('VITE_PORT'), [['VITE_PORT', '{port}']])
+  const both = toVariables('_u=http://a?b=c,{port}\n', [['A', '1']])
+  t.same(both, [
+    ['A', '1'],
+    ['_u', 'http://a?b=c,{port}\n'],
+  ])
+  for (const text of ['1', 'a b', '', '=x', 'a-b']) {
+    t.throws(() => toVariables(text), InvalidArgumentError, text)
+  }
 })

@@ -65,6 +65,31 @@ test('a command that cannot be known by its name is stopped', async t => {
   t.match(await ended, { status: 1, stderr: /^moniker: EADDRINUSE: web@0.0.0 is already/ })
 })
 
+test('one that crashes is started again on request, under its name and at its port', async t => {
+  const { port } = await daemon(t)
+  const variables = ['--env', 'VITE_PORT', '--env', 'ORIGIN=http://localhost:{port}']
+  const env = [
+    process.execPath,
+    '-e',
+    `${program}\nconsole.log(process.env.VITE_PORT, process.env.ORIGIN)`,
+  ]
+  const args = ['run', '--restart', 'web', ...variables, '--', ...env]
+  const { said, ended } = moniker(t, args, { port })
+  await said(/web@0.0.0 is port \d+/)
+  const place = await find(port, 'web')
+  await said(new RegExp(`${place.port} http://localhost:${place.port}\n`), 'stdout')
+
+  const tell = (status: string) =>
+    connect({ service: 'web', daemonPort: port })
+      .on('error', () => {})
+      .write(status)
+  tell('3')
+  await said(/node has crashed with status 3; again in 100 ms\n.*web@0.0.0 is port/s)
+  t.match(await find(port, 'web'), { port: place.port, address: place.address })
+  tell('0')
+  t.match(await ended, { status: 0 })
+})
+
 test('a command that cannot be run is said to be missing', async t => {
   const { port } = await daemon(t)
   const { ended } = moniker(t, ['run', 'web', '--', 'no-such-command'], { port })
