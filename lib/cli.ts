@@ -3,12 +3,14 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { connectCommand } from './commands/connect.ts'
 import { daemonCommand } from './commands/daemon.ts'
+import { envCommand } from './commands/env.ts'
 import { listenCommand } from './commands/listen.ts'
 import { lsCommand } from './commands/ls.ts'
 import { registerCommand } from './commands/register.ts'
 import { resolveCommand } from './commands/resolve.ts'
 import { runCommand } from './commands/run.ts'
 import { statusCommand } from './commands/status.ts'
+import { waitCommand } from './commands/wait.ts'
 
 const { version } = createRequire(import.meta.url)('moniker-net/package.json') as {
   version: string
@@ -34,6 +36,8 @@ const commands = [
   listenCommand,
   runCommand,
   registerCommand,
+  envCommand,
+  waitCommand,
   statusCommand,
 ]
 for (const command of commands) program.addCommand(command.exitOverride())

@@ -1,12 +1,14 @@
 import { test } from 'tap'
 import { connectCommand } from '../lib/commands/connect.ts'
 import { daemonCommand } from '../lib/commands/daemon.ts'
+import { envCommand } from '../lib/commands/env.ts'
 import { listenCommand } from '../lib/commands/listen.ts'
 import { lsCommand } from '../lib/commands/ls.ts'
 import { registerCommand } from '../lib/commands/register.ts'
 import { resolveCommand } from '../lib/commands/resolve.ts'
 import { runCommand } from '../lib/commands/run.ts'
 import { statusCommand } from '../lib/commands/status.ts'
+import { waitCommand } from '../lib/commands/wait.ts'
 import { moniker } from './fixtures/command.ts'
 import { daemon } from './fixtures/daemon.ts'
 
@@ -30,6 +32,8 @@ test('the help of each command says what it takes, and where its daemon is', asy
   const cases = [
     [connectCommand, /^Usage: connect \[options\] <name> \[host\]/, daemonPort, /ProxyCommand/],
     [daemonCommand, /^Usage: daemon \[options\]/, /--port .*MONIKER_PORT/s, /SIGTERM and SIGINT/],
+    [envCommand, /^Usage: env \[options\] <name/, daemonPort, /eval/],
+    [waitCommand, /^Usage: wait \[options\] <name/, daemonPort, /--timeout/],
     [listenCommand, /^Usage: listen \[options\] <name>/, daemonPort, /--keep-open --exec cat/],
     [lsCommand, /^Usage: ls \[options\] \[host\]/, daemonPort, /--namespace/],
     [registerCommand, /^Usage: register .*<name> <port>.*--file/s, daemonPort, /db@16.1.0: 5432/],

@@ -2,13 +2,14 @@ import { once } from 'node:events'
 import { Command } from 'commander'
 import { MonikerSocket } from '../socket.ts'
 import { format } from '../name.ts'
-import { daemonPortOption } from './options.ts'
+import { daemonPortOption, waitOption } from './options.ts'
 import { targetOf } from './target.ts'
 
 export const connectCommand = new Command('connect')
   .description('Joins standard input and output to a service, as nc does.')
   .argument('<name>', 'starwars, ns:starwars@^1, or a URI such as starwars://theforce.net')
   .argument('[host]', 'default: this host')
+  .addOption(waitOption())
   .addOption(daemonPortOption())
   .addHelpText(
     'after',
@@ -21,12 +22,12 @@ the command. For ssh: ProxyCommand moniker connect ssh %h`,
 async function connect(
   name: string,
   host: string | undefined,
-  { daemonPort }: { daemonPort?: number },
+  { daemonPort, wait }: { daemonPort?: number; wait?: number },
 ): Promise<void> {
   const target = targetOf(name, host, daemonPort)
   const { stdin, stdout } = process
   const socket = new MonikerSocket({ allowHalfOpen: true })
-  socket.connect({ ...target.at, service: format(target.name) })
+  socket.connect({ ...target.at, service: format(target.name), wait })
   stdin.pipe(socket).pipe(stdout, { end: false })
   // Whoever reads the output may have seen enough.
   stdout.on('error', () => socket.destroy())

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander'
+import { MAX_WAIT } from '../protocol.ts'
 
 /** `--daemon-port`, the designated port of the daemon that is meant. */
 export function daemonPortOption(): Option {
@@ -11,11 +12,34 @@ export function jsonOption(): Option {
   return new Option('--json', 'as JSON, for programs')
 }
 
+/** `--wait`, how long to wait for a name that is not there yet, in ms. */
+export function waitOption(): Option {
+  return new Option(
+    '--wait <time>',
+    'how long to wait for what is not there yet, such as 90s or 5m',
+  ).argParser(toDuration)
+}
+
+/** Reads a duration such as `500ms`, `30s`, `5m` or `1h`, or seconds; in ms, at most an hour. */
+export function toDuration(text: string): number {
+  const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? []
+  const ms = Math.round(Number(number) * UNITS[unit as keyof typeof UNITS])
+  if (ms <= MAX_WAIT) return ms
+  throw new InvalidArgumentError('Expected a time such as 500ms, 30s or 5m, at most 1h.')
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
 /** Reads a port; throws what commander shows as wrong usage. */
 export function toPort(text: string): number {
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
   throw new InvalidArgumentError('Expected a port from 1 to 65535.')
+}
+
+/** Reads a list with commas, beside those that came before. */
+export function toList(text: string, before: string[] = []): string[] {
+  return [...before, ...text.split(',')]
 }
 
 /** Reads `NAME` or `NAME=value`, beside those that came before; throws what commander shows as wrong usage. */

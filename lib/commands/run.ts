@@ -3,14 +3,18 @@ import { Command } from 'commander'
 import { exactVersion, format, parse, type Name } from '../name.ts'
 import { freePort, isFree, listening } from '../ports.ts'
 import { Registrar } from '../registrar.ts'
+import { Resolver } from '../resolver.ts'
 import { awake } from './awake.ts'
-import { daemonPortOption, say, toPort, toVariables } from './options.ts'
+import { distinct, find, neighbour } from './neighbours.ts'
+import { daemonPortOption, say, toList, toPort, toVariables, waitOption } from './options.ts'
 import { Program } from './program.ts'
 
 interface Options {
   port?: number
   env?: [name: string, value: string][]
   restart?: boolean
+  with?: string[]
+  wait: number
   daemonPort?: number
 }
 
@@ -25,6 +29,8 @@ export const runCommand = new Command('run')
     'a variable that is to have the port beside PORT, or a value with {port} in it; may be repeated',
     toVariables,
   )
+  .option('--with <names>', 'what it needs, as for `moniker env`; may be repeated', toList)
+  .addOption(waitOption().default(30_000, '30s'))
   .option('--restart', 'start it again when it crashes, after ever longer pauses (0.1 to 30 s)')
   .addOption(daemonPortOption())
   .addHelpText(
@@ -33,6 +39,7 @@ export const runCommand = new Command('run')
 The command finds its port in $PORT and wherever {port} stands in its arguments. It is registered
 once it listens there, and withdrawn when it ends. Signals go to it; its exit status is ours.
 For example: moniker run web -- python3 -m http.server {port}
+             moniker run api --with db,cache -- node server.js  (DB_URL, DB_HOST, DB_PORT, …)
              moniker run site --env VITE_PORT --env ORIGIN=http://localhost:{port} -- npm start`,
   )
   .action(run)
@@ -40,20 +47,22 @@ For example: moniker run web -- python3 -m http.server {port}
 async function run(
   text: string,
   command: string[],
-  { port: wanted, env = [], restart = false, daemonPort }: Options,
+  { port: wanted, env = [], restart = false, with: needed = [], wait, daemonPort }: Options,
 ): Promise<void> {
   const parsed = parse(text)
   const name = { ...parsed, version: exactVersion(parsed.version) }
-  const port = wanted ?? (await freePort())
+  const neighbours = distinct(needed.map(one => neighbour(one, daemonPort)))
   // Or its holder would be taken for the command.
   if (wanted && !(await isFree(wanted))) {
     throw new Error(`port ${wanted} is taken by another program; stop it, or choose another port`)
   }
+  const found = await find(neighbours, { resolver: new Resolver(), wait })
+  const port = wanted ?? (await freePort())
   const fill = (text: string) => text.replaceAll('{port}', String(port))
   const variables = env.map(([variable, value]) => [variable, fill(value)])
   const program = new Program(
     command.map(fill),
-    { ...process.env, PORT: String(port), ...Object.fromEntries(variables) },
+    { ...process.env, ...found, PORT: String(port), ...Object.fromEntries(variables) },
     (pid, signal) => hold({ ...name, port, pid }, daemonPort, signal),
   )
   process.exitCode = await awake(restart ? program.persist(tell) : program.run())

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { t, test } from 'tap'
+import { Resolver } from '../../lib/resolver.ts'
 import { moniker } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { named } from '../fixtures/services.ts'
@@ -60,4 +61,13 @@ test('a connection that breaks is an error, though the input is open', async t =
   const { child, ended } = moniker(t, ['connect', 'reset', 'localhost'], { port })
   child.stdin.write('hello')
   t.match(await ended, { status: 1, stderr: /^moniker: .*ECONNRESET/ })
+})
+
+test('a service that is not there yet is waited for on request', async t => {
+  const { port } = await daemon(t)
+  const { ended } = moniker(t, ['connect', 'late', '--wait', '30s'], { port })
+  const resolver = new Resolver({ port })
+  while (!(await resolver.status()).followers) await new Promise(setImmediate)
+  await named(t, { service: 'late', daemonPort: port }, socket => socket.end('sorry\n'))
+  t.match(await ended, { status: 0, stdout: 'sorry\n', stderr: '' })
 })

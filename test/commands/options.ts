@@ -5,8 +5,11 @@ import {
   jsonOption,
   say,
   stopSignal,
+  toDuration,
+  toList,
   toPort,
   toVariables,
+  waitOption,
 } from '../../lib/commands/options.ts'
 
 test('a port is a whole number from 1 to 65535', async t => {
@@ -63,4 +66,27 @@ test('variables are told one by one, with a value or for the port', async t => {
   for (const text of ['1', 'a b', '', '=x', 'a-b']) {
     t.throws(() => toVariables(text), InvalidArgumentError, text)
   }
+})
+
+test('a time is in seconds, unless it says otherwise, and at most an hour', async t => {
+  const cases = [
+    ['0', 0],
+    ['30', 30_000],
+    ['1.5', 1_500],
+    ['250ms', 250],
+    ['30s', 30_000],
+    ['5m', 300_000],
+    ['1h', 3_600_000],
+  ] as const
+  for (const [text, ms] of cases) t.equal(toDuration(text), ms, text)
+  for (const text of ['', '-1', '1d', 's', '1 s', '61m', '1e9', 'NaN']) {
+    t.throws(() => toDuration(text), InvalidArgumentError, text)
+  }
+  const command = new Command().addOption(waitOption())
+  t.same(command.parse(['--wait', '5m'], { from: 'user' }).opts(), { wait: 300_000 })
+})
+
+test('a list has commas, or is given bit by bit', async t => {
+  t.same(toList('db'), ['db'])
+  t.same(toList('cache,main=db', ['db']), ['db', 'cache', 'main=db'])
 })

@@ -90,6 +90,18 @@ test('one that crashes is started again on request, under its name and at its po
   t.match(await ended, { status: 0 })
 })
 
+test('it can be told where others are, once they are there', async t => {
+  const { port } = await daemon(t)
+  const show = ['console.log(process.env.DB_URL, process.env.MAIN_PORT)']
+  const args = ['run', 'web', '--with', 'db,main=db', '--', process.execPath, '-e', ...show]
+  const { ended } = moniker(t, args, { port })
+  const resolver = new Resolver({ port })
+  while (!(await resolver.status()).followers) await new Promise(setImmediate)
+  const server = await named(t, { service: 'db', daemonPort: port })
+  const { port: ours } = server.address() as { port: number }
+  t.match(await ended, { status: 0, stdout: `tcp://127.0.0.1:${ours} ${ours}\n` })
+})
+
 test('a command that cannot be run is said to be missing', async t => {
   const { port } = await daemon(t)
   const { ended } = moniker(t, ['run', 'web', '--', 'no-such-command'], { port })
@@ -102,6 +114,8 @@ test('what cannot work is refused before the command is begun', alone, async t =
   const cases: [args: string[], message: RegExp][] = [
     [['web', '--port', String(taken)], /port \d+ is taken by another program/],
     [['web@^1'], /a server to give an exact version/],
+    [['web', '--with', '80'], /a name such as starwars/],
+    [['web', '--with', 'db,ns:db'], /DB_URL cannot be both/],
     [['80'], /a name such as starwars/],
   ]
   for (const [args, message] of cases) {

@@ -1,0 +1,46 @@
+import { Command, Option } from 'commander'
+import { Resolver } from '../resolver.ts'
+import { distinct, find, neighbour } from './neighbours.ts'
+import { daemonPortOption, jsonOption, waitOption } from './options.ts'
+
+interface Options {
+  format: keyof typeof FORMATS
+  json?: boolean
+  wait: number
+  daemonPort?: number
+}
+
+/** How a variable is set in the words of each reader. */
+const FORMATS = {
+  sh: (name: string, value: string) =>
+    `export ${name}='${value.replaceAll("'", String.raw`'\''`)}'`,
+  fish: (name: string, value: string) =>
+    `set -gx ${name} '${value.replaceAll(/['\\]/g, String.raw`\$&`)}'`,
+  plain: (name: string, value: string) => `${name}=${value}`,
+}
+
+export const envCommand = new Command('env')
+  .description('Says where services are in variables for a shell, once all are there.')
+  .argument('<name...>', 'such as db, cache@^7, ns:db or main=db://theforce.net')
+  .addOption(
+    new Option('--format <format>', 'whose words').choices(Object.keys(FORMATS)).default('sh'),
+  )
+  .addOption(waitOption().default(30_000, '30s'))
+  .addOption(daemonPortOption())
+  .addOption(jsonOption())
+  .addHelpText(
+    'after',
+    `
+For db these are DB_URL, DB_HOST, DB_PORT and DB_VERSION; for main=db they are MAIN_URL and so on. The
+scheme and the path of the URL are those in the metadata of the service, else tcp:// or udp://.
+In a shell: eval "$(moniker env db cache)"`,
+  )
+  .action(env)
+
+async function env(names: string[], { format, json, wait, daemonPort }: Options): Promise<void> {
+  const neighbours = distinct(names.map(name => neighbour(name, daemonPort)))
+  const variables = await find(neighbours, { resolver: new Resolver(), wait })
+  if (json) return console.log(JSON.stringify(variables, undefined, 2))
+  const lines = Object.entries(variables).map(([name, value]) => FORMATS[format](name, value))
+  console.log(lines.join('\n'))
+}

@@ -1,0 +1,36 @@
+import { Command, Option } from 'commander'
+import { Resolver } from '../resolver.ts'
+import { daemonPortOption, say, toDuration } from './options.ts'
+import { targetOf } from './target.ts'
+
+interface Options {
+  timeout: number
+  daemonPort?: number
+}
+
+export const waitCommand = new Command('wait')
+  .description('Waits until services are there, for scripts and containers.')
+  .argument('<name...>', 'such as db, cache@^7, or web://theforce.net')
+  .addOption(
+    new Option('--timeout <time>', 'how long at most, such as 90s, 5m or 1h')
+      .argParser(toDuration)
+      .default(30_000, '30s'),
+  )
+  .addOption(daemonPortOption())
+  .addHelpText(
+    'after',
+    '\nSays nothing and ends with 0 once all are there; with 1, and which are missing, when time is up.',
+  )
+  .action(wait)
+
+async function wait(names: string[], { timeout, daemonPort }: Options): Promise<void> {
+  const targets = names.map(name => targetOf(name, undefined, daemonPort))
+  const resolver = new Resolver()
+  const transports = ['tcp', 'udp'] as const
+  const waits = targets.map(({ name, at }) =>
+    resolver.resolve(name, { ...at, transports, wait: timeout }),
+  )
+  const missing = (await Promise.allSettled(waits)).filter(wait => wait.status === 'rejected')
+  for (const { reason } of missing) say(`moniker: ${(reason as Error).message}`)
+  if (missing.length > 0) process.exitCode = 1
+}
