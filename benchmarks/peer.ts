@@ -1,9 +1,13 @@
 // The other process of a benchmark: peer ROLE …
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { createServer } from '../index.ts'
 import { Daemon } from '../lib/daemon/daemon.ts'
 import { call, type Calls } from './calls.ts'
+import { Crowd, type Deed } from './crowd.ts'
+import { seconds } from './measure.ts'
+import type { Memory } from './populace.ts'
 import { block, byName, byNumber, touch } from './traffic.ts'
 
 const [role, ...args] = process.argv.slice(2)
@@ -51,6 +55,37 @@ async function daemon(host = '127.0.0.1'): Promise<number> {
   return daemon.port
 }
 
+/** A daemon that is asked of its state; says its port, and how many ms it took to start. */
+async function state(): Promise<{ port: number; ms: number }> {
+  const daemon = new Daemon({ port: 0, hosts: ['127.0.0.1'], maxNames: 10_000 })
+  const started = await seconds(() => daemon.start())
+  const tell: Record<string, () => Promise<unknown>> = {
+    memory: async () => memory(),
+    stop: () => seconds(() => daemon.stop()),
+    empty: async () => {
+      while (daemon.status().names > 0) await pause(1)
+    },
+  }
+  process.on('message', (question: string) => {
+    void tell[question]!().then(answer => process.send!(answer ?? null))
+  })
+  return { port: daemon.port, ms: started * 1000 }
+}
+
+function memory(): Memory {
+  const { gc } = globalThis as { gc?: () => void }
+  gc?.()
+  const { heapUsed, rss } = process.memoryUsage()
+  return { heap: heapUsed, resident: rss }
+}
+
+/** Connections that do what they are told to. */
+async function crowd(): Promise<string> {
+  const crowd = new Crowd(designated)
+  process.on('message', (deed: Deed) => void crowd.do(deed).then(taken => process.send!(taken)))
+  return 'ready'
+}
+
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
 }
@@ -76,6 +111,8 @@ const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   sink: host => serve(sink, host),
   first,
   caller,
+  state,
+  crowd,
   seaport: async () => (await import('./seaport.ts')).hub(),
   mdns: async () => (await import('./mdns.ts')).publisher(),
 }

@@ -21,6 +21,7 @@ import {
   type Found,
   type Machine,
 } from './report.ts'
+import { scale } from './scale.ts'
 import { bound, isMet } from './targets.ts'
 import { throughput } from './throughput.ts'
 
@@ -31,6 +32,7 @@ const all: Record<string, Benchmark> = {
   lookups,
   resolve: resolving,
   registry,
+  scale,
 }
 
 const { values, positionals } = parseArgs({

@@ -1,0 +1,85 @@
+import { seconds } from './measure.ts'
+import { peer, type Peer } from './process.ts'
+
+/** What a daemon takes, in bytes. */
+export interface Memory {
+  /** On the heap, once the collector has been. */
+  heap: number
+  resident: number
+}
+
+/** What has become of a daemon as it was settled. */
+export interface Settled {
+  /** How long it took to open all connections, and then to register all names, in s. */
+  connected: number
+  registered: number
+  /** How many bytes of heap all connections take, and all names; and how many the whole process does. */
+  memory: { connections: number; names: number; resident: number }
+}
+
+/** A daemon in a process of its own, and those who hold names there in another. */
+export class Populace {
+  readonly #daemon: Peer<{ port: number; ms: number }>
+  #holders: Peer<string> | undefined
+  /** How many names there are. */
+  size = 0
+
+  private constructor(daemon: Peer<{ port: number; ms: number }>) {
+    this.#daemon = daemon
+  }
+
+  /** A daemon that nobody has asked anything yet. */
+  static async found(): Promise<Populace> {
+    return new Populace(await peer('state', { node: ['--expose-gc'] }))
+  }
+
+  get port(): number {
+    return this.#daemon.ready.port
+  }
+
+  /** How long the daemon took to start, in ms. */
+  get started(): number {
+    return this.#daemon.ready.ms
+  }
+
+  /** Has so many names held, by connections that hold as many `each`. */
+  async settle(size: number, each: number): Promise<Settled> {
+    const holders = await peer<string>('crowd', { port: this.port })
+    this.#holders = holders
+    this.size = size
+    const before = await this.#memory()
+    const connected = await holders.ask<number>({ dial: Math.ceil(size / each) })
+    const between = await this.#memory()
+    const registered = await holders.ask<number>({ hold: each })
+    const { heap, resident } = await this.#memory()
+    const memory = {
+      connections: between.heap - before.heap,
+      names: heap - between.heap,
+      resident,
+    }
+    return { connected, registered, memory }
+  }
+
+  /** All who hold names end at once; how many seconds it takes until no name is left. */
+  async perish(): Promise<number> {
+    const empty = this.#daemon.ask('empty')
+    return seconds(async () => {
+      await this.#holders?.stop()
+      await empty
+    })
+  }
+
+  /** Stops the daemon; how many seconds it took. */
+  stop(): Promise<number> {
+    return this.#daemon.ask<number>('stop')
+  }
+
+  /** Ends all processes. */
+  async leave(): Promise<void> {
+    await Promise.all([this.#holders?.stop(), this.#daemon.stop()])
+  }
+
+  #memory(): Promise<Memory> {
+    return this.#daemon.ask<Memory>('memory')
+  }
+}

@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs'
+import {
+  compare,
+  type Benchmark,
+  type BenchmarkOptions,
+  type Comparison,
+  type Growth,
+  type Way,
+} from './measure.ts'
+import { rehearse } from './names.ts'
+import { Populace } from './populace.ts'
+import { recite, type Script } from './script.ts'
+
+/** How many names one connection holds, unless there may not be as many connections. */
+const EACH = 100
+
+/** How many of the names are asked for, all over; as many for every size. */
+const ASKED = 65_536
+
+/** What is found at each size, and in what unit. */
+const units = {
+  'memory a name': 'bytes of heap',
+  'memory a connection': 'bytes of heap',
+  'the whole daemon': 'MB resident',
+  'starting, with none': 'ms',
+  connecting: 'µs a connection',
+  registering: 'µs a name',
+  'letting go, holders gone': 'µs a name',
+  'stopping, with all': 'µs a name',
+}
+
+type Figures = Record<keyof typeof units, number>
+
+/** A daemon with many names: what it takes for them, and how fast it is. */
+export const scale: Benchmark = async options => {
+  const sizes = options.smoke ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000]
+  const limit = openFiles()
+  const found: Figures[] = []
+  const comparisons: Comparison[] = []
+  const small = await Populace.found()
+  try {
+    await small.settle(sizes[0]!, EACH)
+    for (const size of sizes) {
+      options.progress(`${size} names`)
+      const each = Math.max(EACH, Math.ceil(size / limit))
+      found.push(
+        await census(size, each, async large => {
+          if (size > sizes[0]!) comparisons.push(await lookUps(large, small, options))
+        }),
+      )
+    }
+  } finally {
+    await small.leave()
+  }
+  const last = comparisons.at(-1)!
+  last.target = 'growth'
+  return {
+    measures: `A daemon with many names, of which each connection holds ${EACH}: 10,000 connections hold a million. The time of one look-up, lower is better:`,
+    comparisons,
+    growths: growths(sizes, found),
+    notes: [
+      `Look-ups are of ${ASKED} names out of all there are, by pipelined TCP, each answer compared.`,
+      'What is told for one name or connection stays level where the whole grows as the number does.',
+      ...(limit * EACH < sizes.at(-1)!
+        ? [`There were at most ${limit} connections: so many files may be open here (ulimit -n).`]
+        : []),
+    ],
+  }
+}
+
+/** What so many names take and cost; `work` is done while they are held. */
+async function census(
+  size: number,
+  each: number,
+  work: (populace: Populace) => Promise<void>,
+): Promise<Figures> {
+  const populace = await Populace.found()
+  try {
+    const { connected, registered, memory } = await populace.settle(size, each)
+    await work(populace)
+    const released = await populace.perish()
+    await populace.settle(size, each)
+    const stopped = await populace.stop()
+    const connections = size / each
+    return {
+      'memory a name': memory.names / size,
+      'memory a connection': memory.connections / connections,
+      'the whole daemon': memory.resident / 1e6,
+      'starting, with none': populace.started,
+      connecting: (connected / connections) * 1e6,
+      registering: (registered / size) * 1e6,
+      'letting go, holders gone': (released / size) * 1e6,
+      'stopping, with all': (stopped / size) * 1e6,
+    }
+  } finally {
+    await populace.leave()
+  }
+}
+
+async function lookUps(
+  large: Populace,
+  small: Populace,
+  options: BenchmarkOptions,
+): Promise<Comparison> {
+  const count = options.smoke ? 4_096 : 4 * ASKED
+  const way = async ({ size, port }: Populace): Promise<Way> => {
+    const script = await rehearse(port, choice(size, options.smoke ? 1_024 : ASKED))
+    return {
+      name: `${size.toLocaleString('en')} names`,
+      run: () => timeOf(port, script, count),
+    }
+  }
+  const ways: [Way, Way] = [await way(large), await way(small)]
+  return compare(`among ${ways[0].name}`, 'µs', ways, options)
+}
+
+/** How long one takes, in µs. */
+async function timeOf(port: number, script: Script, count: number): Promise<number> {
+  const start = performance.now()
+  await recite(port, script, count)
+  return ((performance.now() - start) * 1000) / count
+}
+
+/** So many numbers below `size`, of which no two that are near were near before. */
+function choice(size: number, count: number): number[] {
+  return Array.from({ length: count }, (_, at) => (at * 2_654_435_761) % size)
+}
+
+function growths(sizes: number[], found: Figures[]): Growth[] {
+  return Object.entries(units).map(([what, unit]) => ({
+    what,
+    unit,
+    sizes,
+    figures: found.map(figures => figures[what as keyof Figures]),
+  }))
+}
+
+/** How many connections a process may have, with some files to spare; as many as are wanted, where nobody says. */
+function openFiles(): number {
+  try {
+    const [, limit] = /Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))!
+    return Number(limit) - 200
+  } catch {
+    return 10_000
+  }
+}
