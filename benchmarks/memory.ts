@@ -1,11 +1,15 @@
-// How many bytes of heap a registry of so many names takes: memory SIZE, with --expose-gc
-import { filled } from './registry.ts'
+// How many bytes of heap a registry of so many names takes: memory SIZE EACH, with --expose-gc
+import { filled, owners } from './registry.ts'
 
 const collect = (globalThis as { gc?: () => void }).gc!
+const [size, each] = process.argv.slice(2).map(Number) as [number, number]
 
+const holders = owners(size / each)
+// What is only made once, such as the code of it, is no name's.
+filled(each, owners(1))
 collect()
 const before = process.memoryUsage().heapUsed
-const registry = filled(Number(process.argv[2]))
+const registry = filled(size, holders)
 collect()
 process.send?.(process.memoryUsage().heapUsed - before)
 process.once('disconnect', () => process.exit(registry.size > 0 ? 0 : 1))

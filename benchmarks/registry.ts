@@ -30,14 +30,24 @@ export const registry: Benchmark = async options => {
     }
   }
   options.progress('memory')
-  for (const size of sizes.slice(-1)) {
-    notes.push(
-      `A name costs ${await bytesPerName(size)} bytes of heap, of ${size.toLocaleString('en')}.`,
-    )
-  }
   return {
     measures: 'The time of one look-up in the registry alone, without any I/O; lower is better.',
     comparisons,
+    growths: [
+      {
+        what: 'heap a name, 100 held by each',
+        unit: 'bytes',
+        sizes,
+        figures: await bytes(sizes, 100),
+        target: 'memory',
+      },
+      {
+        what: 'heap a name, one held by each',
+        unit: 'bytes',
+        sizes,
+        figures: await bytes(sizes, 1),
+      },
+    ],
     notes,
   }
 }
@@ -46,13 +56,17 @@ function nameOf(at: number): string {
   return `service-${at}`
 }
 
-/** A registry with so many names, held by owners of 100 each. */
-export function filled(size: number): Registry {
+/** So many who can hold names. */
+export function owners(count: number): object[] {
+  return Array.from({ length: count }, () => ({}))
+}
+
+/** A registry with so many names, of which each owner holds as many as the others. */
+export function filled(size: number, holders: object[] = owners(size / 100)): Registry {
   const held = new Registry()
-  let owner = {}
+  const each = size / holders.length
   for (let at = 0; at < size; at++) {
-    if (at % 100 === 0) owner = {}
-    held.register(owner, {
+    held.register(holders[Math.floor(at / each)]!, {
       namespace: '',
       service: nameOf(at),
       version: '1.0.0',
@@ -89,11 +103,18 @@ function lookUp(held: Registry, range: number, count: number): number {
   return (taken * 1e6) / count
 }
 
-/** Measured in a process of its own, with the collector at hand. */
-async function bytesPerName(size: number): Promise<number> {
+/** The bytes of heap for each name, in registries of those sizes. */
+async function bytes(sizes: number[], each: number): Promise<number[]> {
+  const found: number[] = []
+  for (const size of sizes) found.push((await heap(size, each)) / size)
+  return found
+}
+
+/** The bytes of heap, measured in a process of its own with the collector at hand. */
+async function heap(size: number, each: number): Promise<number> {
   const program = fileURLToPath(import.meta.resolve('./memory.js'))
-  const child = fork(program, [String(size)], { execArgv: ['--expose-gc'] })
+  const child = fork(program, [String(size), String(each)], { execArgv: ['--expose-gc'] })
   const [bytes] = (await once(child, 'message')) as [number]
   child.disconnect()
-  return Math.round(bytes / size)
+  return bytes
 }
