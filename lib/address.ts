@@ -25,3 +25,18 @@ export function plain(address: string): string {
 export function mayLead(asked: string, address: string): boolean {
   return isLoopback(asked) || !isLoopback(address)
 }
+
+/**
+ * By what a far host is told from another: its address, of IPv6 the first 64 bits of it, as the rest
+ * is for it to choose.
+ */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address
+  const [front, back = []] = address.split('::').map(groups)
+  const zeros = Array<string>(8 - front!.length - back.length).fill('0')
+  return [...front!, ...zeros, ...back].slice(0, 4).join(':')
+}
+
+function groups(part: string): string[] {
+  return part.split(':').filter(Boolean)
+}

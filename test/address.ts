@@ -1,5 +1,13 @@
 import t from 'tap'
-import { LOOPBACK, isLoopback, isOwn, isThisHost, mayLead, plain } from '../lib/address.ts'
+import {
+  LOOPBACK,
+  isLoopback,
+  isOwn,
+  isThisHost,
+  mayLead,
+  networkOf,
+  plain,
+} from '../lib/address.ts'
 
 t.test('only this host can reach its loopback addresses', async t => {
   const loopback = [
@@ -54,4 +62,17 @@ t.test('a far daemon cannot send us to our own loopback', async t => {
 t.test('this host has a name for itself', async t => {
   for (const host of ['', 'localhost', 'LocalHost']) t.ok(isThisHost(host), host)
   for (const host of ['localhost.', '127.0.0.1', 'theforce.net']) t.notOk(isThisHost(host), host)
+})
+
+t.test('a far host is told from another by what it cannot choose', async t => {
+  const table = [
+    ['192.0.2.1', '192.0.2.1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+    ['2001:db8::1', '2001:db8:0:0'],
+    ['2001::1:2:3:4:5', '2001:0:0:1'],
+    ['::1', '0:0:0:0'],
+    ['2001:db8::', '2001:db8:0:0'],
+    ['fe80::1%eth0', 'fe80:0:0:0'],
+  ]
+  for (const [address, network] of table) t.equal(networkOf(address!), network)
 })

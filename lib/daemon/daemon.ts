@@ -4,10 +4,11 @@ import createDebug from 'debug'
 import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
 import { VERSION } from '../protocol.ts'
-import { chain, limits, local, policy, type Handler } from './handler.ts'
 import { Audience } from './audience.ts'
+import { chain, local, policy, type Handler } from './handler.ts'
+import { Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
-import { serve, turnAway } from './tcp.ts'
+import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
 import { Datagrams } from './udp.ts'
 import { waiting } from './waiting.ts'
 
@@ -28,7 +29,9 @@ export interface DaemonOptions {
   maxConnections?: number
   /** How many names one connection may hold. Default 4,096. */
   maxNames?: number
-  /** How long half a line may wait for its end, in ms. Default 10,000. */
+  /** What else is limited. */
+  limits?: LimitsOptions
+  /** How long half a line may wait for its end, and answers to be read, in ms. Default 10,000. */
   patience?: number
   /** How long a connection that holds no name may be silent, in ms. Default 300,000. */
   idle?: number
@@ -37,7 +40,10 @@ export interface DaemonOptions {
 /** What a daemon has done since it started. */
 export interface Counters {
   questions: number
+  /** Questions, and connections, that were refused for whatever reason. */
   refused: number
+  /** Those of them that were too many. */
+  limited: number
   connections: number
 }
 
@@ -70,8 +76,9 @@ export class Daemon {
   readonly #audience = new Audience()
   readonly #registry = new Registry((change, entry) => this.#audience.tell(change, entry))
   readonly #servers: Server[] = []
-  readonly #sockets = new Set<Socket>()
-  readonly #counters: Counters = { questions: 0, refused: 0, connections: 0 }
+  readonly #limits: Limits
+  readonly #sockets = new Map<Socket, Connection & { leave: () => void }>()
+  readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, connections: 0 }
   readonly #started = Date.now()
   readonly #answer: Handler
   #datagrams: Datagrams
@@ -79,15 +86,21 @@ export class Daemon {
   #starting: Promise<void> | undefined
 
   constructor(options: DaemonOptions = {}) {
-    const { publicList = false, ttl = 30_000, maxNames: names = 4_096 } = options
+    const { publicList = false, ttl = 30_000, maxConnections, maxNames, limits } = options
     this.#options = options
+    const sources = { registry: this.#registry, unread: () => this.#unread() }
+    this.#limits = new Limits(sources, {
+      ...(maxConnections && { connections: maxConnections }),
+      ...(maxNames && { names: maxNames }),
+      ...limits,
+    })
     this.#port = options.port ?? designatedPort()
     this.#answer = chain(
       (_question, _peer, next) => {
         this.#counters.questions++
         return next()
       },
-      limits(this.#registry, { names }),
+      this.#limits.step,
       policy({ publicList }),
       waiting(this.#audience),
       local(this.#registry, {
@@ -148,7 +161,7 @@ export class Daemon {
 
   async #close(): Promise<void> {
     this.#datagrams.close()
-    for (const socket of this.#sockets) socket.destroy()
+    for (const socket of this.#sockets.keys()) socket.destroy()
     await Promise.all(
       this.#servers.splice(0).map(server => new Promise(resolve => server.close(resolve))),
     )
@@ -187,28 +200,57 @@ export class Daemon {
   }
 
   #serve(socket: Socket): void {
-    const { embedded, patience = 10_000, idle = 300_000, maxConnections = 16_384 } = this.#options
+    const { embedded, patience = 10_000, idle = 300_000 } = this.#options
     if (embedded) socket.unref()
     this.#counters.connections++
-    if (this.#sockets.size >= maxConnections) {
-      const error = new MonikerError('ELIMIT', { text: `${maxConnections} connections are open` })
-      this.#refused(error)
-      return turnAway(socket, error)
+    if (this.#limits.isFull) this.#makeRoom()
+    let leave: () => void
+    try {
+      leave = this.#limits.enter(peerOf(socket))
+    } catch (error) {
+      this.#refused(error as MonikerError)
+      return turnAway(socket, error as MonikerError)
     }
-    this.#sockets.add(socket)
-    serve(socket, {
+    const connection = serve(socket, {
       answer: this.#answer,
       ended: owner => this.#audience.release(owner),
       closed: owner => {
-        this.#sockets.delete(socket)
+        this.#leave(socket)
         this.#audience.release(owner)
         this.#registry.release(owner)
       },
       refused: error => this.#refused(error),
       wanted: owner => this.#registry.held(owner) > 0 || this.#audience.held(owner) > 0,
       patience,
+      slowness: patience,
       idle,
     })
+    this.#sockets.set(socket, { ...connection, leave })
+  }
+
+  /** Gives the place of a connection free, the first time that it is said to have gone. */
+  #leave(socket: Socket): void {
+    this.#sockets.get(socket)?.leave()
+    this.#sockets.delete(socket)
+  }
+
+  /**
+   * The oldest connection that holds no name makes room for a new one: whoever takes them all takes
+   * them from itself first.
+   */
+  #makeRoom(): void {
+    for (const [socket, { owner, refuse }] of this.#sockets) {
+      if (this.#registry.held(owner) > 0) continue
+      this.#leave(socket)
+      return refuse(new MonikerError('ELIMIT', { text: 'the connection made room for a new one' }))
+    }
+  }
+
+  /** How many bytes of answers wait to be read. */
+  #unread(): number {
+    let unread = 0
+    for (const socket of this.#sockets.keys()) unread += socket.writableLength
+    return unread
   }
 
   #makeDatagrams(): Datagrams {
@@ -221,6 +263,7 @@ export class Daemon {
 
   #refused(error: MonikerError): void {
     this.#counters.refused++
+    if (error.reason === 'ELIMIT') this.#counters.limited++
     debug('%s', error.message)
   }
 }

@@ -47,16 +47,6 @@ export function chain(...steps: Step[]): Handler {
   )
 }
 
-/** Refuses a registration beyond `names` for one owner. */
-export function limits(registry: Registry, { names }: { names: number }): Step {
-  return (question, { owner }, next) => {
-    if (question.op === 'register' && owner && registry.held(owner) >= names) {
-      throw new MonikerError('ELIMIT', { text: `one connection may hold ${names} names` })
-    }
-    return next()
-  }
-}
-
 /** Who may ask what: everybody may resolve; the rest is for this host, listing unless opened. */
 export function policy({ publicList }: { publicList: boolean }): Step {
   return (question, { local, owner }, next) => {

@@ -29,6 +29,8 @@ export interface ServeOptions {
   wanted: (owner: Owner) => boolean
   /** How long half a line may wait for its end, in ms. */
   patience: number
+  /** How long a connection that holds no name may leave answers unread, in ms. */
+  slowness: number
   /** How long a connection that holds no name may be silent, in ms. */
   idle: number
 }
@@ -36,19 +38,30 @@ export interface ServeOptions {
 /** How long a refused connection is given to read why, in ms. */
 const LINGER = 1_000
 
+/** How many refused connections are given that. */
+const MAX_LINGERING = 1_024
+
 /** How many questions of one connection may be under way without an answer. */
 const MAX_WAITING = 1_024
 
 /** How many bytes that it was told a connection may leave unread. */
 const MAX_UNREAD = 1_048_576
 
+/** A connection that is served. */
+export interface Connection {
+  readonly owner: Owner
+  /** Tells it why it is served no longer, and closes it. */
+  readonly refuse: (error: MonikerError) => void
+}
+
 /** Answers the questions that come over one connection, until it ends or errs. */
-export function serve(socket: Socket, options: ServeOptions): void {
-  const { answer, ended, closed, refused, wanted, patience, idle } = options
+export function serve(socket: Socket, options: ServeOptions): Connection {
+  const { answer, ended, closed, refused, wanted, patience, slowness, idle } = options
   const owner = ownerOf(socket)
-  const peer = peerOf(socket, owner)
+  const peer = { ...peerOf(socket), owner }
   const splitter = new LineSplitter()
   let dribble: NodeJS.Timeout | undefined
+  let late: NodeJS.Timeout | undefined
   let waiting = 0
 
   const close = (error: MonikerError, before = '', id: Id = null) => {
@@ -77,13 +90,14 @@ export function serve(socket: Socket, options: ServeOptions): void {
     if (splitter.readableEnded && waiting === 0) socket.end()
   }
 
-  /** The answers to one read, in one write. */
+  /** The answers to one read, in one write; those that are long, in several. */
   const reply = (lines: string[]) => {
     let text = ''
-    for (const line of lines) {
+    for (let at = 0; at < lines.length; at++) {
+      if (text.length > MAX_UNREAD) return hold(text, lines.slice(at))
       let id: Id = null
       try {
-        const message = decode(line)
+        const message = decode(lines[at]!)
         id = idOf(message)
         const found = answer(question(message), peer)
         if (!(found instanceof Promise)) text += encodeAnswer(id, found)
@@ -95,10 +109,30 @@ export function serve(socket: Socket, options: ServeOptions): void {
         text += no(id, error)
       }
     }
+    hold(text, [])
+  }
+
+  /** The end of half a line may be late only while it would be read. */
+  const watchLine = () => {
+    if (splitter.partial && !splitter.isPaused()) {
+      dribble ??= setTimeout(() => close(tooSlow(patience)), patience).unref()
+    } else {
+      clearTimeout(dribble)
+      dribble = undefined
+    }
+  }
+
+  /** Whoever does not read the answers is asked to wait with the questions, but not for ever. */
+  const hold = (text: string, lines: string[]) => {
     if (text === '' || socket.write(text)) return
-    // Whoever does not read the answers is asked to wait with the questions.
     splitter.pause()
-    socket.once('drain', () => splitter.resume())
+    late = setTimeout(() => wanted(owner) || close(tooLazy(slowness)), slowness).unref()
+    socket.once('drain', () => {
+      clearTimeout(late)
+      splitter.resume()
+      reply(lines)
+      watchLine()
+    })
   }
 
   socket
@@ -109,6 +143,7 @@ export function serve(socket: Socket, options: ServeOptions): void {
     .on('error', error => debug('%s: %s', socket.remoteAddress, error.message))
     .on('close', () => {
       clearTimeout(dribble)
+      clearTimeout(late)
       closed(owner)
     })
   splitter
@@ -121,21 +156,24 @@ export function serve(socket: Socket, options: ServeOptions): void {
     })
   socket.pipe(splitter)
   // After the pipe's own listener: the splitter has seen the chunk by then.
-  socket.on('data', () => {
-    if (splitter.partial) {
-      dribble ??= setTimeout(() => close(tooSlow(patience)), patience).unref()
-    } else {
-      clearTimeout(dribble)
-      dribble = undefined
-    }
+  socket.on('data', watchLine)
+  return { owner, refuse: close }
+}
+
+/** Says why, and closes: whoever does not read it in time has had it, and so have too many at once. */
+export function turnAway(socket: Socket, error: MonikerError, before = '', id: Id = null): void {
+  socket.on('error', () => {}).end(before + encode(id, refusal(error)))
+  if (lingering >= MAX_LINGERING) return void socket.destroy()
+  lingering++
+  const over = setTimeout(() => socket.destroy(), LINGER).unref()
+  socket.on('close', () => {
+    clearTimeout(over)
+    lingering--
   })
 }
 
-/** Says why, and closes: whoever does not read it in time has had it. */
-export function turnAway(socket: Socket, error: MonikerError, before = '', id: Id = null): void {
-  socket.on('error', () => {}).end(before + encode(id, refusal(error)))
-  setTimeout(() => socket.destroy(), LINGER).unref()
-}
+/** How many refused connections have not closed yet. */
+let lingering = 0
 
 function ownerOf(socket: Socket): Owner {
   return {
@@ -152,13 +190,13 @@ function tell(socket: Socket, text: string): void {
   else if (socket.writable) socket.write(text)
 }
 
-function peerOf(socket: Socket, owner: Owner): Peer {
+/** Who is at the other end of a connection. */
+export function peerOf(socket: Socket): Peer {
   const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket
   return {
     local: isOwn(remoteAddress, localAddress),
     address: plain(localAddress),
     remote: { address: plain(remoteAddress), port: remotePort },
-    owner,
   }
 }
 
@@ -169,6 +207,10 @@ function isFatal({ reason }: MonikerError): boolean {
 
 function tooMany(): MonikerError {
   return new MonikerError('ELIMIT', { text: `${MAX_WAITING} questions are waiting for an answer` })
+}
+
+function tooLazy(slowness: number): MonikerError {
+  return new MonikerError('ELIMIT', { text: `the answers were not read within ${slowness} ms` })
 }
 
 function tooSlow(patience: number): MonikerError {

@@ -141,6 +141,7 @@ t.test('a status tells what the daemon has done', async t => {
     connections: 2,
     questions: 5,
     refused: 2,
+    limited: 0,
   })
   t.strictSame(status, one.status())
   t.ok(one.status().started <= Date.now())
@@ -163,19 +164,47 @@ t.test('one connection may hold so many names and no more', async t => {
 t.test('there may be so many connections and no more', async t => {
   const one = await daemon(t, { maxConnections: 2 })
   const [first, second] = [await lines(t, one.port), await lines(t, one.port)]
-  first.ask({ op: 'status' })
-  second.ask({ op: 'status' })
+  first.ask(starwars)
+  second.ask({ ...starwars, service: 'other' })
   await Promise.all([first.answer(), second.answer()])
   const third = await lines(t, one.port)
   t.match(await third.answer(), { id: null, error: { code: 'ELIMIT' } }, 'the third is told why')
-  first.ask(starwars)
-  t.match(await first.answer(), { registration: 1 }, 'the others are served')
+  t.match(one.status(), { refused: 1, limited: 1 })
+  first.ask(resolve)
+  t.match(await first.answer(), { endpoints: [{}] }, 'the others are served')
 
   first.socket.end()
   await first.rest()
   const fourth = await lines(t, one.port)
   fourth.ask({ op: 'status' })
   t.match(await fourth.answer(), { open: 2 }, 'and one may come when one has gone')
+})
+
+t.test('the oldest connection without a name makes room for a new one', async t => {
+  const one = await daemon(t, { maxConnections: 3 })
+  const [owner, idle, other] = [
+    await lines(t, one.port),
+    await lines(t, one.port),
+    await lines(t, one.port),
+  ]
+  owner.ask(starwars)
+  await owner.answer()
+  other.ask(resolve)
+  await other.answer()
+  const fresh = await lines(t, one.port)
+  t.match(await idle.rest(), [{ id: null, error: { code: 'ELIMIT' } }])
+  for (const nc of [owner, other, fresh]) {
+    nc.ask(resolve)
+    t.match(await nc.answer(), { endpoints: [{}] })
+  }
+  t.match(one.status(), { open: 3, limited: 1 })
+})
+
+t.test('no list is told while too much waits to be read', async t => {
+  const { port } = await daemon(t, { limits: { unread: -1 } })
+  const nc = await lines(t, port)
+  nc.ask({ op: 'list' })
+  t.match(await nc.answer(), { error: { code: 'ELIMIT', message: /bytes of answers wait/ } })
 })
 
 t.test('a connection that is silent is closed, unless it holds a name', async t => {

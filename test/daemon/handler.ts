@@ -1,7 +1,6 @@
 import t from 'tap'
 import {
   chain,
-  limits,
   local,
   policy,
   refusable,
@@ -34,10 +33,9 @@ const register = (given: Answer = {}) =>
   question({ id: 1, op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
 
 /** The chain of a daemon, but for its counters; it answers at once. */
-function handler({ names = 10, publicList = false, ttl = 30_000 } = {}) {
+function handler({ publicList = false, ttl = 30_000 } = {}) {
   const registry = new Registry()
   return chain(
-    limits(registry, { names }),
     policy({ publicList }),
     local(registry, { generation: 36, ttl, status: () => ({ names: registry.size }) }),
   ) as (question: Question, peer: Peer) => Answer
@@ -82,22 +80,6 @@ t.test('what a step refuses goes no further', async t => {
   }
   const handle = chain(refuse, () => t.fail('not asked') as never)
   t.throws(() => handle(status, here), { message: 'no' })
-})
-
-t.test('one connection may hold so many names and no more', async t => {
-  const handle = handler({ names: 2 })
-  const other = { ...here, owner: owner() }
-  const { registration } = handle(register({ service: 'a' }), here)
-  handle(register({ service: 'b' }), here)
-
-  t.throws(() => handle(register({ service: 'c' }), here), {
-    code: 'EBUSY',
-    message: /one connection may hold 2 names/,
-  })
-  t.ok(handle(register({ service: 'c' }), other), 'another may')
-  t.ok(handle(resolve(), here), 'and the first may still ask')
-  handle({ op: 'unregister', registration: registration as number }, here)
-  t.ok(handle(register({ service: 'd' }), here), 'and take another for one it lets go')
 })
 
 t.test('who may ask what depends on where from, and over what', async t => {
@@ -181,7 +163,7 @@ t.test('a list tells all but who owns what', async t => {
 })
 
 t.test('of many instances eight are told, each in its turn', async t => {
-  const handle = handler({ names: 20 })
+  const handle = handler()
   for (let port = 1; port <= 10; port++) handle(register({ port, shared: true }), here)
   const ports = () => (handle(resolve(), here).endpoints as { port: number }[]).map(e => e.port)
 

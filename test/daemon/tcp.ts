@@ -1,8 +1,14 @@
 import { once } from 'node:events'
-import { Socket, connect, createServer } from 'node:net'
+import { Socket, connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Handler, Owner, Peer } from '../../lib/daemon/handler.ts'
-import { serve, type ServeOptions } from '../../lib/daemon/tcp.ts'
+import {
+  peerOf,
+  serve,
+  turnAway,
+  type Connection,
+  type ServeOptions,
+} from '../../lib/daemon/tcp.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE, type Answer } from '../../lib/protocol.ts'
 import { line, lines } from '../fixtures/lines.ts'
@@ -24,6 +30,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
       refused: error => refused.push(error),
       wanted: () => false,
       patience: 60_000,
+      slowness: 60_000,
       idle: 60_000,
       ...given,
     })
@@ -332,6 +339,64 @@ t.test('who does not read is asked to wait, and gets every answer in the end', a
   t.equal(got, count)
 })
 
+/** A connection whose answers are many and are not read; done when it is asked to wait. */
+async function lazy(t: Test, given: Partial<ServeOptions>) {
+  const answer = () => ({ fat: 'x'.repeat(3_000) })
+  const { port, served, refused } = await listener(t, { answer, slowness: 30, ...given })
+  const socket = connect({ host: '127.0.0.1', port })
+  t.teardown(() => socket.destroy())
+  socket.write(line(status).repeat(20_000))
+  while (!served[0]?.writableNeedDrain) await new Promise(setImmediate)
+  return { socket, served: served[0]!, refused }
+}
+
+t.test('who does not read for long is dropped', async t => {
+  const { served, refused } = await lazy(t, {})
+  await gone(served)
+  t.match(refused, [{ reason: 'ELIMIT', message: /not read within 30 ms/ }])
+})
+
+t.test('who does not read but holds a name is kept, at no great cost', async t => {
+  let asked!: () => void
+  const late = new Promise<void>(resolve => (asked = resolve))
+  const wanted = () => {
+    asked()
+    return true
+  }
+  const { socket, served, refused } = await lazy(t, { wanted })
+  await late
+  t.notOk(served.destroyed)
+  t.ok(served.writableLength < 4_000_000, 'although 60 MB were asked for')
+  t.strictSame(refused, [])
+  socket.destroy()
+  await gone(served)
+})
+
+t.test('only so many of the refused are waited for', async t => {
+  const sockets = Array.from({ length: 1_026 }, () => new Socket())
+  t.teardown(() => sockets.forEach(socket => socket.destroy()))
+  for (const socket of sockets) turnAway(socket, new MonikerError('ELIMIT', { text: 'no' }))
+  t.equal(sockets.filter(socket => socket.destroyed).length, 2)
+})
+
+t.test('a connection that is refused later is told why, and heard no more', async t => {
+  const served: Connection[] = []
+  const server = createServer(socket => {
+    const none = () => {}
+    const options = { answer: echo, ended: none, closed: none, refused: none, patience: 60_000 }
+    t.match(peerOf(socket), { local: true, remote: { address: '127.0.0.1' } })
+    served.push(serve(socket, { ...options, wanted: () => false, slowness: 1, idle: 60_000 }))
+  })
+  t.teardown(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const nc = await lines(t, (server.address() as AddressInfo).port)
+  nc.ask(status)
+  await nc.answer()
+  served[0]!.refuse(new MonikerError('ELIMIT', { text: 'enough' }))
+  nc.ask(status)
+  t.match(await nc.rest(), [{ id: null, error: { code: 'ELIMIT', message: 'enough' } }])
+})
+
 t.test('a connection that is reset is gone, and everyone else is served', async t => {
   const { port, served, closed } = await listener(t)
   const nc = await lines(t, port)
@@ -375,6 +440,7 @@ t.test('a connection that has gone before it is served is no trouble', async t =
     refused: () => {},
     wanted: () => false,
     patience: 1,
+    slowness: 1,
     idle: 1,
   })
   socket.destroy()

@@ -1,0 +1,168 @@
+import t from 'tap'
+import { chain, local, type Owner, type Peer } from '../../lib/daemon/handler.ts'
+import { Limits, type LimitsOptions } from '../../lib/daemon/limits.ts'
+import { Registry } from '../../lib/daemon/registry.ts'
+import { question, type Answer, type Question } from '../../lib/protocol.ts'
+
+const owner = (): Owner => ({ isOpen: true, tell: () => {} })
+const here: Peer = {
+  local: true,
+  address: '127.0.0.1',
+  remote: { address: '127.0.0.1', port: 1 },
+  owner: owner(),
+}
+const status: Question = { op: 'status' }
+
+/** A peer on another host. */
+const at = (address: string): Peer => ({
+  local: false,
+  address: '192.0.2.1',
+  remote: { address, port: 1 },
+})
+
+const register = (service = 'a') =>
+  question({ id: 1, op: 'register', service, transport: 'tcp', port: 80 })
+
+/** Limits before a registry, a clock that stands, and what is unread. */
+function limited(given: LimitsOptions = {}) {
+  const registry = new Registry()
+  const world = { now: 0, unread: 0 }
+  const sources = { registry, unread: () => world.unread }
+  const limits = new Limits(sources, { now: () => world.now, ...given })
+  const handle = chain(
+    limits.step,
+    local(registry, { generation: 36, ttl: 1, status: () => ({ ok: true }) }),
+  ) as (question: Question, peer: Peer) => Answer
+  return { limits, handle, world }
+}
+
+t.test('one connection may hold so many names and no more', async t => {
+  const { handle } = limited({ names: 2 })
+  const other = { ...here, owner: owner() }
+  const { registration } = handle(register('a'), here)
+  handle(register('b'), here)
+
+  t.throws(() => handle(register('c'), here), {
+    code: 'EBUSY',
+    reason: 'ELIMIT',
+    message: /one connection may hold 2 names/,
+  })
+  t.ok(handle(register('c'), other), 'another may')
+  t.ok(handle(status, here), 'and the first may still ask')
+  handle({ op: 'unregister', registration: registration as number }, here)
+  t.ok(handle(register('d'), here), 'and take another for one it lets go')
+})
+
+t.test('all together may hold so many names and no more', async t => {
+  const { handle } = limited({ allNames: 1 })
+  handle(register('a'), here)
+  t.throws(() => handle(register('b'), { ...here, owner: owner() }), {
+    reason: 'ELIMIT',
+    message: /1 names are held/,
+  })
+})
+
+t.test('one connection may register and withdraw so fast and no faster', async t => {
+  const { handle, world } = limited({ changes: { perSecond: 10, burst: 2 } })
+  handle(register(), here)
+  handle({ op: 'unregister', registration: 1 }, here)
+  t.throws(() => handle(register(), here), {
+    reason: 'ELIMIT',
+    message: /10 registrations over one connection a second/,
+  })
+  t.throws(() => handle({ op: 'unregister', registration: 1 }, here), { code: 'EBUSY' })
+  t.ok(handle(register(), { ...here, owner: owner() }), 'another is not held up')
+  t.ok(handle(status, here), 'and may ask')
+  world.now += 100
+  t.ok(handle(register('b'), here), 'and may go on in a moment')
+})
+
+t.test('one other host may ask so much and no more, whatever its addresses', async t => {
+  const { handle, world } = limited({ hostQuestions: { perSecond: 1, burst: 2 } })
+  for (const [one, same, other] of [
+    ['192.0.2.7', '192.0.2.7', '192.0.2.8'],
+    ['2001:db8::1', '2001:db8::2', '2001:db8:1::1'],
+  ]) {
+    t.ok(handle(status, at(one!)))
+    t.ok(handle(status, at(same!)))
+    t.throws(() => handle(status, at(one!)), {
+      reason: 'ELIMIT',
+      message: /1 questions from one host a second/,
+    })
+    t.ok(handle(status, at(other!)))
+  }
+  world.now += 1_000
+  t.ok(handle(status, at('192.0.2.7')))
+})
+
+t.test('all other hosts may ask so much and no more, and this one is answered', async t => {
+  const { handle } = limited({ remoteQuestions: { perSecond: 1, burst: 2 } })
+  handle(status, at('192.0.2.7'))
+  handle(status, at('192.0.2.8'))
+  t.throws(() => handle(status, at('192.0.2.9')), {
+    reason: 'ELIMIT',
+    message: /questions from other hosts/,
+  })
+  t.ok(handle(status, here))
+})
+
+t.test('programs of this host may ask as much as they like', async t => {
+  const none = { perSecond: 0, burst: 0 }
+  const { handle } = limited({ hostQuestions: none, remoteQuestions: none })
+  for (let n = 0; n < 1_000; n++) t.ok(handle(status, here))
+})
+
+t.test('what is never answered over UDP is no matter of limits', async t => {
+  const none = { perSecond: 0, burst: 0 }
+  const { limits } = limited({ changes: none, names: 0 })
+  const { owner: _, ...udp } = here
+  t.strictSame(
+    limits.step(register(), udp, () => ({ passed: true })),
+    { passed: true },
+  )
+})
+
+t.test('no list is told while too much waits to be read', async t => {
+  const { handle, world } = limited({ unread: 100 })
+  world.unread = 101
+  t.throws(() => handle({ op: 'list' }, here), { reason: 'ELIMIT', message: /101 bytes/ })
+  t.ok(handle(status, here))
+  world.unread = 100
+  t.ok(handle({ op: 'list' }, here))
+})
+
+t.test('there may be so many connections and no more', async t => {
+  const { limits } = limited({ connections: 2 })
+  const leave = limits.enter(here)
+  limits.enter(here)
+  t.ok(limits.isFull)
+  t.throws(() => limits.enter(here), { reason: 'ELIMIT', message: /2 connections are open/ })
+  leave()
+  t.notOk(limits.isFull)
+  t.ok(limits.enter(here))
+})
+
+t.test('other hosts may take half of the connections, and one of them a few', async t => {
+  const { limits } = limited({ connections: 8, hostConnections: 2 })
+  const leave = limits.enter(at('2001:db8::1'))
+  const leaveToo = limits.enter(at('2001:db8::2'))
+  t.throws(() => limits.enter(at('2001:db8::3')), {
+    reason: 'ELIMIT',
+    message: /2 connections from 2001:db8:0:0 are open/,
+  })
+  limits.enter(at('192.0.2.7'))
+  limits.enter(at('192.0.2.8'))
+  t.throws(() => limits.enter(at('192.0.2.9')), {
+    message: /4 connections from other hosts are open/,
+  })
+  t.ok(limits.enter(here), 'the rest is for this host')
+  leave()
+  leaveToo()
+  t.ok(limits.enter(at('2001:db8::3')), 'one may come when one has gone')
+})
+
+t.test('what is not said has a default', async t => {
+  const limits = new Limits({ registry: new Registry(), unread: () => 0 })
+  t.notOk(limits.isFull)
+  t.ok(limits.step(status, at('192.0.2.7'), () => ({ ok: true })))
+})
