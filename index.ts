@@ -5,6 +5,7 @@ import { format, formatURI, parse, parseURI } from './lib/name.ts'
 import { Resolver } from './lib/resolver.ts'
 import { MonikerServer, createServer, listen } from './lib/server.ts'
 import { MonikerSocket, connect } from './lib/socket.ts'
+import { Watch, watch } from './lib/watch.ts'
 
 export * from 'node:net'
 export {
@@ -16,6 +17,7 @@ export {
   MonikerSocket as Socket,
   MonikerSocket as Stream,
   Resolver,
+  Watch,
   connect,
   connect as createConnection,
   createServer,
@@ -25,15 +27,18 @@ export {
   listen,
   parse,
   parseURI,
+  watch,
 }
 export type { ConnectNameOptions, ListenNameOptions } from './lib/args.ts'
 export type { BindNameOptions, DatagramTarget } from './lib/datagram.ts'
 export type { Details, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'
-export type { Endpoint, Metadata, Transport } from './lib/protocol.ts'
+export type { Endpoint, Listed, Metadata, Transport } from './lib/protocol.ts'
 export type { ResolveOptions, Resolution, ResolverOptions } from './lib/resolver.ts'
 export type { NamedAddress } from './lib/publication.ts'
+export type { Change } from './lib/roster.ts'
 export type { ConnectOptions, Moniker } from './lib/socket.ts'
+export type { WatchOptions } from './lib/watch.ts'
 
 const own = {
   MonikerDatagram,
@@ -44,6 +49,7 @@ const own = {
   Socket: MonikerSocket,
   Stream: MonikerSocket,
   Resolver,
+  Watch,
   connect,
   createConnection: connect,
   createServer,
@@ -53,6 +59,7 @@ const own = {
   listen,
   parse,
   parseURI,
+  watch,
 }
 
 /** All of `node:net`, with Moniker's own on top: the same as the named exports. */

@@ -84,7 +84,8 @@ export class Client extends EventEmitter<{ close: [] }> {
     { quiet = false }: { quiet?: boolean } = {},
   ): Promise<Client> {
     const { address: host, port } = place
-    const socket = connect({ host, port, noDelay: true, keepAlive: true })
+    const keep = { keepAlive: true, keepAliveInitialDelay: 15_000 }
+    const socket = connect({ host, port, noDelay: true, ...keep })
     try {
       await once(socket, 'connect', { signal })
     } catch (error) {

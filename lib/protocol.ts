@@ -89,11 +89,19 @@ export interface List {
   readonly namespace?: string
 }
 
+export interface Watch {
+  readonly op: 'watch'
+  /** Of the question, by which the asker is told of what happens. */
+  readonly id: Id
+  readonly namespace?: string
+  readonly service?: string
+}
+
 export interface Status {
   readonly op: 'status'
 }
 
-export type Question = Resolve | Register | Unregister | List | Status
+export type Question = Resolve | Register | Unregister | List | Watch | Status
 
 /** A question as a program gives it: what is left out has a default. */
 export type Asked = { readonly op: Question['op'] } & Partial<
@@ -192,11 +200,18 @@ export function question(message: Answer): Question {
       }
     case 'list':
       return { op, ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }) }
+    case 'watch':
+      return {
+        op,
+        id: idOf(message),
+        ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }),
+        ...(Object.hasOwn(message, 'service') && { service: serviceOf(message) }),
+      }
     case 'status':
       return { op }
     default:
       throw wrong(
-        `expected "op" to be resolve, register, unregister, list or status, got ${shown(op)}`,
+        `expected "op" to be resolve, register, unregister, list, watch or status, got ${shown(op)}`,
       )
   }
 }
@@ -220,10 +235,12 @@ export function endpoints(answer: Answer): Endpoint[] {
 /** The services in an answer to `list`. Throws `EPROTO` if they are not what they should be. */
 export function listed(answer: Answer): Listed[] {
   const list = read(answer, 'services', Array.isArray, 'an array') as unknown[]
-  return list.filter(isObject).map(entry => ({
-    ...offerOf(entry),
-    instance: read(entry, 'instance', isText, 'a string'),
-  }))
+  return list.filter(isObject).map(listedIn)
+}
+
+/** The service in what is told after an answer to `watch`. Throws `EPROTO` as `listed` does. */
+export function listedIn(entry: Answer): Listed {
+  return { ...offerOf(entry), instance: read(entry, 'instance', isText, 'a string') }
 }
 
 /** The refusal in an answer, if it is one. */
@@ -325,8 +342,12 @@ function namespaceOf(message: Answer): string {
 function nameOf(message: Answer): { namespace: string; service: string } {
   return {
     namespace: namespaceOf(message),
-    service: read(message, 'service', isWord, 'a service name').toLowerCase(),
+    service: serviceOf(message),
   }
+}
+
+function serviceOf(message: Answer): string {
+  return read(message, 'service', isWord, 'a service name').toLowerCase()
 }
 
 function offerOf(message: Answer): Offer {

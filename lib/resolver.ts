@@ -257,7 +257,7 @@ function isAnswer(error: unknown): boolean {
 }
 
 /** The addresses of a host, in the order to ask them. */
-async function addressesOf(
+export async function addressesOf(
   host: string,
   { lookup, family = 0, hints }: ResolveOptions,
   details: Details,

@@ -208,6 +208,14 @@ t.test('the other questions are as small as they look', async t => {
       { op: 'list', namespace: 'ns', more: 1 },
       { op: 'list', namespace: 'ns' },
     ],
+    [
+      { id: 1, op: 'watch' },
+      { id: 1, op: 'watch' },
+    ],
+    [
+      { v: 1, id: 1, op: 'watch', namespace: 'NS', service: 'Web', more: 1 },
+      { id: 1, op: 'watch', namespace: 'ns', service: 'web' },
+    ],
     [{ op: 'status', x: 1 }, { op: 'status' }],
   ]
   for (const [message, expected] of table) t.strictSame(question(message), expected)
@@ -226,8 +234,8 @@ const register = { op: 'register', id: 1, service: 'a', transport: 'tcp', port: 
 const fat = { fat: '€'.repeat(MAX_METADATA / 3) }
 
 const badFields: [message: Answer, says: string][] = [
-  [{}, '"op" to be resolve, register, unregister, list or status, got "nothing"'],
-  [{ op: 'watch' }, '"op" to be resolve, register, unregister, list or status, got "watch"'],
+  [{}, '"op" to be resolve, register, unregister, list, watch or status, got "nothing"'],
+  [{ op: 'look' }, '"op" to be resolve, register, unregister, list, watch or status, got "look"'],
   [{ op: ['list'] }, 'got "[\\"list\\"]"'],
   [{ op: 'toString' }, 'got "toString"'],
   [{ op: 'resolve' }, '"service" to be a service name, got "nothing"'],
@@ -268,6 +276,7 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...register, pid: '1' }, '"pid" to be a process id, got "1"'],
   [{ op: 'unregister' }, '"registration" to be the number of a registration, got "nothing"'],
   [{ op: 'unregister', registration: '1' }, '"registration" to be the number of a registration'],
+  [{ id: 1, op: 'watch', service: 7 }, '"service" to be a service name, got "7"'],
   [{ op: 'list', namespace: 7 }, '"namespace" to be a namespace, got "7"'],
 ]
 

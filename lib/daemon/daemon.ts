@@ -11,6 +11,7 @@ import { Registry } from './registry.ts'
 import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
 import { Datagrams } from './udp.ts'
 import { waiting } from './waiting.ts'
+import { watching } from './watching.ts'
 
 const debug = createDebug('moniker:daemon')
 
@@ -103,6 +104,7 @@ export class Daemon {
       this.#limits.step,
       policy({ publicList }),
       waiting(this.#audience),
+      watching(this.#registry, this.#audience, this.#started),
       local(this.#registry, {
         generation: this.#started,
         ttl,

@@ -54,13 +54,18 @@ export function policy({ publicList }: { publicList: boolean }): Step {
     if (!owner && op !== 'resolve') {
       throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
     }
-    const allowed = local || op === 'resolve' || op === 'status' || (op === 'list' && publicList)
+    const allowed = local || op === 'resolve' || op === 'status' || (isPublic(op) && publicList)
     if (!allowed)
       throw new MonikerError('EDENIED', {
-        text: `${op} is for programs on the host itself${op === 'list' ? ', unless monikerd --public-list' : ''}`,
+        text: `${op} is for programs on the host itself${isPublic(op) ? ', unless monikerd --public-list' : ''}`,
       })
     return next()
   }
+}
+
+/** What shows all that is there. */
+function isPublic(op: Question['op']): boolean {
+  return op === 'list' || op === 'watch'
 }
 
 /** Answers from the registry. `generation` tells this life of the daemon from every other. */
@@ -68,8 +73,6 @@ export function local(
   registry: Registry,
   { generation, ttl, status }: { generation: number; ttl: number; status: () => Answer },
 ): Step {
-  const instance = (entry: Entry) => `${generation.toString(36)}-${entry.registration.toString(36)}`
-
   const resolve = (question: Resolve, peer: Peer): Answer => {
     const entries = registry.resolve(question, entry => isVisible(entry, peer))
     const endpoints = entries.slice(0, 8).map((entry): Endpoint => ({
@@ -77,7 +80,7 @@ export function local(
       ...addressFor(entry, peer),
       port: entry.port,
       version: entry.version,
-      instance: instance(entry),
+      instance: instanceOf(entry, generation),
       ...(entry.metadata && { metadata: entry.metadata }),
     }))
     return { endpoints, ttl }
@@ -91,13 +94,10 @@ export function local(
   const list = ({ namespace }: List, peer: Peer): Answer => ({
     services: [...registry.list(namespace)]
       .filter(entry => isVisible(entry, peer))
-      .map(entry => {
-        const { owner: _, registration: __, ...offer } = entry
-        return { ...offer, instance: instance(entry) }
-      }),
+      .map(entry => shown(entry, generation)),
   })
 
-  return (question, peer) => {
+  return (question, peer, next) => {
     switch (question.op) {
       case 'resolve':
         return resolve(question, peer)
@@ -109,6 +109,8 @@ export function local(
         return list(question, peer)
       case 'status':
         return status()
+      case 'watch':
+        return next()
     }
   }
 }
@@ -123,8 +125,20 @@ export function refusable(error: unknown): MonikerError {
   })
 }
 
-function isVisible({ address }: Entry, peer: Peer): boolean {
+/** A name as it is listed. */
+export function shown(entry: Entry, generation: number): Answer {
+  const { owner: _, registration: __, ...offer } = entry
+  return { ...offer, instance: instanceOf(entry, generation) }
+}
+
+/** Whether `peer` may know of a name. */
+export function isVisible({ address }: Entry, peer: Peer): boolean {
   return peer.local || !isLoopback(address)
+}
+
+/** No other registration is called so, in this life of the daemon or another. */
+function instanceOf({ registration }: Entry, generation: number): string {
+  return `${generation.toString(36)}-${registration.toString(36)}`
 }
 
 /**

@@ -129,11 +129,10 @@ export class Registry {
     return [...equals.slice(turn), ...equals.slice(0, turn)]
   }
 
-  /** Every entry, or those of one namespace. */
-  *list(namespace?: string): Iterable<Entry> {
-    for (const [name, services] of this.#namespaces) {
-      if (namespace !== undefined && name !== namespace) continue
-      for (const { entries } of services.values()) yield* entries
+  /** Every entry, or those of one namespace, or of one service, or both. */
+  *list(namespace?: string, service?: string): Iterable<Entry> {
+    for (const services of chosen(this.#namespaces, namespace)) {
+      for (const { entries } of chosen(services, service)) yield* entries
     }
   }
 
@@ -167,6 +166,13 @@ function satisfies(version: string, range: string): boolean {
 
 function inserted(entries: readonly Entry[], at: number, entry: Entry): Entry[] {
   return entries.length === 0 ? [entry] : entries.toSpliced(at, 0, entry)
+}
+
+/** The value under `key`, if there is one; with no key, every value. */
+function chosen<T>(map: Map<string, T>, key: string | undefined): Iterable<T> {
+  if (key === undefined) return map.values()
+  const value = map.get(key)
+  return value === undefined ? [] : [value]
 }
 
 function clashes(entry: Entry, offer: Offer): boolean {

@@ -180,14 +180,26 @@ function ownerOf(socket: Socket): Owner {
     get isOpen() {
       return !socket.destroyed
     },
-    tell: (id, event) => tell(socket, encode(id, event)),
+    tell: teller(socket),
   }
 }
 
-/** Whoever does not read what it is told has had it. */
-function tell(socket: Socket, text: string): void {
-  if (socket.writableLength > MAX_UNREAD) socket.destroy()
-  else if (socket.writable) socket.write(text)
+/**
+ * Tells what happens in one turn by one write, and after what is being answered. Whoever does not
+ * read what it is told has had it.
+ */
+function teller(socket: Socket): Owner['tell'] {
+  let text = ''
+  const flush = () => {
+    if (socket.writableLength > MAX_UNREAD) socket.destroy()
+    else if (socket.writable && text !== '') socket.write(text)
+    text = ''
+  }
+  return (id, event) => {
+    if (text === '') process.nextTick(flush)
+    text += encode(id, event)
+    if (text.length > MAX_UNREAD) flush()
+  }
 }
 
 /** Who is at the other end of a connection. */

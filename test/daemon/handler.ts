@@ -90,12 +90,12 @@ t.test('who may ask what depends on where from, and over what', async t => {
     'this host by UDP': { ...here, ...udp },
     'another host by UDP': { ...remote, ...udp },
   }
-  const all = ['resolve', 'register', 'unregister', 'list', 'status']
+  const all = ['resolve', 'register', 'unregister', 'list', 'watch', 'status']
   const table: [peer: string, publicList: boolean, allowed: string[]][] = [
     ['this host', false, all],
     ['this host', true, all],
     ['another host', false, ['resolve', 'status']],
-    ['another host', true, ['resolve', 'list', 'status']],
+    ['another host', true, ['resolve', 'list', 'watch', 'status']],
     ['this host by UDP', true, ['resolve']],
     ['another host by UDP', true, ['resolve']],
   ]
@@ -234,4 +234,12 @@ t.test('a fault of the daemon is refused like any other, and not told', async t 
   t.equal(refusable(ours), ours)
   const fault = new TypeError('a secret')
   t.match(refusable(fault), { reason: 'EPROTOCOL', text: /the daemon has failed/, cause: fault })
+})
+
+t.test('what is not for the registry alone to answer is passed on', async t => {
+  const pass = local(new Registry(), { generation: 1, ttl: 1, status: () => ({}) })
+  t.strictSame(
+    pass(question({ op: 'watch', id: 1 }), here, () => ({ by: 'another' })),
+    { by: 'another' },
+  )
 })

@@ -211,6 +211,9 @@ t.test('a list may be of one namespace', async t => {
   t.strictSame(ports(registry.list('')), [1])
   t.strictSame(ports(registry.list('ns')), [2])
   t.strictSame(ports(registry.list('other')), [])
+  t.strictSame(ports(registry.list(undefined, 'starwars')), [1, 2])
+  t.strictSame(ports(registry.list('ns', 'starwars')), [2])
+  t.strictSame(ports(registry.list('ns', 'other')), [])
 })
 
 t.test('names such as __proto__ are names as any other', async t => {

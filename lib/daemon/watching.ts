@@ -1,0 +1,27 @@
+import type { Audience } from './audience.ts'
+import { isVisible, shown, type Step } from './handler.ts'
+import type { Registry } from './registry.ts'
+
+/**
+ * Tells what there is, and from then on what comes and goes, for as long as the connection lasts.
+ * `generation` is that of the daemon.
+ */
+export function watching(registry: Registry, audience: Audience, generation: number): Step {
+  return (question, peer, next) => {
+    if (question.op !== 'watch' || !peer.owner) return next()
+    const { owner } = peer
+    const { id, op: _, ...interest } = question
+    audience.follow(owner, interest, {
+      tell(change, entry) {
+        if (isVisible(entry, peer)) owner.tell(id, { event: change, ...shown(entry, generation) })
+      },
+      over() {},
+    })
+    const entries = [...registry.list(interest.namespace, interest.service)]
+    return {
+      services: entries
+        .filter(entry => isVisible(entry, peer))
+        .map(entry => shown(entry, generation)),
+    }
+  }
+}
