@@ -91,7 +91,7 @@ const table = {
   ELOST: {
     code: 'ECONNRESET',
     say: d =>
-      `the daemon at ${at(d)} closed the connection${d.service ? `, so ${d.service} is known there no longer; restart its program to register it again` : ''}`,
+      `the daemon at ${at(d)} closed the connection${d.service ? `, so ${d.service} is known there no longer; it is registered again as soon as a daemon answers` : ''}`,
   },
 } satisfies Record<string, Row>
 

@@ -66,6 +66,8 @@ export interface Offer {
   readonly metadata?: Metadata
   /** The process that asks, so that a clash can name the holder. */
   readonly pid?: number
+  /** When it was first registered, in ms since 1970, if that was with an earlier daemon. */
+  readonly since?: number
 }
 
 export interface Register extends Offer {
@@ -360,6 +362,7 @@ function offerOf(message: Answer): Offer {
     shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
     ...optional(message, 'pid', isCount, 'a process id'),
+    ...optional(message, 'since', isCount, 'a time in ms since 1970'),
   }
 }
 

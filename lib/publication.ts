@@ -2,15 +2,13 @@ import cluster from 'node:cluster'
 import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
-import createDebug from 'debug'
 import type { ListenCall } from './args.ts'
 import type { MonikerError } from './errors.ts'
 import { format } from './name.ts'
 import type { Offer } from './protocol.ts'
-import { Registrar, type Lease } from './registrar.ts'
+import type { Lease } from './lease.ts'
+import { Registrar } from './registrar.ts'
 import type { Moniker } from './socket.ts'
-
-const debug = createDebug('moniker:publication')
 
 /** What can be known by a name. */
 export type Listener = net.Server | DatagramSocket
@@ -145,7 +143,8 @@ class Publication {
       const lease = await Registrar.at(daemonPort).register(this.#offer(), this.#giveUp)
       // Closed at the very moment the answer came.
       if (this.#state !== 'registering') return void lease.withdraw()
-      lease.once('lost', error => this.#lost(error))
+      lease.on('lost', error => this.#lost(error))
+      lease.on('regained', () => Reflect.apply(this.#emit, this.#listener, ['registered']))
       this.#lease = lease
     } catch (error) {
       // What was closed meanwhile does not listen, and has not failed.
@@ -183,12 +182,10 @@ class Publication {
     })
   }
 
+  /** A daemon that goes is replaced in no time; that the name is somebody else's has to be known. */
   #lost(error: MonikerError): void {
-    debug('%s', error.message)
-    this.#lease = undefined
-    if (!Reflect.apply(this.#emit, this.#listener, ['unregistered', error])) {
-      process.emitWarning(error)
-    }
+    const isKnown = Reflect.apply(this.#emit, this.#listener, ['unregistered', error]) as boolean
+    if (!isKnown && error.reason !== 'ELOST') process.emitWarning(error)
   }
 
   /** The name goes first: nobody is sent to a port that is closed, or somebody else's by then. */
@@ -202,6 +199,7 @@ class Publication {
     if (!lease) return this.#close.call(listener, callback) as Listener
     this.#closes.push(callback)
     if (isFirst) {
+      lease.removeAllListeners()
       if (listener instanceof net.Server) this.#shadow('listening', false)
       this.withdrawn = lease.withdraw().then(() => this.#closeAll())
     }

@@ -1,51 +1,30 @@
-import { EventEmitter } from 'node:events'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import createDebug from 'debug'
 import { LOOPBACK } from './address.ts'
 import { cancellable, deadline } from './cancel.ts'
-import { Client, accept } from './client.ts'
+import { Client } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
 import { TIMEOUT, designatedPort, embeddedHosts } from './defaults.ts'
-import { MonikerError, located, type Details } from './errors.ts'
-import { format } from './name.ts'
-import type { Answer, Offer } from './protocol.ts'
+import { MonikerError, located } from './errors.ts'
+import { Lease, type Keeper } from './lease.ts'
+import type { Offer } from './protocol.ts'
 
 const debug = createDebug('moniker:registrar')
 
-/** How long to wait before the race for the designated port is run again, in ms. */
-const AGAIN = 20
+/** How many times a daemon may go before it has answered. */
+const TRIES = 5
 
-/**
- * A name that is held. Emits `'lost'` with the reason if the daemon goes: the name is then no
- * longer known.
- */
-export class Lease extends EventEmitter<{ lost: [error: MonikerError] }> {
-  readonly offer: Offer
-  readonly registration: number
-  readonly #client: Client
-  readonly #registrar: Registrar
-
-  constructor(offer: Offer, registration: number, client: Client, registrar: Registrar) {
-    super()
-    this.offer = offer
-    this.registration = registration
-    this.#client = client
-    this.#registrar = registrar
-  }
-
-  /** Lets the name go; done when the daemon has said so. Never fails: a name that is lost is gone too. */
-  async withdraw(): Promise<void> {
-    if (!this.#registrar.drop(this)) return
-    const { registration } = this
-    try {
-      const late = AbortSignal.timeout(TIMEOUT)
-      await this.#client.ask({ op: 'unregister', registration }, late)
-    } catch (error) {
-      debug('%s: %s', format(this.offer), (error as Error).message)
-    }
-    this.#registrar.rest()
-  }
-}
+/** How long to wait for what, at random between the two, in ms: programs do not all come at once. */
+const PAUSES = {
+  /** Before the daemon that has gone is looked for. */
+  lost: [0, 20],
+  /** Before the race for the designated port is run again, or a question that was lost is put again. */
+  race: [10, 30],
+  /** Before a daemon that is not there is looked for again. */
+  absent: [50, 100],
+  /** Before a name that was refused is asked for again. */
+  refused: [500, 1_000],
+} as const
 
 export interface RegisterOptions {
   /** Gives the registration up; the reason is the error. */
@@ -56,17 +35,24 @@ export interface RegisterOptions {
 
 /**
  * Keeps the names of this process registered, over one connection to this host's daemon. Where none
- * answers it starts one inside this process, for all the programs on the host. Nothing here keeps
- * the process alive: what listens does, unless it is `unref`'d.
+ * answers, now or once that daemon has gone, it starts one inside this process, for all the programs
+ * on the host; the names are registered there again. Nothing here keeps the process alive: what
+ * listens does, unless it is `unref`'d.
  */
-export class Registrar {
+export class Registrar implements Keeper {
   static readonly #all = new Map<number, Registrar>()
   readonly #port: number
   readonly #embed: (port: number) => Promise<void>
   readonly #leases = new Set<Lease>()
+  /** Those that are to be registered again as soon as there is a daemon. */
+  readonly #lost = new Set<Lease>()
+  /** Those that somebody else holds: they are asked for again after a while. */
+  readonly #refused = new Set<Lease>()
+  #again: NodeJS.Timeout | undefined
   #opening: Promise<Client> | undefined
   #current: Client | undefined
   #waiting = 0
+  #isRecovering = false
 
   /** `embed` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
   constructor(port: number, embed: (port: number) => Promise<void> = startEmbedded) {
@@ -89,67 +75,63 @@ export class Registrar {
     offer: Offer,
     { signal, timeout: ms = TIMEOUT }: RegisterOptions = {},
   ): Promise<Lease> {
-    const service = format(offer)
-    const details = { service, host: 'localhost', port: this.#port, syscall: 'register' }
-    const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal, {
-      quiet: true,
-    })
+    const lease = new Lease(offer, this, this.#port)
+    const late = () => new MonikerError('ESILENT', { ...lease.details, ms })
+    const over = deadline(ms, late, signal, { quiet: true })
     this.#waiting++
-    const held = this.#hold(offer, details, over.signal).catch(error => {
-      throw located(error, details)
+    const obtained = this.#obtain(lease, over.signal).catch(error => {
+      throw located(error, lease.details)
     })
     try {
-      return await held
+      await obtained
+      this.#leases.add(lease)
+      return lease
     } finally {
       over.free()
-      this.#waiting--
       this.rest()
     }
   }
 
-  /** Stops watching over a lease. Says whether it was held. */
   drop(lease: Lease): boolean {
-    return this.#leases.delete(lease)
+    this.#lost.delete(lease)
+    this.#refused.delete(lease)
+    if (!this.#leases.delete(lease)) return false
+    this.#waiting++
+    return true
+  }
+
+  evicted(lease: Lease): void {
+    this.#refused.add(lease)
+    const [least, most] = PAUSES.refused
+    clearTimeout(this.#again)
+    this.#again = setTimeout(() => this.#askAgain(), between(least, most)).unref()
+  }
+
+  rest(): void {
+    this.#waiting--
+    this.#closeIfIdle()
   }
 
   /** Closes the connection once nothing is held or asked over it. */
-  rest(): void {
+  #closeIfIdle(): void {
     if (this.#leases.size > 0 || this.#waiting > 0) return
     this.#current?.close()
     this.#current = undefined
   }
 
-  async #hold(offer: Offer, details: Details, signal: AbortSignal): Promise<Lease> {
-    const client = await this.#connected(signal)
-    const asked = client.ask({ op: 'register', pid: process.pid, ...offer })
-    const registration = await this.#granted(asked, client, details, signal)
-    const lease = new Lease(offer, registration, client, this)
-    this.#leases.add(lease)
-    debug('%s is registered on port %d', format(offer), offer.port)
-    return lease
-  }
-
-  /** The number of the registration; one that comes when nobody wants it any more is undone. */
-  #granted(
-    asked: Promise<Answer>,
-    client: Client,
-    details: Details,
-    signal: AbortSignal,
-  ): Promise<number> {
-    const granted = asked.then(answer => {
-      const { registration } = accept(answer, details)
-      if (typeof registration === 'number') return registration
-      throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no registration' })
-    })
-    const undo = async () => client.ask({ op: 'unregister', registration: await granted })
-    return cancellable(granted, signal).catch(error => {
-      if (signal.aborted) undo().catch(() => {})
-      throw error
-    })
+  /** Has a name registered. Should the daemon go before it has answered, the next is asked. */
+  async #obtain(lease: Lease, signal: AbortSignal, tries = TRIES): Promise<void> {
+    try {
+      return await lease.obtain(await this.#connected(signal), signal)
+    } catch (error) {
+      if (!hasCode(error, 'ECONNRESET') || tries <= 1) throw error
+    }
+    await cancellable(pause('race'), signal)
+    return this.#obtain(lease, signal, tries - 1)
   }
 
   /** The connection to the daemon, made if need be; all who ask meanwhile share one. */
-  async #connected(signal: AbortSignal): Promise<Client> {
+  async #connected(signal?: AbortSignal): Promise<Client> {
     if (this.#current) return this.#current
     this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(
       () => (this.#opening = undefined),
@@ -179,7 +161,7 @@ export class Registrar {
       return true
     } catch (error) {
       if (!hasCode(error, 'EADDRINUSE')) throw error
-      await pause(AGAIN, undefined, { signal, ref: false })
+      await pause('race', signal)
       return false
     }
   }
@@ -202,17 +184,70 @@ export class Registrar {
     return client.once('close', () => {
       if (this.#current !== client) return
       this.#current = undefined
+      this.#refused.clear()
       for (const lease of this.#leases) {
-        this.#leases.delete(lease)
-        const details = { service: format(lease.offer), host: 'localhost', port: this.#port }
-        lease.emit('lost', new MonikerError('ELOST', { ...details, syscall: 'register' }))
+        this.#lost.add(lease)
+        lease.lose(new MonikerError('ELOST', lease.details))
       }
+      void this.#recover()
     })
+  }
+
+  #askAgain(): void {
+    for (const lease of this.#refused) this.#lost.add(lease)
+    this.#refused.clear()
+    void this.#recover()
+  }
+
+  /** Has every name that is lost registered again, however long that takes. */
+  async #recover(): Promise<void> {
+    if (this.#isRecovering) return
+    this.#isRecovering = true
+    await pause('lost')
+    while (this.#lost.size > 0) {
+      await this.#renewAll()
+      if (this.#lost.size > 0) await pause('absent')
+    }
+    this.#isRecovering = false
+    this.#closeIfIdle()
+  }
+
+  async #renewAll(): Promise<void> {
+    try {
+      const client = await this.#connected()
+      await Promise.all([...this.#lost].map(lease => this.#renew(lease, client)))
+    } catch (error) {
+      for (const lease of this.#lost) lease.lose(located(error, lease.details) as MonikerError)
+    }
+  }
+
+  async #renew(lease: Lease, client: Client): Promise<void> {
+    try {
+      await lease.obtain(client)
+      this.#lost.delete(lease)
+    } catch (error) {
+      const refused = error as MonikerError
+      // This daemon has gone as well: the next may know better.
+      if (refused.reason === 'ELOST') return
+      this.#lost.delete(lease)
+      lease.lose(refused)
+      this.evicted(lease)
+    }
   }
 }
 
 async function startEmbedded(port: number): Promise<void> {
   await new Daemon({ port, hosts: embeddedHosts(), embedded: true }).start()
+}
+
+/** Waits for as long as befits what has happened; the process need not. */
+async function pause(what: keyof typeof PAUSES, signal?: AbortSignal): Promise<void> {
+  const [least, most] = PAUSES[what]
+  await wait(between(least, most), undefined, { ref: false, ...(signal && { signal }) })
+}
+
+function between(least: number, most: number): number {
+  return least + Math.random() * (most - least)
 }
 
 function hasCode(error: unknown, code: string): boolean {

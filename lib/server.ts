@@ -6,8 +6,8 @@ import type { Moniker } from './socket.ts'
 
 /**
  * A `net.Server` whose `listen` takes a name where it takes a port. `'listening'` comes when the name
- * is registered; `close` withdraws the name first. Emits `'unregistered'` with the reason if the
- * daemon goes, and with it the name.
+ * is registered; `close` withdraws the name first. Emits `'unregistered'` with the reason when the
+ * name is lost (the daemon has gone, say), and `'registered'` when it is held again.
  */
 class MonikerServer extends net.Server {
   override listen(name: string, backlog?: number, listener?: () => void): this

@@ -189,6 +189,7 @@ t.test('a register has a service, a transport and a port, and the rest has defau
     shared: true,
     metadata: { a: [1] },
     pid: 7,
+    since: 1_763_949_600_000,
   }
   t.strictSame(question({ ...least, ...most, future: 1 }), { ...least, ...most })
 })

@@ -14,6 +14,7 @@ import { Resolver } from '../lib/resolver.ts'
 import { createServer, listen } from '../lib/server.ts'
 import { connect } from '../lib/socket.ts'
 import { daemon } from './fixtures/daemon.ts'
+import { lines } from './fixtures/lines.ts'
 import { named, nobody, portOf, stranger } from './fixtures/services.ts'
 
 function find(port: number, name: string) {
@@ -152,25 +153,77 @@ test('what cannot be bound at all has no name', t => {
   t.end()
 })
 
-test('the daemon that goes takes the name with it, not the server', async t => {
+test('a daemon that goes takes the name with it for a moment, and nothing else', async t => {
   const ours = await daemon(t)
   const server = await named(t, { service: 'tie', daemonPort: ours.port })
-  const unregistered = once(server, 'unregistered')
-  await ours.stop()
-  t.match(await unregistered, [{ code: 'ECONNRESET', service: 'tie@0.0.0' }])
-  t.equal(server.listening, true)
-
   const client = net.connect(portOf(server), '127.0.0.1')
+  await once(server, 'connection')
+  const log: unknown[] = []
+  server
+    .on('unregistered', error => log.push(['unregistered', error.reason]))
+    .on('registered', () => log.push('registered'))
+  const registered = once(server, 'registered')
+  await ours.stop()
+  await registered
+  t.same(log, [['unregistered', 'ELOST'], 'registered'])
+  t.match(await find(ours.port, 'tie'), { port: portOf(server) })
   client.end('still here')
   t.equal(await text(client), 'still here')
 })
 
-test('a lost name that nobody listens for is a warning', async t => {
+test('a datagram socket comes back as well', async t => {
   const ours = await daemon(t)
-  await named(t, { service: 'tie', daemonPort: ours.port })
-  const warned = once(process, 'warning')
+  const socket = createSocket('udp4')
+  socket.bind({ service: 'clock', daemonPort: ours.port })
+  await once(socket, 'listening')
+  const registered = once(socket, 'registered')
   await ours.stop()
-  t.match(await warned, [{ reason: 'ELOST', message: /tie@0.0.0/ }])
+  await registered
+  t.match(await new Resolver({ port: ours.port }).list(), [{ service: 'clock' }])
+  await once(socket.close(), 'close')
+})
+
+/** Takes `tie` away from whoever holds it, as one who has had it for longer. */
+async function evict(t: Test, port: number) {
+  const { ask } = await lines(t, port)
+  ask({ op: 'register', service: 'tie', transport: 'tcp', port: 1, since: 1 })
+}
+
+test('a name that is somebody else’s is said to be, with a warning if nobody listens', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort })
+  const warned = once(process, 'warning')
+  await evict(t, daemonPort)
+  t.match(await warned, [{ code: 'EADDRINUSE', reason: 'ETAKEN', message: /tie@0.0.0/ }])
+  t.equal(server.listening, true)
+
+  const { port: other } = await daemon(t)
+  const heard = await named(t, { service: 'tie', daemonPort: other })
+  const unregistered = once(heard, 'unregistered')
+  await evict(t, other)
+  t.match(await unregistered, [{ code: 'EADDRINUSE', reason: 'ETAKEN' }])
+})
+
+test('a server that is closed while its name is lost closes, and says no more of it', async t => {
+  const ours = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort: ours.port })
+  server.on('registered', () => t.fail('registered'))
+  const unregistered = once(server, 'unregistered')
+  await ours.stop()
+  await unregistered
+  await once(server.close(), 'close')
+  t.same(await new Resolver({ port: ours.port }).list().catch(() => []), [])
+})
+
+test('a server that is closing is told of nothing', async t => {
+  const ours = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort: ours.port })
+  server
+    .on('unregistered', () => t.fail('unregistered'))
+    .on('registered', () => t.fail('registered'))
+  const closed = once(server.close(), 'close')
+  await ours.stop()
+  await closed
 })
 
 test('a signal closes the server, and with it the name', async t => {

@@ -3,11 +3,14 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { exactVersion, parse } from '../lib/name.ts'
+import type { MonikerError } from '../lib/errors.ts'
+import type { Lease } from '../lib/lease.ts'
 import type { Offer } from '../lib/protocol.ts'
 import { Registrar } from '../lib/registrar.ts'
 import { Resolver } from '../lib/resolver.ts'
 import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
+import { line, lines, type Lines } from './fixtures/lines.ts'
 import { nobody, stranger } from './fixtures/services.ts'
 
 awake(t)
@@ -98,21 +101,172 @@ t.test('programs that start at the same moment agree on one daemon', async t => 
   t.same((await services(port)).sort(), ['tie0', 'tie1', 'tie2'])
 })
 
-t.test('when the daemon goes, its names are lost, and that is said', async t => {
-  const ours = await daemon(t)
-  const registrar = Registrar.at(ours.port)
-  const lease = await registrar.register(offer('tie'))
-  const lost = once(lease, 'lost')
-  await ours.stop()
-  t.match(await lost, [
-    { code: 'ECONNRESET', reason: 'ELOST', service: 'tie@0.0.0', message: /no longer/ },
-  ])
-  await lease.withdraw()
+t.test(
+  'when the daemon goes, this process takes its place, and the names are there again',
+  async t => {
+    const ours = await daemon(t)
+    const registrar = Registrar.at(ours.port)
+    const leases = [await registrar.register(offer('tie')), await registrar.register(offer('wing'))]
+    const back = leases.map(lease => once(lease, 'regained'))
+    const lost = leases.map(lease => once(lease, 'lost'))
+    await ours.stop()
+    t.match(await Promise.all(lost), [
+      [{ code: 'ECONNRESET', reason: 'ELOST', service: 'tie@0.0.0', message: /again as soon as/ }],
+      [{ code: 'ECONNRESET', reason: 'ELOST', service: 'wing@0.0.0' }],
+    ])
+    await Promise.all(back)
+    t.same((await services(ours.port)).sort(), ['tie', 'wing'])
+    t.match(await new Resolver({ port: ours.port }).status(), { embedded: true, names: 2 })
+    for (const lease of leases) await lease.withdraw()
+    t.same(await services(ours.port), [])
+  },
+)
 
-  await daemon(t, { port: ours.port })
-  const again = await registrar.register(offer('tie'))
-  t.same(await services(ours.port), ['tie'])
-  await again.withdraw()
+/** Has a daemon of its own at the port, when it is to make one, and is told that another was faster. */
+function faster(t: Test, port: number, then: () => Promise<unknown>) {
+  return async () => {
+    await daemon(t, { port })
+    await then()
+    throw Object.assign(new Error('somebody was faster'), { code: 'EADDRINUSE' })
+  }
+}
+
+/** What a process meets with that may not become the daemon. */
+function forbidden(): Promise<void> {
+  return Promise.reject(Object.assign(new Error('permission denied'), { code: 'EACCES' }))
+}
+
+t.test('where it may not take the place, it comes back as soon as there is a daemon', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const lease = await new Registrar(port, forbidden).register(offer('tie'))
+  const reasons: string[] = []
+  lease.on('lost', error => reasons.push(error.reason))
+  await first.stop()
+  while (reasons.length < 2) await once(lease, 'lost')
+  t.same(reasons, ['ELOST', 'EUNREACHABLE'], 'each reason once')
+  const regained = once(lease, 'regained')
+  await daemon(t, { port })
+  await regained
+  t.same(await services(port), ['tie'])
+  await lease.withdraw()
+})
+
+t.test('many come back at once, and all of them', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const registrars = Array.from({ length: 200 }, () => new Registrar(port, forbidden))
+  const leases = await Promise.all(
+    registrars.map((registrar, at) => registrar.register(offer(`tie${at}`))),
+  )
+  const lost = leases.map(lease => once(lease, 'lost'))
+  await first.stop()
+  await Promise.all(lost)
+  const back = leases.map(lease => once(lease, 'regained'))
+  await daemon(t, { port })
+  await Promise.all(back)
+  t.equal((await services(port)).length, 200)
+  await Promise.all(leases.map(lease => lease.withdraw()))
+})
+
+t.test('whoever has held a name for longer has it, once the daemon is another', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const late = new Registrar(port)
+  let younger!: Lease
+  let evicted!: Promise<unknown[]>
+  const before = async () => {
+    younger = await late.register(offer('tie', 8))
+    evicted = once(younger, 'lost')
+  }
+  const elder = await new Registrar(port, faster(t, port, before)).register(offer('tie', 9))
+  const regained = once(elder, 'regained')
+  await first.stop()
+  await regained
+  t.match(await evicted, [{ code: 'EADDRINUSE', reason: 'ETAKEN', message: /on port 9/ }])
+
+  const back = once(younger, 'regained')
+  await elder.withdraw()
+  await back
+  t.same(await services(port), ['tie'], 'the other waits for its turn')
+  await younger.withdraw()
+})
+
+t.test('what is somebody else’s by the time it is asked for again is waited for', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  let rival!: Lines
+  const lease = await new Registrar(
+    port,
+    faster(t, port, async () => {
+      rival = await lines(t, port)
+      rival.ask({ op: 'register', ...offer('tie', 7), since: 1 })
+      await rival.answer()
+    }),
+  ).register(offer('tie'))
+  const reasons: MonikerError[] = []
+  lease.on('lost', error => reasons.push(error))
+  await first.stop()
+  while (reasons.length < 2) await once(lease, 'lost')
+  t.match(reasons, [{ reason: 'ELOST' }, { reason: 'ETAKEN', message: /on port 7/ }])
+  rival.socket.destroy()
+  await once(lease, 'regained')
+  await lease.withdraw()
+})
+
+t.test('a name that is withdrawn while it is lost does not come back', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const registrar = new Registrar(port, forbidden)
+  const [tie, wing] = [
+    await registrar.register(offer('tie')),
+    await registrar.register(offer('wing')),
+  ]
+  const lost = once(tie, 'lost')
+  await first.stop()
+  await lost
+  await tie.withdraw()
+  const regained = once(wing, 'regained')
+  await daemon(t, { port })
+  await regained
+  t.same(await services(port), ['wing'])
+  await wing.withdraw()
+})
+
+t.test('a name that is withdrawn while it is asked for again is let go', async t => {
+  const heard: string[] = []
+  let connections = 0
+  let resolve!: (done: Promise<void>) => void
+  const withdrawn = new Promise<void>(done => (resolve = done))
+  const port = await stranger(t, socket => {
+    const isFirst = ++connections === 1
+    socket.on('data', data => {
+      const { id, op } = JSON.parse(String(data)) as { id: number; op: string }
+      heard.push(op)
+      if (op === 'register' && !isFirst) resolve(lease.withdraw())
+      socket.write(line({ id, registration: 1, unregistered: true }), () => isFirst && socket.end())
+    })
+  })
+  const lease = await new Registrar(port).register(offer('tie'))
+  await withdrawn
+  t.same(heard, ['register', 'register', 'unregister'])
+})
+
+t.test('a daemon that goes before it has answered is asked again', async t => {
+  let connections = 0
+  const port = await stranger(t, socket => {
+    const isGoing = [1, 2, 4].includes(++connections)
+    socket.on('data', data => {
+      if (isGoing) return socket.end()
+      const { id } = JSON.parse(String(data)) as { id: number }
+      socket.write(line({ id, registration: 1 }), () => connections === 3 && socket.end())
+    })
+  })
+  const lease = await new Registrar(port).register(offer('tie'))
+  t.equal(connections, 3)
+  await once(lease, 'regained')
+  t.equal(connections, 5)
+  await lease.withdraw()
 })
 
 t.test('what has the designated port and is no daemon is told from one', async t => {

@@ -1,6 +1,7 @@
+import type { Lease } from '../lease.ts'
 import { format } from '../name.ts'
 import { bound } from '../ports.ts'
-import type { Lease, Registrar } from '../registrar.ts'
+import type { Registrar } from '../registrar.ts'
 import type { Entry } from './portlist.ts'
 
 /** How many rounds pass at most before a name that could not be had is tried again. */
@@ -110,12 +111,10 @@ class Hold {
     const { metadata, ...offer } = { ...name, ...others, address }
     const full = { ...offer, ...(metadata && { metadata }) }
     const lease = await this.#options.registrar.register(full, { signal })
-    this.#lease = lease.once('lost', error => {
-      this.#lease = undefined
-      this.#tell(error.message)
-    })
+    const isThere = () => this.#tell(`${this.#name} is ${this.#port}`)
+    this.#lease = lease.on('lost', error => this.#tell(error.message)).on('regained', isThere)
     this.#pause = 1
-    this.#tell(`${this.#name} is ${this.#port}`)
+    isThere()
   }
 
   #tell(text: string): void {

@@ -78,7 +78,9 @@ async function hold(
   const offer = { ...name, transport: 'tcp', port, address, shared: false } as const
   const lease = await Registrar.at(daemonPort).register(offer, { signal })
   tell(`${format(name)} is port ${port}`)
-  lease.once('lost', error => tell(error.message))
+  lease
+    .on('lost', error => tell(error.message))
+    .on('regained', () => tell(`${format(name)} is registered again`))
   if (!signal.aborted) await once(signal, 'abort')
   await lease.withdraw()
 }

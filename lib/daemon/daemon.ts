@@ -81,6 +81,7 @@ export class Daemon {
   readonly #sockets = new Map<Socket, Connection & { leave: () => void }>()
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, connections: 0 }
   readonly #started = Date.now()
+  readonly #born = performance.now()
   readonly #answer: Handler
   #datagrams: Datagrams
   #port: number
@@ -109,6 +110,7 @@ export class Daemon {
         generation: this.#started,
         ttl,
         status: () => ({ ...this.status() }),
+        age: () => performance.now() - this.#born,
       }),
     )
     this.#datagrams = this.#makeDatagrams()
@@ -188,7 +190,7 @@ export class Daemon {
   async #listen(host: string): Promise<void> {
     const server = createServer({ allowHalfOpen: true }, socket => this.#serve(socket))
     if (this.#options.embedded) server.unref()
-    server.listen({ port: this.port, host, exclusive: true })
+    server.listen({ port: this.port, host, exclusive: true, backlog: BACKLOG })
     await once(server, 'listening')
     this.#servers.push(server)
     this.#port = (server.address() as { port: number }).port
@@ -269,6 +271,12 @@ export class Daemon {
     debug('%s', error.message)
   }
 }
+
+/**
+ * How many connections may wait to be taken, if the system lets them: after a restart all programs
+ * come back, and one that is turned away waits a second before it tries again.
+ */
+const BACKLOG = 4_096
 
 /** What the kernel says of an address, or a whole family, that this host has not. */
 const MISSING: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']

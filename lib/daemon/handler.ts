@@ -3,8 +3,17 @@ import { networkInterfaces } from 'node:os'
 import createDebug from 'debug'
 import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
-import type { Answer, Endpoint, Id, List, Question, Register, Resolve } from '../protocol.ts'
-import type { Entry, Registry } from './registry.ts'
+import {
+  refusal,
+  type Answer,
+  type Endpoint,
+  type Id,
+  type List,
+  type Question,
+  type Register,
+  type Resolve,
+} from '../protocol.ts'
+import { taken, type Entry, type Registry } from './registry.ts'
 
 const debug = createDebug('moniker:daemon')
 
@@ -68,10 +77,27 @@ function isPublic(op: Question['op']): boolean {
   return op === 'list' || op === 'watch'
 }
 
-/** Answers from the registry. `generation` tells this life of the daemon from every other. */
+/**
+ * How long after its start a daemon lets whoever held a name longer have it, in ms. Until then its
+ * names are still being sorted out; later, whoever holds one keeps it, as an age is but a claim.
+ */
+const SETTLING = 10_000
+
+export interface LocalOptions {
+  /** Tells this life of the daemon from every other. */
+  generation: number
+  /** How long an answer may be remembered, in ms. */
+  ttl: number
+  /** What `status` answers. */
+  status: () => Answer
+  /** How long the daemon has been there, in ms. Default for ever. */
+  age?: () => number
+}
+
+/** Answers from the registry. */
 export function local(
   registry: Registry,
-  { generation, ttl, status }: { generation: number; ttl: number; status: () => Answer },
+  { generation, ttl, status, age = () => Infinity }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answer => {
     const entries = registry.resolve(question, entry => isVisible(entry, peer))
@@ -86,8 +112,13 @@ export function local(
     return { endpoints, ttl }
   }
 
-  const register = ({ op: _, id: __, ...offer }: Register, owner: object): Answer => {
-    const { registration } = registry.register(owner, offer)
+  const register = ({ op: _, since, ...offer }: Register, owner: object): Answer => {
+    const elder = age() < SETTLING && since !== undefined && { since }
+    const { registration } = registry.register(owner, { ...offer, ...elder }, rival => {
+      const { registration, owner, id } = rival
+      const event = { event: 'evicted', registration, ...refusal(taken(offer)) }
+      ;(owner as Owner).tell(id!, event)
+    })
     return { registration, generation }
   }
 
@@ -127,7 +158,7 @@ export function refusable(error: unknown): MonikerError {
 
 /** A name as it is listed. */
 export function shown(entry: Entry, generation: number): Answer {
-  const { owner: _, registration: __, ...offer } = entry
+  const { owner: _, registration: __, id: ___, since: ____, ...offer } = entry
   return { ...offer, instance: instanceOf(entry, generation) }
 }
 

@@ -1,12 +1,14 @@
 import semver from 'semver'
 import { MonikerError } from '../errors.ts'
 import { format } from '../name.ts'
-import type { Offer, Resolve } from '../protocol.ts'
+import type { Id, Offer, Resolve } from '../protocol.ts'
 
 /** One name that is held: what was offered, by whom, and since which registration. */
 export interface Entry extends Offer {
   readonly registration: number
   readonly owner: object
+  /** Of the question that it was asked for with. */
+  readonly id?: Id
 }
 
 /**
@@ -23,7 +25,7 @@ class Held {
   declare readonly registration: number
   declare readonly owner: object
 
-  constructor(offer: Offer, registration: number, owner: object) {
+  constructor(offer: Offer & { id?: Id }, registration: number, owner: object) {
     Object.assign(this, offer)
     this.registration = registration
     this.owner = owner
@@ -63,13 +65,19 @@ export class Registry {
     return this.#owners.get(owner)?.length ?? 0
   }
 
-  /** Holds a name for `owner`; throws `EADDRINUSE` where it is held and not shared by all. */
-  register(owner: object, offer: Offer): Entry {
+  /**
+   * Holds a name for `owner`; throws `EADDRINUSE` where it is held and not shared by all. An offer
+   * that has a `since` is older than all that have none or a later one: they go, and `evict` is
+   * called with each.
+   */
+  register(
+    owner: object,
+    offer: Offer & { id?: Id },
+    evict: (rival: Entry) => void = () => {},
+  ): Entry {
+    this.#makeWay(offer, evict)
     const services = this.#namespaces.get(offer.namespace) ?? new Map<string, Service>()
     const service = services.get(offer.service) ?? { entries: [], turn: 0 }
-    const rival = service.entries.find(entry => clashes(entry, offer))
-    if (rival) throw taken(rival)
-
     const entry = new Held(offer, ++this.#last, owner) as Held & Offer
     const below = service.entries.findIndex(other => semver.lt(other.version, entry.version))
     service.entries = inserted(
@@ -136,6 +144,17 @@ export class Registry {
     }
   }
 
+  #makeWay(offer: Offer, evict: (rival: Entry) => void): void {
+    const service = this.#namespaces.get(offer.namespace)?.get(offer.service)
+    const rivals = service?.entries.filter(entry => clashes(entry, offer)) ?? []
+    const elder = rivals.find(rival => !isOlder(offer, rival))
+    if (elder) throw taken(elder)
+    for (const rival of rivals) {
+      this.unregister(rival.owner, rival.registration)
+      evict(rival)
+    }
+  }
+
   #forget(entry: Entry): void {
     const services = this.#namespaces.get(entry.namespace)!
     const service = services.get(entry.service)!
@@ -183,7 +202,14 @@ function clashes(entry: Entry, offer: Offer): boolean {
   )
 }
 
-function taken(rival: Entry): MonikerError {
+/** Whether an offer goes before what holds its name. Of two that are of one age, the lower port does. */
+function isOlder({ since, port }: Offer, rival: Entry): boolean {
+  if (since === undefined || rival.since === undefined) return since !== undefined
+  return since === rival.since ? port < rival.port : since < rival.since
+}
+
+/** That a name is held, and by whom. */
+export function taken(rival: Offer): MonikerError {
   const { pid, port } = rival
   const text = `held ${pid ? `by process ${pid} ` : ''}on port ${port}`
   return new MonikerError('ETAKEN', { service: format(rival), text, syscall: 'register' })

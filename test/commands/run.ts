@@ -51,9 +51,10 @@ test('signals go to the command, and how it ends is told on', async t => {
   await said(new RegExp(`web@0.0.0 is port ${wanted}\n`))
   child.kill('SIGHUP')
   await said(/hung up/, 'stdout')
-  // It outlives its name.
+  // It outlives its name, which comes back.
   await ours.stop()
   await said(/web@0.0.0 is known there no longer/)
+  await said(/web@0.0.0 is registered again/)
   child.kill('SIGINT')
   t.match(await ended, { status: 130, signal: null })
 })

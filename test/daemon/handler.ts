@@ -32,12 +32,32 @@ const resolve = (given: Answer = {}) => question({ op: 'resolve', service: 'a', 
 const register = (given: Answer = {}) =>
   question({ id: 1, op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
 
+/** What `register` offers, as it is listed. */
+const listed = {
+  namespace: '',
+  service: 'a',
+  version: '0.0.0',
+  transport: 'tcp',
+  port: 80,
+  address: '::',
+  shared: false,
+}
+
 /** The chain of a daemon, but for its counters; it answers at once. */
-function handler({ publicList = false, ttl = 30_000 } = {}) {
+function handler({
+  publicList = false,
+  ttl = 30_000,
+  age,
+}: { publicList?: boolean; ttl?: number; age?: number } = {}) {
   const registry = new Registry()
   return chain(
     policy({ publicList }),
-    local(registry, { generation: 36, ttl, status: () => ({ names: registry.size }) }),
+    local(registry, {
+      generation: 36,
+      ttl,
+      status: () => ({ names: registry.size }),
+      ...(age !== undefined && { age: () => age }),
+    }),
   ) as (question: Question, peer: Peer) => Answer
 }
 
@@ -134,6 +154,34 @@ t.test('a name lives from its registration to its withdrawal', async t => {
   t.strictSame(handle(unregister, here), { unregistered: true })
   t.strictSame(handle(unregister, here), { unregistered: false })
   t.throws(() => handle(resolve(), here), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+})
+
+t.test(
+  'a daemon that is young gives a name to whoever held it before, and tells who has to go',
+  async t => {
+    const told: unknown[] = []
+    const younger = { ...owner(), tell: (...event: unknown[]) => void told.push(event) }
+    const handle = handler({ age: 9_999 })
+    handle(register({ id: 'mine', since: 20 }), { ...here, owner: younger })
+    t.strictSame(handle(register({ port: 81, pid: 7, since: 10 }), here), {
+      registration: 2,
+      generation: 36,
+    })
+    const message = 'held by process 7 on port 81'
+    const error = { code: 'ETAKEN', message }
+    t.strictSame(told, [['mine', { event: 'evicted', registration: 1, error }]])
+    t.strictSame(handle({ op: 'list' }, here), {
+      services: [{ ...listed, port: 81, pid: 7, instance: '10-2' }],
+    })
+  },
+)
+
+t.test('later, whoever has it keeps it, whatever others say of their age', async t => {
+  for (const handle of [handler({ age: 10_000 }), handler()]) {
+    handle(register({ since: 20 }), here)
+    const late = () => handle(register({ since: 10 }), { ...here, owner: owner() })
+    t.throws(late, { code: 'EADDRINUSE' })
+  }
 })
 
 t.test('a status is what it was said to be', async t => {

@@ -136,6 +136,45 @@ t.test('the same name may be had over another transport, version or namespace', 
   t.equal(registry.size, 4)
 })
 
+t.test('a name goes to whoever has held it for longer', async t => {
+  const table: [wanted: Partial<Offer>, held: Partial<Offer>, wins: boolean][] = [
+    [{ since: 1 }, { since: 2 }, true],
+    [{ since: 2 }, { since: 1 }, false],
+    [{ since: 1, port: 1 }, { since: 1, port: 2 }, true],
+    [{ since: 1, port: 2 }, { since: 1, port: 1 }, false],
+    [{ since: 2 }, {}, true],
+    [{}, { since: 1 }, false],
+    [{ port: 1 }, { port: 2 }, false],
+    [{ since: 1 }, { shared: true }, true],
+  ]
+  for (const [wanted, held, wins] of table) {
+    const registry = new Registry()
+    const rival = registry.register({}, offer(held))
+    const evicted: Entry[] = []
+    const ask = () => registry.register({}, offer(wanted), entry => evicted.push(entry))
+    const says = `${JSON.stringify(wanted)} beside ${JSON.stringify(held)}`
+    if (wins) t.equal(ask(), registry.resolve(asked())[0], says)
+    else t.throws(ask, { code: 'EADDRINUSE' }, says)
+    t.strictSame(evicted, wins ? [rival] : [])
+    t.equal(registry.size, 1)
+  }
+})
+
+t.test('nobody need be told who has to go', async t => {
+  const registry = new Registry()
+  registry.register({}, offer())
+  registry.register({}, offer({ since: 1, port: 9 }))
+  t.strictSame(ports(registry.list()), [9])
+})
+
+t.test('nobody has to go for one that somebody older keeps out', async t => {
+  const registry = new Registry()
+  registry.register({}, offer({ shared: true, since: 1 }))
+  registry.register({}, offer({ shared: true, since: 9 }))
+  t.throws(() => registry.register({}, offer({ since: 5 })), { code: 'EADDRINUSE' })
+  t.equal(registry.size, 2)
+})
+
 t.test('shared instances are handed out in turn', async t => {
   const registry = new Registry()
   for (const port of [1, 2, 3]) registry.register({}, offer({ port, shared: true }))

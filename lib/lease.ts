@@ -1,0 +1,128 @@
+import { EventEmitter } from 'node:events'
+import createDebug from 'debug'
+import { cancellable } from './cancel.ts'
+import { accept, type Client } from './client.ts'
+import { TIMEOUT } from './defaults.ts'
+import { MonikerError, type Details, type Reason } from './errors.ts'
+import { format } from './name.ts'
+import type { Answer, Offer } from './protocol.ts'
+
+const debug = createDebug('moniker:lease')
+
+/** Who watches over leases. */
+export interface Keeper {
+  /** Stops watching over a lease, unless it has already; what `drop` begins, `rest` ends. */
+  drop(lease: Lease): boolean
+  /** Somebody else has the name now: it is to be asked for again, some time. */
+  evicted(lease: Lease): void
+  /** Nothing more will be asked for a lease that was dropped. */
+  rest(): void
+}
+
+/**
+ * A name that is held, and wanted until it is withdrawn. Emits `'lost'` with the reason when it is
+ * held no longer (the daemon has gone, or somebody has held it for longer), again should the reason
+ * become another, and `'regained'` when it is held again.
+ */
+export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained: [] }> {
+  readonly offer: Offer
+  readonly #details: Details
+  readonly #keeper: Keeper
+  /** Where the name is held, and as what. */
+  #held: { client: Client; registration: number } | undefined
+  /** When it was held first, in ms since 1970: whoever has held a name for longer keeps it. */
+  #since: number | undefined
+  #asking: Promise<unknown> | undefined
+  /** Why it is not held, as far as anybody was told. */
+  #why: Reason | undefined
+
+  constructor(offer: Offer, keeper: Keeper, port: number) {
+    super()
+    this.offer = offer
+    this.#details = { service: format(offer), host: 'localhost', port, syscall: 'register' }
+    this.#keeper = keeper
+  }
+
+  /** What its errors are about. */
+  get details(): Details {
+    return this.#details
+  }
+
+  /**
+   * Has the name registered over `client`, for the first time or again. Fails with the refusal, if
+   * the connection is lost, or with the reason of `signal`; what is granted after that is undone.
+   */
+  obtain(client: Client, signal?: AbortSignal): Promise<void> {
+    const obtained = this.#ask(client, signal).finally(() => (this.#asking = undefined))
+    this.#asking = obtained.catch(() => {})
+    return obtained
+  }
+
+  /** The name is known no longer. */
+  lose(error: MonikerError): void {
+    this.#held = undefined
+    debug('%s', error.message)
+    if (this.#why === error.reason) return
+    this.#why = error.reason
+    process.nextTick(() => this.emit('lost', error))
+  }
+
+  /** Lets the name go; done when the daemon has said so. Never fails: a name that is lost is gone too. */
+  async withdraw(): Promise<void> {
+    if (!this.#keeper.drop(this)) return
+    await this.#asking
+    const held = this.#held
+    this.#held = undefined
+    if (held) await unregister(held.client, held.registration)
+    this.#keeper.rest()
+  }
+
+  async #ask(client: Client, signal: AbortSignal | undefined): Promise<void> {
+    const age = this.#since !== undefined && { since: this.#since }
+    const asked = client.ask(
+      { op: 'register', pid: process.pid, ...this.offer, ...age },
+      undefined,
+      event => this.#told(event, client),
+    )
+    const granted = asked.then(answer => registrationIn(answer, this.#details))
+    try {
+      this.#hold(client, await cancellable(granted, signal))
+    } catch (error) {
+      if (signal?.aborted) granted.then(number => unregister(client, number)).catch(() => {})
+      throw error
+    }
+  }
+
+  #hold(client: Client, registration: number): void {
+    this.#held = { client, registration }
+    this.#since ??= Date.now()
+    debug('%s is registered on port %d', this.#details.service, this.offer.port)
+    if (this.#why === undefined) return
+    this.#why = undefined
+    process.nextTick(() => this.emit('regained'))
+  }
+
+  #told(event: Answer, client: Client): void {
+    if (event.event !== 'evicted' || this.#held?.client !== client) return
+    try {
+      accept(event, this.#details)
+    } catch (error) {
+      this.lose(error as MonikerError)
+      this.#keeper.evicted(this)
+    }
+  }
+}
+
+function registrationIn(answer: Answer, details: Details): number {
+  const { registration } = accept(answer, details)
+  if (typeof registration === 'number') return registration
+  throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no registration' })
+}
+
+async function unregister(client: Client, registration: number): Promise<void> {
+  try {
+    await client.ask({ op: 'unregister', registration }, AbortSignal.timeout(TIMEOUT))
+  } catch (error) {
+    debug('%s', (error as Error).message)
+  }
+}

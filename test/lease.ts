@@ -1,0 +1,137 @@
+import { once } from 'node:events'
+import t, { type Test } from 'tap'
+import { Client } from '../lib/client.ts'
+import { MonikerError } from '../lib/errors.ts'
+import { Lease } from '../lib/lease.ts'
+import type { Offer } from '../lib/protocol.ts'
+import { Resolver } from '../lib/resolver.ts'
+import { awake } from './fixtures/awake.ts'
+import { daemon } from './fixtures/daemon.ts'
+import { line, lines } from './fixtures/lines.ts'
+import { stranger } from './fixtures/services.ts'
+
+awake(t)
+
+const tie: Offer = {
+  namespace: '',
+  service: 'tie',
+  version: '1.0.0',
+  transport: 'tcp',
+  port: 9,
+  address: '127.0.0.1',
+  shared: false,
+}
+
+/** A lease, a connection to obtain it over, and what its keeper is told. */
+async function lease(t: Test, port: number) {
+  const log: string[] = []
+  const client = await Client.connect({ address: '127.0.0.1', port })
+  t.teardown(() => client.close())
+  let isKept = true
+  const keeper = {
+    drop: () => isKept && !(isKept = false),
+    rest: () => void log.push('rest'),
+    evicted: () => void log.push('evicted'),
+  }
+  const lease = new Lease(tie, keeper, port)
+  lease
+    .on('lost', error => log.push(`lost: ${error.reason}`))
+    .on('regained', () => log.push('regained'))
+  return { lease, client, log }
+}
+
+const names = (port: number) =>
+  new Resolver({ port }).list().then(all => all.map(({ service }) => service))
+
+t.test('a name is held from when it is obtained until it is withdrawn', async t => {
+  const { port } = await daemon(t)
+  const { lease: held, client, log } = await lease(t, port)
+  await held.obtain(client)
+  t.same(await names(port), ['tie'])
+  await Promise.all([held.withdraw(), held.withdraw()])
+  t.same(await names(port), [])
+  t.same(log, ['rest'], 'and that once')
+})
+
+t.test('it says why it is lost when that changes, and when it is there again', async t => {
+  const { port } = await daemon(t)
+  const { lease: held, client, log } = await lease(t, port)
+  await held.obtain(client)
+  for (const reason of ['ELOST', 'ELOST', 'ESILENT'] as const) {
+    held.lose(new MonikerError(reason, held.details))
+  }
+  const elsewhere = await daemon(t)
+  const other = await Client.connect({ address: '127.0.0.1', port: elsewhere.port })
+  t.teardown(() => other.close())
+  await held.obtain(other)
+  await once(held, 'regained')
+  held.lose(new MonikerError('ELOST', held.details))
+  await once(held, 'lost')
+  t.same(log, ['lost: ELOST', 'lost: ESILENT', 'regained', 'lost: ELOST'])
+  await held.withdraw()
+})
+
+t.test(
+  'whoever has held it for longer takes it away, and that is its keeper’s business',
+  async t => {
+    const { port } = await daemon(t)
+    const { lease: held, client, log } = await lease(t, port)
+    await held.obtain(client)
+    const elder = await lines(t, port)
+    elder.ask({ ...tie, op: 'register', since: 1 })
+    t.match(await once(held, 'lost'), [{ reason: 'ETAKEN', service: 'tie@1.0.0', port }])
+    t.same(log, ['evicted', 'lost: ETAKEN'])
+    await t.rejects(held.obtain(client), { code: 'EADDRINUSE' })
+    await held.withdraw()
+    t.same(await names(port), ['tie'], 'the other’s')
+  },
+)
+
+t.test('events that nobody knows, that say nothing or that come too late are ignored', async t => {
+  const evicted = { event: 'evicted', error: { code: 'ETAKEN', message: 'mine' } }
+  const events = [[{ event: 'greeted' }, { event: 'evicted' }], [evicted]]
+  let last = 0
+  const port = await stranger(t, socket => {
+    socket.on('data', () => {
+      const before = events[last] ?? []
+      socket.write([...before, { id: ++last, registration: last }].map(line).join(''))
+    })
+  })
+  const { lease: held, client, log } = await lease(t, port)
+  await held.obtain(client)
+  held.lose(new MonikerError('ELOST', held.details))
+  await held.obtain(client)
+  await once(held, 'regained')
+  t.same(log, ['lost: ELOST', 'regained'])
+})
+
+t.test('an answer that has no registration is none of a daemon', async t => {
+  const port = await stranger(t, socket => void socket.write(line({ id: 1 })))
+  const { lease: held, client } = await lease(t, port)
+  await t.rejects(held.obtain(client), { code: 'EPROTO', message: /has no registration/ })
+})
+
+t.test('what is granted when nobody wants it any more is undone', async t => {
+  const { port } = await daemon(t)
+  const { lease: held, client } = await lease(t, port)
+  const over = new AbortController()
+  const obtained = held.obtain(client, over.signal)
+  const reason = new Error('changed my mind')
+  over.abort(reason)
+  await t.rejects(obtained, reason)
+  while ((await names(port)).length > 0);
+
+  const refused = await lease(t, port)
+  const late = refused.lease.obtain(refused.client, AbortSignal.abort(reason))
+  refused.client.close()
+  await t.rejects(late, reason)
+})
+
+t.test('a name whose connection has gone is withdrawn already', async t => {
+  const { port } = await daemon(t)
+  const { lease: held, client } = await lease(t, port)
+  await held.obtain(client)
+  client.close()
+  await held.withdraw()
+  while ((await names(port)).length > 0);
+})
