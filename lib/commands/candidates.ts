@@ -1,0 +1,109 @@
+import type { Command, Option } from 'commander'
+import { format } from '../name.ts'
+import type { Listed } from '../protocol.ts'
+
+/** A word that may stand where the cursor is, and what it means. */
+export interface Candidate {
+  readonly word: string
+  readonly about: string
+}
+
+/** What the shell is told where any file will do. */
+const FILES: Candidate = { word: ':files', about: '' }
+
+/** The commands whose names are those of services that are there. */
+const LOOKING = ['connect', 'resolve', 'wait', 'env', 'watch']
+
+/** A call that is being typed. */
+interface Typed {
+  readonly command: Command
+  /** What stands between the command and the cursor. */
+  readonly before: readonly string[]
+  /** The word at the cursor, as far as it goes. */
+  readonly current: string
+  readonly services: () => Promise<readonly Listed[]>
+}
+
+/**
+ * What may stand for the last of `words`, which call `root`. `services` are asked for where names
+ * may stand.
+ */
+export async function candidates(
+  root: Command,
+  words: readonly string[],
+  services: Typed['services'],
+): Promise<Candidate[]> {
+  const current = words.at(-1) ?? ''
+  const [first, ...before] = words.slice(0, -1)
+  const command = first === undefined ? root : root.commands.find(one => one.name() === first)
+  if (!command) return []
+  const all = await possible({ command, before, current, services })
+  return all.filter(({ word }) => word.startsWith(current) || word === FILES.word)
+}
+
+function possible(typed: Typed): Promise<Candidate[]> | Candidate[] {
+  const { command, before, current } = typed
+  if (before.includes('--')) return [FILES]
+  const option = optionIn(command, before.at(-1))
+  if (option) return valuesOf(option, typed)
+  const help = command.createHelp()
+  if (current.startsWith('-')) return help.visibleOptions(command).flatMap(described)
+  const commands = help.visibleCommands(command)
+  if (commands.length > 0) {
+    return commands.map(command => ({ word: command.name(), about: command.description() }))
+  }
+  return argumentsOf(typed)
+}
+
+/** The option that `word` is, if a value has to follow it. */
+function optionIn(command: Command, word = ''): Option | undefined {
+  return command.options.find(
+    ({ short, long, required }) => required && [short, long].includes(word),
+  )
+}
+
+function described({ long, description }: Option): Candidate[] {
+  return long ? [{ word: long, about: description }] : []
+}
+
+function valuesOf(option: Option, typed: Typed): Promise<Candidate[]> | Candidate[] {
+  switch (option.attributeName()) {
+    case 'with':
+      return names(typed)
+    case 'namespace':
+      return namespaces(typed)
+    case 'file':
+      return [FILES]
+    default:
+      return plain(option.argChoices)
+  }
+}
+
+function argumentsOf(typed: Typed): Promise<Candidate[]> | Candidate[] {
+  const { command, before } = typed
+  const values = before.filter((_, index) => optionIn(command, before[index - 1]))
+  const others = before.filter(word => !word.startsWith('-'))
+  const all = command.registeredArguments
+  const argument = all[others.length - values.length] ?? all.findLast(({ variadic }) => variadic)
+  if (argument?.name() === 'command') return [FILES]
+  if (argument?.name() === 'name' && LOOKING.includes(command.name())) return names(typed)
+  return plain(argument?.argChoices)
+}
+
+/** The names of services, after what may stand before them: `other=`, or a list that goes on. */
+async function names({ current, services }: Typed): Promise<Candidate[]> {
+  const start = current.slice(0, Math.max(current.lastIndexOf(','), current.lastIndexOf('=')) + 1)
+  const precise = current.includes('@')
+  return (await services()).map(({ namespace, service, version, transport, port }) => ({
+    word: start + format({ namespace, service, version: precise ? version : '' }),
+    about: `${version}, ${transport} port ${port}`,
+  }))
+}
+
+async function namespaces({ services }: Typed): Promise<Candidate[]> {
+  return plain((await services()).map(({ namespace }) => namespace).filter(Boolean))
+}
+
+function plain(words: readonly string[] = []): Candidate[] {
+  return words.map(word => ({ word, about: '' }))
+}

@@ -1,0 +1,73 @@
+import { Argument, Command } from 'commander'
+import { Resolver } from '../resolver.ts'
+import { candidates } from './candidates.ts'
+import { printable } from './table.ts'
+
+/** How long the daemon is waited for, in ms: somebody has pressed a key. */
+const PATIENCE = 1_000
+
+/** Each shell asks `moniker complete`; how it does, and what it makes of the answer, differs. */
+const SCRIPTS = {
+  // Bash takes `:`, `=` and `@` for the ends of words, and completes what comes after them.
+  bash: `_moniker() {
+  local line=\${COMP_LINE:0:COMP_POINT} breaks=\${COMP_WORDBREAKS//[^:=@]} start= words last
+  read -ra words <<<"$line"
+  [[ $line == *[[:blank:]] ]] && words+=('')
+  last=\${words[-1]}
+  [[ $breaks ]] && start=\${last%"\${last##*[$breaks]}"}
+  COMPREPLY=()
+  while IFS=$'\\t' read -r line _; do
+    if [[ $line == :files ]]; then compopt -o default; else COMPREPLY+=("\${line#"$start"}"); fi
+  done < <(moniker complete -- "\${words[@]:1}" 2>/dev/null)
+}
+complete -F _moniker moniker`,
+  zsh: `#compdef moniker
+_moniker() {
+  local line ret=1
+  local -a found
+  for line in "\${(@f)$(moniker complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    case $line in
+      (:files*) _files && ret=0 ;;
+      (?*) found+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}") ;;
+    esac
+  done
+  (( $#found )) && _describe moniker found && ret=0
+  return ret
+}
+compdef _moniker moniker`,
+  fish: `function __moniker_complete
+  set -l words (commandline -opc) (commandline -ct)
+  for line in (moniker complete -- $words[2..] 2>/dev/null)
+    if string match -q ':files*' -- $line
+      __fish_complete_path (commandline -ct)
+    else
+      echo $line
+    end
+  end
+end
+complete -c moniker -f -a '(__moniker_complete)'`,
+}
+
+export const completionCommand = new Command('completion')
+  .description('Prints what teaches a shell to complete commands, options and names.')
+  .addArgument(new Argument('<shell>', 'which one').choices(Object.keys(SCRIPTS)))
+  .addHelpText(
+    'after',
+    `
+For bash, in ~/.bashrc:  source <(moniker completion bash)
+For zsh, in ~/.zshrc:    source <(moniker completion zsh)   (after compinit)
+For fish:                moniker completion fish > ~/.config/fish/completions/moniker.fish`,
+  )
+  .action((shell: keyof typeof SCRIPTS) => console.log(SCRIPTS[shell]))
+
+/** What the scripts ask: the words that are typed so far, the last of them unfinished. */
+export const completeCommand = new Command('complete')
+  .description('Says what may stand next, for the scripts of `moniker completion`.')
+  .argument('[words...]')
+  .action(async (words: string[], _options, command: Command) => {
+    const resolver = new Resolver({ timeout: PATIENCE })
+    const services = () => resolver.list().catch(() => [])
+    const found = await candidates(command.parent!, words, services)
+    const lines = new Set(found.map(({ word, about }) => [word, about].map(printable).join('\t')))
+    for (const line of lines) console.log(line)
+  })
