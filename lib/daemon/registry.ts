@@ -11,17 +11,18 @@ export interface Entry extends Offer {
   readonly id?: Id
 }
 
-/**
- * The entries of one service, highest version first, and whose turn it is. Most services have one
- * entry for good: an array is made anew when it changes, and so never has room to spare.
- */
+/** The entries of one service, highest version first, and whose turn it is, if there are several. */
 interface Service {
-  entries: readonly Entry[]
-  turn: number
+  readonly entries: readonly Entry[]
+  turn?: number
 }
 
-/** A million of them: made by a class, so that each has room for its own fields and no more. */
-class Held {
+/**
+ * A million of them: made by a class, so that each has room for its own fields and no more. One that
+ * is alone, as most are for good, is its service as well: a look-up so goes from the map straight to it,
+ * and meets with no more memory than it needs to.
+ */
+class Held implements Service {
   declare readonly registration: number
   declare readonly owner: object
 
@@ -29,6 +30,10 @@ class Held {
     Object.assign(this, offer)
     this.registration = registration
     this.owner = owner
+  }
+
+  get entries(): readonly Entry[] {
+    return [this as unknown as Entry]
   }
 }
 
@@ -77,15 +82,10 @@ export class Registry {
   ): Entry {
     this.#makeWay(offer, evict)
     const services = this.#namespaces.get(offer.namespace) ?? new Map<string, Service>()
-    const service = services.get(offer.service) ?? { entries: [], turn: 0 }
+    const service = services.get(offer.service)
     const entry = new Held(offer, ++this.#last, owner) as Held & Offer
-    const below = service.entries.findIndex(other => semver.lt(other.version, entry.version))
-    service.entries = inserted(
-      service.entries,
-      below === -1 ? service.entries.length : below,
-      entry,
-    )
-    this.#namespaces.set(offer.namespace, services.set(offer.service, service))
+    services.set(offer.service, service ? inserted(service, entry) : entry)
+    this.#namespaces.set(offer.namespace, services)
     const held = this.#owners.get(owner)
     if (held) held.push(entry)
     else this.#owners.set(owner, [entry])
@@ -133,7 +133,7 @@ export class Registry {
     }
     const equals = candidates.filter(entry => entry.version === best.version)
     if (equals.length === 1) return equals
-    const turn = service.turn++ % equals.length
+    const turn = service.turn!++ % equals.length
     return [...equals.slice(turn), ...equals.slice(0, turn)]
   }
 
@@ -158,8 +158,9 @@ export class Registry {
   #forget(entry: Entry): void {
     const services = this.#namespaces.get(entry.namespace)!
     const service = services.get(entry.service)!
-    service.entries = service.entries.filter(other => other !== entry)
-    if (service.entries.length === 0) services.delete(entry.service)
+    const left = service.entries.filter(other => other !== entry)
+    if (left.length === 0) services.delete(entry.service)
+    else services.set(entry.service, several(left, service.turn))
     if (services.size === 0) this.#namespaces.delete(entry.namespace)
     this.#size--
     this.#observe('down', entry)
@@ -183,8 +184,14 @@ function satisfies(version: string, range: string): boolean {
   return judgement
 }
 
-function inserted(entries: readonly Entry[], at: number, entry: Entry): Entry[] {
-  return entries.length === 0 ? [entry] : entries.toSpliced(at, 0, entry)
+/** A service with one entry more. */
+function inserted({ entries, turn }: Service, entry: Entry): Service {
+  const below = entries.findIndex(other => semver.lt(other.version, entry.version))
+  return several(entries.toSpliced(below === -1 ? entries.length : below, 0, entry), turn)
+}
+
+function several(entries: readonly Entry[], turn = 0): Service {
+  return entries.length === 1 ? (entries[0] as Held & Offer) : { entries, turn }
 }
 
 /** The value under `key`, if there is one; with no key, every value. */
