@@ -276,7 +276,7 @@ export function split(bytes: Buffer): { lines: string[]; rest: Buffer } {
  * one read can be answered by one write. Fails with `EPROTO` on a line over `MAX_LINE` bytes.
  */
 export class LineSplitter extends Transform {
-  #rest: Buffer = Buffer.alloc(0)
+  #rest: Buffer = NOTHING
 
   constructor() {
     super({ readableObjectMode: true })
@@ -294,7 +294,8 @@ export class LineSplitter extends Transform {
   ): void {
     try {
       const { lines, rest } = split(this.partial ? Buffer.concat([this.#rest, chunk]) : chunk)
-      this.#rest = rest
+      // Of no bytes too a view would keep what was read, for as long as the connection is silent.
+      this.#rest = rest.length > 0 ? rest : NOTHING
       if (lines.length > 0) this.push(lines)
       done()
     } catch (error) {
@@ -304,6 +305,7 @@ export class LineSplitter extends Transform {
 }
 
 const LF = 0x0a
+const NOTHING = Buffer.alloc(0)
 
 /** How many bytes more a line may have; its end does not count. */
 function roomIn(line: string): number {
