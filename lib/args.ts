@@ -1,7 +1,10 @@
 import type { ListenOptions, LookupFunction, SocketConnectOpts } from 'node:net'
+import { isLoopback, isThisHost } from './address.ts'
 import { MonikerError } from './errors.ts'
 import { exactVersion, isRange, isWord, parse, parseURI, type Name } from './name.ts'
+import { defaultNamespace } from './namespace.ts'
 import {
+  MAX_ALSO,
   MAX_GROUP,
   MAX_METADATA,
   MAX_WAIT,
@@ -15,8 +18,13 @@ import type { Resolver } from './resolver.ts'
 export interface ConnectNameOptions {
   /** A service, or a whole name such as `ns:starwars@^1`. */
   service: string
-  /** Default that in `service`, else the host's own. */
+  /** Default that in `service`, else `MONIKER_NAMESPACE` on this host, else the host's own. */
   namespace?: string | undefined
+  /**
+   * Namespaces to look in if there is none in `namespace`, at most 4; `''` is the host's own. Default
+   * that one, if the namespace is that of `MONIKER_NAMESPACE`.
+   */
+  also?: readonly string[] | undefined
   /** A semver range. Default that in `service`, else any. */
   version?: string | undefined
   /** Default this host. */
@@ -40,7 +48,7 @@ export interface ConnectNameOptions {
 export interface ListenNameOptions extends ListenOptions {
   /** A service, or a whole name such as `ns:starwars@1.2.0`. */
   service: string
-  /** Default that in `service`, else the host's own. */
+  /** Default that in `service`, else `MONIKER_NAMESPACE`, else the host's own. */
   namespace?: string | undefined
   /** An exact version. Default that in `service`, else `0.0.0`. */
   version?: string | undefined
@@ -83,25 +91,27 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   const callback = callbackIn(rest)
   if (first instanceof URL || (typeof first === 'string' && isURI(first))) {
     const { host, daemonPort, ...name } = parseURI(first)
-    return { name, options: { service: name.service, host, daemonPort }, callback }
+    return { ...placed(name, { service: name.service, host, daemonPort }), callback }
   }
   if (typeof first === 'string' && isName(first)) {
     const name = parse(first)
     const host = typeof rest[0] === 'string' ? rest[0] : undefined
-    return { name, options: { service: name.service, host }, callback }
+    return { ...placed(name, { service: name.service, host }), callback }
   }
   if (!hasService(first)) return undefined
   const options = first as ConnectNameOptions
   checkTransports(options.transports)
   checkPort(options.daemonPort)
   checkWait(options.wait)
-  return { name: nameIn(options), options, callback }
+  checkAlso(options.also)
+  return { ...placed(nameIn(options), options), callback }
 }
 
 /** What a socket that is made for a name keeps of its options. */
 const TARGET = [
   'service',
   'namespace',
+  'also',
   'version',
   'host',
   'daemonPort',
@@ -145,7 +155,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     const backlog = typeof rest[0] === 'number' ? { backlog: rest[0] } : {}
     const options = { port: 0, ...backlog }
     return {
-      name: exact(parse(first)),
+      name: exact(homed(parse(first))),
       shared: false,
       metadata: undefined,
       daemonPort: undefined,
@@ -168,7 +178,8 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
   checkShared(shared)
-  const name = exact(nameIn({ service, namespace, version }))
+  const named = nameIn({ service, namespace, version })
+  const name = exact(namespace === undefined ? homed(named) : named)
   // What is bound already has its port.
   const options = 'fd' in others || '_handle' in others ? others : { port: 0, ...others }
   return { name, shared, metadata, daemonPort, options, callback }
@@ -216,6 +227,20 @@ function nameIn({
   return { ...whole, namespace: whole.namespace.toLowerCase() }
 }
 
+/** On this host a name that gives no namespace is looked for in this process's own first. */
+function placed(name: Name, options: ConnectNameOptions): Pick<ConnectCall, 'name' | 'options'> {
+  const { host = '', namespace } = options
+  const isHere = isThisHost(host) || isLoopback(host)
+  const here = isHere && namespace === undefined ? homed(name) : name
+  if (here.namespace === name.namespace) return { name, options }
+  return { name: here, options: { also: [''], ...options } }
+}
+
+/** A name that gives no namespace, in that of this process. */
+function homed(name: Name): Name {
+  return name.namespace === '' ? { ...name, namespace: defaultNamespace() } : name
+}
+
 function exact(name: Name): Name {
   return { ...name, version: exactVersion(name.version) }
 }
@@ -250,6 +275,13 @@ function checkWait(wait: unknown): void {
   )
     return
   throw bad('wait', `a number of ms from 0 to ${MAX_WAIT}`, wait)
+}
+
+function checkAlso(also: unknown): void {
+  if (also === undefined) return
+  const isNamespace = (one: unknown) => one === '' || isWord(one)
+  if (Array.isArray(also) && also.length <= MAX_ALSO && also.every(isNamespace)) return
+  throw bad('also', `at most ${MAX_ALSO} namespaces`, also)
 }
 
 function checkShared(shared: unknown): void {

@@ -168,11 +168,12 @@ export class MonikerDatagram extends Base {
     const { resolver: own = resolver, host = '' } = options
     const { signal } = (this.#question = new AbortController())
     try {
-      const endpoint = this.#reachable(await own.resolve(name, { ...this.#asked(options), signal }))
+      const found = await own.resolve(name, { ...this.#asked(options), signal })
+      const endpoint = this.#reachable(found)
       if (endpoint instanceof Error) throw endpoint
       const { address, port, version } = endpoint
-      debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
-      this.#connected = { ...name, version, host }
+      debug('%s at %s is port %d of %s', format(found.name), host || 'this host', port, address)
+      this.#connected = { ...found.name, version, host }
       this.emit('resolve', endpoint)
       this.#question = undefined
       if (!this.#isClosed()) super.connect(port, address, callback)
@@ -191,7 +192,7 @@ export class MonikerDatagram extends Base {
   #asked(options: ConnectNameOptions): RecallOptions {
     const lookup = options.lookup ?? this.#lookup
     return {
-      ...pick(options, ['host', 'daemonPort', 'wait']),
+      ...pick(options, ['host', 'daemonPort', 'also', 'wait']),
       transports: ['udp'],
       family: this.#family,
       ...(lookup && { lookup }),

@@ -83,8 +83,10 @@ export async function connect(
   const given = typeof host === 'string' ? { ...options, host } : { ...host }
   const { transport = 'tcp', signal, ...others } = given
   signal?.throwIfAborted()
-  const { name, options: named } = connectCall([target])!
-  const call = connectCall([{ ...name, ...pick(named, ['host', 'daemonPort']), ...others }])!
+  const { name, options: named } = connectCall([target, given.host])!
+  const call = connectCall([
+    { ...name, ...pick(named, ['host', 'daemonPort', 'also']), ...others },
+  ])!
   const socket = transport === 'udp' ? await dialDatagram(call, signal) : dialStream(call)
   try {
     await once(socket, 'connect', { signal })
@@ -104,7 +106,7 @@ function dialStream({ options }: ConnectCall): Socket {
 /** Of two kinds of sockets the one for the address that was found. */
 async function dialDatagram({ name, options }: ConnectCall, signal?: AbortSignal) {
   const { resolver: own = resolver } = options
-  const asked = pick(options, ['host', 'daemonPort', 'wait', 'lookup', 'family', 'hints'])
+  const asked = pick(options, ['host', 'daemonPort', 'also', 'wait', 'lookup', 'family', 'hints'])
   const transports = ['udp'] as const
   const found = own.resolve(name, { ...asked, transports, ...(signal && { signal }) })
   const { endpoints } = await cancellable(found, signal)

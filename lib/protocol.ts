@@ -19,6 +19,9 @@ export const MAX_GROUP = 64
 /** The longest that a question may be held until a name comes, in ms. */
 export const MAX_WAIT = 3_600_000
 
+/** How many more namespaces a question may look in. */
+export const MAX_ALSO = 4
+
 /** What a question over UDP is padded to, in bytes: an answer is never longer than its question. */
 export const PADDED = 512
 
@@ -47,6 +50,8 @@ export interface Resolve {
   /** A semver range; `''` is any version. */
   readonly version: string
   readonly transports: readonly Transport[]
+  /** Namespaces to look in, one after the other, if there is none in `namespace`. */
+  readonly also?: readonly string[]
   /** How long to hold the question if there is no such service yet, in ms; not at all if left out. */
   readonly wait?: number
 }
@@ -97,6 +102,8 @@ export interface Watch {
   readonly id: Id
   readonly namespace?: string
   readonly service?: string
+  /** Namespaces to watch beside `namespace`. */
+  readonly also?: readonly string[]
 }
 
 export interface Status {
@@ -191,6 +198,7 @@ export function question(message: Answer): Question {
         transports: read(message, 'transports', isTransports, `some of ${TRANSPORTS.join(', ')}`, [
           'tcp',
         ]),
+        ...alsoIn(message),
         ...optional(message, 'wait', isWait, `a number of ms, at most ${MAX_WAIT}`),
       }
     case 'register':
@@ -208,6 +216,7 @@ export function question(message: Answer): Question {
         id: idOf(message),
         ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }),
         ...(Object.hasOwn(message, 'service') && { service: serviceOf(message) }),
+        ...alsoIn(message),
       }
     case 'status':
       return { op }
@@ -343,6 +352,12 @@ function namespaceOf(message: Answer): string {
   return read(message, 'namespace', isNamespace, 'a namespace', '').toLowerCase()
 }
 
+function alsoIn(message: Answer): { also?: readonly string[] } {
+  if (!Object.hasOwn(message, 'also')) return {}
+  const also = read(message, 'also', isNamespaces, `at most ${MAX_ALSO} namespaces`)
+  return { also: also.map(one => one.toLowerCase()) }
+}
+
 function nameOf(message: Answer): { namespace: string; service: string } {
   return {
     namespace: namespaceOf(message),
@@ -411,6 +426,8 @@ const isWait = (value: unknown): value is number => isCount(value) && value <= M
 const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65_536
 const isAddress = (value: unknown): value is string => isText(value) && isIP(value) !== 0
 const isNamespace = (value: unknown): value is string => value === '' || isWord(value)
+const isNamespaces = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
 const isTransport = (value: unknown): value is Transport => TRANSPORTS.includes(value as Transport)
 const isTransports = (value: unknown): value is Transport[] =>
   Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isTransport)

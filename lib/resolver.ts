@@ -7,7 +7,7 @@ import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
 import { MonikerError, located, type Details, type Reason } from './errors.ts'
-import { format, type Name } from './name.ts'
+import { format, isWord, type Name } from './name.ts'
 import { persist } from './persist.ts'
 import {
   endpoints,
@@ -50,6 +50,8 @@ export interface AskOptions {
 export interface ResolveOptions extends AskOptions {
   /** The transports that will do. Default `['tcp']`. */
   transports?: readonly Transport[]
+  /** Namespaces to look in, one after the other, if there is none in the name's. Default none. */
+  also?: readonly string[]
   /** How long to wait for a name, or a daemon, that is not there yet, in ms. Default 0, at most an hour. */
   wait?: number
 }
@@ -59,6 +61,7 @@ export type RecallOptions = Omit<ResolveOptions, 'signal'>
 
 /** Where a name leads. */
 export interface Resolution {
+  /** As it was asked for, but for the namespace, which is the one that it was found in. */
   readonly name: Name
   /** The host as it was asked for; `''` is this one. */
   readonly host: string
@@ -103,14 +106,22 @@ export class Resolver {
   }
 
   async #resolve(name: Name, options: ResolveOptions, wait = 0): Promise<Resolution> {
-    const { host = '', transports = ['tcp'] } = options
+    const { host = '', transports = ['tcp'], also } = options
     const { namespace, service, version } = name
-    const asked: Resolve = { op: 'resolve', namespace, service, version, transports }
+    const asked: Resolve = {
+      op: 'resolve',
+      namespace,
+      service,
+      version,
+      transports,
+      ...(also && { also }),
+    }
     const { answer, place, details } =
       wait === 0
         ? await this.#ask(asked, ask, options, format(name))
         : await this.#ask({ ...asked, wait }, askStream, options, format(name), wait)
-    return { name, host, ...reachable(answer, place, details) }
+    const found = { name: foundIn(name, answer), host }
+    return { ...found, ...reachable(answer, place, details) }
   }
 
   /**
@@ -120,7 +131,9 @@ export class Resolver {
    */
   recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
     const { host = '', transports = '', family = '', wait = '' } = options
-    const key = [format(name), host, this.#portOf(options), transports, family, wait].join(' ')
+    const also = JSON.stringify(options.also)
+    const asked = [format(name), host, this.#portOf(options), transports, family, also, wait]
+    const key = asked.join(' ')
     const known = this.#known.get(key)
     if (!known) return this.#refresh(key, name, options)
     if (known.age > FRESH) this.#refresh(key, name, options).catch(() => this.#known.delete(key))
@@ -234,6 +247,11 @@ async function hunt(
 /** The failure that says most: a daemon's own word before that of a network. */
 function worst(failures: unknown[], details: Details): unknown {
   return located(failures.find(isAnswer) ?? failures.at(-1), details)
+}
+
+/** The name with the namespace it was found in, where that is another. */
+function foundIn(name: Name, { namespace }: Answer): Name {
+  return namespace === '' || isWord(namespace) ? { ...name, namespace } : name
 }
 
 /** Whether a name may yet be found: nobody has said that it may not. */

@@ -124,17 +124,17 @@ function begin(socket: MonikerSocket, { name, options, callback }: ConnectCall):
   questions.set(socket, question)
   const isWanted = () => questions.get(socket) === question && socket.connecting
   const found = own.resolve(name, {
-    ...pick(options, ['daemonPort', 'transports', 'wait', 'family', 'hints']),
+    ...pick(options, ['daemonPort', 'also', 'transports', 'wait', 'family', 'hints']),
     ...(host && { host }),
     ...((lookup || !isThisHost(host)) && { lookup: reported(socket, host, lookup) }),
     signal: question.signal,
   })
-  const go = ({ endpoints }: Resolution) => {
+  const go = ({ name: found, endpoints }: Resolution) => {
     if (!isWanted()) return
     const endpoint = endpoints[0]!
     const { address, port, version } = endpoint
-    debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
-    socket.moniker = { ...name, version, host }
+    debug('%s at %s is port %d of %s', format(found), host || 'this host', port, address)
+    socket.moniker = { ...found, version, host }
     if (!lookup && isThisHost(host))
       socket.emit('lookup', null, address, isIP(address), 'localhost')
     socket.emit('resolve', endpoint)

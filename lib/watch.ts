@@ -20,8 +20,10 @@ const debug = createDebug('moniker:watch')
 export interface WatchOptions {
   /** A service, or a whole name such as `ns:web@^1`. Default all services. */
   service?: string | undefined
-  /** Default that in `service`, else the host's own; of all services, all namespaces. */
+  /** Default as for `connect`; of all services, all namespaces. */
   namespace?: string | undefined
+  /** Namespaces beside that one. Default as for `connect`. */
+  also?: readonly string[] | undefined
   /** A semver range. Default that in `service`, else any. */
   version?: string | undefined
   /** Default this host; another must allow it (`monikerd --public-list`). */
@@ -79,11 +81,12 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
 
   constructor(options: WatchOptions) {
     super()
-    const { namespace, service, version = '', host = '', daemonPort: port, signal } = options
+    const { namespace, also, service, version = '', host = '', daemonPort: port, signal } = options
     this.#options = options
     this.#range = version
     const interest = {
       ...(namespace !== undefined && { namespace }),
+      ...(also !== undefined && { also }),
       ...(service !== undefined && { service }),
     }
     this.#question = { op: 'watch', ...interest }
@@ -251,16 +254,16 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
 export function watch(target: string | URL, options?: Omit<WatchOptions, 'service'>): Watch
 export function watch(options?: WatchOptions): Watch
 export function watch(target: string | URL | WatchOptions = {}, more: WatchOptions = {}): Watch {
-  const options = typeof target === 'string' || target instanceof URL ? aimed(target) : target
-  return new Watch(checked({ ...options, ...more }))
+  const isName = typeof target === 'string' || target instanceof URL
+  return new Watch(checked({ ...(isName ? aimed(target, more.host) : target), ...more }))
 }
 
 /** What a name or a URI says. */
-function aimed(target: string | URL): WatchOptions {
-  const call = connectCall([target])
+function aimed(target: string | URL, host: string | undefined): WatchOptions {
+  const call = connectCall([target, host])
   // What is a port or a path to `connect` is no name here either, and is said to be none.
   return call
-    ? { ...call.name, ...pick(call.options, ['host', 'daemonPort']) }
+    ? { ...call.name, ...pick(call.options, ['host', 'daemonPort', 'also']) }
     : parse(String(target))
 }
 
@@ -270,7 +273,10 @@ function checked(options: WatchOptions): WatchOptions {
   for (const [option, ms] of Object.entries({ grace, timeout })) {
     if (!(ms >= 0 && ms <= MAX_WAIT)) throw wrong(`${option} to be ms from 0 to ${MAX_WAIT}`, ms)
   }
-  if (service !== undefined) return { ...options, ...connectCall([options])!.name }
+  if (service !== undefined) {
+    const call = connectCall([options])!
+    return { ...options, ...call.name, also: call.options.also }
+  }
   const { name } = connectCall([{ ...options, service: 'any' }])!
   // Of all services those of all namespaces, unless it says which.
   return { ...options, namespace: namespace === undefined ? undefined : name.namespace }

@@ -147,6 +147,9 @@ const bad: [options: object, says: RegExp][] = [
 
 const badConnect: [options: object, says: RegExp][] = [
   ...bad,
+  [{ service, also: 'ns' }, /options\.also to be at most 4 namespaces, got "ns"$/],
+  [{ service, also: ['1'] }, /options\.also to be at most 4 namespaces, got \["1"\]$/],
+  [{ service, also: ['', 'a', 'b', 'c', 'd'] }, /options\.also to be at most 4 namespaces/],
   [{ service, wait: -1 }, /options\.wait to be a number of ms from 0 to 3600000, got -1$/],
   [{ service, wait: 3_600_001 }, /options\.wait to be a number of ms .*, got 3600001$/],
   [{ service, wait: NaN }, /options\.wait to be a number of ms/],
@@ -234,3 +237,39 @@ t.test(
     }
   },
 )
+
+t.test('on this host a name that gives no namespace has that of the process', async t => {
+  process.env.MONIKER_NAMESPACE = 'Mine'
+  t.teardown(() => delete process.env.MONIKER_NAMESPACE)
+  const connecting: [args: unknown[], namespace: string, also: string[] | undefined][] = [
+    [['web'], 'mine', ['']],
+    [['web@^1', 'localhost'], 'mine', ['']],
+    [['web', '127.0.0.1'], 'mine', ['']],
+    [['web', 'theforce.net'], '', undefined],
+    [['ns:web'], 'ns', undefined],
+    [['web://'], 'mine', ['']],
+    [[new URL('web://theforce.net')], '', undefined],
+    [[{ service: 'web' }], 'mine', ['']],
+    [[{ service: 'web', also: ['ours'] }], 'mine', ['ours']],
+    [[{ service: 'web', namespace: '' }], '', undefined],
+    [[{ service: 'web', namespace: 'mine' }], 'mine', undefined],
+    [[{ service: 'ns:web', host: '::1' }], 'ns', undefined],
+    [[{ service: 'web', host: 'theforce.net' }], '', undefined],
+  ]
+  for (const [args, namespace, also] of connecting) {
+    const { name, options } = connectCall(args)!
+    t.strictSame([name.namespace, options.also], [namespace, also], JSON.stringify(args))
+  }
+  const listening: [first: unknown, namespace: string][] = [
+    ['web', 'mine'],
+    ['ns:web', 'ns'],
+    [{ service: 'web' }, 'mine'],
+    [{ service: 'web', namespace: '' }, ''],
+    [{ service: 'ns:web' }, 'ns'],
+  ]
+  for (const [first, namespace] of listening) {
+    t.equal(listenCall([first])?.name.namespace, namespace, JSON.stringify(first))
+  }
+  process.env.MONIKER_NAMESPACE = ''
+  t.match(connectCall(['web']), { name: { namespace: '' }, options: { also: undefined } })
+})

@@ -173,6 +173,7 @@ t.test('a resolve has a service, and the rest has defaults', async t => {
     namespace: 'ns',
     version: '>=1 <3',
     transports: ['udp', 'tcp'],
+    also: ['', 'ours'],
     wait: 3_600_000,
   }
   t.strictSame(question({ ...least, ...most, future: {} }), { ...least, ...most })
@@ -228,6 +229,7 @@ t.test('names are asked for in any case, and kept lower-case', async t => {
   t.match(question({ op: 'resolve', ...name }), lower)
   t.match(question({ op: 'register', id: 1, ...name, transport: 'tcp', port: 1 }), lower)
   t.match(question({ op: 'list', namespace: 'NS' }), { namespace: 'ns' })
+  t.match(question({ op: 'watch', id: 1, also: ['NS'] }), { also: ['ns'] })
 })
 
 const resolve = { op: 'resolve', service: 'a' }
@@ -248,6 +250,9 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...resolve, namespace: '1' }, '"namespace" to be a namespace, got "1"'],
   [{ ...resolve, version: 'new' }, '"version" to be a version range, got "new"'],
   [{ ...resolve, version: 1 }, '"version" to be a version range, got "1"'],
+  [{ ...resolve, also: 'ns' }, '"also" to be at most 4 namespaces, got "ns"'],
+  [{ ...resolve, also: ['1'] }, '"also" to be at most 4 namespaces'],
+  [{ ...resolve, also: Array(5).fill('') }, '"also" to be at most 4 namespaces'],
   [{ ...resolve, wait: -1 }, '"wait" to be a number of ms, at most 3600000, got "-1"'],
   [{ ...resolve, wait: 3_600_001 }, '"wait" to be a number of ms, at most 3600000'],
   [{ ...resolve, wait: '1s' }, '"wait" to be a number of ms, at most 3600000, got "1s"'],

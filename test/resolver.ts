@@ -317,3 +317,17 @@ test('what does not come in time, or may never, fails as without a wait', async 
   setImmediate(() => controller.abort(reason))
   await t.rejects(given, reason)
 })
+
+test('what is not in one namespace is found in another, and is said to be there', async t => {
+  const { port } = await daemon(t)
+  const resolver = new Resolver({ port })
+  const mine = parse('mine:tie')
+  await named(t, { service: 'tie', daemonPort: port })
+  const found = await resolver.resolve(mine, { also: ['ours', ''] })
+  t.match(found.name, { namespace: '', service: 'tie' })
+  const recalled = await resolver.recall(mine, { also: [''] })
+  t.match(recalled.name, { namespace: '' })
+  await t.rejects(async () => resolver.recall(mine), { code: 'ECONNREFUSED' })
+  await named(t, { service: 'mine:tie', daemonPort: port })
+  t.match((await resolver.resolve(mine, { also: [''] })).name, { namespace: 'mine' })
+})

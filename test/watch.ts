@@ -121,6 +121,7 @@ t.test('all is watched, or a namespace, or those of a version', async t => {
     [[`web@2://127.0.0.1:${daemonPort}`], ['up web 2']],
     [[new URL(`ns:web://127.0.0.1:${daemonPort}`)], ['up ns:web 3']],
     [[{ service: 'web', version: '3', daemonPort }], []],
+    [[{ service: 'web', also: ['ns'], daemonPort }], ['up ns:web 3', 'up web 1', 'up web 2']],
   ]
   for (const [args, expected] of cases) {
     const { told, has } = watching(t, ...args)

@@ -5,6 +5,8 @@ import type { Change, Entry } from './registry.ts'
 export interface Interest {
   readonly namespace?: string
   readonly service?: string
+  /** Namespaces beside `namespace`. */
+  readonly also?: readonly string[]
 }
 
 /** Somebody who is told. */
@@ -24,7 +26,7 @@ export interface AudienceOptions {
 
 interface Seat {
   readonly follower: Follower
-  readonly key: string
+  readonly keys: readonly string[]
 }
 
 /**
@@ -58,10 +60,12 @@ export class Audience {
     const seats = this.#owners.get(owner) ?? new Set<Seat>()
     if (seats.size >= this.#maxOwned) throw full(`one connection may ask ${this.#maxOwned}`)
     if (this.#size >= this.#max) throw full(`all together may ask ${this.#max}`)
-    const seat = { follower, key: keyOf(interest) }
+    const seat = { follower, keys: keysOf(interest) }
     this.#owners.set(owner, seats.add(seat))
-    const row = this.#rows.get(seat.key) ?? new Set<Follower>()
-    this.#rows.set(seat.key, row.add(follower))
+    for (const key of seat.keys) {
+      const row = this.#rows.get(key) ?? new Set<Follower>()
+      this.#rows.set(key, row.add(follower))
+    }
     this.#size++
     return () => {
       if (!seats.delete(seat)) return
@@ -74,8 +78,8 @@ export class Audience {
   tell(change: Change, entry: Entry): void {
     if (this.#size === 0) return
     const { namespace, service } = entry
-    for (const interest of [{ namespace, service }, { namespace }, { service }, {}]) {
-      for (const follower of this.#rows.get(keyOf(interest)) ?? []) follower.tell(change, entry)
+    for (const key of [keyOf(namespace, service), keyOf(namespace), keyOf('*', service), keyOf()]) {
+      for (const follower of this.#rows.get(key) ?? []) follower.tell(change, entry)
     }
   }
 
@@ -90,17 +94,25 @@ export class Audience {
     }
   }
 
-  #vacate({ follower, key }: Seat): void {
-    const row = this.#rows.get(key)!
-    row.delete(follower)
-    if (row.size === 0) this.#rows.delete(key)
+  #vacate({ follower, keys }: Seat): void {
+    for (const key of keys) {
+      const row = this.#rows.get(key)!
+      row.delete(follower)
+      if (row.size === 0) this.#rows.delete(key)
+    }
     this.#size--
   }
 }
 
 /** No word has a `*` or a `:` in it. */
-function keyOf({ namespace = '*', service = '*' }: Interest): string {
+function keyOf(namespace = '*', service = '*'): string {
   return `${namespace}:${service}`
+}
+
+/** Whoever watches all namespaces watches every other. */
+function keysOf({ namespace, service, also = [] }: Interest): string[] {
+  if (namespace === undefined) return [keyOf(namespace, service)]
+  return [...new Set([namespace, ...also])].map(one => keyOf(one, service))
 }
 
 function full(text: string): MonikerError {

@@ -100,7 +100,8 @@ export function local(
   { generation, ttl, status, age = () => Infinity }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answer => {
-    const entries = registry.resolve(question, entry => isVisible(entry, peer))
+    const entries = search(registry, question, entry => isVisible(entry, peer))
+    const { namespace } = entries[0]!
     const endpoints = entries.slice(0, 8).map((entry): Endpoint => ({
       transport: entry.transport,
       ...addressFor(entry, peer),
@@ -109,7 +110,7 @@ export function local(
       instance: instanceOf(entry, generation),
       ...(entry.metadata && { metadata: entry.metadata }),
     }))
-    return { endpoints, ttl }
+    return { endpoints, ttl, ...(namespace !== question.namespace && { namespace }) }
   }
 
   const register = ({ op: _, since, ...offer }: Register, owner: object): Answer => {
@@ -154,6 +155,25 @@ export function refusable(error: unknown): MonikerError {
     text: 'the daemon has failed at this question',
     cause: error,
   })
+}
+
+/** The entries in the first of the namespaces that has any. */
+function search(
+  registry: Registry,
+  question: Resolve,
+  visible: (entry: Entry) => boolean,
+): Entry[] {
+  const { also: [next, ...also] = [] } = question
+  if (next === undefined) return registry.resolve(question, visible)
+  try {
+    return registry.resolve(question, visible)
+  } catch (refusal) {
+    try {
+      return search(registry, { ...question, namespace: next, also }, visible)
+    } catch {
+      throw refusal
+    }
+  }
 }
 
 /** A name as it is listed. */

@@ -22,7 +22,7 @@ export function waiting(audience: Audience): Step {
 function hold(
   audience: Audience,
   owner: object,
-  { namespace, service, wait }: Resolve,
+  { namespace, service, also = [], wait }: Resolve,
   next: () => Reply,
   refusal: unknown,
 ): Promise<Answer> {
@@ -30,7 +30,7 @@ function hold(
     let last = refusal
     const stop = audience.follow(
       owner,
-      { namespace, service },
+      { namespace, service, also },
       {
         over: () => settle(reject, last),
         tell(change) {

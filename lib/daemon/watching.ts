@@ -17,9 +17,11 @@ export function watching(registry: Registry, audience: Audience, generation: num
       },
       over() {},
     })
-    const entries = [...registry.list(interest.namespace, interest.service)]
+    const { namespace, service, also = [] } = interest
+    const namespaces = namespace === undefined ? [undefined] : new Set([namespace, ...also])
     return {
-      services: entries
+      services: [...namespaces]
+        .flatMap(one => [...registry.list(one, service)])
         .filter(entry => isVisible(entry, peer))
         .map(entry => shown(entry, generation)),
     }

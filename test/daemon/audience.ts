@@ -23,6 +23,8 @@ t.test('each is told of what it follows, and of nothing else', async t => {
     [{ service: 'a' }, ['up :a', 'up ns:a', 'down :a']],
     [{ namespace: 'ns', service: 'a' }, ['up ns:a']],
     [{ namespace: 'ns', service: 'c' }, []],
+    [{ namespace: '', service: 'a', also: ['ns', '', 'ns'] }, ['up :a', 'up ns:a', 'down :a']],
+    [{ service: 'b', also: [''] }, ['up ns:b']],
   ]
   const followers = cases.map(([interest]) => {
     const follower = noting()

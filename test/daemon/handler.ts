@@ -291,3 +291,19 @@ t.test('what is not for the registry alone to answer is passed on', async t => {
     { by: 'another' },
   )
 })
+
+t.test('what is not in one namespace is looked for in the next', async t => {
+  const handle = handler()
+  const also = ['ours', '']
+  const asked = (given: Answer = {}) => handle(resolve({ namespace: 'mine', also, ...given }), here)
+  t.throws(() => asked(), { code: 'ECONNREFUSED', service: 'mine:a' })
+  handle(register(), here)
+  t.match(asked(), { namespace: '', endpoints: [{ port: 80 }] })
+  handle(register({ namespace: 'ours', port: 81 }), here)
+  t.match(asked(), { namespace: 'ours', endpoints: [{ port: 81 }] })
+  handle(register({ namespace: 'mine', port: 82, version: '1.0.0' }), here)
+  t.match(asked({ version: '^1' }), { endpoints: [{ port: 82 }] })
+  t.notOk('namespace' in asked({ version: '^1' }))
+  const version = { code: 'ECONNREFUSED', reason: 'EVERSION', offered: ['1.0.0'] }
+  t.throws(() => asked({ version: '^7' }), version, 'the first refusal is told')
+})

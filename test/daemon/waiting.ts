@@ -95,3 +95,12 @@ t.test('only so many wait', async t => {
   audience.release(owner)
   for (const one of held) await t.rejects(one as Promise<Answer>, { code: 'ECONNREFUSED' })
 })
+
+t.test('it is waited for in each of the namespaces', async t => {
+  const { registry, answer, audience } = daemon()
+  const found = answer(resolve({ namespace: 'mine', also: ['', 'ours'] }), here)
+  registry.register({}, offer({ namespace: 'other' }))
+  registry.register({}, offer({ namespace: 'ours', port: 81 }))
+  t.match(await found, { namespace: 'ours', endpoints: [{ port: 81 }] })
+  t.equal(audience.size, 0)
+})

@@ -47,6 +47,8 @@ t.test('a watcher is told what there is, and then of each change', async t => {
   t.equal((answer(watch(), somebody()) as { services: [] }).services.length, 3)
   t.equal((answer(watch({ service: 'a' }), somebody()) as { services: [] }).services.length, 2)
   t.strictSame(answer(watch({ namespace: 'none' }), somebody()), { services: [] })
+  const both = answer(watch({ namespace: 'ns', service: 'a', also: ['', 'ns'] }), somebody())
+  t.match(both, { services: [{ namespace: 'ns' }, { namespace: '' }] })
 
   const owner = {}
   registry.register(owner, offer({ version: '2.0.0', pid: 4 }))

@@ -1,0 +1,73 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { isWord } from '../lib/name.ts'
+import { defaultNamespace, treeNamespace } from '../lib/namespace.ts'
+
+function given(t: Test, namespace: string): void {
+  process.env.MONIKER_NAMESPACE = namespace
+  t.teardown(() => delete process.env.MONIKER_NAMESPACE)
+}
+
+/** A work tree called `folder` with a folder in it. */
+function tree(t: Test, folder: string, place = 'place', linked = false): string {
+  const inside = join(t.testdirName, place, folder, 'packages', 'one')
+  mkdirSync(inside, { recursive: true })
+  const git = join(t.testdirName, place, folder, '.git')
+  if (linked) writeFileSync(git, 'gitdir: elsewhere\n')
+  else mkdirSync(git)
+  return inside
+}
+
+t.test('the namespace is that of the environment, in lower case', async t => {
+  t.equal(defaultNamespace(), '')
+  given(t, 'Reynolds')
+  t.equal(defaultNamespace(), 'reynolds')
+  given(t, '')
+  t.equal(defaultNamespace(), '')
+  given(t, '1 and 1')
+  const expected = /MONIKER_NAMESPACE to be a word such as reynolds, or auto, got "1 and 1"/
+  t.throws(defaultNamespace, { code: 'ERR_INVALID_ARG_VALUE', message: expected })
+})
+
+t.test('a work tree has a namespace of its own, wherever in it one is', async t => {
+  t.testdir()
+  const inside = tree(t, 'Shop')
+  const namespace = treeNamespace(inside)
+  t.match(namespace, /^shop-[0-9a-f]{6}$/)
+  t.equal(treeNamespace(join(inside, '..', '..')), namespace)
+  t.not(treeNamespace(tree(t, 'Shop', 'elsewhere')), namespace, 'another of the same name')
+  t.match(treeNamespace(tree(t, 'feature-x', 'place', true)), /^feature-x-/)
+})
+
+t.test('a folder of any name gives a word', async t => {
+  t.testdir()
+  const cases: [folder: string, word: RegExp][] = [
+    ['my shop (2)', /^my-shop-2--[0-9a-f]{6}$/],
+    ['2026', /^tree-/],
+    ['№ 7: naïve', /^na-ve-/],
+    ['x'.repeat(200), /^x{56}-[0-9a-f]{6}$/],
+  ]
+  for (const [folder, word] of cases) {
+    const namespace = treeNamespace(tree(t, folder))
+    t.match(namespace, word)
+    t.ok(isWord(namespace), namespace)
+  }
+})
+
+t.test('outside of a work tree it is the host’s own', async t => {
+  t.equal(treeNamespace(tmpdir()), '')
+})
+
+t.test('auto is the work tree that the process is in, also when it moves', async t => {
+  t.testdir()
+  given(t, 'auto')
+  const before = process.cwd()
+  t.teardown(() => process.chdir(before))
+  t.equal(defaultNamespace(), treeNamespace(before))
+  const other = tree(t, 'other')
+  process.chdir(other)
+  t.equal(defaultNamespace(), treeNamespace(other))
+  t.equal(defaultNamespace(), treeNamespace(other))
+})
