@@ -90,7 +90,7 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   const [first, ...rest] = args
   const callback = callbackIn(rest)
   if (first instanceof URL || (typeof first === 'string' && isURI(first))) {
-    const { host, daemonPort, ...name } = parseURI(first)
+    const { host, daemonPort, path: _, userinfo: __, ...name } = parseURI(first)
     return { ...placed(name, { service: name.service, host, daemonPort }), callback }
   }
   if (typeof first === 'string' && isName(first)) {

@@ -35,7 +35,7 @@ const at = ({ host = 'this host', port }: Details) =>
 const table = {
   ENAME: {
     code: 'ERR_MONIKER_NAME',
-    say: d => `expected ${d.text}, got ${JSON.stringify(d.service)}`,
+    say: d => `expected ${d.text}, got ${JSON.stringify(d.service?.slice(0, 256))}`,
   },
   EARGUMENT: {
     code: 'ERR_INVALID_ARG_VALUE',

@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net'
+import { domainToASCII } from 'node:url'
 import semver from 'semver'
 import { MonikerError } from './errors.ts'
 
@@ -11,9 +12,11 @@ export interface Name {
   readonly version: string
 }
 
-/** A name, where to ask for it, and a path that is the application's business. */
+/** A name, where to ask for it, and what is the application's business: a user and a path. */
 export interface Target extends Name {
-  /** `''` is this host. An IPv6 address stands without brackets. */
+  /** What is before the `@`, such as `luke:secret`, as written, or `''`. */
+  readonly userinfo: string
+  /** `''` is this host. In ASCII and lower case; an IPv6 address stands without brackets. */
   readonly host: string
   /** The designated port of that host's daemon; `undefined` is the usual one. */
   readonly daemonPort: number | undefined
@@ -24,16 +27,27 @@ export interface Target extends Name {
 const WORD = '[a-z][a-z0-9._+-]{0,62}'
 const RANGE = '[^@/:\\\\\\x00-\\x1f\\x7f]{1,128}'
 const NAME = `(?:(?<namespace>${WORD}):)?(?<service>${WORD})(?:@(?<version>${RANGE}))?`
-const HOST = '\\[(?<ipv6>[0-9a-f:.%_a-z]{2,100})\\]|(?<host>[^\\s/?#@:[\\]\\\\\\0]{1,255})'
+const USERINFO = '(?<userinfo>[^\\s/?#@[\\]\\\\\\0]*)@'
+const HOST = '\\[(?<ipv6>[^\\]]*)\\]|(?<host>[^\\s/?#@:[\\]\\\\\\0]+)'
+const PORT = ':(?<port>\\d{1,5})'
 
 const word = new RegExp(`^${WORD}$`, 'i')
 const name = new RegExp(`^${NAME}$`, 'i')
-const uri = new RegExp(`^${NAME}://(?:(?:${HOST})?(?::(?<port>\\d{1,5}))?)(?<path>[/?#].*)?$`, 'is')
+const uri = new RegExp(
+  `^${NAME}://(?:${USERINFO})?(?:${HOST})?(?:${PORT})?(?<path>[/?#].*)?$`,
+  'is',
+)
+
+/** The longest URI that is read, in characters. */
+const MAX_URI = 8_192
 
 const EXPECTED_NAME =
   'a name such as starwars, starwars@1.2.0 or ns:starwars (letters, digits, . _ + -, a letter first, at most 63)'
 const EXPECTED_URI =
   'a URI such as starwars://theforce.net or ns:starwars@^1://theforce.net:6664/path'
+const EXPECTED_HOST = 'a host such as theforce.net, or an address, after the ://'
+const EXPECTED_IPV6 = 'an IPv6 address, such as ::1 or fe80::1%25eth0, in the brackets'
+const EXPECTED_PORT = 'a port from 1 to 65535 after the host, of the daemon there'
 
 /** Reads `[namespace:]service[@version]`; throws `ERR_MONIKER_NAME` on anything else. */
 export function parse(text: string): Name {
@@ -52,26 +66,33 @@ export function format({
 }
 
 /**
- * Reads `[namespace:]service[@range]://[host[:daemon-port]][/path]`; throws `ERR_MONIKER_NAME` on
- * anything else.
+ * Reads `[namespace:]service[@range]://[userinfo@][host[:daemon-port]][/path]`; throws
+ * `ERR_MONIKER_NAME` on anything else. What may stand in no URI (of a range, a host or a zone) may be
+ * percent-encoded; a host in any script is read as its ASCII form. Of a `URL` object with one of the
+ * schemes that browsers know (`http://h:80`) the usual port of that scheme is not seen.
  */
 export function parseURI(text: string | URL): Target {
   const written = String(text)
-  const groups = uri.exec(written)?.groups
-  const host = groups?.ipv6 ?? groups?.host?.toLowerCase() ?? ''
-  const daemonPort = groups?.port === undefined ? undefined : Number(groups.port)
-  const bad = groups?.ipv6 !== undefined && !isIPv6(groups.ipv6)
-  if (!groups || bad || (daemonPort !== undefined && !isPort(daemonPort))) {
-    throw new MonikerError('ENAME', { service: written, text: EXPECTED_URI })
-  }
-  return { ...fromGroups(groups, written), host, daemonPort, path: groups.path ?? '' }
+  const refuse = (expected: string) =>
+    new MonikerError('ENAME', { service: written, text: expected })
+  const groups = written.length <= MAX_URI && uri.exec(written)?.groups
+  if (!groups) throw refuse(EXPECTED_URI)
+  const { version = '', userinfo = '', ipv6, host = '', port, path = '' } = groups
+  const name = fromGroups({ ...groups, version: decoded(version) }, written)
+  const address = ipv6 === undefined ? asciiHost(host) : ipv6Host(ipv6)
+  if (address === undefined) throw refuse(ipv6 === undefined ? EXPECTED_HOST : EXPECTED_IPV6)
+  const daemonPort = port === undefined ? undefined : Number(port)
+  if (daemonPort !== undefined && !isPort(daemonPort)) throw refuse(EXPECTED_PORT)
+  return { ...name, userinfo, host: address, daemonPort, path }
 }
 
 /** Writes a URI so that `parseURI` reads it back the same. */
 export function formatURI(target: Partial<Target> & Pick<Target, 'service'>): string {
-  const { host = '', daemonPort, path = '' } = target
-  const shown = host.includes(':') ? `[${host}]` : host
-  return `${format(target)}://${shown}${daemonPort === undefined ? '' : `:${daemonPort}`}${path}`
+  const { userinfo = '', host = '', daemonPort, path = '' } = target
+  const user = userinfo && `${userinfo}@`
+  const shown = host.includes(':') ? `[${host.replace('%', '%25')}]` : host
+  const port = daemonPort === undefined ? '' : `:${daemonPort}`
+  return `${format(target)}://${user}${shown}${port}${path}`
 }
 
 /** Whether `text` may stand as a service or a namespace. */
@@ -105,6 +126,27 @@ function fromGroups(groups: Record<string, string | undefined>, text: string): N
     })
   }
   return { namespace: namespace.toLowerCase(), service: service.toLowerCase(), version }
+}
+
+/** `text` as what its percent-encoding stands for; as it is, if that is none. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function asciiHost(host: string): string | undefined {
+  const ascii = domainToASCII(host)
+  return (ascii !== '' || host === '') && ascii.length <= 255 ? ascii : undefined
+}
+
+/** The case of a zone matters: it is the name of an interface. */
+function ipv6Host(text: string): string | undefined {
+  const [address = '', ...zone] = decoded(text).split('%')
+  const host = [address.toLowerCase(), ...zone].join('%')
+  return isIPv6(host) ? host : undefined
 }
 
 function isPort(port: number): boolean {

@@ -52,14 +52,14 @@ t.test('a string that is neither a port nor a path is the name to connect to', a
 
 t.test('a URI says where to ask as well', async t => {
   const expected = {
-    name: { ...name, namespace: 'ns', version: '^1', path: '/yoda' },
+    name: { ...name, namespace: 'ns', version: '^1' },
     options: { service: 'starwars', host: 'theforce.net', daemonPort: 7 },
     callback,
   }
-  t.strictSame(connectCall(['ns:starwars@^1://theforce.net:7/yoda', callback]), expected)
+  t.strictSame(connectCall(['ns:starwars@^1://luke@theforce.net:7/yoda', callback]), expected)
   t.strictSame(connectCall([new URL('starwars://theforce.net:7/yoda')]), {
     ...expected,
-    name: { ...name, path: '/yoda' },
+    name,
     callback: undefined,
   })
 })

@@ -1,4 +1,5 @@
 import { deepStrictEqual, equal, ok, throws } from 'node:assert/strict'
+import { domainToASCII } from 'node:url'
 import fc from 'fast-check'
 import semver from 'semver'
 import t from 'tap'
@@ -22,7 +23,19 @@ const names: fc.Arbitrary<Name> = fc.record(
   plain,
 )
 
-const hosts = fc.oneof(fc.constant(''), fc.domain(), fc.ipV4(), fc.ipV6())
+const zones = fc.constantFrom('', '%eth0', '%Wi-Fi.2', '%1')
+
+const hosts = fc.oneof(
+  fc.constant(''),
+  fc.domain().filter(host => domainToASCII(host) === host.toLowerCase()),
+  fc.constantFrom('xn--mnchen-3ya.de', 'a_b.test', 'localhost'),
+  fc.ipV4(),
+  fc.tuple(fc.ipV6(), zones).map(([address, zone]) => address.toLowerCase() + zone),
+)
+
+const userinfos = fc
+  .array(fc.constantFrom('luke', ':', '%40', '%2F', 'é', '!$&', '+', '='))
+  .map(parts => parts.join(''))
 
 const paths = fc.oneof(
   fc.constant(''),
@@ -34,7 +47,8 @@ const paths = fc.oneof(
 const targets: fc.Arbitrary<Target> = fc
   .record({
     name: names,
-    host: hosts.map(host => host.toLowerCase()),
+    userinfo: userinfos,
+    host: hosts,
     daemonPort: fc.option(fc.integer({ min: 1, max: 65_535 }), { nil: undefined }),
     path: paths,
   })
@@ -67,6 +81,7 @@ t.test('the case of a name does not matter, and it is kept lower-case', async t 
     namespace: 'ns',
     service: 'starwars',
     version: '',
+    userinfo: '',
     host: 'theforce.net',
     daemonPort: undefined,
     path: '/Yoda',
@@ -144,7 +159,14 @@ t.test('what is no name is refused, and the message says what a name looks like'
   t.throws(() => parse('http@one'), { message: /expected a version such as 1\.2\.0 or a range/ })
 })
 
-const nowhere = { namespace: '', version: '', host: '', daemonPort: undefined, path: '' }
+const nowhere = {
+  namespace: '',
+  version: '',
+  userinfo: '',
+  host: '',
+  daemonPort: undefined,
+  path: '',
+}
 
 const goodURIs: [text: string, target: Partial<Target>][] = [
   ['starwars://theforce.net', { service: 'starwars', host: 'theforce.net' }],
@@ -156,6 +178,17 @@ const goodURIs: [text: string, target: Partial<Target>][] = [
   ['starwars://h/a:b@c//d', { service: 'starwars', host: 'h', path: '/a:b@c//d' }],
   ['starwars://[::1]:7', { service: 'starwars', host: '::1', daemonPort: 7 }],
   ['starwars://[fe80::1%eth0]', { service: 'starwars', host: 'fe80::1%eth0' }],
+  ['starwars://[FE80::1%25Eth0]', { service: 'starwars', host: 'fe80::1%Eth0' }],
+  ['starwars://luke@h', { service: 'starwars', userinfo: 'luke', host: 'h' }],
+  ['starwars://luke:s%40@[::1]:7', { userinfo: 'luke:s%40', host: '::1', daemonPort: 7 }],
+  ['starwars://luke@', { service: 'starwars', userinfo: 'luke' }],
+  ['starwars://@h', { service: 'starwars', host: 'h' }],
+  ['starwars://h/luke@home:7', { service: 'starwars', host: 'h', path: '/luke@home:7' }],
+  ['starwars://MÜNCHEN.de', { service: 'starwars', host: 'xn--mnchen-3ya.de' }],
+  ['starwars://m%C3%BCnchen.de', { service: 'starwars', host: 'xn--mnchen-3ya.de' }],
+  ['starwars://h/%C3%A4?a=%20#%23', { service: 'starwars', host: 'h', path: '/%C3%A4?a=%20#%23' }],
+  ['starwars@%5E1://h', { service: 'starwars', version: '^1', host: 'h' }],
+  ['a@%3E=1%20%3C3://h', { service: 'a', version: '>=1 <3', host: 'h' }],
   ['starwars://127.0.0.1', { service: 'starwars', host: '127.0.0.1' }],
   ['reynolds:http://ietf.org', { namespace: 'reynolds', service: 'http', host: 'ietf.org' }],
   ['a@>=1 <3://h', { service: 'a', version: '>=1 <3', host: 'h' }],
@@ -164,13 +197,30 @@ const goodURIs: [text: string, target: Partial<Target>][] = [
 
 t.test('a URI has a name, and may have a host, a port and a path', async t => {
   for (const [text, target] of goodURIs) {
-    t.strictSame(parseURI(text), { ...nowhere, ...target }, text)
+    t.strictSame(parseURI(text), { ...nowhere, service: 'starwars', ...target }, text)
   }
 })
 
 t.test('a URL will do for a URI', async t => {
   const expected = { ...nowhere, service: 'starwars', host: 'theforce.net', path: '/a?b#c' }
   t.strictSame(parseURI(new URL('starwars://theforce.net/a?b#c')), expected)
+  const urls: [url: string, target: Partial<Target>][] = [
+    [
+      'starwars://LUKE:s%40@[::1]:7/?q',
+      { userinfo: 'LUKE:s%40', host: '::1', daemonPort: 7, path: '/?q' },
+    ],
+    ['starwars://MÜNCHEN.de/ä b', { host: 'xn--mnchen-3ya.de', path: '/%C3%A4%20b' }],
+    [
+      'ns:starwars@^1://h:9/p',
+      { namespace: 'ns', version: '^1', host: 'h', daemonPort: 9, path: '/p' },
+    ],
+    // The URL knows these schemes, and has a path and no port for them.
+    ['http://ietf.org:80', { service: 'http', host: 'ietf.org', path: '/' }],
+    ['http://ietf.org:81', { service: 'http', host: 'ietf.org', daemonPort: 81, path: '/' }],
+  ]
+  for (const [url, target] of urls) {
+    t.strictSame(parseURI(new URL(url)), { ...nowhere, service: 'starwars', ...target }, url)
+  }
 })
 
 const badURIs = [
@@ -185,7 +235,15 @@ const badURIs = [
   'a://h:123456',
   'a://h:',
   'a://h:x',
-  'a://user@h',
+  'a://luke@home@h',
+  'a://lu ke@h',
+  'a://lu[ke@h',
+  'a://xn--iñ.de',
+  'a://h%',
+  'a://a%2Fb',
+  'a@%5://h',
+  'a@%00://h',
+  'a://[::1%25]',
   'a://h h',
   'a://h\\x',
   'a://::1',
@@ -200,7 +258,15 @@ t.test('what is no URI is refused, and the message says what a URI looks like', 
   for (const text of badURIs) {
     t.throws(() => parseURI(text), { code: 'ERR_MONIKER_NAME', service: text }, text)
   }
-  t.throws(() => parseURI('a://h:0'), { message: /expected a URI such as .* got "a:\/\/h:0"$/ })
+  const says: [text: string, message: RegExp][] = [
+    ['a:/h', /expected a URI such as .* got "a:\/h"$/],
+    ['a://h:0', /expected a port from 1 to 65535 after the host, .* got "a:\/\/h:0"$/],
+    ['a://[zzz]', /expected an IPv6 address, .* in the brackets, got/],
+    ['a://h%', /expected a host such as .* after the :\/\/, got/],
+    ['a@one://h', /expected a version such as/],
+    [`a://h/${'x'.repeat(8_192)}`, /expected a URI such as .* got "a:\/\/h\/x{250}"$/],
+  ]
+  for (const [text, message] of says) t.throws(() => parseURI(text), { message }, text.slice(0, 80))
 })
 
 t.test('a word is a service or a namespace, and nothing else is', async t => {
