@@ -4,8 +4,11 @@ import { once } from 'node:events'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { test, type Test } from 'tap'
+import { t, test, type Test } from 'tap'
 import { nobody } from './fixtures/services.ts'
+
+// A process takes its time to start; the tests need not wait for each other.
+t.jobs = 4
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const root = fileURLToPath(new URL('..', import.meta.url))

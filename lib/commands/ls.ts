@@ -1,39 +1,37 @@
 import { Command } from 'commander'
-import { format } from '../name.ts'
-import type { Listed } from '../protocol.ts'
 import { Resolver } from '../resolver.ts'
+import { watch } from '../watch.ts'
+import { printChanges } from './changes.ts'
+import { colour } from './colour.ts'
 import { daemonPortOption, jsonOption } from './options.ts'
-import { table } from './table.ts'
+import { showLive } from './live.ts'
+import { servicesTable, sorted } from './services.ts'
 
 interface Options {
   daemonPort?: number
   namespace?: string
   json?: boolean
+  watch?: boolean
 }
 
 export const lsCommand = new Command('ls')
-  .description('Lists the services of a host.')
+  .description('Lists the services of a host, namespace by namespace.')
   .argument('[host]', 'default: this host')
   .option('--namespace <name>', 'only those of one namespace')
+  .option('-w, --watch', 'show them as they come and go; in a pipe, in lines as `moniker watch`')
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .action(ls)
 
-async function ls(host: string | undefined, { json, ...options }: Options): Promise<void> {
-  const services = await new Resolver().list({ ...options, ...(host && { host }) })
-  services.sort((a, b) => nameOf(a).localeCompare(nameOf(b), 'en'))
-  console.log(json ? JSON.stringify(services, undefined, 2) : shown(services))
-}
-
-function nameOf({ namespace, service }: Listed): string {
-  return format({ namespace, service })
-}
-
-function shown(services: readonly Listed[]): string {
-  const head = ['NAME', 'VERSION', 'TRANSPORT', 'ADDRESS', 'PORT', 'PROCESS']
-  const rows = services.map(listed => {
-    const { version, transport, address, port, pid = '' } = listed
-    return [nameOf(listed), version, transport, address, port, pid]
-  })
-  return table(rows, head)
+async function ls(
+  host: string | undefined,
+  { json, watch: live, ...options }: Options,
+): Promise<void> {
+  const place = { ...options, ...(host && { host }) }
+  if (live && !json && process.stdout.isTTY) return showLive(watch(place))
+  if (live) return printChanges(watch(place), json)
+  const services = sorted(await new Resolver().list(place))
+  if (json) return console.log(JSON.stringify(services, undefined, 2))
+  const [head = '', ...rows] = servicesTable(services)
+  console.log([colour('bold', head), ...rows].join('\n'))
 }

@@ -11,6 +11,7 @@ import { resolveCommand } from './resolve.ts'
 import { runCommand } from './run.ts'
 import { statusCommand } from './status.ts'
 import { waitCommand } from './wait.ts'
+import { watchCommand } from './watch.ts'
 
 /** The version of this package. */
 export const { version } = createRequire(import.meta.url)('moniker-net/package.json') as {
@@ -36,6 +37,7 @@ const commands = [
   runCommand,
   registerCommand,
   lsCommand,
+  watchCommand,
   resolveCommand,
   waitCommand,
   envCommand,

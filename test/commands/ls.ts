@@ -20,10 +20,11 @@ test('the services of a host are a table, in the order of their names', async t 
     new RegExp(`^${name} +${version} +tcp +127.0.0.1 +\\d+ +${pid}$`)
   t.match(lines, [
     /^NAME +VERSION +TRANSPORT +ADDRESS +PORT +PROCESS$/,
-    row('ns:tie', '0.0.0'),
     row('tie', '1.2.0'),
     row('tie', '1.0.0'),
     row('wing', '0.0.0'),
+    /^$/,
+    row('ns:tie', '0.0.0'),
   ])
   t.equal(await printed(t, lsCommand, '127.0.0.1', ...at), lines.join('\n'))
 })
@@ -54,4 +55,34 @@ test('a program need not have said what process it is', async t => {
 test('where no daemon answers there is nothing to list', async t => {
   const listed = printed(t, lsCommand, '--daemon-port', String(await nobody()))
   await t.rejects(listed, { code: 'ECONNREFUSED', message: /no daemon answers/ })
+})
+
+test('they can be watched, as lines, as JSON, or as a table on a terminal', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'tie', daemonPort })
+  await named(t, { service: 'ns:tie', daemonPort })
+  const at = ['--watch', '--namespace', 'ns', '--daemon-port', String(daemonPort)]
+  const isTTY = (value: boolean) => t.intercept(process.stdout, 'isTTY', { value })
+  const ended = () => process.emit('SIGTERM')
+  /** The first thing that is written. */
+  const first = async (object: object, method: string, pattern: RegExp, ...args: string[]) => {
+    const texts: string[] = []
+    const written = t.capture(
+      object as { write: (text: string) => boolean },
+      method as 'write',
+      text => {
+        texts.push(text)
+        if (pattern.test(text)) ended()
+        return true
+      },
+    )
+    await lsCommand.parseAsync([...at, ...args], { from: 'user' })
+    written.restore()
+    return texts.join('')
+  }
+  isTTY(false)
+  t.match(await first(console, 'log', /./), /up .*ns:tie@0.0.0 tcp/)
+  isTTY(true)
+  t.match(await first(console, 'log', /./, '--json'), /^\{"event":"up","namespace":"ns"/)
+  t.match(await first(process.stdout, 'write', /tie/), /\?1049h.*NAME.*ns:tie/s)
 })
