@@ -48,15 +48,18 @@ export async function dial(port: number): Promise<Socket> {
   return socket
 }
 
-/** Questions for those names, and what the daemon has answered to each, once, when it was checked. */
-export async function rehearse(port: number, numbers: number[]): Promise<Script> {
+/**
+ * Questions for those names, so many to a write, and what the daemon has answered to each, once, when
+ * it was checked.
+ */
+export async function rehearse(port: number, numbers: number[], each = EACH): Promise<Script> {
   const socket = await dial(port)
-  const script: Script = { writes: [], answers: [], each: EACH }
-  for (let at = 0; at + EACH <= numbers.length; at += EACH) {
-    const asked = numbers.slice(at, at + EACH)
+  const script: Script = { writes: [], answers: [], each }
+  for (let at = 0; at + each <= numbers.length; at += each) {
+    const asked = numbers.slice(at, at + each)
     const text = asked.map((number, id) => encode(id, resolution(number))).join('')
     socket.write(text)
-    const lines = await linesOf(socket, EACH)
+    const lines = await linesOf(socket, each)
     lines.forEach((line, id) => check(line, id, asked[id]!))
     script.writes.push(Buffer.from(text))
     script.answers.push(Buffer.from(lines.map(line => `${line}\n`).join('')))

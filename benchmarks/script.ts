@@ -11,14 +11,15 @@ export interface Script {
   each: number
 }
 
-/** How many writes are under way at once. */
-const AHEAD = 4
-
-/** Asks at least so many questions, again from the start when the script is at its end. */
+/**
+ * Asks at least so many questions, again from the start when the script is at its end. So many writes
+ * are under way at once.
+ */
 export async function recite(
   port: number,
   { writes, answers, each }: Script,
   count: number,
+  width = 4,
 ): Promise<void> {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
@@ -54,7 +55,7 @@ export async function recite(
       }
       if (answered === total) resolve()
     })
-    for (let ahead = 0; ahead < AHEAD; ahead++) more()
+    for (let ahead = 0; ahead < width; ahead++) more()
   })
   socket.destroy()
 }
