@@ -1,14 +1,16 @@
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { encode } from '../lib/protocol.ts'
 import { seconds, times } from './measure.ts'
-import { dial, hold, numbered } from './names.ts'
+import { dial, hold, nameOf, numbered } from './names.ts'
 
 /** What a crowd is to do next. */
-export type Deed = { dial: number } | { hold: number }
+export type Deed = { dial: number } | { hold: number } | 'watch' | 'hear'
 
 /** How many connections are busy at once. */
 const WIDTH = 32
 
-/** Many connections to a daemon, each of which holds names; they last as long as the process. */
+/** Many connections to a daemon, each of which holds names or watches one; they last as long as the process. */
 export class Crowd {
   readonly #port: number
   readonly #sockets: Socket[] = []
@@ -17,9 +19,16 @@ export class Crowd {
     this.#port = port
   }
 
-  /** Opens so many connections, or has each hold so many names; says how many seconds it took. */
+  /**
+   * Opens so many connections; has each hold so many names, or watch one name; or has that name come,
+   * and each hear of it. Says how many seconds it took.
+   */
   do(deed: Deed): Promise<number> {
-    return seconds(() => ('dial' in deed ? this.#dial(deed.dial) : this.#hold(deed.hold)))
+    return seconds(() => {
+      if (deed === 'watch') return this.#watch()
+      if (deed === 'hear') return this.#hear()
+      return 'dial' in deed ? this.#dial(deed.dial) : this.#hold(deed.hold)
+    })
   }
 
   #dial(count: number): Promise<void> {
@@ -33,4 +42,25 @@ export class Crowd {
       return hold(this.#sockets[at]!, at * each, (at + 1) * each)
     })
   }
+
+  #watch(): Promise<void> {
+    const waiting = this.#sockets.values()
+    return times(this.#sockets.length, WIDTH, async () => {
+      const socket = waiting.next().value!
+      socket.write(encode(0, { op: 'watch', service: nameOf(0) }))
+      await said(socket, '"services":[]')
+    })
+  }
+
+  async #hear(): Promise<void> {
+    const heard = this.#sockets.map(socket => said(socket, '"event":"up"'))
+    await hold(await dial(this.#port), 0, 1)
+    await Promise.all(heard)
+  }
+}
+
+/** The next that comes must have that in it. */
+async function said(socket: Socket, expected: string): Promise<void> {
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  if (!chunk.includes(expected)) throw new Error(`expected ${expected}, got ${String(chunk)}`)
 }

@@ -17,6 +17,14 @@ export interface Settled {
   memory: { connections: number; names: number; resident: number }
 }
 
+/** What it takes that many watch. */
+export interface Watched {
+  /** How many bytes of heap all take, beside their connections. */
+  memory: number
+  /** How many seconds it took from a registration until all had heard. */
+  told: number
+}
+
 /** A daemon in a process of its own, and those who hold names there in another. */
 export class Populace {
   readonly #daemon: Peer<{ port: number; ms: number }>
@@ -58,6 +66,17 @@ export class Populace {
       resident,
     }
     return { connected, registered, memory }
+  }
+
+  /** Has so many connections watch one name, and then that name come. */
+  async watch(count: number): Promise<Watched> {
+    const watchers = await peer<string>('crowd', { port: this.port })
+    this.#holders = watchers
+    await watchers.ask({ dial: count })
+    const before = await this.#memory()
+    await watchers.ask('watch')
+    const { heap } = await this.#memory()
+    return { memory: heap - before.heap, told: await watchers.ask<number>('hear') }
   }
 
   /** All who hold names end at once; how many seconds it takes until no name is left. */

@@ -54,10 +54,14 @@ export const scale: Benchmark = async options => {
     await small.leave()
   }
   comparisons.at(-2)!.target = 'growth'
+  options.progress('watchers')
+  const watched = await watching(
+    (options.smoke ? [10, 100] : [10, 100, 1_000, 10_000]).filter(count => count < limit),
+  )
   return {
     measures: `A daemon with many names, of which each connection holds ${EACH}: 10,000 connections hold a million. The time of one look-up, lower is better:`,
     comparisons,
-    growths: growths(sizes, found),
+    growths: [...growths(sizes, found), ...watched],
     notes: [
       'Look-ups are of thousands of names out of all there are, over one connection, each answer compared. Pipelined,',
       'they are limited by how fast the daemon gets at its memory: a million names are more than the caches of the',
@@ -97,6 +101,26 @@ async function census(
   } finally {
     await populace.leave()
   }
+}
+
+/** What it takes that so many connections watch one name, and how long until all are told of it. */
+async function watching(sizes: number[]): Promise<Growth[]> {
+  const memory: number[] = []
+  const told: number[] = []
+  for (const size of sizes) {
+    const populace = await Populace.found()
+    try {
+      const found = await populace.watch(size)
+      memory.push(found.memory / size)
+      told.push((found.told / size) * 1e6)
+    } finally {
+      await populace.leave()
+    }
+  }
+  return [
+    { what: 'memory a watcher', unit: 'bytes of heap', sizes, figures: memory },
+    { what: 'telling all watchers', unit: 'µs a watcher', sizes, figures: told },
+  ]
 }
 
 /** The time of a look-up among many names, beside that among few: one after the other, then pipelined. */
