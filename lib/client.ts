@@ -4,7 +4,9 @@ import { EventEmitter, once } from 'node:events'
 import { connect, isIPv6, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import createDebug from 'debug'
+import { isLoopback } from './address.ts'
 import { MonikerError, isReason, type Details } from './errors.ts'
+import { persist } from './persist.ts'
 import {
   LineSplitter,
   MAX_LINE,
@@ -32,6 +34,9 @@ const PAUSE = 200
 
 /** How long TCP waits for UDP to answer before it is tried as well, in ms. */
 const BESIDE = 250
+
+/** How long a daemon of this host that has gone is asked for, in ms: another is taking its place. */
+const VACANCY = 200
 
 /** How many services one list may have before we stop believing it. */
 const MAX_LIST = 5_000_000
@@ -167,7 +172,27 @@ export class Client extends EventEmitter<{ close: [] }> {
  * where UDP is refused or its answer truncated, and beside it where UDP stays silent. Fails when
  * both have, or with the reason of `signal`.
  */
-export async function ask(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+export function ask(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+  return insist(() => askBoth(place, message, signal), place, signal)
+}
+
+/** Asks one question over a connection of its own. Fails as `net.connect` does, or when the connection is lost. */
+export function askStream(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+  return insist(() => askOverStream(place, message, signal), place, signal)
+}
+
+/** Asks this host's own daemon again where there is none, but not for long. */
+function insist(
+  attempt: () => Promise<Answer>,
+  { address }: Place,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const worth = (error: unknown) =>
+    ['ECONNREFUSED', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code!)
+  return isLoopback(address) ? persist(attempt, VACANCY, { worth, first: 20, signal }) : attempt()
+}
+
+async function askBoth(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
   signal.throwIfAborted()
   const over = new AbortController()
   const abort = () => over.abort(signal.reason)
@@ -177,7 +202,7 @@ export async function ask(place: Place, message: Asked, signal: AbortSignal): Pr
     const silent = pause(BESIDE, undefined, { signal: over.signal })
     const early = await Promise.race([datagram, silent]).catch(() => undefined)
     silent.catch(() => {})
-    return early ?? (await Promise.any([datagram, askStream(place, message, over.signal)]))
+    return early ?? (await Promise.any([datagram, askOverStream(place, message, over.signal)]))
   } catch (error) {
     signal.throwIfAborted()
     // What TCP met with says more than what UDP did.
@@ -199,12 +224,7 @@ export function accept(answer: Answer, details: Details): Answer {
   throw new MonikerError(reason, { ...details, text, ...(offered && { offered }) })
 }
 
-/** Asks one question over a connection of its own. Fails as `net.connect` does, or when the connection is lost. */
-export async function askStream(
-  place: Place,
-  message: Asked,
-  signal: AbortSignal,
-): Promise<Answer> {
+async function askOverStream(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
   const client = await Client.connect(place, signal)
   try {
     return await client.ask(message, signal)

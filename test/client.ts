@@ -346,6 +346,17 @@ t.test('where TCP hangs up, that is what is told', async t => {
   await t.rejects(ask(place, resolve, never), { code: 'ECONNRESET', reason: 'ELOST' })
 })
 
+t.test('a daemon of this host that goes before it has answered is asked again', async t => {
+  for (const how of [ask, askStream]) {
+    const place = await fake(t, {
+      tcp: (question, socket) =>
+        place.streamed.length < 3 ? socket.destroy() : byTCP(question, socket),
+    })
+    t.match(await how(place, resolve, never), { by: 'tcp' })
+    t.equal(place.streamed.length, 3)
+  }
+})
+
 t.test('where TCP talks nonsense, that is what is told', async t => {
   const place = await fake(t, { tcp: (_question, socket) => void socket.write('SSH-2.0\r\n') })
   await t.rejects(ask(place, resolve, never), { code: 'EPROTO', message: /got "SSH-2\.0/ })
@@ -353,8 +364,12 @@ t.test('where TCP talks nonsense, that is what is told', async t => {
 
 t.test('what cannot be reached by UDP at all is asked over TCP, which says why not', async t => {
   // Nobody may connect to a broadcast address.
-  const place = { address: '127.255.255.255', port: 6664 }
-  await t.rejects(ask(place, resolve, never), { code: /^E/, syscall: 'connect' })
+  for (const address of ['127.255.255.255', '255.255.255.255']) {
+    await t.rejects(ask({ address, port: 6664 }, resolve, never), {
+      code: /^E/,
+      syscall: 'connect',
+    })
+  }
 })
 
 t.test('who gives up before the question asks nothing', async t => {

@@ -10,7 +10,7 @@ import { Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
 import { Datagrams } from './udp.ts'
-import { waiting } from './waiting.ts'
+import { parting, waiting } from './waiting.ts'
 import { watching } from './watching.ts'
 
 const debug = createDebug('moniker:daemon')
@@ -24,6 +24,11 @@ export interface DaemonOptions {
   embedded?: boolean
   /** Whether programs on other hosts may list the services of this one. Default false. */
   publicList?: boolean
+  /**
+   * How long after its start it waits for a name that is not there, in ms: it cannot know which names
+   * the daemon before it had, and they are on their way. Default 300.
+   */
+  grace?: number
   /** How long an answer may be remembered, in ms. Default 30,000. */
   ttl?: number
   /** How many connections there may be at once. Default 16,384. */
@@ -88,7 +93,8 @@ export class Daemon {
   #starting: Promise<void> | undefined
 
   constructor(options: DaemonOptions = {}) {
-    const { publicList = false, ttl = 30_000, maxConnections, maxNames, limits } = options
+    const { publicList = false, ttl = 30_000, grace = 300 } = options
+    const { maxConnections, maxNames, limits } = options
     this.#options = options
     const sources = { registry: this.#registry, unread: () => this.#unread() }
     this.#limits = new Limits(sources, {
@@ -104,13 +110,14 @@ export class Daemon {
       },
       this.#limits.step,
       policy({ publicList }),
-      waiting(this.#audience),
+      waiting(this.#audience, { grace: () => grace - this.#age() }),
+      parting(this.#audience),
       watching(this.#registry, this.#audience, this.#started),
       local(this.#registry, {
         generation: this.#started,
         ttl,
         status: () => ({ ...this.status() }),
-        age: () => performance.now() - this.#born,
+        age: () => this.#age(),
       }),
     )
     this.#datagrams = this.#makeDatagrams()
@@ -119,6 +126,10 @@ export class Daemon {
   /** The designated port; known for certain once `start` is done. */
   get port(): number {
     return this.#port
+  }
+
+  #age(): number {
+    return performance.now() - this.#born
   }
 
   /** Begins to answer. Fails with `EADDRINUSE` if the designated port is taken. */

@@ -82,11 +82,23 @@ t.test('a name goes when its owner lets it go, and when nobody else does', async
 t.test('a name that is taken is refused, and the connection stays', async t => {
   const { port } = await daemon(t)
   const nc = await lines(t, port)
-  nc.ask({ ...starwars, pid: 7 }, { ...starwars, id: 2 }, { ...resolve, id: 3 })
+  nc.ask({ ...starwars, pid: 7 }, { ...starwars, id: 2 })
   await nc.answer()
   const { error } = (await nc.answer())!
   t.match(error, { code: 'ETAKEN', message: /by process 7 on port 4000/ })
+  nc.ask({ ...resolve, id: 3 })
   t.match(await nc.answer(), { id: 3, endpoints: [{}] })
+})
+
+t.test('a daemon that is young waits for the names there were before', async t => {
+  const { port } = await daemon(t, { grace: 60_000 })
+  const [early, owner] = [await lines(t, port), await lines(t, port)]
+  early.ask({ ...resolve })
+  const answer = datagram(t, port, { ...resolve })
+  owner.ask({ ...starwars })
+  for (const found of [await early.answer(), await answer]) {
+    t.match(found, { endpoints: [{ port: 4000 }] })
+  }
 })
 
 t.test('a list is told over TCP, and refused over UDP', async t => {

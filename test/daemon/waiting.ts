@@ -2,7 +2,7 @@ import t from 'tap'
 import { Audience } from '../../lib/daemon/audience.ts'
 import { chain, local, type Owner, type Peer } from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
-import { waiting } from '../../lib/daemon/waiting.ts'
+import { parting, waiting } from '../../lib/daemon/waiting.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { question, type Answer, type Offer } from '../../lib/protocol.ts'
 import { awake } from '../fixtures/awake.ts'
@@ -24,11 +24,12 @@ const offer = (given: Partial<Offer> = {}): Offer => ({
   ...given,
 })
 
-function daemon() {
+function daemon(grace = 0) {
   const audience = new Audience({ max: 2 })
   const registry = new Registry((change, entry) => audience.tell(change, entry))
   const answer = chain(
-    waiting(audience),
+    waiting(audience, { grace: () => grace }),
+    parting(audience),
     local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
   )
   return { audience, registry, answer }
@@ -103,4 +104,60 @@ t.test('it is waited for in each of the namespaces', async t => {
   registry.register({}, offer({ namespace: 'ours', port: 81 }))
   t.match(await found, { namespace: 'ours', endpoints: [{ port: 81 }] })
   t.equal(audience.size, 0)
+})
+
+t.test('a daemon that is young waits for whatever it is asked for, over UDP too', async t => {
+  awake(t)
+  const { registry, answer } = daemon(60_000)
+  const { owner: _, ...datagram } = here
+  const answers = [answer(resolve({ wait: 0 }), here), answer(resolve(), datagram)]
+  registry.register({}, offer())
+  for (const one of answers) t.match(await one, { endpoints: [{ port: 80 }] })
+
+  const never = daemon(1).answer(resolve({ wait: 0 }), datagram)
+  await t.rejects(never as Promise<Answer>, { code: 'ECONNREFUSED' })
+})
+
+const register = (given: Answer = {}) =>
+  question({ id: 1, op: 'register', ...offer(), port: 81, ...given })
+
+t.test('whoever takes over a name from one who is just going waits for that', async t => {
+  const { registry, answer, audience } = daemon()
+  const { registration } = registry.register(owner, offer())
+  registry.register(owner, offer({ service: 'b' }))
+  const first = answer(register(), here)
+  const second = answer(register({ port: 82 }), here)
+  registry.unregister(owner, registration)
+  t.match(await first, { registration: 3 })
+  awake(t)
+  await t.rejects(second as Promise<Answer>, { code: 'EADDRINUSE', message: /on port 81/ })
+  t.equal(audience.size, 0)
+  t.equal(registry.size, 2)
+})
+
+t.test('whoever waits for a name does not get it before one who has a right to it', async t => {
+  awake(t)
+  const { audience, registry, answer } = daemon()
+  registry.register(owner, offer({ since: 9 }))
+  const late = answer(register(), here)
+  registry.register({}, offer({ since: 1, port: 8 }))
+  await t.rejects(late as Promise<Answer>, { code: 'EADDRINUSE', message: /on port 8;/ })
+  t.equal(registry.size, 1)
+  t.equal(audience.size, 0)
+})
+
+t.test('a name whose holder goes in two steps is registered once', async t => {
+  const { registry, answer } = daemon()
+  for (const transport of ['tcp', 'udp'] as const) registry.register(owner, offer({ transport }))
+  const late = answer(register(), here)
+  registry.release(owner)
+  t.match(await late, { registration: 3 })
+  t.equal(registry.size, 1)
+})
+
+t.test('a registration that is refused for another reason is refused at once', async t => {
+  const deny = () => {
+    throw new MonikerError('EDENIED', { text: 'no' })
+  }
+  t.throws(() => chain(parting(new Audience()), deny)(register(), here), { code: 'EACCES' })
 })
