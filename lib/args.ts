@@ -8,9 +8,9 @@ import {
   MAX_GROUP,
   MAX_METADATA,
   MAX_WAIT,
-  TRANSPORTS,
+  ROADS,
   type Metadata,
-  type Transport,
+  type Road,
 } from './protocol.ts'
 import type { Resolver } from './resolver.ts'
 
@@ -31,8 +31,11 @@ export interface ConnectNameOptions {
   host?: string | undefined
   /** The designated port of that host's daemon. Default `MONIKER_PORT`, else 6664. */
   daemonPort?: number | undefined
-  /** The transports that will do. Default `['tcp']`. */
-  transports?: readonly Transport[] | undefined
+  /**
+   * What will do. Default `['unix', 'tcp']`: to a service on this host the faster road is taken, as
+   * long as no particular address is asked for; `['tcp']` is TCP alone.
+   */
+  transports?: readonly Road[] | undefined
   /** How long to wait for a name that is not there yet, in ms. Default 0, at most an hour. */
   wait?: number | undefined
   /** Who resolves. Default the process's own resolver. */
@@ -62,6 +65,8 @@ export interface ListenNameOptions extends ListenOptions {
   metadata?: Metadata | undefined
   /** The designated port of this host's daemon. Default `MONIKER_PORT`, else 6664. */
   daemonPort?: number | undefined
+  /** `['tcp']` makes no abstract Unix socket beside the TCP port. Default `['unix', 'tcp']`. */
+  transports?: readonly Road[] | undefined
 }
 
 /** A call to go to a name, normalised. */
@@ -77,6 +82,7 @@ export interface ListenCall {
   readonly shared: boolean | string
   readonly metadata: Metadata | undefined
   readonly daemonPort: number | undefined
+  readonly transports: readonly Road[]
   readonly options: ListenOptions
   readonly callback: (() => void) | undefined
 }
@@ -159,6 +165,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
       shared: false,
       metadata: undefined,
       daemonPort: undefined,
+      transports: ROADS,
       options,
       callback,
     }
@@ -171,9 +178,11 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     shared = false,
     metadata,
     daemonPort,
+    transports = ROADS,
     ...others
   } = first as ListenNameOptions
   checkPort(daemonPort)
+  checkTransports(transports)
   checkMetadata(metadata)
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
@@ -182,7 +191,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   const name = exact(namespace === undefined ? homed(named) : named)
   // What is bound already has its port.
   const options = 'fd' in others || '_handle' in others ? others : { port: 0, ...others }
-  return { name, shared, metadata, daemonPort, options, callback }
+  return { name, shared, metadata, daemonPort, transports, options, callback }
 }
 
 /** Those of `keys` that `object` has, and has defined. */
@@ -252,14 +261,14 @@ function callbackIn(args: readonly unknown[]): (() => void) | undefined {
 
 function checkTransports(transports: unknown): void {
   if (transports === undefined) return
-  const known: readonly unknown[] = TRANSPORTS
+  const known: readonly unknown[] = ROADS
   if (
     Array.isArray(transports) &&
     transports.length > 0 &&
     transports.every(one => known.includes(one))
   )
     return
-  throw bad('transports', `some of ${TRANSPORTS.join(', ')}`, transports)
+  throw bad('transports', `some of ${ROADS.join(', ')}`, transports)
 }
 
 function checkPort(port: unknown): void {

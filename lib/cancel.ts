@@ -21,6 +21,9 @@ export async function cancellable<T>(
   }
 }
 
+/** Made once, as an error is dear. */
+const OVER = new Error('it is over')
+
 /**
  * A signal that aborts with `parent`, or with `late()` after `ms`; `free` lets both go. Unlike
  * `AbortSignal.timeout` it keeps the process alive while something is waited for, unless `quiet`.
@@ -40,7 +43,7 @@ export function deadline(
   const free = () => {
     clearTimeout(timer)
     parent?.removeEventListener('abort', abort)
-    over.abort()
+    over.abort(OVER)
   }
   return { signal: over.signal, free }
 }

@@ -59,6 +59,8 @@ export class Client extends EventEmitter<{ close: [] }> {
   readonly #pending = new Map<Id, Pending>()
   readonly #told = new Map<Id, (event: Answer) => void>()
   #last = 0
+  /** The questions of this turn, to go out in one write. */
+  #unsent = ''
   /** Why the connection closed, if it was not closed in peace. */
   #why: Error | undefined
 
@@ -81,16 +83,18 @@ export class Client extends EventEmitter<{ close: [] }> {
 
   /**
    * Connects to the daemon at `place`; fails as `net.connect` does. A `quiet` one never keeps the
-   * process alive: the server it asks for does, or is not to.
+   * process alive: the server it asks for does, or is not to; one in the `background` does so only
+   * for its questions.
    */
   static async connect(
     place: Place,
     signal?: AbortSignal,
-    { quiet = false }: { quiet?: boolean } = {},
+    { quiet = false, background = false }: { quiet?: boolean; background?: boolean } = {},
   ): Promise<Client> {
     const { address: host, port } = place
     const keep = { keepAlive: true, keepAliveInitialDelay: 15_000 }
     const socket = connect({ host, port, noDelay: true, ...keep })
+    if (background) socket.unref()
     try {
       await once(socket, 'connect', { signal })
     } catch (error) {
@@ -98,6 +102,11 @@ export class Client extends EventEmitter<{ close: [] }> {
       throw error
     }
     return new Client(socket, place, quiet)
+  }
+
+  /** How many questions it has been asked. */
+  get asked(): number {
+    return this.#last
   }
 
   /**
@@ -114,8 +123,8 @@ export class Client extends EventEmitter<{ close: [] }> {
     })
     const abort = () => this.#settle(id)?.reject(signal!.reason)
     signal?.addEventListener('abort', abort, { once: true })
-    if (!this.#isQuiet) this.#socket.ref()
-    this.#socket.write(encode(id, message))
+    if (!this.#isQuiet && this.#pending.size === 1) this.#socket.ref()
+    this.#send(encode(id, message))
     try {
       return await answer
     } finally {
@@ -123,9 +132,33 @@ export class Client extends EventEmitter<{ close: [] }> {
     }
   }
 
+  /** The same, if it comes within `ms`; else fails with `ESILENT`. */
+  async askSoon(message: Asked, ms: number): Promise<Answer> {
+    const answer = this.ask(message)
+    const id = this.#last
+    const { address: host, port } = this.#place
+    const late = () => this.#settle(id)?.reject(new MonikerError('ESILENT', { host, port, ms }))
+    const timer = setTimeout(late, ms)
+    try {
+      return await answer
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   /** Closes the connection; questions under way fail. */
   close(): void {
     this.#socket.destroy()
+  }
+
+  #send(line: string): void {
+    if (this.#unsent === '') process.nextTick(() => this.#flush())
+    this.#unsent += line
+  }
+
+  #flush(): void {
+    if (!this.#socket.destroyed) this.#socket.write(this.#unsent)
+    this.#unsent = ''
   }
 
   #read(lines: string[]): void {

@@ -50,6 +50,11 @@ const table = {
     say: d =>
       `${d.service} is not offered at ${at(d)}; ${d.offered?.join(', ') || 'another version'} is`,
   },
+  EMOVED: {
+    code: 'ECONNREFUSED',
+    say: d =>
+      `${d.service} at ${at(d)} has moved away from ${d.text} while it was being connected to; connect again`,
+  },
   ENODAEMON: {
     code: 'ECONNREFUSED',
     say: d =>

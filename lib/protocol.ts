@@ -29,12 +29,19 @@ export const TRANSPORTS = ['tcp', 'udp'] as const
 
 export type Transport = (typeof TRANSPORTS)[number]
 
+/** What a client will go by; `'unix'` is the abstract Unix socket beside the TCP port of a service here. */
+export const ROADS = [...TRANSPORTS, 'unix'] as const
+
+export type Road = (typeof ROADS)[number]
+
 /** One way to reach a service. */
 export interface Endpoint {
   readonly transport: Transport
   /** Absent where it is the address the daemon was reached at. */
   readonly address?: string
   readonly port: number
+  /** Its abstract Unix socket, told to those on the same host who will go by it. */
+  readonly path?: string
   readonly version: string
   /** Tells one registration from every other, past and present. */
   readonly instance: string
@@ -49,7 +56,7 @@ export interface Resolve {
   readonly service: string
   /** A semver range; `''` is any version. */
   readonly version: string
-  readonly transports: readonly Transport[]
+  readonly transports: readonly Road[]
   /** Namespaces to look in, one after the other, if there is none in `namespace`. */
   readonly also?: readonly string[]
   /** How long to hold the question if there is no such service yet, in ms; not at all if left out. */
@@ -66,6 +73,8 @@ export interface Offer {
   readonly port: number
   /** The address the server is bound to; `'::'` and `'0.0.0.0'` are all of a family. */
   readonly address: string
+  /** Its abstract Unix socket, where it has one. */
+  readonly path?: string
   /** Held together with all who say so too: `true`, or the name of a group, for its members alone. */
   readonly shared: boolean | string
   readonly metadata?: Metadata
@@ -195,9 +204,7 @@ export function question(message: Answer): Question {
         op,
         ...nameOf(message),
         version: read(message, 'version', isRange, 'a version range', ''),
-        transports: read(message, 'transports', isTransports, `some of ${TRANSPORTS.join(', ')}`, [
-          'tcp',
-        ]),
+        transports: read(message, 'transports', isRoads, `some of ${ROADS.join(', ')}`, ['tcp']),
         ...alsoIn(message),
         ...optional(message, 'wait', isWait, `a number of ms, at most ${MAX_WAIT}`),
       }
@@ -237,6 +244,7 @@ export function endpoints(answer: Answer): Endpoint[] {
       transport: entry.transport as Transport,
       ...optional(entry, 'address', isAddress, 'an IP address'),
       port: read(entry, 'port', isPort, 'a port'),
+      ...optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
       version: read(entry, 'version', isText, 'a version'),
       instance: read(entry, 'instance', isText, 'a string'),
       ...optional(entry, 'metadata', isMetadata, 'an object'),
@@ -376,6 +384,7 @@ function offerOf(message: Answer): Offer {
     transport: read(message, 'transport', isTransport, `one of ${TRANSPORTS.join(', ')}`),
     port: read(message, 'port', isPort, 'a port'),
     address: read(message, 'address', isAddress, 'an IP address', '::'),
+    ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
     shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
     ...optional(message, 'pid', isCount, 'a process id'),
@@ -429,7 +438,11 @@ const isNamespace = (value: unknown): value is string => value === '' || isWord(
 const isNamespaces = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
 const isTransport = (value: unknown): value is Transport => TRANSPORTS.includes(value as Transport)
-const isTransports = (value: unknown): value is Transport[] =>
-  Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isTransport)
+const isRoad = (value: unknown): value is Road => ROADS.includes(value as Road)
+const isRoads = (value: unknown): value is Road[] =>
+  Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isRoad)
+// Nobody is to be led to the socket of a program that knows nothing of us.
+const isPath = (value: unknown): value is string =>
+  typeof value === 'string' && /^moniker-[a-z0-9-]{1,90}$/.test(value)
 const isMetadata = (value: unknown): value is Metadata =>
   isObject(value) && Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA

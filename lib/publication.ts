@@ -6,9 +6,10 @@ import type { ListenCall } from './args.ts'
 import type { MonikerError } from './errors.ts'
 import { format } from './name.ts'
 import type { Offer } from './protocol.ts'
+import type { Moniker } from './attempt.ts'
 import type { Lease } from './lease.ts'
 import { Registrar } from './registrar.ts'
-import type { Moniker } from './socket.ts'
+import { canOpenBeside, openBeside, type Beside } from './unix.ts'
 
 /** What can be known by a name. */
 export type Listener = net.Server | DatagramSocket
@@ -74,6 +75,8 @@ class Publication {
   /** Under way since `close` was called, where there was a name to withdraw. */
   withdrawn: Promise<void> | undefined
   #lease: Lease | undefined
+  /** The abstract Unix socket beside the port of a server. */
+  #beside: Beside | undefined
   #state: 'binding' | 'registering' | 'registered' | 'failed' | 'closing' = 'binding'
 
   constructor(listener: Listener, call: ListenCall) {
@@ -104,6 +107,7 @@ class Publication {
 
   /** Gives the listener its own methods back. */
   restore(): void {
+    this.#beside?.close()
     for (const restore of this.#restore.splice(0)) restore()
     publications.delete(this.#listener)
     working.delete(this.#listener)
@@ -140,6 +144,8 @@ class Publication {
   async #register(): Promise<void> {
     const { daemonPort } = this.#call
     try {
+      this.#beside = await this.#openBeside()
+      if (this.#state !== 'registering') return this.#beside?.close()
       const lease = await Registrar.at(daemonPort).register(this.#offer(), this.#giveUp)
       // Closed at the very moment the answer came.
       if (this.#state !== 'registering') return void lease.withdraw()
@@ -156,6 +162,14 @@ class Publication {
     this.#listener.emit('listening')
   }
 
+  /** The faster road for those on this host. */
+  async #openBeside(): Promise<Beside | undefined> {
+    const { transports } = this.#call
+    const listener = this.#listener
+    const isServer = listener instanceof net.Server && transports.includes('unix')
+    return isServer && canOpenBeside(listener) ? openBeside(listener) : undefined
+  }
+
   #offer(): Offer {
     const { name, shared, metadata } = this.#call
     const { address, port } = this.#listener.address() as AddressInfo
@@ -164,6 +178,7 @@ class Publication {
       transport: this.#listener instanceof net.Server ? 'tcp' : 'udp',
       port,
       address,
+      ...(this.#beside && { path: this.#beside.path }),
       shared: shared || (crew ?? false),
       ...(metadata && { metadata }),
     }
@@ -208,6 +223,7 @@ class Publication {
 
   /** Each `close` is answered in the words of the listener itself, the second as the first. */
   #closeAll(): void {
+    this.#beside?.close()
     for (const callback of this.#closes) this.#close.call(this.#listener, callback)
   }
 

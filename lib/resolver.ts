@@ -1,24 +1,26 @@
-import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
-import { isIP, type LookupFunction } from 'node:net'
 import createDebug from 'debug'
-import { LOOPBACK, isThisHost, mayLead } from './address.ts'
+import { isLoopback, isThisHost, mayLead } from './address.ts'
 import { Cache } from './cache.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
-import { MonikerError, located, type Details, type Reason } from './errors.ts'
+import { MonikerError, type Details, type Reason } from './errors.ts'
+import { Flight } from './flight.ts'
+import { addressesOf, hunt, type Found, type LookupHostOptions } from './hunt.ts'
 import { format, isWord, type Name } from './name.ts'
 import { persist } from './persist.ts'
 import {
   endpoints,
   listed,
+  refusalIn,
   type Answer,
   type Asked,
   type Endpoint,
   type Listed,
   type Resolve,
-  type Transport,
+  type Road,
 } from './protocol.ts'
+import { sessions } from './session.ts'
 
 const debug = createDebug('moniker:resolver')
 
@@ -32,28 +34,22 @@ export interface ResolverOptions {
 }
 
 /** Whom to ask, and for how long. */
-export interface AskOptions {
+export interface AskOptions extends LookupHostOptions {
   /** The host whose daemon is asked. Default this host. */
-  host?: string
+  host?: string | undefined
   /** That daemon's designated port. Default the resolver's. */
   daemonPort?: number | undefined
   /** Gives the question up; the reason is the error. */
-  signal?: AbortSignal
-  /** Turns the host into addresses, as the option of `net.connect`. Default `dns.lookup`. */
-  lookup?: LookupFunction
-  /** 4 or 6 asks addresses of that family alone. Default 0, both. */
-  family?: number
-  /** As for `dns.lookup`. */
-  hints?: number
+  signal?: AbortSignal | undefined
 }
 
 export interface ResolveOptions extends AskOptions {
-  /** The transports that will do. Default `['tcp']`. */
-  transports?: readonly Transport[]
+  /** What will do. Default `['tcp']`. */
+  transports?: readonly Road[] | undefined
   /** Namespaces to look in, one after the other, if there is none in the name's. Default none. */
-  also?: readonly string[]
+  also?: readonly string[] | undefined
   /** How long to wait for a name, or a daemon, that is not there yet, in ms. Default 0, at most an hour. */
-  wait?: number
+  wait?: number | undefined
 }
 
 /** What is shared among all who ask has no `signal`. */
@@ -71,84 +67,74 @@ export interface Resolution {
   readonly ttl: number
 }
 
-/** How long one address of a host is waited for before the next is asked as well, in ms. */
-const STAGGER = 50
-
 /** How long what is remembered goes unquestioned, in ms. */
 const FRESH = 1_000
 
-/** How long the other addresses are waited for once one daemon has said no, in ms. */
-const GRACE = 250
+/** How long a failure of another host is remembered, in ms; this one is always asked. */
+const FAILED = 100
 
-/** Asks the daemon of a host which port a name has. Holds no handle between questions. */
+/** How long a kept connection is waited for before a question goes out by datagram as well, in ms. */
+const BESIDE = 250
+
+/**
+ * Asks the daemon of a host which port a name has. Holds nothing that keeps the process alive between
+ * questions; those who ask for the same at the same time share one question.
+ */
 export class Resolver {
   readonly #port: number | undefined
   readonly #timeout: number
-  readonly #known: Cache<Resolution>
-  readonly #flights = new Map<string, Promise<Resolution>>()
+  readonly #known: Cache<Known>
+  readonly #failed: Cache<unknown>
+  readonly #flights = new Map<string, Flight<Resolution>>()
 
   constructor({ port, timeout = TIMEOUT, now }: ResolverOptions = {}) {
     this.#port = port
     this.#timeout = timeout
     this.#known = new Cache(now && { now })
+    this.#failed = new Cache(now && { now })
   }
 
   /**
-   * Where `name` leads at a host, once it leads anywhere, if there is a `wait`. Fails with
-   * `ECONNREFUSED` (no such service, no such version, no daemon), `ETIMEDOUT` (a silent one) or the
-   * code of the failed host look-up.
+   * Where `name` leads at a host, by the word of its daemon now, or once it leads anywhere if there is
+   * a `wait`. Fails with `ECONNREFUSED` (no such service, no such version, no daemon), `ETIMEDOUT` (a
+   * silent one) or the code of the failed host look-up.
    */
   async resolve(name: Name, options: ResolveOptions = {}): Promise<Resolution> {
-    const { wait = 0, signal } = options
-    if (wait === 0) return this.#resolve(name, options)
-    const attempt = (left: number) => this.#resolve(name, options, left)
-    return persist(attempt, wait, { worth: mayStillCome, signal })
+    const { signal } = options
+    const { answer, leave } = this.ask(name, options)
+    try {
+      return await cancellable(answer, signal)
+    } finally {
+      leave(signal?.reason)
+    }
   }
 
-  async #resolve(name: Name, options: ResolveOptions, wait = 0): Promise<Resolution> {
-    const { host = '', transports = ['tcp'], also } = options
-    const { namespace, service, version } = name
-    const asked: Resolve = {
-      op: 'resolve',
-      namespace,
-      service,
-      version,
-      transports,
-      ...(also && { also }),
-    }
-    const { answer, place, details } =
-      wait === 0
-        ? await this.#ask(asked, ask, options, format(name))
-        : await this.#ask({ ...asked, wait }, askStream, options, format(name), wait)
-    const found = { name: foundIn(name, answer), host }
-    return { ...found, ...reachable(answer, place, details) }
+  /** The same for who is in a hurry, with what is remembered. */
+  ask(name: Name, options: Omit<ResolveOptions, 'signal'> = {}): Asking {
+    const query = this.#query(name, options)
+    const item = this.#known.get(query.key)?.value
+    const known = item && turned(item.resolution, ++item.turn)
+    const failed = this.#failed.get(query.key)
+    if (failed) return { known, answer: Promise.reject(failed.value), leave: () => {} }
+    const addresses = addressesOf(query.host, options, query.details)
+    if (!('then' in addresses) && !options.wait)
+      return { known, ...this.#flight(query, addresses).join(turned) }
+    const over = new AbortController()
+    const answer = options.wait
+      ? this.#await(query, options, options.wait, over.signal)
+      : this.#fly(query, addresses, over.signal)
+    return { known, answer, leave: reason => over.abort(reason ?? GIVEN_UP) }
   }
 
   /**
    * Where `name` leads, at once if it is remembered: no longer than its `ttl`, and after a second it
    * is asked for again beside it, so that a name that moved is found. Else fails as `resolve` does.
-   * Those who ask for the same at the same time share one question.
    */
   recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
-    const { host = '', transports = '', family = '', wait = '' } = options
-    const also = JSON.stringify(options.also)
-    const asked = [format(name), host, this.#portOf(options), transports, family, also, wait]
-    const key = asked.join(' ')
-    const known = this.#known.get(key)
-    if (!known) return this.#refresh(key, name, options)
-    if (known.age > FRESH) this.#refresh(key, name, options).catch(() => this.#known.delete(key))
-    return known.value
-  }
-
-  #refresh(key: string, name: Name, options: RecallOptions): Promise<Resolution> {
-    let flight = this.#flights.get(key)
-    if (!flight) {
-      flight = this.resolve(name, options).finally(() => this.#flights.delete(key))
-      this.#flights.set(key, flight)
-      const remember = (found: Resolution) => this.#known.set(key, found, found.ttl)
-      flight.then(remember, () => {})
-    }
-    return flight
+    const known = this.#known.get(this.#query(name, options).key)
+    if (!known) return this.resolve(name, options)
+    if (known.age > FRESH) this.resolve(name, options).catch(() => {})
+    return known.value.resolution
   }
 
   /** The services of a host, or of one namespace there; fails as `resolve` does, or with `EACCES`. */
@@ -156,14 +142,12 @@ export class Resolver {
     Listed[]
   > {
     const question: Asked = { op: 'list', ...(namespace !== undefined && { namespace }) }
-    const { answer } = await this.#ask(question, askStream, options)
-    return listed(answer)
+    return listed(await this.#ask(question, options))
   }
 
   /** What the daemon of a host says of itself; fails as `resolve` does. */
   async status(options: AskOptions = {}): Promise<Answer> {
-    const { answer } = await this.#ask({ op: 'status' }, askStream, options)
-    const { v: _, id: __, ...status } = answer
+    const { v: _, id: __, ...status } = await this.#ask({ op: 'status' }, options)
     return status
   }
 
@@ -171,82 +155,180 @@ export class Resolver {
     return daemonPort ?? this.#port ?? designatedPort()
   }
 
-  async #ask(
-    question: Asked,
-    how: typeof ask,
-    options: AskOptions,
-    service?: string,
-    wait = 0,
-  ): Promise<Found> {
+  #query(name: Name, options: ResolveOptions): Query {
+    const { host = '', transports = TCP, family = 0, also } = options
+    const { namespace, service, version } = name
+    const port = this.#portOf(options)
+    const asked = { op: 'resolve', namespace, service, version, transports } as const
+    return {
+      name,
+      host,
+      port,
+      question: also ? { ...asked, also } : asked,
+      details: { service: format(name), host: host || 'localhost', port, syscall: 'resolve' },
+      key: `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()}`,
+    }
+  }
+
+  /** Asks once the host has been looked up. */
+  async #fly(
+    query: Query,
+    found: Promise<readonly string[]> | readonly string[],
+    signal: AbortSignal,
+  ): Promise<Resolution> {
+    const { answer, leave } = this.#flight(query, await this.#looked(found, query, signal)).join(
+      turned,
+    )
+    try {
+      return await cancellable(answer, signal)
+    } finally {
+      leave(signal.reason)
+    }
+  }
+
+  /** Asks, and asks again, until there is an answer that is none of a name that may still come. */
+  #await(
+    query: Query,
+    options: ResolveOptions,
+    wait: number,
+    signal: AbortSignal,
+  ): Promise<Resolution> {
+    const { host, port, question, details } = query
+    const attempt = async (left: number) => {
+      const found = addressesOf(host, options, details)
+      const places = placesOf(await this.#looked(found, query, signal), port)
+      const asked = { ...question, ...(left > 0 && { wait: left }) }
+      return this.#remember(
+        query,
+        await this.#hunt(places, asked, askStream, details, signal, left),
+      )
+    }
+    return persist(attempt, wait, { worth: mayStillCome, signal })
+  }
+
+  #flight(query: Query, addresses: readonly string[]): Flight<Resolution> {
+    const key = `${query.key} ${addresses.join()}`
+    const flying = this.#flights.get(key)
+    if (flying && !flying.isOver) return flying
+    const flight = new Flight(signal => this.#find(query, placesOf(addresses, query.port), signal))
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  async #find(query: Query, places: readonly Place[], signal: () => AbortSignal) {
+    const { question, details, key } = query
+    try {
+      const found =
+        (await askKept(places, question)) ??
+        (await this.#hunt(places, question, ask, details, signal()))
+      return this.#remember(query, found)
+    } catch (error) {
+      this.#known.delete(key)
+      // This host is always asked.
+      if (!isThisHost(query.host) && !isLoopback(query.host)) this.#failed.set(key, error, FAILED)
+      throw error
+    }
+  }
+
+  #remember({ name, host, details, key }: Query, { answer, place }: Found): Resolution {
+    const found = { name: foundIn(name, answer), host }
+    const resolution = { ...found, ...reachable(accept(answer, details), place, details) }
+    this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
+    return resolution
+  }
+
+  /** A question that is asked of the first daemon that answers, by a connection of its own. */
+  async #ask(question: Asked, options: AskOptions): Promise<Answer> {
     const { host = '', signal } = options
     const port = this.#portOf(options)
-    const asked = { host: host || 'localhost', port, syscall: question.op }
-    const details = service === undefined ? asked : { ...asked, service }
-    const ms = wait + this.#timeout
-    const over = deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
+    const details = { host: host || 'localhost', port, syscall: question.op }
+    const addresses = await this.#looked(addressesOf(host, options, details), { details }, signal)
+    const places = placesOf(addresses, port)
+    return (await this.#hunt(places, question, askStream, details, signal)).answer
+  }
+
+  async #hunt(
+    places: readonly Place[],
+    question: Asked,
+    how: typeof ask,
+    details: Details,
+    signal?: AbortSignal,
+    wait = 0,
+  ): Promise<Found> {
+    const over = this.#deadline(details, signal, wait)
     try {
-      const addresses = await cancellable(addressesOf(host, options, details), over.signal)
-      const places = addresses.map(({ address }) => ({ address, port }))
       const found = await hunt(places, place => how(place, question, over.signal), details)
-      debug('%s at %s: %o', service ?? question.op, details.host, found.answer)
+      debug('%s at %s: %o', details.service ?? question.op, details.host, found.answer)
+      if (how === ask) sessions.answered(found.place)
       return found
     } finally {
       over.free()
     }
   }
-}
 
-interface Found {
-  readonly place: Place
-  readonly answer: Answer
-  readonly details: Details
-}
+  /** The addresses of a host, if its look-up does not take too long. */
+  async #looked<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: AbortSignal) {
+    const over = this.#deadline(details, signal)
+    try {
+      return await cancellable(Promise.resolve(found), over.signal)
+    } finally {
+      over.free()
+    }
+  }
 
-/**
- * Asks one place after the other, not waiting long for any: the first that knows the name wins. A
- * host of which one family is out of reach so costs a moment, not the whole time-out.
- */
-async function hunt(
-  places: readonly Place[],
-  how: (place: Place) => Promise<Answer>,
-  details: Details,
-): Promise<Found> {
-  const failures: unknown[] = []
-  let next = 0
-  let over = false
-  let stagger: NodeJS.Timeout | undefined
-  let grace: NodeJS.Timeout | undefined
-  try {
-    return await new Promise<Found>((resolve, reject) => {
-      const start = () => {
-        clearTimeout(stagger)
-        const place = places[next++]
-        if (!place) return
-        stagger = setTimeout(start, STAGGER)
-        how(place)
-          .then(answer => resolve({ place, answer: accept(answer, details), details }))
-          .catch(fail)
-      }
-      const fail = (error: unknown) => {
-        if (over) return
-        failures.push(error)
-        const told = worst(failures, details)
-        if (failures.length === places.length) return reject(told)
-        if (isAnswer(error)) grace ??= setTimeout(reject, GRACE, told)
-        start()
-      }
-      start()
-    })
-  } finally {
-    over = true
-    clearTimeout(stagger)
-    clearTimeout(grace)
+  #deadline(details: Details, signal?: AbortSignal, wait = 0) {
+    const ms = wait + this.#timeout
+    return deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
   }
 }
 
-/** The failure that says most: a daemon's own word before that of a network. */
-function worst(failures: unknown[], details: Details): unknown {
-  return located(failures.find(isAnswer) ?? failures.at(-1), details)
+/** A question under way. */
+export interface Asking {
+  /** What was answered before, while it is remembered; it may be true no longer. Those who ask take turns. */
+  readonly known: Resolution | undefined
+  readonly answer: Promise<Resolution>
+  /** To be called if the answer is wanted no more; once it has come it does nothing. */
+  readonly leave: (reason?: unknown) => void
+}
+
+/** An answer that is remembered, and how many have taken their turn at it. */
+interface Known {
+  readonly resolution: Resolution
+  turn: number
+}
+
+/** A call to `resolve`, normalised. */
+interface Query {
+  readonly name: Name
+  readonly host: string
+  readonly port: number
+  readonly question: Resolve
+  readonly details: Details
+  /** What is the same for all that have the same answer. */
+  readonly key: string
+}
+
+const TCP: readonly Road[] = ['tcp']
+
+const GIVEN_UP = new Error('nobody waits for the answer any longer')
+
+/**
+ * Asks over a connection that is kept to one of `places`. `undefined` if there is none, if it does not
+ * answer soon, or if another place may know better.
+ */
+async function askKept(places: readonly Place[], question: Asked): Promise<Found | undefined> {
+  const place = places.find(place => sessions.at(place))
+  if (!place) return undefined
+  try {
+    const answer = await sessions.at(place)!.askSoon(question, BESIDE)
+    return places.length === 1 || !refusalIn(answer) ? { place, answer } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function placesOf(addresses: readonly string[], port: number): Place[] {
+  return addresses.map(address => ({ address, port }))
 }
 
 /** The name with the namespace it was found in, where that is another. */
@@ -270,44 +352,26 @@ const WAITED: readonly Reason[] = [
   'ENOHOST',
 ]
 
-function isAnswer(error: unknown): boolean {
-  return error instanceof MonikerError && error.host !== undefined && error.reason !== 'ELOST'
+/** The endpoints, each of those who share an answer beginning with another. */
+function turned(resolution: Resolution, turn: number): Resolution {
+  const { endpoints } = resolution
+  const first = turn % endpoints.length
+  if (first === 0) return resolution
+  return { ...resolution, endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] }
 }
 
-/** The addresses of a host, in the order to ask them. */
-export async function addressesOf(
-  host: string,
-  { lookup, family = 0, hints }: ResolveOptions,
-  details: Details,
-): Promise<{ address: string }[]> {
-  const wanted = (address: string) => family === 0 || isIP(address) === family
-  if (isIP(host)) return [{ address: host }]
-  if (isThisHost(host) && !lookup) {
-    return LOOPBACK.filter(wanted).map(address => ({ address }))
-  }
-  const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
-  const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
-  return new Promise((resolve, reject) => {
-    const look = lookup ?? (dns.lookup as LookupFunction)
-    // A look-up of the caller's own may not know `all`.
-    look(host || 'localhost', options, (error, found: string | LookupAddress[]) => {
-      const all = typeof found === 'string' ? [{ address: found }] : (found ?? [])
-      const known = all.length > 0 && all.every(({ address }) => isIP(address))
-      if (error && error.code !== 'ENOTFOUND') reject(error)
-      else if (error || !known) reject(unknown(error))
-      else resolve(all)
-    })
-  })
-}
-
-/** The endpoints in an answer, each with an address; one on our own loopback is not for a far host to give. */
+/** The endpoints in an answer, each with an address; what is on our own host is not for a far one to give. */
 function reachable(
   answer: Answer,
   { address: asked }: Place,
   details: Details,
 ): Pick<Resolution, 'endpoints' | 'ttl'> {
   const found = endpoints(answer)
-    .map(endpoint => ({ ...endpoint, address: endpoint.address ?? asked }))
+    .map(({ path, ...endpoint }) => ({
+      ...endpoint,
+      address: endpoint.address ?? asked,
+      ...(path !== undefined && isLoopback(asked) && { path }),
+    }))
     .filter(({ address }) => mayLead(asked, address))
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {

@@ -1,43 +1,26 @@
 import { channel } from 'node:diagnostics_channel'
 import dns from 'node:dns'
 import net, {
-  isIP,
   type LookupFunction,
   type NetConnectOpts,
   type SocketConnectOpts,
   type SocketConstructorOpts,
 } from 'node:net'
-import createDebug from 'debug'
 import { isThisHost } from './address.ts'
-import {
-  connectCall,
-  detour,
-  pick,
-  targetIn,
-  type ConnectCall,
-  type ConnectNameOptions,
-} from './args.ts'
+import { connectCall, detour, targetIn, type ConnectCall, type ConnectNameOptions } from './args.ts'
 import { callable, type CallableClass } from './callable.ts'
-import { format } from './name.ts'
+import { Attempt, exchange, type Moniker } from './attempt.ts'
 import type { Endpoint } from './protocol.ts'
-import { Resolver, type Resolution } from './resolver.ts'
+import { Resolver } from './resolver.ts'
 
-const debug = createDebug('moniker:socket')
-
-/** What name a socket has gone to, or a server is known by. */
-export interface Moniker {
-  readonly namespace: string
-  readonly service: string
-  /** The version found, or offered. */
-  readonly version: string
-  /** The host as it was asked for; `''` is this one. */
-  readonly host: string
-}
+export type { Moniker } from './attempt.ts'
 
 export type ConnectOptions = (ConnectNameOptions & Partial<NetConnectOpts>) | NetConnectOpts
 
 /** A name that a socket goes to whatever `connect` says, beside every option of `net.Socket`. */
-export type SocketOptions = Partial<ConnectNameOptions> & SocketConstructorOpts
+export type SocketOptions = {
+  [K in keyof ConnectNameOptions]?: ConnectNameOptions[K] | undefined
+} & SocketConstructorOpts
 
 const resolver = new Resolver()
 
@@ -45,11 +28,8 @@ const resolver = new Resolver()
 const created = channel('net.client.socket')
 const isTold = Number.parseInt(process.versions.node, 10) >= 22
 
-/** Never a real host: the look-up that is given beside it does not answer. */
-const PLACEHOLDER = { host: 'moniker.invalid', port: 1, family: 4, lookup: () => {} }
-
-/** The question each socket waits for; what is not in the object itself is there without `new` too. */
-const questions = new WeakMap<net.Socket, AbortController>()
+/** What each socket is about; what is not in the object itself is there without `new` too. */
+const attempts = new WeakMap<net.Socket, Attempt>()
 
 /** The sockets that were made for a name. */
 const targets = new WeakMap<net.Socket, ConnectNameOptions>()
@@ -83,13 +63,29 @@ class MonikerSocket extends net.Socket {
   override connect(port: number, host: string, listener?: () => void): this
   override connect(port: number, listener?: () => void): this
   override connect(...args: unknown[]): this {
-    abandon(this)
-    this.moniker = undefined
     const target = targets.get(this)
     const call = connectCall(args) ?? (target && detour(target, args))
-    if (call) begin(this, call)
-    else Reflect.apply(super.connect, this, args)
+    const go = () => {
+      if (call) begin(this, call)
+      else Reflect.apply(super.connect, this, args)
+    }
+    const isUnderWay = attempts.get(this)?.isUnderWay
+    abandon(this)
+    this.moniker = undefined
+    if (isUnderWay) exchange(this, go)
+    else go()
     return this
+  }
+
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const isNews = event === 'connect' || event === 'ready'
+    if (isNews && attempts.get(this)?.holds()) return false
+    return super.emit(event as string, ...args)
+  }
+
+  override destroy(error?: Error): this {
+    if (error && attempts.get(this)?.mends(error)) return this
+    return super.destroy(error)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -104,49 +100,15 @@ function aim(socket: net.Socket, options: unknown): void {
 }
 
 function abandon(socket: net.Socket): void {
-  questions.get(socket)?.abort()
-  questions.delete(socket)
+  attempts.get(socket)?.abandon()
+  attempts.delete(socket)
 }
 
-/**
- * Makes a connecting socket of this one without a place to connect to: `net` then makes the handle,
- * checks the options, and does for us all that it does during the look-up of a host.
- */
-function begin(socket: MonikerSocket, { name, options, callback }: ConnectCall): void {
-  const { lookup, host = '', resolver: own = resolver, ...others } = options
-  // What is no look-up at all, `net` says at once, where it would have used it.
-  const isBad = lookup && typeof lookup !== 'function' && !isIP(host)
-  const place = { ...PLACEHOLDER, ...(isBad && { lookup }) }
-  dial(socket, { ...others, path: undefined, ...place }, callback)
-  Object.assign(socket, { _host: null })
-
-  const question = new AbortController()
-  questions.set(socket, question)
-  const isWanted = () => questions.get(socket) === question && socket.connecting
-  const found = own.resolve(name, {
-    ...pick(options, ['daemonPort', 'also', 'transports', 'wait', 'family', 'hints']),
-    ...(host && { host }),
-    ...((lookup || !isThisHost(host)) && { lookup: reported(socket, host, lookup) }),
-    signal: question.signal,
-  })
-  const go = ({ name: found, endpoints }: Resolution) => {
-    if (!isWanted()) return
-    const endpoint = endpoints[0]!
-    const { address, port, version } = endpoint
-    debug('%s at %s is port %d of %s', format(found), host || 'this host', port, address)
-    socket.moniker = { ...found, version, host }
-    if (!lookup && isThisHost(host))
-      socket.emit('lookup', null, address, isIP(address), 'localhost')
-    socket.emit('resolve', endpoint)
-    // A listener may have destroyed the socket, or sent it elsewhere.
-    if (isWanted()) dial(socket, { ...others, path: undefined, host: address, port })
-  }
-  found.then(go, (error: Error) => isWanted() && socket.destroy(error))
-}
-
-/** As `net` connects, whatever class `socket` is of. */
-function dial(socket: net.Socket, options: object, callback?: () => void): void {
-  Reflect.apply(net.Socket.prototype.connect, socket, [options, callback])
+function begin(socket: MonikerSocket, call: ConnectCall): void {
+  const { lookup, host = '', resolver: own = resolver } = call.options
+  const attempt = new Attempt(socket, call)
+  attempts.set(socket, attempt)
+  attempt.start(own, lookup || !isThisHost(host) ? reported(socket, host, lookup) : undefined)
 }
 
 /** A look-up that says what it found by the event `'lookup'`, as `net` does. */
@@ -189,9 +151,8 @@ export function connect(...args: unknown[]): MonikerSocket {
   const [first] = args
   const options =
     typeof first === 'object' && first !== null && !(first instanceof URL) ? first : {}
-  const socket = new Callable(options)
   // The name is for this time; a later `connect` of the socket says where that one goes.
-  targets.delete(socket)
+  const socket = new Callable({ ...options, service: undefined })
   if (!isTold && created.hasSubscribers) created.publish({ socket })
   const { timeout } = options as { timeout?: number }
   if (timeout) socket.setTimeout(timeout)

@@ -11,7 +11,7 @@ import { TIMEOUT, designatedPort } from './defaults.ts'
 import { MonikerError, located, type Details, type Reason } from './errors.ts'
 import { parse } from './name.ts'
 import { MAX_WAIT, listed, listedIn, type Answer, type Asked, type Listed } from './protocol.ts'
-import { addressesOf } from './resolver.ts'
+import { addressesOf } from './hunt.ts'
 import { Roster, type Change } from './roster.ts'
 
 const debug = createDebug('moniker:watch')
@@ -205,11 +205,11 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
 
   async #reach(signal: AbortSignal): Promise<Client> {
     const { host = '', lookup, family } = this.#options
-    const options = { ...(lookup && { lookup }), ...(family !== undefined && { family }) }
     const { port } = this.#details
-    const places = await cancellable(addressesOf(host, options, this.#details), signal)
+    const found = addressesOf(host, { lookup, family }, this.#details)
+    const addresses = await cancellable(Promise.resolve(found), signal)
     const failures: unknown[] = []
-    for (const { address } of places) {
+    for (const address of addresses) {
       try {
         return await Client.connect({ address, port }, signal, { quiet: true })
       } catch (error) {

@@ -82,7 +82,8 @@ t.test('options with a service are a name, and stay as they are', async t => {
 })
 
 t.test('a string that is neither a port nor a path is the name to listen on', async t => {
-  const least = { shared: false, metadata: undefined, daemonPort: undefined }
+  const transports = ['tcp', 'udp', 'unix']
+  const least = { shared: false, metadata: undefined, daemonPort: undefined, transports }
   const table: [args: unknown[], expected: object][] = [
     [['starwars'], { name: exact, options: { port: 0 }, callback: undefined }],
     [['starwars', callback], { name: exact, options: { port: 0 }, callback }],
@@ -112,6 +113,7 @@ t.test('options with a service are a name to listen on; the others are for net',
     shared: true,
     metadata: { a: 1 },
     daemonPort: 7,
+    transports: ['tcp'],
   }
   const { namespace, version, ...told } = ours
   t.strictSame(listenCall([{ service: 'starwars', ...ours, host: '::1', backlog: 5 }, callback]), {
@@ -154,8 +156,8 @@ const badConnect: [options: object, says: RegExp][] = [
   [{ service, wait: 3_600_001 }, /options\.wait to be a number of ms .*, got 3600001$/],
   [{ service, wait: NaN }, /options\.wait to be a number of ms/],
   [{ service, wait: '1s' }, /options\.wait to be a number of ms from 0 to 3600000, got "1s"$/],
-  [{ service, transports: 'tcp' }, /options\.transports to be some of tcp, udp, got "tcp"$/],
-  [{ service, transports: [] }, /options\.transports to be some of tcp, udp, got \[\]$/],
+  [{ service, transports: 'tcp' }, /options\.transports to be some of tcp, udp, unix, got "tcp"$/],
+  [{ service, transports: [] }, /options\.transports to be some of tcp, udp, unix, got \[\]$/],
   [
     { service, transports: ['tcp', 'x'] },
     /options\.transports to be some of .*, got \["tcp","x"\]$/,

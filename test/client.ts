@@ -11,6 +11,7 @@ import { MAX_LINE, PADDED } from '../lib/protocol.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { hasIPv6 } from './fixtures/ipv6.ts'
 import { line, type Message } from './fixtures/lines.ts'
+import { stranger } from './fixtures/services.ts'
 
 const resolve = { op: 'resolve', service: 'starwars' } as const
 const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 } as const
@@ -82,8 +83,9 @@ const silent = () => {}
 const byTCP: Serve = ({ id }, socket) => void socket.write(line({ id, by: 'tcp' }))
 
 /** A client of a daemon; it closes with the test. */
-async function client(t: Test, place: { port: number }): Promise<Client> {
-  const client = await Client.connect({ address: '127.0.0.1', port: place.port })
+async function client(t: Test, { port }: { port: number }, background = false): Promise<Client> {
+  const place = { address: '127.0.0.1', port }
+  const client = await Client.connect(place, undefined, { background })
   t.teardown(() => client.close())
   return client
 }
@@ -124,6 +126,31 @@ t.test('answers may come in another order than the questions, all in one read', 
     services,
   )
 })
+
+t.test('a question may be given up soon, and then no answer is waited for', async t => {
+  const one = await client(t, await daemon(t), true)
+  t.equal(one.asked, 0)
+  t.match(await one.askSoon(status, 60_000), { pid: process.pid })
+  const quiet = await client(t, await fake(t, { tcp: silent }))
+  await t.rejects(quiet.askSoon(status, 1), { code: 'ETIMEDOUT', reason: 'ESILENT' })
+  t.equal(quiet.asked, 1)
+})
+
+t.test(
+  'what is asked in one turn goes out in one write, unless the connection has closed',
+  async t => {
+    const chunks: string[] = []
+    const port = await stranger(t, socket => socket.on('data', data => chunks.push(String(data))))
+    const one = await client(t, { port })
+    for (let time = 0; time < 3; time++) one.ask(status).catch(() => {})
+    while (chunks.length === 0) await new Promise(setImmediate)
+    t.equal(chunks.join('').split('\n').length, 4)
+    t.equal(chunks.length, 1)
+    const late = one.ask(status)
+    one.close()
+    await t.rejects(late, { code: 'ECONNRESET', reason: 'ELOST' })
+  },
+)
 
 t.test('a list in many lines is one answer', async t => {
   const one = await client(t, await daemon(t))

@@ -17,6 +17,12 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
   ['EVERSION', { ...about, offered: [] }, 'ECONNREFUSED', /; another version is$/],
   ['EVERSION', about, 'ECONNREFUSED', /; another version is$/],
   [
+    'EMOVED',
+    { ...about, text: 'port 7 of ::1' },
+    'ECONNREFUSED',
+    /at 127\.0\.0\.1:6664 has moved away from port 7 of ::1 .*; connect again/,
+  ],
+  [
     'ENODAEMON',
     { ...about, host: '::1' },
     'ECONNREFUSED',

@@ -256,10 +256,13 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...resolve, wait: -1 }, '"wait" to be a number of ms, at most 3600000, got "-1"'],
   [{ ...resolve, wait: 3_600_001 }, '"wait" to be a number of ms, at most 3600000'],
   [{ ...resolve, wait: '1s' }, '"wait" to be a number of ms, at most 3600000, got "1s"'],
-  [{ ...resolve, transports: 'tcp' }, '"transports" to be some of tcp, udp, got "tcp"'],
-  [{ ...resolve, transports: [] }, '"transports" to be some of tcp, udp, got "[]"'],
-  [{ ...resolve, transports: ['sctp'] }, '"transports" to be some of tcp, udp, got "[\\"sctp\\"]"'],
-  [{ ...resolve, transports: Array(9).fill('tcp') }, '"transports" to be some of tcp, udp'],
+  [{ ...resolve, transports: 'tcp' }, '"transports" to be some of tcp, udp, unix, got "tcp"'],
+  [{ ...resolve, transports: [] }, '"transports" to be some of tcp, udp, unix, got "[]"'],
+  [
+    { ...resolve, transports: ['sctp'] },
+    '"transports" to be some of tcp, udp, unix, got "[\\"sctp\\"]"',
+  ],
+  [{ ...resolve, transports: Array(9).fill('tcp') }, '"transports" to be some of tcp, udp, unix'],
   [{ ...register, version: 7 }, '"version" to be an exact version, got "7"'],
   [{ ...register, version: 'x'.repeat(513) }, '"version" to be an exact version, got "xxx'],
   [{ ...register, transport: 'sctp' }, '"transport" to be one of tcp, udp, got "sctp"'],
@@ -271,6 +274,8 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...register, port: '80' }, '"port" to be a port, got "80"'],
   [{ ...register, address: 'localhost' }, '"address" to be an IP address, got "localhost"'],
   [{ ...register, address: '' }, '"address" to be an IP address, got ""'],
+  [{ ...register, path: '/tmp/x' }, '"path" to be moniker- and lower-case letters, digits or -'],
+  [{ ...register, path: 7 }, '"path" to be moniker-'],
   [{ ...register, address: 1 }, '"address" to be an IP address, got "1"'],
   [{ ...register, shared: 1 }, '"shared" to be true, false or the name of a group, got "1"'],
   [{ ...register, shared: '' }, '"shared" to be true, false or the name of a group, got ""'],
@@ -319,7 +324,8 @@ t.test('the largest question there is fits into a line', async t => {
   const metadata = { m: 'm'.repeat(MAX_METADATA - 8) }
   const word = 'a'.repeat(63)
   const version = `1.0.0-${'a'.repeat(250)}`
-  const largest = { ...register, namespace: word, service: word, version, address, metadata }
+  const path = `moniker-${'z'.repeat(90)}`
+  const largest = { ...register, namespace: word, service: word, version, address, path, metadata }
   t.ok(encode('\u0001'.repeat(64), largest).length <= MAX_LINE)
   t.ok(question(largest))
 })
@@ -434,7 +440,8 @@ const endpoint = { transport: 'tcp', port: 80, version: '1.0.0', instance: 'a-1'
 t.test(
   'endpoints are read as they were told, and those of transports to come left out',
   async t => {
-    const full = { ...endpoint, transport: 'udp', address: '::1', metadata: { a: 1 } }
+    const more = { address: '::1', path: 'moniker-1', metadata: { a: 1 } }
+    const full = { ...endpoint, transport: 'udp', ...more }
     const list = [endpoint, { ...endpoint, transport: 'sctp' }, 'x', null, { ...full, future: 1 }]
     t.strictSame(endpoints({ endpoints: list, ttl: 1 }), [endpoint, full])
     t.strictSame(endpoints({ endpoints: [] }), [])

@@ -78,6 +78,17 @@ test('a server that is closed while registering does not listen, and has not fai
   await once(server, 'close')
   t.same(await new Resolver({ port: daemonPort }).list(), [])
 
+  const later = createServer().on('listening', () => t.fail('listening'))
+  later.listen({ service: 'tie', daemonPort, transports: ['tcp'] })
+  await Promise.resolve()
+  await once(later.close(), 'close')
+
+  const beside = createServer().on('listening', () => t.fail('listening'))
+  beside.listen({ service: 'tie', daemonPort })
+  // It is bound by then, and opens the socket beside its port.
+  process.nextTick(() => beside.close())
+  await once(beside, 'close')
+
   const { register } = Registrar.prototype
   t.teardown(() => (Registrar.prototype.register = register))
   Registrar.prototype.register = async function (...args) {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { LookupFunction } from 'node:net'
-import { test } from 'tap'
+import { test, type Test } from 'tap'
 import { parse } from '../lib/name.ts'
 import { Resolver, type Resolution } from '../lib/resolver.ts'
 import { daemon } from './fixtures/daemon.ts'
@@ -244,19 +244,21 @@ test('a look-up of the caller is asked for this host too', async t => {
   t.equal(endpoints[0]!.address, '127.0.0.1')
 })
 
+/** A daemon, and its designated port. */
+async function counted(t: Test) {
+  const ours = await daemon(t)
+  return { daemon: ours, port: ours.port }
+}
+
 test('what was resolved is recalled, and asked for again once it is old', async t => {
   const { port } = await daemon(t)
   const server = await named(t, { service: 'tie', daemonPort: port })
   let time = 0
   const resolver = new Resolver({ port, now: () => time })
   const tie = parse('tie')
-  const resolve = t.capture(resolver, 'resolve', resolver.resolve)
-  const flights = [resolver.recall(tie), resolver.recall(tie)]
-  t.equal(flights[0], flights[1], 'those who ask at the same time share one question')
-  const first = (await flights[0])!
+  const first = await resolver.recall(tie)
   t.equal(resolver.recall(tie), first)
   t.not(await resolver.recall(tie, { host: 'localhost' }), first, 'another host is another name')
-  t.equal(resolve().length, 2)
 
   time = 1_001
   t.equal(resolver.recall(tie), first, 'the old answer does for now')
@@ -270,8 +272,92 @@ test('what was resolved is recalled, and asked for again once it is old', async 
   await once(server.close(), 'close')
   time += 1_001
   t.ok((resolver.recall(tie) as Resolution).endpoints)
-  while (!(resolver.recall(tie) instanceof Promise)) await new Promise(setImmediate)
-  await t.rejects(resolver.recall(tie) as Promise<Resolution>, { code: 'ECONNREFUSED' })
+  let recalled = resolver.recall(tie)
+  for (; !(recalled instanceof Promise); recalled = resolver.recall(tie))
+    await new Promise(setImmediate)
+  await t.rejects(recalled, { code: 'ECONNREFUSED' })
+})
+
+test('those who ask for the same at the same time share one question', async t => {
+  const { daemon: ours, port } = await counted(t)
+  await named(t, { service: 'tie', daemonPort: port, shared: true })
+  await named(t, { service: 'tie', daemonPort: port, shared: true })
+  const resolver = new Resolver({ port })
+  const before = ours.status().questions
+  const [one, other] = await Promise.all([1, 2].map(() => resolver.resolve(parse('tie'))))
+  t.equal(ours.status().questions - before, 1)
+  t.strictSame(other!.endpoints, one!.endpoints.toReversed(), 'and take turns at its answer')
+})
+
+test('who gives a question up leaves it to the others; the last ends it', async t => {
+  const port = await stranger(t)
+  const resolver = new Resolver({ port })
+  const [first, second] = [new AbortController(), new AbortController()]
+  const one = resolver.resolve(parse('tie'), first)
+  const other = resolver.resolve(parse('tie'), second)
+  first.abort(new Error('first'))
+  await t.rejects(one, { message: 'first' })
+  second.abort(new Error('second'))
+  await t.rejects(other, { message: 'second' })
+
+  // While its end is on the way, it cannot be joined.
+  const again = new AbortController()
+  const third = resolver.resolve(parse('tie'), again)
+  again.abort(new Error('third'))
+  await t.rejects(third, { message: 'third' })
+})
+
+test('a daemon that is asked often is asked over a connection that is kept', async t => {
+  const { daemon: ours, port } = await counted(t)
+  const server = await named(t, { service: 'tie', daemonPort: port })
+  const resolver = new Resolver({ port })
+  const { open } = ours.status()
+  const ask = () => resolver.resolve(parse('tie'), { host: '127.0.0.1' })
+  while (ours.status().open === open) await ask()
+  const { connections } = ours.status()
+  t.match(await ask(), { endpoints: [{ transport: 'tcp' }] })
+  await t.rejects(resolver.resolve(parse('wing'), { host: '127.0.0.1' }), {
+    code: 'ECONNREFUSED',
+    reason: 'ENOSERVICE',
+  })
+  t.match(await resolver.resolve(parse('tie')), { endpoints: [{}] }, 'whatever the host is called')
+  await t.rejects(
+    resolver.resolve(parse('wing')),
+    { code: 'ECONNREFUSED', reason: 'ENOSERVICE' },
+    'asked elsewhere too',
+  )
+  t.equal(ours.status().connections, connections)
+
+  await once(server.close(), 'close')
+  await ours.stop()
+  await t.rejects(ask(), { code: 'ECONNREFUSED', reason: 'ENODAEMON' })
+})
+
+test('what a far host refuses is remembered for a moment', async t => {
+  const { daemon: ours, port } = await counted(t)
+  let time = 0
+  const resolver = new Resolver({ port, now: () => time })
+  const far = { host: 'far.example', lookup: lookup('127.0.0.1') }
+  const ask = () => resolver.resolve(parse('tie'), far)
+  await t.rejects(ask(), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  const { questions } = ours.status()
+  await t.rejects(ask(), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.equal(ours.status().questions, questions)
+  time = 101
+  await t.rejects(ask(), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.equal(ours.status().questions, questions + 1)
+})
+
+test('a daemon at a loopback address may tell of a socket of this host', async t => {
+  const answer = { transport: 'tcp', address: '127.0.0.2', port: 1, path: 'moniker-1' }
+  const port = await stranger(t, socket => {
+    socket.on('data', () => {
+      const endpoints = [{ ...answer, version: '1.0.0', instance: 'a' }]
+      socket.write(`${JSON.stringify({ v: 1, id: 1, endpoints, ttl: 1 })}\n`)
+    })
+  })
+  const near = await new Resolver({ port }).resolve(parse('tie'), { host: '127.0.0.1' })
+  t.equal(near.endpoints[0]!.path, 'moniker-1')
 })
 
 test('a name that is not there yet is waited for, be it the daemon that is not', async t => {

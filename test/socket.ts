@@ -10,6 +10,7 @@ import type { Resolution, ResolveOptions } from '../lib/resolver.ts'
 import { MonikerSocket, connect } from '../lib/socket.ts'
 import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
+import { Held, site } from './fixtures/held.ts'
 import { lookup, named, nobody, portOf, stranger } from './fixtures/services.ts'
 
 /** A resolver that answers when it is told to. */
@@ -85,6 +86,8 @@ test('ports, paths and all else are left to net', async t => {
     t.equal(await text(socket), 'by number')
     t.equal(socket.moniker, undefined)
   }
+  const broken = connect(port).destroy(new Error('on purpose'))
+  t.match(await once(broken, 'error'), [{ message: 'on purpose' }])
   const [error] = (await once(connect('/no/such.sock'), 'error')) as [NodeJS.ErrnoException]
   t.equal(error.code, 'ENOENT')
   t.throws(() => connect([] as unknown as string), { code: 'ERR_MISSING_ARGS' })
@@ -404,4 +407,31 @@ test('a look-up of the host is heard of, as from net', async t => {
   const numeric = connect({ service: 'echo', daemonPort, host: '127.1' })
   t.same(await once(numeric, 'lookup'), [null, '127.0.0.1', 4, '127.1'])
   numeric.destroy()
+})
+
+test('a socket that is sent elsewhere on its way goes there', async t => {
+  const [first, second] = [await site(t, 'first'), await site(t, 'second')]
+  const resolver = new Held(first.place)
+  const socket = connect({ service: 'echo', resolver, transports: ['tcp'] })
+  while (first.seen.connections === 0) await new Promise(setImmediate)
+  awake(t)
+  const events: string[] = []
+  for (const event of ['resolve', 'connect', 'ready']) socket.on(event, () => events.push(event))
+  const other = new Held()
+  socket.connect({ service: 'echo', resolver: other })
+  other.answer(second.place)
+  t.equal(resolver.left, 1)
+  t.equal(await text(socket.end('hello')), 'hello')
+  t.equal(first.seen.bytes, 0)
+  t.strictSame(events, ['resolve', 'connect', 'ready'])
+
+  const third = connect({ service: 'echo', resolver: new Held(first.place), transports: ['tcp'] })
+  while (first.seen.connections === 1) await new Promise(setImmediate)
+  third.connect(second.place.port, '127.0.0.1')
+  t.equal(await text(third.end('by number')), 'by number')
+
+  const stale = new Held({ ...first.place, port: await nobody(), instance: 'stale' })
+  const mended = connect({ service: 'echo', resolver: stale, transports: ['tcp'] })
+  setImmediate(() => setImmediate(() => stale.answer(second.place)))
+  t.equal(await text(mended.end('mended')), 'mended')
 })

@@ -106,6 +106,7 @@ export function local(
       transport: entry.transport,
       ...addressFor(entry, peer),
       port: entry.port,
+      ...(hasPath(question, peer) && entry.path && { path: entry.path }),
       version: entry.version,
       instance: instanceOf(entry, generation),
       ...(entry.metadata && { metadata: entry.metadata }),
@@ -180,6 +181,11 @@ function search(
 export function shown(entry: Entry, generation: number): Answer {
   const { owner: _, registration: __, id: ___, since: ____, ...offer } = entry
   return { ...offer, instance: instanceOf(entry, generation) }
+}
+
+/** The abstract Unix socket of a service has the reach of the loopback addresses. */
+function hasPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
+  return isLocal && transports.includes('unix')
 }
 
 /** Whether `peer` may know of a name. */

@@ -349,8 +349,9 @@ const lines: Record<string, Line> = {
 
 for (const [what, line] of Object.entries(lines)) {
   test(what, async t => {
-    const { port, name } = await roads(t)
+    const { port, name, near } = await roads(t)
     const expected: unknown = await line(port, t)
-    t.strictSame(await line(name, t), expected)
+    t.strictSame(await line(name, t), expected, 'over TCP')
+    t.strictSame(await line(near, t), expected, 'on this host')
   })
 }

@@ -190,6 +190,19 @@ t.test('a status is what it was said to be', async t => {
   t.strictSame(handle(status, here), { names: 1 })
 })
 
+t.test('the socket of a service is told to those of this host who will go by it', async t => {
+  const handle = handler()
+  handle(register({ path: 'moniker-1' }), here)
+  handle(register({ service: 'b' }), here)
+  const both = { transports: ['unix', 'tcp'] }
+  const paths = (question: Question, peer: Peer) =>
+    (handle(question, peer).endpoints as { path?: string }[]).map(({ path }) => path)
+  t.strictSame(paths(resolve(both), here), ['moniker-1'])
+  t.strictSame(paths(resolve(), here), [undefined])
+  t.strictSame(paths(resolve(both), remote), [undefined])
+  t.strictSame(paths(resolve({ ...both, service: 'b' }), here), [undefined])
+})
+
 t.test('a list tells all but who owns what', async t => {
   const handle = handler()
   const {

@@ -1,0 +1,267 @@
+import net, { isIP } from 'node:net'
+import createDebug from 'debug'
+import { isThisHost } from './address.ts'
+import type { ConnectCall } from './args.ts'
+import { MonikerError } from './errors.ts'
+import { format, type Name } from './name.ts'
+import type { Endpoint, Road } from './protocol.ts'
+import { Resolver, type Asking, type Resolution, type ResolveOptions } from './resolver.ts'
+import { abstract, disguise, hasUnix, undisguise } from './unix.ts'
+
+const debug = createDebug('moniker:socket')
+
+/** What name a socket has gone to, or a server is known by. */
+export interface Moniker {
+  readonly namespace: string
+  readonly service: string
+  /** The version found, or offered. */
+  readonly version: string
+  /** The host as it was asked for; `''` is this one. */
+  readonly host: string
+}
+
+/** A socket that knows what name it has gone to. */
+export interface NamedSocket extends net.Socket {
+  moniker: Moniker | undefined
+  connecting: boolean
+}
+
+type Place = Endpoint & { address: string }
+
+/** What of a handle matters here; the type is internal to Node. */
+interface Handle {
+  close(): void
+  hasRef(): boolean
+}
+
+/** Never a real host: the look-up that is given beside it does not answer. */
+const PLACEHOLDER = { host: 'moniker.invalid', port: 1, family: 4, lookup: () => {} }
+
+/**
+ * One call of `connect` to a name, until the socket is connected or has failed. From the start `net`
+ * takes the socket for one whose host is being looked up. Where an answer is remembered, the
+ * connection and a fresh question leave together, and nobody hears of the connection, nor does a byte
+ * pass, before the answer has confirmed that the port still is that of the name: what is remembered may
+ * be a stranger's by now.
+ */
+export class Attempt {
+  readonly #socket: NamedSocket
+  readonly #call: ConnectCall
+  /** What `net` is told beside the place. */
+  readonly #options: object
+  readonly #roads: readonly Road[]
+  #leave: (() => void) | undefined
+  /** What the socket connects to, or is connected to. */
+  #place: Place | undefined
+  #state: 'asking' | 'confirmed' | 'over' = 'asking'
+  /** Over the abstract Unix socket of the place. */
+  #isUnix = false
+  #isConnected = false
+  #failure: Error | undefined
+
+  constructor(socket: NamedSocket, call: ConnectCall) {
+    const { lookup: _, host: __, ...options } = call.options
+    this.#socket = socket
+    this.#call = call
+    this.#options = { ...options, path: undefined }
+    // The handle of somebody else is not ours to exchange.
+    this.#roads = handleOf(socket) ? ['tcp'] : roadsOf(call.options)
+  }
+
+  start(resolver: Pick<Resolver, 'resolve'>, look: ConnectCall['options']['lookup']): void {
+    const { name, options, callback } = this.#call
+    const { lookup, host = '', daemonPort, also, family, hints, wait } = options
+    // What is no look-up at all, `net` says at once, where it would have used it.
+    const isBad = lookup && typeof lookup !== 'function' && !isIP(host)
+    const place = { ...PLACEHOLDER, ...(isBad && { lookup }) }
+    undisguise(this.#socket)
+    dial(this.#socket, { ...this.#options, ...place }, callback)
+    Object.assign(this.#socket, { _host: null })
+
+    const transports = this.#roads
+    const asked = { host, daemonPort, also, transports, lookup: look, family, hints, wait }
+    const { known, answer, leave } =
+      resolver instanceof Resolver ? resolver.ask(name, asked) : ask(resolver, name, asked)
+    this.#leave = leave
+    if (known && !lookup) process.nextTick(() => this.#guess(known))
+    answer.then(
+      found => this.#answered(found),
+      (error: Error) => this.#isWanted && this.#socket.destroy(error),
+    )
+  }
+
+  /** Whether the handle of the socket is on its way to somewhere, or there, and nobody knows yet. */
+  get isUnderWay(): boolean {
+    return this.#state !== 'over' && this.#place !== undefined
+  }
+
+  /** Gives up: the socket is destroyed, or goes elsewhere. */
+  abandon(): void {
+    if (this.#state === 'over') return
+    this.#state = 'over'
+    this.#leave?.()
+  }
+
+  /** Whether nobody is to hear yet that the socket is connected. */
+  holds(): boolean {
+    if (this.#state === 'confirmed') this.#state = 'over'
+    if (this.#state === 'over') return false
+    this.#isConnected = true
+    // For all who ask, and for what is written meanwhile.
+    this.#socket.connecting = true
+    return true
+  }
+
+  /** Whether a failure is none of the socket's, as there is another way to go or an answer to wait for. */
+  mends(error: NodeJS.ErrnoException): boolean {
+    if (this.#state === 'over' || error.syscall !== 'connect') return false
+    // The handle was exchanged for another.
+    const isExchanged = error.code === 'ECANCELED'
+    const isTCPLeft = this.#isUnix && this.#roads.includes('tcp')
+    if (!isExchanged && !isTCPLeft && this.#state === 'confirmed') return false
+    this.#socket.connecting = true
+    if (isExchanged) return true
+    debug('%s', error.message)
+    if (isTCPLeft) this.#dial(this.#place!, false)
+    else this.#failure = error
+    return true
+  }
+
+  get #isWanted(): boolean {
+    return this.#state !== 'over'
+  }
+
+  /** Goes where the name led before; not with a handle that somebody has wrapped, as it may need another. */
+  #guess({ endpoints }: Resolution): void {
+    if (!this.#isWanted || isWrapped(this.#socket)) return
+    const place = endpoints[0]!
+    this.#tellLookup(place)
+    if (this.#isWanted) this.#dial(place)
+  }
+
+  #answered({ name, endpoints }: Resolution): void {
+    if (!this.#isWanted) return
+    const socket = this.#socket
+    const guess = this.#place
+    const confirmed = guess && endpoints.find(place => isSame(place, guess))
+    const place = confirmed ?? endpoints[0]!
+    const { host = '' } = this.#call.options
+    debug('%s at %s is port %d of %s', format(name), host || 'this host', place.port, place.address)
+    socket.moniker = { ...name, version: place.version, host }
+    if (!guess) this.#tellLookup(place)
+    socket.emit('resolve', place)
+    // A listener may have destroyed the socket, or sent it elsewhere.
+    if (!this.#isWanted) return
+    this.#state = 'confirmed'
+    if (!confirmed) this.#redirect(place)
+    else if (this.#failure) socket.destroy(this.#failure)
+    else if (this.#isConnected) this.#release()
+  }
+
+  /** What was held back is told now. */
+  #release(): void {
+    this.#state = 'over'
+    this.#socket.connecting = false
+    this.#socket.emit('connect')
+    this.#socket.emit('ready')
+  }
+
+  #redirect(place: Place): void {
+    if (this.#place && isWrapped(this.#socket)) this.#socket.destroy(moved(this.#call, this.#place))
+    else this.#dial(place)
+  }
+
+  /** What `net` tells of this host, which has not been looked up. */
+  #tellLookup({ address }: Place): void {
+    const { lookup, host = '' } = this.#call.options
+    if (lookup || !isThisHost(host)) return
+    this.#socket.emit('lookup', null, address, isIP(address), 'localhost')
+  }
+
+  /** Connects to `place`, over its Unix socket if it may; the handle that has been used is exchanged. */
+  #dial(place: Place, mayUnix = this.#roads.includes('unix')): void {
+    const socket = this.#socket
+    const { address, port, path } = place
+    const isUnix = mayUnix && path !== undefined && !isWrapped(socket)
+    const isExchange = isUnix || this.#place !== undefined
+    this.#place = place
+    this.#isUnix = isUnix
+    this.#isConnected = false
+    this.#failure = undefined
+    const to = isUnix ? { path: abstract(path) } : { host: address, port }
+    if (!isExchange) return dial(socket, { ...this.#options, ...to })
+    exchange(socket, () => dial(socket, { ...this.#options, ...to }))
+    // It may have failed at once, and be on its way by TCP.
+    if (this.#isUnix && isUnix) disguise(socket, { address }, { address, port })
+  }
+}
+
+/** Asks a resolver that remembers nothing for us. */
+function ask(resolver: Pick<Resolver, 'resolve'>, name: Name, asked: ResolveOptions): Asking {
+  const over = new AbortController()
+  const answer = resolver.resolve(name, { ...asked, signal: over.signal })
+  return { known: undefined, answer, leave: () => over.abort() }
+}
+
+/** As `net` connects, whatever class `socket` is of. */
+function dial(socket: net.Socket, options: object, callback?: () => void): void {
+  Reflect.apply(net.Socket.prototype.connect, socket, [options, callback])
+}
+
+function handleOf(socket: net.Socket): Handle | null {
+  return Reflect.get(socket, '_handle') as Handle | null
+}
+
+/**
+ * Has `connect` make another handle. With it comes the state of a new stream, which this one is not: an
+ * `end()` that was called before would be forgotten.
+ */
+export function exchange(socket: net.Socket, connect: () => void): void {
+  const handle = handleOf(socket)!
+  const isRef = handle.hasRef()
+  handle.close()
+  undisguise(socket)
+  Object.assign(socket, { _handle: null, _undestroy: () => {} })
+  try {
+    connect()
+  } finally {
+    Reflect.deleteProperty(socket, '_undestroy')
+  }
+  if (!isRef) socket.unref()
+}
+
+/** Whether somebody, as TLS does, has made the handle of `socket` part of another. */
+function isWrapped(socket: net.Socket): boolean {
+  const reading = Object.getOwnPropertyDescriptor(handleOf(socket)!, 'reading')
+  return reading?.get !== undefined
+}
+
+function isSame(one: Place, other: Place): boolean {
+  return (
+    one.instance === other.instance &&
+    one.address === other.address &&
+    one.port === other.port &&
+    one.path === other.path
+  )
+}
+
+/** By which roads a call may go: to this host also the faster one, if no particular address is asked for. */
+function roadsOf(options: ConnectCall['options']): readonly Road[] {
+  const { transports, host = '' } = options
+  if (transports) return transports
+  const isPlain = isThisHost(host) && PARTICULAR.every(option => !Reflect.get(options, option))
+  return hasUnix && isPlain ? BOTH : TCP
+}
+
+const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'blockList']
+const BOTH: readonly Road[] = ['unix', 'tcp']
+const TCP: readonly Road[] = ['tcp']
+
+function moved({ name, options }: ConnectCall, { address, port }: Place): MonikerError {
+  return new MonikerError('EMOVED', {
+    service: format(name),
+    host: options.host || 'localhost',
+    syscall: 'connect',
+    text: `port ${port} of ${address}`,
+  })
+}

@@ -1,0 +1,41 @@
+/** One question that several wait for. It is given up when all of them have given it up. */
+export class Flight<T> {
+  readonly #answer: Promise<T>
+  #giveUp: AbortController | undefined
+  #waiting = 0
+  #joined = 0
+  #isOver = false
+
+  /** `ask` calls `signal` if it can be given up. */
+  constructor(ask: (signal: () => AbortSignal) => Promise<T>) {
+    this.#answer = ask(() => (this.#giveUp ??= new AbortController()).signal)
+    const over = () => (this.#isOver = true)
+    // All may have given it up when it fails.
+    this.#answer.then(over, over)
+  }
+
+  /** Whether it has been answered, or given up: it is too late to join. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /**
+   * The answer, which `turned` may make another for each who joins, and what is to be called once it
+   * has come or is wanted no more.
+   */
+  join(turned: (answer: T, turn: number) => T): {
+    answer: Promise<T>
+    leave: (reason?: unknown) => void
+  } {
+    const turn = this.#joined++
+    this.#waiting++
+    const answer = turn === 0 ? this.#answer : this.#answer.then(found => turned(found, turn))
+    return { answer, leave: reason => this.#leave(reason) }
+  }
+
+  #leave(reason: unknown): void {
+    if (--this.#waiting > 0 || this.#isOver) return
+    this.#isOver = true
+    this.#giveUp?.abort(reason)
+  }
+}

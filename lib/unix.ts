@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto'
+import net, { isIPv6, type AddressInfo, type Server, type Socket } from 'node:net'
+
+/** Whether there are abstract Unix sockets here: they have the reach of the loopback addresses. */
+export const hasUnix = process.platform === 'linux'
+
+/** The ports that the connections over Unix sockets show: those that Linux gives out by itself. */
+const [FIRST, COUNT] = [32_768, 28_232]
+let made = 0
+
+/** A name for an abstract Unix socket that nobody can guess, nor have had before. */
+export function newPath(): string {
+  return `moniker-${randomBytes(12).toString('hex')}`
+}
+
+/**
+ * What Node calls the abstract Unix socket `path`: it is padded by us, as Node 20 pads it with NULs to
+ * the whole length of an address and later ones do not.
+ */
+export function abstract(path: string): string {
+  return `\0${path.padEnd(107, '.')}`
+}
+
+/** An address that is shown; a port that is left out is made up. */
+type Shown = Pick<AddressInfo, 'address'> & Partial<AddressInfo>
+
+/**
+ * Has a connection over a Unix socket show the addresses that one over TCP would have, and be ended
+ * where that would be reset; `peer` is the other end, and a port that is not known is made up.
+ */
+export function disguise(socket: Socket, own: Shown, peer: Shown): void {
+  const { _handle: handle } = socket as unknown as { _handle: Handle }
+  const shows = (address: AddressInfo) => (out: object) => {
+    Object.assign(out, address)
+    return 0
+  }
+  const reset = (done: () => void) => {
+    handle.close(done)
+    return 0
+  }
+  Object.assign(handle, {
+    getsockname: shows(complete(own)),
+    getpeername: shows(complete(peer)),
+    reset,
+  })
+  Object.assign(socket, { resetAndDestroy })
+}
+
+/** Takes back what `disguise` has done to a socket that is going to have another handle. */
+export function undisguise(socket: Socket): void {
+  Reflect.deleteProperty(socket, 'resetAndDestroy')
+}
+
+/** As that of `net`, which insists on TCP. */
+function resetAndDestroy(this: Socket & { _reset: () => void }): Socket {
+  if (this.connecting) this.once('connect', () => this._reset())
+  else this._reset()
+  return this
+}
+
+function complete({ address, port = FIRST + (made++ % COUNT) }: Shown): AddressInfo {
+  return { address, port, family: isIPv6(address) ? 'IPv6' : 'IPv4' }
+}
+
+/** What of a handle matters here; the type is internal to Node. */
+interface Handle {
+  close(done: () => void): void
+}
+
+/** What `net` keeps of a server, and of what it has accepted. */
+interface Inner {
+  _connections: number
+}
+
+/** An abstract Unix socket beside the port of a server. */
+export interface Beside {
+  readonly path: string
+  /** Takes no more connections. */
+  readonly close: () => void
+}
+
+/**
+ * Opens an abstract Unix socket beside the port of `outer`, whose connections are those of `outer` in
+ * every respect. It never keeps the process alive by itself, and is closed by whoever opened it.
+ * Resolves to its path; `undefined` where there is none to be had.
+ */
+export async function openBeside(outer: Server): Promise<Beside | undefined> {
+  const path = newPath()
+  const inner = net.createServer(optionsOf(outer), socket => adopt(socket, inner, outer))
+  const ready = new Promise<boolean>(resolve => {
+    inner.once('listening', () => resolve(true)).on('error', () => resolve(false))
+  })
+  inner.listen({ path: abstract(path), exclusive: true }).unref()
+  return (await ready) ? { path, close: () => void inner.close() } : undefined
+}
+
+/** A server that looks at addresses by itself, before anybody hears of a connection, is left alone. */
+export function canOpenBeside(outer: Server): boolean {
+  return hasUnix && !(outer as { blockList?: unknown }).blockList
+}
+
+function optionsOf(outer: Server): net.ServerOpts {
+  const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark } =
+    outer as unknown as net.ServerOpts
+  return { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark } as net.ServerOpts
+}
+
+/** Makes a connection of `inner` one of `outer`, as if that had accepted it. */
+function adopt(socket: Socket, inner: Server, outer: Server): void {
+  const { address, port } = outer.address() as AddressInfo
+  const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
+  disguise(socket, { address: here, port }, { address: here })
+  const [from, to] = [inner, outer] as unknown as [Inner, Inner]
+  const { maxConnections } = outer
+  if (typeof maxConnections === 'number' && to._connections >= maxConnections) {
+    const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket
+    socket.destroy()
+    outer.emit('drop', {
+      localAddress,
+      localPort,
+      localFamily,
+      remoteAddress,
+      remotePort,
+      remoteFamily,
+    })
+    return
+  }
+  from._connections--
+  to._connections++
+  Object.assign(socket, { server: outer, _server: outer })
+  outer.emit('connection', socket)
+}

@@ -1,0 +1,275 @@
+import { once } from 'node:events'
+import { Socket, createServer, type Server } from 'node:net'
+import { text } from 'node:stream/consumers'
+import tls from 'node:tls'
+import fc from 'fast-check'
+import t from 'tap'
+import { MonikerError } from '../lib/errors.ts'
+import { Attempt, type NamedSocket } from '../lib/attempt.ts'
+import { parse, type Name } from '../lib/name.ts'
+import type { Resolution, ResolveOptions } from '../lib/resolver.ts'
+import { connect } from '../lib/socket.ts'
+import { hasUnix, newPath } from '../lib/unix.ts'
+import { awake } from './fixtures/awake.ts'
+import { Held, site, type Place } from './fixtures/held.ts'
+import { cert, key } from './fixtures/certificate.ts'
+import { daemon } from './fixtures/daemon.ts'
+import { named, nobody, portOf } from './fixtures/services.ts'
+
+// A question that is never answered here is no handle.
+awake(t)
+
+/** What has happened to a socket, in order. */
+function history(socket: Socket): string[] {
+  const events: string[] = []
+  for (const event of ['resolve', 'connect', 'ready', 'error', 'close']) {
+    socket.on(event, () => events.push(event))
+  }
+  return events
+}
+
+const OFFERED = { service: 'echo', timeout: 0 }
+
+t.test('whatever comes first, nobody else gets a byte, and all is told in order', async t => {
+  const [good, stranger] = [await site(t, 'good'), await site(t, 'stranger')]
+  const closed: Place = { ...good.place, port: await nobody(), path: newPath(), instance: 'closed' }
+  const guesses = { none: undefined, good: good.place, stranger: stranger.place, closed }
+  const answers = { good: good.place, closed, error: new MonikerError('ENOSERVICE') }
+  const moments = ['never', 'at once', 'next turn', 'when connected', 'with the answer'] as const
+
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...(Object.keys(guesses) as (keyof typeof guesses)[])),
+      fc.constantFrom(...(Object.keys(answers) as (keyof typeof answers)[])),
+      fc.constantFrom('answer first', 'connection first'),
+      fc.constantFrom(...moments),
+      fc.boolean(),
+      async (guess, answer, order, destroyed, isUnix) => {
+        const resolver = new Held(guesses[guess])
+        const transports = isUnix ? (['unix', 'tcp'] as const) : (['tcp'] as const)
+        const socket = connect({ ...OFFERED, transports, resolver })
+        const events = history(socket)
+        const over = new Promise(resolve => socket.once('close', resolve))
+        socket.write('hello')
+        const destroyIf = (moment: string) => moment === destroyed && socket.destroy()
+
+        destroyIf('at once')
+        const site = { good, stranger }[guess as 'good']
+        const before = site?.seen.connections ?? 0
+        await new Promise(setImmediate)
+        destroyIf('next turn')
+        if (order === 'connection first' && !socket.destroyed && site) {
+          while (site.seen.connections === before) await new Promise(setImmediate)
+          destroyIf('when connected')
+        }
+        t.notOk(events.includes('connect'), 'nobody hears of it before the answer')
+        t.equal(socket.connecting, !socket.destroyed)
+        const place = answers[answer]
+        if (place instanceof Error) resolver.fail(place)
+        else resolver.answer(place)
+        destroyIf('with the answer')
+
+        if (answer === 'good' && !socket.destroyed) {
+          const [echo] = (await once(socket, 'data')) as [Buffer]
+          t.equal(String(echo), 'hello')
+          t.equal(socket.remotePort, good.place.port)
+          socket.destroy()
+          t.strictSame(events, ['resolve', 'connect', 'ready'])
+        }
+        await over
+        t.equal(events.at(-1), 'close')
+        const failed =
+          answer !== 'good' && !['at once', 'next turn', 'with the answer'].includes(destroyed)
+        const isKilled = destroyed === 'when connected' && order === 'connection first' && site
+        t.equal(events.includes('error'), failed && !isKilled)
+        t.equal(stranger.seen.bytes, 0, 'a stranger never gets a byte')
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
+
+t.test('a stranger that has taken the port since is not talked to', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const first = await named(t, { service: 'echo', host: '127.0.0.1', daemonPort })
+  const transports = ['tcp'] as const
+  const go = () => connect({ service: 'echo', daemonPort, transports })
+  const call = async () => text(go().end('hello'))
+  t.equal(await call(), 'hello', 'it is remembered now')
+  const port = portOf(first)
+  await once(first.close(), 'close')
+  let bytes = 0
+  const stranger: Server = createServer(socket => {
+    socket.on('error', () => {}).on('data', chunk => (bytes += chunk.length))
+    socket.write('give me your password')
+  })
+  t.teardown(() => stranger.close())
+  await once(stranger.listen(port, '127.0.0.1'), 'listening')
+  const lost = go()
+  let heard = 0
+  lost.on('data', () => heard++).write('hello')
+  const [error] = (await once(lost, 'error')) as [MonikerError]
+  t.match(error, { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.equal(heard, 0)
+
+  await named(t, { service: 'echo', host: '127.0.0.1', daemonPort })
+  t.equal(await call(), 'hello', 'and its own is found again')
+  t.equal(bytes, 0)
+})
+
+t.test('of instances that are remembered each has its turn', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const options = { service: 'tell', host: '127.0.0.1', daemonPort, shared: true }
+  for (const who of ['one', 'two']) await named(t, options, socket => void socket.end(who))
+  const call = () => text(connect({ service: 'tell', daemonPort }))
+  const told = [await call(), await call(), await call(), await call()]
+  t.strictSame(told.toSorted(), ['one', 'one', 'two', 'two'])
+  const at = await Promise.all(Array.from({ length: 8 }, call))
+  t.equal(at.filter(who => who === 'one').length, 4)
+})
+
+t.test('what TLS has wrapped waits for the answer, and stays on TCP', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'safe', host: '127.0.0.1', daemonPort }, socket => {
+    new tls.TLSSocket(socket, { isServer: true, key, cert }).end('secret')
+  })
+  const call = () => {
+    const socket = connect({ service: 'safe', daemonPort })
+    return text(tls.connect({ socket, rejectUnauthorized: false }))
+  }
+  t.equal(await call(), 'secret')
+  t.equal(await call(), 'secret')
+  t.ok(server.listening)
+})
+
+t.test('what has been wrapped on its way cannot be turned round', async t => {
+  const [good, other] = [await site(t, 'good'), await site(t, 'other')]
+  const resolver = new Held(good.place)
+  const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] })
+  while (good.seen.connections === 0) await new Promise(setImmediate)
+  const secure = tls.connect({ socket })
+  secure.on('error', () => {})
+  resolver.answer(other.place)
+  const [error] = (await once(socket, 'error')) as [MonikerError]
+  t.match(error, { code: 'ECONNREFUSED', reason: 'EMOVED', message: /has moved away from port/ })
+  t.equal(good.seen.bytes, 0)
+})
+
+t.test('a resolver of the caller is asked, and told when nobody waits', async t => {
+  const { place } = await site(t, 'good')
+  const asked: ResolveOptions[] = []
+  const resolver = {
+    resolve: async (name: Name, options: ResolveOptions): Promise<Resolution> => {
+      asked.push(options)
+      return { name, host: '', endpoints: [place], ttl: 0 }
+    },
+  }
+  const socket = connect({ ...OFFERED, resolver })
+  t.equal(await text(socket.end('hello')), 'hello')
+  t.match(asked, [{ host: '', transports: hasUnix ? ['unix', 'tcp'] : ['tcp'] }])
+  const given = connect({ ...OFFERED, resolver }).destroy()
+  await once(given, 'close')
+  t.ok(asked[1]!.signal!.aborted)
+
+  const lookup = () => {}
+  const far = connect({ ...OFFERED, resolver, host: 'far.example', lookup })
+  t.match(asked[2], { host: 'far.example', lookup: Function, transports: ['tcp'] })
+  await once(far, 'connect')
+  far.destroy()
+  const bad = { ...OFFERED, resolver, lookup: 7 as never }
+  t.throws(() => connect(bad), { code: 'ERR_INVALID_ARG_TYPE' })
+})
+
+t.test('what is on its way to the wrong place is turned round', async t => {
+  const [good, other] = [await site(t, 'good'), await site(t, 'other')]
+  const resolver = new Held(other.place)
+  const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] })
+  // After the socket has begun to connect, and before it can have done so.
+  process.nextTick(() => process.nextTick(() => resolver.answer(good.place)))
+  t.equal(await text(socket.end('hello')), 'hello')
+  t.equal(other.seen.bytes, 0)
+
+  const again = new Held(other.place)
+  const bare = new Socket().on('error', () => {}) as NamedSocket
+  const attempt = new Attempt(bare, {
+    name: parse('echo'),
+    options: { service: 'echo', transports: ['tcp'] },
+    callback: undefined,
+  })
+  attempt.start(again, undefined)
+  t.notOk(attempt.isUnderWay)
+  await new Promise(process.nextTick)
+  t.ok(attempt.isUnderWay)
+  attempt.abandon()
+  t.notOk(attempt.isUnderWay)
+  await once(bare.destroy(), 'close')
+})
+
+t.test('a handle that is there already is kept', async t => {
+  const { place } = await site(t, 'good')
+  const resolver = new Held()
+  const socket = connect(await nobody(), '127.0.0.1')
+  const handle = Reflect.get(socket, '_handle') as object
+  socket.connect({ ...OFFERED, resolver })
+  resolver.answer(place)
+  t.equal(Reflect.get(socket, '_handle'), handle)
+  socket.on('error', () => {}).destroy()
+  await once(socket, 'close')
+})
+
+t.test('a listener may destroy the socket, or send it elsewhere', async t => {
+  const { place } = await site(t, 'good')
+  for (const event of ['lookup', 'resolve'] as const) {
+    for (const known of [undefined, place]) {
+      const resolver = new Held(known)
+      const socket = connect({ ...OFFERED, resolver })
+      const events = history(socket)
+      socket.on(event as 'resolve', () => socket.destroy())
+      resolver.answer(place)
+      await once(socket, 'close')
+      t.notOk(events.includes('connect'), event)
+      t.equal(resolver.left, 1)
+    }
+  }
+})
+
+t.test('on this host a socket goes by the faster road, and nobody can tell', async t => {
+  if (!hasUnix) return t.pass('there are no abstract Unix sockets here')
+  const { seen, place, server } = await site(t, 'good')
+  const go = (options: object = {}) => {
+    const resolver = new Held()
+    const socket = connect({ ...OFFERED, resolver, ...options })
+    resolver.answer(place)
+    return socket
+  }
+  const isUnix = async (socket: Socket) => {
+    await once(socket, 'connect')
+    const { _handle: handle } = socket as unknown as { _handle: object }
+    t.match(socket, { remoteAddress: '127.0.0.1', remotePort: place.port, remoteFamily: 'IPv4' })
+    t.match(socket.address(), { address: '127.0.0.1', family: 'IPv4', port: Number })
+    socket.setNoDelay(true).setKeepAlive(true).setTimeout(0)
+    socket.destroy()
+    return handle.constructor.name === 'Pipe'
+  }
+  t.ok(await isUnix(go()))
+  t.notOk(await isUnix(go({ transports: ['tcp'] })))
+  t.notOk(await isUnix(go({ host: '127.0.0.1' })))
+  t.notOk(await isUnix(go({ localAddress: '127.0.0.1' })))
+  t.ok(await isUnix(go({ family: 0 })))
+  const failed = new Held()
+  const lost = connect({ ...OFFERED, resolver: failed, transports: ['unix'] })
+  failed.answer({ ...place, path: newPath() })
+  t.match(await once(lost, 'error'), [{ code: 'ECONNREFUSED', syscall: 'connect' }])
+  t.equal(seen.connections, 5)
+
+  const silent = go().unref()
+  await once(silent, 'connect')
+  const { _handle: handle } = silent as unknown as { _handle: { hasRef: () => boolean } }
+  t.notOk(handle.hasRef(), 'it stays unref’d')
+  silent.resetAndDestroy()
+  await once(silent, 'close')
+  const early = go()
+  early.resetAndDestroy()
+  await once(early, 'close')
+  t.ok(server.listening)
+})

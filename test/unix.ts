@@ -1,0 +1,143 @@
+import { once } from 'node:events'
+import { connect, createServer, isIPv6, type AddressInfo, Socket, type Server } from 'node:net'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import {
+  abstract,
+  canOpenBeside,
+  disguise,
+  hasUnix,
+  newPath,
+  openBeside,
+  undisguise,
+} from '../lib/unix.ts'
+import { hasIPv6 } from './fixtures/ipv6.ts'
+
+/** A server with an abstract Unix socket beside its port. */
+async function both(t: Test, server: Server, host = '127.0.0.1') {
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => sockets.add(socket.on('error', () => {})))
+  await once(server.listen(0, host), 'listening')
+  const beside = (await openBeside(server))!
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    beside.close()
+    if (server.listening) server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return { port, ...beside, go: () => connect(abstract(beside.path)) }
+}
+
+function count(server: Server): Promise<number> {
+  return new Promise(resolve => server.getConnections((_error, found) => resolve(found)))
+}
+
+t.test('a path is like no other, and its socket has the longest of names', async t => {
+  t.match(newPath(), /^moniker-[0-9a-f]{24}$/)
+  t.not(newPath(), newPath())
+  t.equal(abstract('moniker-1').length, 108)
+  t.match(abstract('moniker-1'), /^\0moniker-1\.+$/)
+})
+
+if (!hasUnix) {
+  t.pass('there are no abstract Unix sockets here')
+  process.exit()
+}
+
+t.test('what comes by the Unix socket is a connection of the server', async t => {
+  const server = createServer({ allowHalfOpen: true }, socket => void socket.pipe(socket))
+  const { go, port, close } = await both(t, server)
+  const socket = go()
+  const [served] = (await once(server, 'connection')) as [Socket]
+  t.match(served, {
+    localAddress: '127.0.0.1',
+    localPort: port,
+    remoteAddress: '127.0.0.1',
+    remoteFamily: 'IPv4',
+    allowHalfOpen: true,
+    server,
+  })
+  t.ok(served.remotePort! > 32_767)
+  t.equal(await count(server), 1)
+  const other = connect(port, '127.0.0.1')
+  await once(server, 'connection')
+  t.equal(await count(server), 2)
+  t.equal(await text(socket.end('hello')), 'hello')
+  other.destroy()
+  close()
+  await once(server.close(), 'close')
+})
+
+t.test('a server closes when the last of its connections has gone, of whichever kind', async t => {
+  const server = createServer()
+  const { go, close } = await both(t, server)
+  const socket = go()
+  const [served] = (await once(server, 'connection')) as [Socket]
+  let isClosed = false
+  server.close(() => (isClosed = true))
+  close()
+  await new Promise(setImmediate)
+  t.notOk(isClosed)
+  served.resetAndDestroy()
+  await once(server, 'close')
+  socket.destroy()
+  undisguise(served)
+  t.equal(served.resetAndDestroy, Socket.prototype.resetAndDestroy)
+})
+
+t.test('what is reset before it is connected ends when it is', async t => {
+  const server = createServer()
+  const { go } = await both(t, server)
+  const socket = go()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  let isConnected = false
+  socket.on('connect', () => (isConnected = true)).resetAndDestroy()
+  await once(socket, 'close')
+  t.ok(isConnected)
+})
+
+t.test('beyond maxConnections they are dropped', async t => {
+  const server = createServer()
+  server.maxConnections = 1
+  const { go, port } = await both(t, server)
+  const first = go()
+  await once(server, 'connection')
+  const second = go()
+  const [dropped] = (await once(server, 'drop')) as [object]
+  t.match(dropped, { localPort: port, localAddress: '127.0.0.1', remoteAddress: '127.0.0.1' })
+  await once(second.resume(), 'close')
+  t.equal(await count(server), 1)
+  first.destroy()
+})
+
+t.test('the addresses are those of the loopback interface, as the server is bound', async t => {
+  for (const [host, address] of [
+    ['0.0.0.0', '127.0.0.1'],
+    ['127.0.0.2', '127.0.0.2'],
+    ['::', '::ffff:127.0.0.1'],
+  ] as const) {
+    if (host === '::' && !hasIPv6) continue
+    const server = createServer()
+    const { go } = await both(t, server, host)
+    const socket = go()
+    const [served] = (await once(server, 'connection')) as [Socket]
+    const family = isIPv6(address) ? 'IPv6' : 'IPv4'
+    t.match(served, { localAddress: address, remoteAddress: address, remoteFamily: family }, host)
+    socket.destroy()
+  }
+})
+
+t.test('what cannot be opened is done without', async t => {
+  const server = createServer()
+  t.ok(canOpenBeside(server))
+  t.notOk(canOpenBeside(Object.assign(createServer(), { blockList: {} })))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => server.close())
+  const { listen } = Object.getPrototypeOf(server) as Server
+  t.intercept(Object.getPrototypeOf(server) as Server, 'listen', {
+    value(this: Server, options: { path: string }) {
+      return Reflect.apply(listen, this, [{ ...options, path: '/no/such/folder' }])
+    },
+  })
+  t.equal(await openBeside(Object.assign(server, { highWaterMark: 1_024 })), undefined)
+})
