@@ -2,6 +2,7 @@ import * as net from 'node:net'
 import { MonikerDatagram, createSocket } from './lib/datagram.ts'
 import { MonikerError } from './lib/errors.ts'
 import { format, formatURI, parse, parseURI } from './lib/name.ts'
+import { fetch, get, request } from './lib/request.ts'
 import { Resolver } from './lib/resolver.ts'
 import { MonikerServer, createServer, listen } from './lib/server.ts'
 import { MonikerSocket, connect } from './lib/socket.ts'
@@ -22,11 +23,14 @@ export {
   connect as createConnection,
   createServer,
   createSocket,
+  fetch,
   format,
   formatURI,
+  get,
   listen,
   parse,
   parseURI,
+  request,
   watch,
 }
 export type { ConnectNameOptions, ListenNameOptions } from './lib/args.ts'
@@ -34,6 +38,7 @@ export type { BindNameOptions, DatagramTarget } from './lib/datagram.ts'
 export type { Details, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'
 export type { Endpoint, Listed, Metadata, Transport } from './lib/protocol.ts'
+export type { FetchOptions, RequestOptions } from './lib/request.ts'
 export type { ResolveOptions, Resolution, ResolverOptions } from './lib/resolver.ts'
 export type { NamedAddress } from './lib/publication.ts'
 export type { Change } from './lib/roster.ts'
@@ -54,11 +59,14 @@ const own = {
   createConnection: connect,
   createServer,
   createSocket,
+  fetch,
   format,
   formatURI,
+  get,
   listen,
   parse,
   parseURI,
+  request,
   watch,
 }
 

@@ -41,6 +41,11 @@ const table = {
     code: 'ERR_INVALID_ARG_VALUE',
     say: d => `expected ${d.text}`,
   },
+  EMODULE: {
+    code: 'ERR_MODULE_NOT_FOUND',
+    say: d =>
+      `the package ${d.text} is needed to fetch from ${d.service}; npm install ${d.text}, or use request`,
+  },
   ENOSERVICE: {
     code: 'ECONNREFUSED',
     say: d => `${d.service} is not offered at ${at(d)}; is the program that listens on it running?`,

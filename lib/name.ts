@@ -129,7 +129,7 @@ function fromGroups(groups: Record<string, string | undefined>, text: string): N
 }
 
 /** `text` as what its percent-encoding stands for; as it is, if that is none. */
-function decoded(text: string): string {
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

@@ -11,6 +11,12 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ERR_INVALID_ARG_VALUE',
     /expected options\.x to be/,
   ],
+  [
+    'EMODULE',
+    { service: 'web', text: 'undici' },
+    'ERR_MODULE_NOT_FOUND',
+    /the package undici is needed to fetch from web; npm install undici, or use request$/,
+  ],
   ['ENOSERVICE', about, 'ECONNREFUSED', /starwars@\^1 is not offered at 127\.0\.0\.1:6664; is the/],
   ['ENOSERVICE', { service: 'a' }, 'ECONNREFUSED', /a is not offered at this host; is the program/],
   ['EVERSION', { ...about, offered: ['3.0.0', '2.0.0'] }, 'ECONNREFUSED', /; 3\.0\.0, 2\.0\.0 is$/],
