@@ -46,8 +46,8 @@ export const connecting: Benchmark = async options => {
         ),
       ],
       notes: [
-        'A warm connect has connected to that name before; a cold one knows nothing of the name nor the daemon,',
-        'in a program that is warmed up. The first of a process is cold, and its code has never run.',
+        'A warm connect has connected to that name before. A cold one knows nothing of the name nor the daemon, in a program that is warmed up.',
+        'The first of a process is cold, and its code has never run.',
       ],
     }
   } finally {

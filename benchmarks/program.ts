@@ -1,6 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** How long a program may take to come to listen, in ms. */
+const PATIENCE = 5_000
 
 /** A program of the system that runs for as long as it is wanted. */
 export interface Program {
@@ -35,15 +39,17 @@ export async function program(
   }
 }
 
-/** A connection to a program that may not have come to listen yet. */
+/** A connection to a program that may not have come to listen yet; it has some seconds for that. */
 export async function patiently(port: number, program: Program): Promise<net.Socket> {
+  const late = AbortSignal.timeout(PATIENCE)
   for (;;) {
     const socket = net.connect(port, '127.0.0.1')
     try {
       await once(socket, 'connect')
       return socket
     } catch (error) {
-      if (!program.runs) throw error
+      if (!program.runs || late.aborted) throw error
+      await pause(10)
     }
   }
 }

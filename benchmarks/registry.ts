@@ -13,8 +13,7 @@ export const registry: Benchmark = async options => {
   const small = filled(sizes[0]!)
   const comparisons: Comparison[] = []
   const notes = [
-    '"hot" asks for the same 1,000 names in both: the algorithm alone. "any" asks for names all over,',
-    'so that a large registry is also measured by the caches of the processor.',
+    '"hot" asks for the same 1,000 names in both: the algorithm alone. "any" asks for names all over, so that a large registry is also measured by the caches of the processor.',
   ]
   for (const size of sizes.slice(1)) {
     const large = filled(size)

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Comparison, Findings, Growth, Spread } from './measure.ts'
 import { growthPlot, ratioPlot, type Bar } from './plot.ts'
@@ -10,7 +10,10 @@ export type Machine = Record<string, string | number>
 /** What was found, by the name of the benchmark. */
 export type Found = Record<string, Findings>
 
-/** Writes `REPORT.md` into a directory, and the plots it shows into `plots` there. */
+/**
+ * Writes `REPORT.md` into a directory, and the plots it shows into `plots` there; and what it says of
+ * the targets into the README above, in the place that is marked.
+ */
 export function write(directory: string, machine: Machine, found: Found): void {
   const plots = join(directory, 'plots')
   mkdirSync(plots, { recursive: true })
@@ -18,17 +21,38 @@ export function write(directory: string, machine: Machine, found: Found): void {
     writeFileSync(join(plots, `${name}.svg`), svg)
   }
   writeFileSync(join(directory, 'REPORT.md'), report(machine, found))
+  const readme = join(directory, '..', 'README.md')
+  writeFileSync(readme, headlined(readFileSync(readme, 'utf8'), machine, found))
+}
+
+const BEGIN = '<!-- begin: made by npm run bench -- --report -->'
+const END = '<!-- end -->'
+
+/** The README, with what was measured of each target where it has a place for that. */
+export function headlined(readme: string, machine: Machine, found: Found): string {
+  const measured = verdicts(found).filter(({ spread }) => spread)
+  const rows = measured.map(({ target, spread }) => [
+    target.what,
+    target.beside,
+    target.unit ? `${figure(spread!.median)} ${target.unit}` : `× ${spread!.median.toFixed(2)}`,
+  ])
+  const date = String(machine.date).slice(0, 10)
+  const said = `Medians of ${machine.pairs} interleaved pairs on ${machine.processors}, Node ${machine.node}, ${date}:`
+  const place = new RegExp(`${BEGIN}.*?${END}`, 's')
+  return readme.replace(
+    place,
+    () => `${BEGIN}\n${said}\n\n${markdown(['what', 'beside', 'ours'], rows)}\n${END}`,
+  )
 }
 
 /** The report, in Markdown. */
 export function report(machine: Machine, found: Found): string {
-  const facts = Object.entries(machine).map(([key, value]) => `- ${key}: ${value}`)
   const parts = [
     '# How fast',
     'Made by `npm run bench -- --report`: do not edit. Both sides of a comparison run interleaved, in pairs,\n' +
       'of which neither is always first, after a round of each to warm up; client and server are processes of\n' +
       'their own, and each run checks its own work. A ratio is ours over the other, pair by pair.',
-    facts.join('\n'),
+    list(Object.entries(machine).map(([key, value]) => `${key}: ${value}`)),
     '![What was measured beside what was aimed at](plots/targets.svg)',
     '## Targets',
     markdown(
@@ -134,9 +158,12 @@ function section(
     comparisons.length > 0 ? markdown(HEAD, comparisons.map(row)) : '',
     growths.length > 0 ? `![How it grows](plots/${name}-growth.svg)` : '',
     growths.length > 0 ? markdown(grown.head, grown.rows) : '',
-    notes.join('\n'),
-    skipped.map(({ what, why }) => `Skipped: ${what}, as ${why}.`).join('\n'),
+    list([...notes, ...skipped.map(skip => `Skipped: ${skip.what}, as ${skip.why}.`)]),
   ].filter(part => part !== '')
+}
+
+function list(items: string[]): string {
+  return items.map(item => `- ${item}`).join('\n')
 }
 
 function markdown(head: string[], rows: string[][]): string {

@@ -66,8 +66,7 @@ export const resolving: Benchmark = async options => {
     comparisons,
     skipped,
     notes: [
-      'Moniker, rpcbind and dnsmasq are asked by UDP, epmd over a connection; to ask seaport is to join its hub;',
-      'mDNS asks everybody, and nobody may be the one that knows.',
+      'Moniker, rpcbind and dnsmasq are asked by UDP, epmd over a connection; to ask seaport is to join its hub, and mDNS asks everybody.',
     ],
   }
 }
@@ -93,6 +92,12 @@ const rivals: Record<string, () => Promise<Rival | string>> = {
   },
   mDNS: async () => {
     const { stop } = await peer('mdns')
+    try {
+      await findByMdns()
+    } catch (error) {
+      await stop()
+      return (error as Error).message
+    }
     return { ask: findByMdns, count: 50, stop }
   },
 }

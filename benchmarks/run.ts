@@ -78,15 +78,21 @@ function showTargets(found: Found): void {
     spread ? spread.median.toFixed(2) : why,
     spread ? (isMet(target, spread.median) ? 'met' : 'MISSED') : 'not measured',
   ])
-  console.log(`\n${table(rows, ['target', 'of', 'measured', ''])}`)
+  if (rows.length > 0) console.log(`\n${table(rows, ['target', 'of', 'measured', ''])}`)
 }
+
+/** What is measured, and what measures; the report is neither. */
+const SOURCES = ['index.ts', 'lib', 'package.json', 'package-lock.json', 'benchmarks/*.ts']
 
 /** Which state of the sources this is; nothing where there is no git. */
 function commit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   try {
-    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') ? ', changed' : '')
+    return (
+      git('rev-parse', '--short', 'HEAD') +
+      (git('status', '--porcelain', '--', ...SOURCES) ? ', changed' : '')
+    )
   } catch {
     return 'unknown'
   }

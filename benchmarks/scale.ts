@@ -63,9 +63,8 @@ export const scale: Benchmark = async options => {
     comparisons,
     growths: [...growths(sizes, found), ...watched],
     notes: [
-      'Look-ups are of thousands of names out of all there are, over one connection, each answer compared. Pipelined,',
-      'they are limited by how fast the daemon gets at its memory: a million names are more than the caches of the',
-      'processor hold, and a thousand are not.',
+      'Look-ups are of thousands of names out of all there are, over one connection, each answer compared.',
+      'Pipelined, they are limited by how fast the daemon gets at its memory: a million names are more than the caches of the processor hold, and a thousand are not.',
       'What is told for one name or connection stays level where the whole grows as the number does.',
       ...(limit * EACH < sizes.at(-1)!
         ? [`There were at most ${limit} connections: so many files may be open here (ulimit -n).`]

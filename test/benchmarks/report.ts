@@ -1,0 +1,74 @@
+import t from 'tap'
+import type { Comparison, Findings } from '../../benchmarks/measure.ts'
+import { compare, percentile, spread } from '../../benchmarks/measure.ts'
+import { growthPlot, ratioPlot } from '../../benchmarks/plot.ts'
+import { headlined, report, verdicts } from '../../benchmarks/report.ts'
+import { targets, type TargetName } from '../../benchmarks/targets.ts'
+
+const options = { pairs: 3, smoke: true, progress: () => {} }
+
+/** Two ways, of which ours has one ratio to the other, pair by pair. */
+const beside = (ratio: number, target?: TargetName): Promise<Comparison> => {
+  const way = (name: string, figure: number) => ({ name, run: async () => figure })
+  return compare('a thing', '1/s', [way('ours', ratio), way('theirs', 1)], options, target)
+}
+
+const findings = (given: Partial<Findings>): Findings => ({
+  measures: 'Something; higher is better.',
+  comparisons: [],
+  notes: [],
+  ...given,
+})
+
+const machine = { date: '2026-11-24T20:00:00.000Z', pairs: 3, processors: '2 × some', node: 'v20' }
+
+t.test('of pairs, the least, the middle and the greatest ratio are told', async t => {
+  t.strictSame((await beside(2)).ratio, { min: 2, median: 2, max: 2 })
+  t.strictSame(spread([3, 1, 2]), { min: 1, median: 2, max: 3 })
+  t.equal(percentile([5, 4, 3, 2, 1], 0.5), 3)
+  t.equal(percentile([1, 2], 1), 2)
+})
+
+t.test('each target is met, missed, or not measured for a reason', async t => {
+  const found = {
+    connect: findings({
+      comparisons: [await beside(1.4, 'warmTcp'), await beside(1.4, 'warmHost')],
+    }),
+    latency: findings({ skipped: [{ what: 'all', why: 'there is no link', targets: ['lossy'] }] }),
+    registry: findings({
+      growths: [
+        { what: 'a name', unit: 'bytes', sizes: [1, 10], figures: [9, 290], target: 'memory' },
+      ],
+    }),
+  }
+  const text = report(machine, found)
+  t.match(text, '| ≥ 0.90 | 1.40 / 1.40 / 1.40 | met |')
+  t.match(text, '| ≥ 1.50 | 1.40 / 1.40 / 1.40 | **missed** |')
+  t.match(text, '| ≤ 400 bytes | 290 bytes | met |')
+  t.match(text, '| ≤ 1.25 | there is no link | not measured |')
+  t.match(text, '| ≤ 2.10 | was not run | not measured |')
+  t.match(text, '- Skipped: all, as there is no link.')
+  t.match(text, '| a name, bytes | 9 | 290 |')
+  t.strictSame(
+    verdicts(found).map(({ target }) => target),
+    Object.values(targets),
+    'in the order in which they were set',
+  )
+})
+
+t.test('the README has the measured figures in its marked place, and nowhere else', async t => {
+  const begin = '<!-- begin: made by npm run bench -- --report -->'
+  const found = { connect: findings({ comparisons: [await beside(1.4, 'warmTcp')] }) }
+  const once = headlined(`before\n${begin}\n<!-- end -->\nafter\n`, machine, found)
+  t.match(once, /^before\n<!-- begin.*× 1\.40 \|\n<!-- end -->\nafter\n$/s)
+  t.equal(headlined(once, machine, found), once, 'writing it again changes nothing')
+  t.equal(headlined('no place\n', machine, found), 'no place\n')
+})
+
+t.test('plots are drawings that need nothing else', async t => {
+  const { ratio } = await beside(1.4)
+  const ratios = ratioPlot([{ what: 'a thing', spread: ratio, target: targets.warmTcp }])
+  const growth = growthPlot([{ what: 'a name', unit: 'bytes', sizes: [1, 10], figures: [9, 290] }])
+  for (const svg of [ratios, growth]) t.match(svg, /^<svg .*<\/svg>$/s)
+  t.match(ratios, '1.40 (≥ 0.90)')
+})
