@@ -31,12 +31,16 @@ export function mayLead(asked: string, address: string): boolean {
  * is for it to choose.
  */
 export function networkOf(address: string): string {
-  if (!address.includes(':')) return address
-  const [front, back = []] = address.split('::').map(groups)
-  const zeros = Array<string>(8 - front!.length - back.length).fill('0')
-  return [...front!, ...zeros, ...back].slice(0, 4).join(':')
+  return address.includes(':') ? groupsOf(address).slice(0, 4).join(':') : address
 }
 
-function groups(part: string): string[] {
+/** The eight groups of an address of IPv6, without its zone. */
+export function groupsOf(address: string): string[] {
+  const [front, back = []] = address.replace(/%.*/, '').split('::').map(split)
+  const zeros = Array<string>(8 - front!.length - back.length).fill('0')
+  return [...front!, ...zeros, ...back]
+}
+
+function split(part: string): string[] {
   return part.split(':').filter(Boolean)
 }

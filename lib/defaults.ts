@@ -27,3 +27,8 @@ export function embeddedHosts(): readonly string[] {
   const all = hosts.find(host => host === '::' || host === '0.0.0.0')
   return all ? [all] : [...new Set([...LOOPBACK, ...hosts.filter(Boolean)])]
 }
+
+/** The file with the policy of this host: `MONIKER_POLICY`, if it is set. */
+export function policyFile(): string | undefined {
+  return process.env.MONIKER_POLICY || undefined
+}

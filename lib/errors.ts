@@ -94,6 +94,10 @@ const table = {
     code: 'EACCES',
     say: d => `refused at ${at(d)}: ${d.text}`,
   },
+  EPOLICY: {
+    code: 'ERR_MONIKER_POLICY',
+    say: d => `no policy was read: ${d.text}`,
+  },
   ELIMIT: {
     code: 'EBUSY',
     say: d => `refused at ${at(d)}: ${d.text}`,
@@ -146,6 +150,7 @@ export function isReason(text: unknown): text is Reason {
  */
 export function located(error: unknown, details: Details): unknown {
   if (error instanceof MonikerError && error.service === details.service && error.host) return error
+  if (isHome(error)) return error
   const { code, message, text = message, cause = error } = error as MonikerError
   if (typeof code !== 'string') return error
   if (code === 'ECONNREFUSED') return new MonikerError('ENODAEMON', { ...details, cause })
@@ -156,6 +161,11 @@ export function located(error: unknown, details: Details): unknown {
     text,
     cause,
   })
+}
+
+/** Whether something is wrong in this process, whoever was to be asked. */
+function isHome(error: unknown): boolean {
+  return error instanceof MonikerError && error.reason === 'EPOLICY'
 }
 
 const HUNG_UP =

@@ -4,7 +4,7 @@ import { LOOPBACK } from './address.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { Client } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
-import { TIMEOUT, designatedPort, embeddedHosts } from './defaults.ts'
+import { TIMEOUT, designatedPort, embeddedHosts, policyFile } from './defaults.ts'
 import { MonikerError, located } from './errors.ts'
 import { Lease, type Keeper } from './lease.ts'
 import type { Offer } from './protocol.ts'
@@ -237,7 +237,8 @@ export class Registrar implements Keeper {
 }
 
 async function startEmbedded(port: number): Promise<void> {
-  await new Daemon({ port, hosts: embeddedHosts(), embedded: true }).start()
+  const policy = policyFile()
+  await new Daemon({ port, hosts: embeddedHosts(), embedded: true, policy }).start()
 }
 
 /** Waits for as long as befits what has happened; the process need not. */

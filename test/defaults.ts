@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { PORT, designatedPort, embeddedHosts } from '../lib/defaults.ts'
+import { PORT, designatedPort, embeddedHosts, policyFile } from '../lib/defaults.ts'
 
 function environment(t: Test, name: string, value: string | undefined): void {
   const before = process.env[name]
@@ -49,5 +49,17 @@ t.test('an embedded daemon binds the loopback addresses, and those in MONIKER_HO
   for (const [text, hosts] of table) {
     environment(t, 'MONIKER_HOST', text)
     t.strictSame(embeddedHosts(), hosts, `${text}`)
+  }
+})
+
+t.test('the policy of this host is in MONIKER_POLICY, if it is set', async t => {
+  const table = [
+    [undefined, undefined],
+    ['', undefined],
+    ['/etc/moniker.yaml', '/etc/moniker.yaml'],
+  ] as const
+  for (const [text, file] of table) {
+    environment(t, 'MONIKER_POLICY', text)
+    t.equal(policyFile(), file)
   }
 })

@@ -4,6 +4,7 @@ import { MonikerError, isReason, located, type Details, type Reason } from '../l
 const about: Details = { service: 'starwars@^1', host: '127.0.0.1', port: 6664 }
 
 const table: [reason: Reason, details: Details, code: string, says: RegExp][] = [
+  ['EPOLICY', { text: 'p.yaml:3: no' }, 'ERR_MONIKER_POLICY', /no policy was read: p\.yaml:3: no$/],
   ['ENAME', { service: '7up', text: 'a name' }, 'ERR_MONIKER_NAME', /expected a name, got "7up"$/],
   [
     'EARGUMENT',
@@ -135,7 +136,8 @@ t.test('an error of the network is told as one about a name at a host', async t 
 
   const own = new MonikerError('ENOSERVICE', about)
   const abort = new DOMException('given up', 'AbortError')
-  for (const error of [own, abort]) t.equal(located(error, about), error, 'it stays as it is')
+  const home = new MonikerError('EPOLICY', { text: 'p.yaml:1: no' })
+  for (const error of [own, abort, home]) t.equal(located(error, about), error, 'it stays as it is')
 })
 
 t.test('only our own reasons are reasons', async t => {

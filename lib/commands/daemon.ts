@@ -3,13 +3,14 @@ import { Command, Option } from 'commander'
 import { Daemon } from '../daemon/daemon.ts'
 import { designatedPort } from '../defaults.ts'
 import { Resolver } from '../resolver.ts'
-import { say, toPort } from './options.ts'
+import { policyOption, say, toPort } from './options.ts'
 
 interface Options {
   port?: number
   host?: string[]
   ifNeeded?: boolean
   publicList?: boolean
+  policy?: string
 }
 
 export const daemonCommand = new Command('daemon')
@@ -22,9 +23,10 @@ export const daemonCommand = new Command('daemon')
   .option('--host <address...>', 'the addresses to bind (default: all)')
   .option('--if-needed', 'be content if a daemon is already running')
   .option('--public-list', 'let programs on other hosts list the services')
+  .addOption(policyOption())
   .addHelpText(
     'after',
-    '\nSIGTERM and SIGINT stop it. With the privilege, --port 1 is the port of TCPMUX.',
+    '\nSIGTERM and SIGINT stop it, SIGHUP has it read the policy again. With the privilege, --port 1 is the port of TCPMUX.',
   )
   .action(daemon)
 
@@ -33,8 +35,10 @@ async function daemon({
   host,
   ifNeeded,
   publicList = false,
+  policy,
 }: Options): Promise<void> {
-  const daemon = new Daemon({ port, publicList, ...(host && { hosts: host }) })
+  const log = (text: string) => say(`monikerd: ${text}`)
+  const daemon = new Daemon({ port, publicList, policy, log, ...(host && { hosts: host }) })
   try {
     await daemon.start()
   } catch (error) {
@@ -44,8 +48,21 @@ async function daemon({
   say(
     `monikerd: answering on port ${port} at ${host?.join(', ') ?? 'all addresses'}, process ${process.pid}`,
   )
+  const reload = () => void reread(daemon, policy)
+  process.on('SIGHUP', reload)
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+  process.off('SIGHUP', reload)
   await daemon.stop()
+}
+
+async function reread(daemon: Daemon, policy: string | undefined): Promise<void> {
+  if (!policy) return say('monikerd: there is no policy to read again')
+  try {
+    await daemon.reload()
+    say(`monikerd: the policy is that of ${policy} as it is now`)
+  } catch (error) {
+    say(`monikerd: ${(error as Error).message}; the policy stays as it was`)
+  }
 }
 
 /** Says who has the port. That it is a daemon is all some callers need. */

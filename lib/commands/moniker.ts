@@ -6,6 +6,7 @@ import { daemonCommand } from './daemon.ts'
 import { envCommand } from './env.ts'
 import { listenCommand } from './listen.ts'
 import { lsCommand } from './ls.ts'
+import { policyCommand } from './policy.ts'
 import { registerCommand } from './register.ts'
 import { resolveCommand } from './resolve.ts'
 import { runCommand } from './run.ts'
@@ -43,6 +44,7 @@ const commands = [
   envCommand,
   statusCommand,
   daemonCommand,
+  policyCommand,
   completionCommand,
 ]
 for (const command of commands) monikerCommand.addCommand(command)

@@ -8,6 +8,13 @@ export function daemonPortOption(): Option {
     .argParser(toPort)
 }
 
+/** `--policy`, the file that says who may publish, resolve and list what. */
+export function policyOption(): Option {
+  return new Option('--policy <file>', 'who may do what; see `moniker policy check --help`').env(
+    'MONIKER_POLICY',
+  )
+}
+
 export function jsonOption(): Option {
   return new Option('--json', 'as JSON, for programs')
 }

@@ -5,6 +5,8 @@ import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
 import { VERSION } from '../protocol.ts'
 import { Audience } from './audience.ts'
+import { Bucket } from './bucket.ts'
+import { Guard } from './guard.ts'
 import { chain, local, policy, type Handler } from './handler.ts'
 import { Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
@@ -37,6 +39,10 @@ export interface DaemonOptions {
   maxNames?: number
   /** What else is limited. */
   limits?: LimitsOptions
+  /** The file that says who may publish, resolve and list what. Default none: see SECURITY.md. */
+  policy?: string | undefined
+  /** Called with what is worth a line in a log: what the policy refused, a hundred in a row at most. */
+  log?: (text: string) => void
   /** How long half a line may wait for its end, and answers to be read, in ms. Default 10,000. */
   patience?: number
   /** How long a connection that holds no name may be silent, in ms. Default 300,000. */
@@ -50,6 +56,8 @@ export interface Counters {
   refused: number
   /** Those of them that were too many. */
   limited: number
+  /** What the policy did not let somebody publish or resolve. */
+  denied: number
   connections: number
 }
 
@@ -83,8 +91,10 @@ export class Daemon {
   readonly #registry = new Registry((change, entry) => this.#audience.tell(change, entry))
   readonly #servers: Server[] = []
   readonly #limits: Limits
+  readonly #guard: Guard
+  readonly #logged = new Bucket({ perSecond: 10, burst: 100 })
   readonly #sockets = new Map<Socket, Connection & { leave: () => void }>()
-  readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, connections: 0 }
+  readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
   readonly #started = Date.now()
   readonly #born = performance.now()
   readonly #answer: Handler
@@ -103,21 +113,28 @@ export class Daemon {
       ...limits,
     })
     this.#port = options.port ?? designatedPort()
+    this.#guard = new Guard({
+      publicList,
+      port: () => this.#port,
+      denied: text => this.#denied(text),
+    })
     this.#answer = chain(
       (_question, _peer, next) => {
         this.#counters.questions++
         return next()
       },
       this.#limits.step,
-      policy({ publicList }),
+      policy({ mayList: this.#guard.mayList }),
+      this.#guard.step,
       waiting(this.#audience, { grace: () => grace - this.#age() }),
       parting(this.#audience),
-      watching(this.#registry, this.#audience, this.#started),
+      watching(this.#registry, this.#audience, this.#started, this.#guard.sees),
       local(this.#registry, {
         generation: this.#started,
         ttl,
         status: () => ({ ...this.status() }),
         age: () => this.#age(),
+        sees: this.#guard.sees,
       }),
     )
     this.#datagrams = this.#makeDatagrams()
@@ -132,10 +149,25 @@ export class Daemon {
     return performance.now() - this.#born
   }
 
-  /** Begins to answer. Fails with `EADDRINUSE` if the designated port is taken. */
+  /**
+   * Begins to answer. Fails with `EADDRINUSE` if the designated port is taken, and with
+   * `ERR_MONIKER_POLICY` if the policy is none.
+   */
   start(): Promise<void> {
-    this.#starting = this.#bind()
+    this.#starting = this.reload().then(() => this.#bind())
     return this.#starting
+  }
+
+  /**
+   * Reads the policy again. Fails with `ERR_MONIKER_POLICY`, and goes by the old one, where the file
+   * has one that is broken. Those who are being served stay.
+   */
+  async reload(): Promise<void> {
+    const { policy } = this.#options
+    if (policy === undefined) return
+    // Most daemons have none, and need not load what reads it.
+    const { loadPolicy } = await import('../policyfile.ts')
+    this.#guard.policy = await loadPolicy(policy)
   }
 
   /** Stops answering; every connection is closed and every name forgotten. */
@@ -274,6 +306,13 @@ export class Daemon {
       refused: error => this.#refused(error),
       ref: !this.#options.embedded,
     })
+  }
+
+  /** Whoever is refused for ever must not fill the disk. */
+  #denied(text: string): void {
+    this.#counters.denied++
+    debug('%s', text)
+    if (this.#logged.take()) this.#options.log?.(text)
   }
 
   #refused(error: MonikerError): void {

@@ -56,14 +56,18 @@ export function chain(...steps: Step[]): Handler {
   )
 }
 
+/** Whether `peer` may know of a name, or have it in a list. */
+export type Sight = (action: 'resolve' | 'list', peer: Peer, entry: Entry) => boolean
+
 /** Who may ask what: everybody may resolve; the rest is for this host, listing unless opened. */
-export function policy({ publicList }: { publicList: boolean }): Step {
-  return (question, { local, owner }, next) => {
+export function policy({ mayList }: { mayList: (peer: Peer) => boolean }): Step {
+  return (question, peer, next) => {
     const { op } = question
+    const { local, owner } = peer
     if (!owner && op !== 'resolve') {
       throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
     }
-    const allowed = local || op === 'resolve' || op === 'status' || (isPublic(op) && publicList)
+    const allowed = local || op === 'resolve' || op === 'status' || (isPublic(op) && mayList(peer))
     if (!allowed)
       throw new MonikerError('EDENIED', {
         text: `${op} is for programs on the host itself${isPublic(op) ? ', unless monikerd --public-list' : ''}`,
@@ -92,15 +96,17 @@ export interface LocalOptions {
   status: () => Answer
   /** How long the daemon has been there, in ms. Default for ever. */
   age?: () => number
+  /** What of it whoever asks may see. Default all that they can reach. */
+  sees?: Sight
 }
 
 /** Answers from the registry. */
 export function local(
   registry: Registry,
-  { generation, ttl, status, age = () => Infinity }: LocalOptions,
+  { generation, ttl, status, age = () => Infinity, sees = reachable }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answer => {
-    const entries = search(registry, question, entry => isVisible(entry, peer))
+    const entries = search(registry, question, entry => sees('resolve', peer, entry))
     const { namespace } = entries[0]!
     const endpoints = entries.slice(0, 8).map((entry): Endpoint => ({
       transport: entry.transport,
@@ -126,7 +132,7 @@ export function local(
 
   const list = ({ namespace }: List, peer: Peer): Answer => ({
     services: [...registry.list(namespace)]
-      .filter(entry => isVisible(entry, peer))
+      .filter(entry => sees('list', peer, entry))
       .map(entry => shown(entry, generation)),
   })
 
@@ -188,10 +194,12 @@ function hasPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
   return isLocal && transports.includes('unix')
 }
 
-/** Whether `peer` may know of a name. */
+/** Whether `peer` can reach what has a name. */
 export function isVisible({ address }: Entry, peer: Peer): boolean {
   return peer.local || !isLoopback(address)
 }
+
+const reachable: Sight = (_action, peer, entry) => isVisible(entry, peer)
 
 /** No other registration is called so, in this life of the daemon or another. */
 function instanceOf({ registration }: Entry, generation: number): string {

@@ -1,9 +1,12 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { t, test } from 'tap'
 import { daemonCommand } from '../../lib/commands/daemon.ts'
 import { isFree, freePort } from '../../lib/ports.ts'
 import { Resolver } from '../../lib/resolver.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { lines } from '../fixtures/lines.ts'
 import { nobody, stranger } from '../fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
@@ -70,4 +73,49 @@ test('a program that has the port and is no daemon is in the way', alone, async 
 test('an address that this host has not cannot be bound', alone, async t => {
   const at = ['--port', String(await nobody()), '--host', '192.0.2.1']
   await t.rejects(printed(t, daemonCommand, ...at), { code: 'EADDRNOTAVAIL' })
+})
+
+test('a policy is read at the start, and again on SIGHUP', async t => {
+  const port = await freePort()
+  const file = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  const args = ['daemon', '--host', '127.0.0.1', '--policy', file]
+  const { child, said, ended } = moniker(t, args, { port })
+  await said(/answering on port/)
+  const register = async (id: number) => {
+    const nc = await lines(t, port)
+    nc.ask({ op: 'register', service: `a${id}`, transport: 'tcp', port: 1 })
+    return nc.answer()
+  }
+  t.match(await register(1), { registration: 1 })
+
+  writeFileSync(file, 'rules:\n  - deny: publish')
+  child.kill('SIGHUP')
+  await said(/the policy is that of .*p\.yaml as it is now/)
+  t.match(await register(2), { error: { code: 'EDENIED' } })
+  await said(/monikerd: denied 127\.0\.0\.1: publish a2@0\.0\.0 \(.*p\.yaml:2\)/)
+  t.match(await status(port), { denied: 1 })
+
+  writeFileSync(file, 'rules:\n  - deny: dance')
+  child.kill('SIGHUP')
+  await said(/p\.yaml:2: expected publish or .*; the policy stays as it was/)
+  t.match(await register(3), { error: { code: 'EDENIED' } })
+  child.kill('SIGTERM')
+  t.match(await ended, { status: 0 })
+})
+
+test('a policy that is broken at the start is a reason not to', alone, async t => {
+  const file = join(t.testdir({ 'p.yaml': 'rules: 1' }), 'p.yaml')
+  const args = ['--port', String(await nobody()), '--host', '127.0.0.1', '--policy', file]
+  await t.rejects(printed(t, daemonCommand, ...args), { code: 'ERR_MONIKER_POLICY' })
+})
+
+test('without a policy there is none to read again', async t => {
+  const { child, said, ended } = moniker(t, ['daemon', '--host', '127.0.0.1'], {
+    port: await freePort(),
+  })
+  await said(/answering on port/)
+  child.kill('SIGHUP')
+  await said(/there is no policy to read again/)
+  child.kill('SIGTERM')
+  t.match(await ended, { status: 0 })
 })

@@ -3,6 +3,7 @@ import { test } from 'tap'
 import {
   daemonPortOption,
   jsonOption,
+  policyOption,
   say,
   stopSignal,
   toDuration,
@@ -89,4 +90,10 @@ test('a time is in seconds, unless it says otherwise, and at most an hour', asyn
 test('a list has commas, or is given bit by bit', async t => {
   t.same(toList('db'), ['db'])
   t.same(toList('cache,main=db', ['db']), ['db', 'cache', 'main=db'])
+})
+
+test('a policy is a file, or that of the environment', async t => {
+  const parsed = () =>
+    new Command().addOption(policyOption()).parse(['--policy', 'p.yaml'], { from: 'user' })
+  t.same(parsed().opts(), { policy: 'p.yaml' })
 })

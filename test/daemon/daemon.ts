@@ -2,6 +2,9 @@ import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -101,6 +104,26 @@ t.test('a daemon that is young waits for the names there were before', async t =
   }
 })
 
+t.test('the namespace of a user is for that user, and for root', async t => {
+  const uid = process.getuid?.() ?? -1
+  const { port } = await daemon(t)
+  const nc = await lines(t, port)
+  const namespace = userInfo().username
+  nc.ask({ ...starwars, namespace }, { ...starwars, namespace: 'root', id: 2 })
+  const answers = [await nc.answer(), await nc.answer()]
+  const ours = { registration: Number }
+  const refused = { error: { code: 'EDENIED' } }
+  const isKnown = process.platform === 'linux'
+  t.match(
+    answers.find(answer => answer!.id === 1),
+    isKnown ? ours : refused,
+  )
+  t.match(
+    answers.find(answer => answer!.id === 2),
+    isKnown && uid === 0 ? {} : refused,
+  )
+})
+
 t.test('a list is told over TCP, and refused over UDP', async t => {
   const { port } = await daemon(t)
   const nc = await lines(t, port)
@@ -154,6 +177,7 @@ t.test('a status tells what the daemon has done', async t => {
     questions: 5,
     refused: 2,
     limited: 0,
+    denied: 0,
   })
   t.strictSame(status, one.status())
   t.ok(one.status().started <= Date.now())
@@ -230,6 +254,51 @@ t.test('a connection that is silent is closed, unless it holds a name', async t 
   owner.ask({ op: 'unregister', registration })
   t.match(await owner.answer(), { unregistered: true })
   t.equal(await owner.answer(), undefined, 'and no longer than it does')
+})
+
+t.test('what the policy denies is counted, and told a hundred times in a row at most', async t => {
+  const policy = join(
+    t.testdir({ 'p.yaml': 'rules:\n  - deny: resolve\n    name: star*' }),
+    'p.yaml',
+  )
+  const told: string[] = []
+  const one = await daemon(t, { policy, log: text => told.push(text) })
+  const nc = await lines(t, one.port)
+  nc.ask(starwars)
+  await nc.answer()
+  nc.ask(...Array.from({ length: 150 }, (_, id) => ({ ...resolve, id })))
+  for (let n = 0; n < 150; n++) t.match(await nc.answer(), { error: { code: 'ENOSERVICE' } })
+  t.match(one.status(), { denied: 150, refused: 150 })
+  t.ok(told.length >= 100 && told.length < 150, `told ${told.length} times`)
+  t.match(told[0], /^denied 127\.0\.0\.1: resolve starwars@0\.0\.0 \(.*p\.yaml:2\)$/)
+
+  const quiet = await daemon(t, { policy })
+  const other = await lines(t, quiet.port)
+  other.ask(starwars, resolve)
+  await other.answer()
+  t.match(await other.answer(), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('a policy that is broken is refused, and the old one stays', async t => {
+  const policy = join(t.testdir({ 'p.yaml': 'rules: [{deny: publish}]' }), 'p.yaml')
+  const one = await daemon(t, { policy })
+  const ask = async () => {
+    const nc = await lines(t, one.port)
+    nc.ask(starwars)
+    return nc.answer()
+  }
+  t.match(await ask(), { error: { code: 'EDENIED' } })
+  writeFileSync(policy, 'rules: [{deny: dance}]')
+  await t.rejects(one.reload(), { code: 'ERR_MONIKER_POLICY' })
+  t.match(await ask(), { error: { code: 'EDENIED' } })
+  writeFileSync(policy, 'rules: []')
+  await one.reload()
+  t.match(await ask(), { registration: 1 })
+
+  writeFileSync(policy, 'rules: 1')
+  const second = new Daemon({ port: 0, hosts: ['127.0.0.1'], policy })
+  await t.rejects(second.start(), { code: 'ERR_MONIKER_POLICY' })
+  await second.stop()
 })
 
 const abuses: [what: string, text: string][] = [

@@ -51,7 +51,7 @@ function handler({
 }: { publicList?: boolean; ttl?: number; age?: number } = {}) {
   const registry = new Registry()
   return chain(
-    policy({ publicList }),
+    policy({ mayList: ({ local }) => local || publicList }),
     local(registry, {
       generation: 36,
       ttl,
@@ -120,7 +120,7 @@ t.test('who may ask what depends on where from, and over what', async t => {
     ['another host by UDP', true, ['resolve']],
   ]
   for (const [peer, publicList, allowed] of table) {
-    const handle = chain(policy({ publicList }), () => ({}))
+    const handle = chain(policy({ mayList: ({ local }) => local || publicList }), () => ({}))
     for (const op of all) {
       const ask = () => handle({ op } as Question, peers[peer]!)
       const says = `${op} from ${peer}${publicList ? ', list open' : ''}`

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Audience } from '../../lib/daemon/audience.ts'
-import { chain, local, policy, type Peer } from '../../lib/daemon/handler.ts'
+import { chain, isVisible, local, policy, type Peer, type Sight } from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { watching } from '../../lib/daemon/watching.ts'
 import { question, type Answer, type Id, type Offer } from '../../lib/protocol.ts'
@@ -17,12 +17,14 @@ const offer = (given: Partial<Offer> = {}): Offer => ({
 })
 const watch = (given: Answer = {}) => question({ op: 'watch', id: 7, ...given })
 
+const sees: Sight = (_action, peer, entry) => isVisible(entry, peer)
+
 function daemon(publicList = false) {
   const audience = new Audience()
   const registry = new Registry((change, entry) => audience.tell(change, entry))
   const answer = chain(
-    policy({ publicList }),
-    watching(registry, audience, 36),
+    policy({ mayList: () => publicList }),
+    watching(registry, audience, 36, sees),
     local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
   )
   return { audience, registry, answer }
@@ -86,7 +88,7 @@ t.test('to watch is for this host, over TCP, unless it is opened', async t => {
   t.throws(() => answer(watch(), datagram), { message: /watch is answered over TCP alone/ })
   const registry = new Registry()
   const unpoliced = chain(
-    watching(registry, new Audience(), 1),
+    watching(registry, new Audience(), 1, sees),
     local(registry, { generation: 1, ttl: 1, status: () => ({}) }),
   )
   t.throws(() => unpoliced(watch(), datagram), { message: /nothing here answers watch/ })
