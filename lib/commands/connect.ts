@@ -2,14 +2,21 @@ import { once } from 'node:events'
 import { Command } from 'commander'
 import { MonikerSocket } from '../socket.ts'
 import { format } from '../name.ts'
-import { daemonPortOption, waitOption } from './options.ts'
+import { daemonPortOption, namespaceOption, useNamespace, waitOption } from './options.ts'
 import { targetOf } from './target.ts'
+
+interface Options {
+  daemonPort?: number
+  namespace?: string
+  wait?: number
+}
 
 export const connectCommand = new Command('connect')
   .description('Joins standard input and output to a service, as nc does.')
   .argument('<name>', 'starwars, ns:starwars@^1, or a URI such as starwars://theforce.net')
   .argument('[host]', 'default: this host')
   .addOption(waitOption())
+  .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText(
     'after',
@@ -22,9 +29,10 @@ the command. For ssh: ProxyCommand moniker connect ssh %h`,
 async function connect(
   name: string,
   host: string | undefined,
-  { daemonPort, wait }: { daemonPort?: number; wait?: number },
+  { wait, ...options }: Options,
 ): Promise<void> {
-  const target = targetOf(name, host, daemonPort)
+  useNamespace(options.namespace)
+  const target = targetOf(name, host, options)
   const { stdin, stdout } = process
   const socket = new MonikerSocket({ allowHalfOpen: true })
   socket.connect({ ...target.at, service: format(target.name), wait })

@@ -1,13 +1,20 @@
 import { Command, Option } from 'commander'
 import { Resolver } from '../resolver.ts'
 import { distinct, find, neighbour } from './neighbours.ts'
-import { daemonPortOption, jsonOption, waitOption } from './options.ts'
+import {
+  daemonPortOption,
+  jsonOption,
+  namespaceOption,
+  useNamespace,
+  waitOption,
+} from './options.ts'
 
 interface Options {
   format: keyof typeof FORMATS
   json?: boolean
   wait: number
   daemonPort?: number
+  namespace?: string
 }
 
 /** How a variable is set in the words of each reader. */
@@ -26,6 +33,7 @@ export const envCommand = new Command('env')
     new Option('--format <format>', 'whose words').choices(Object.keys(FORMATS)).default('sh'),
   )
   .addOption(waitOption().default(30_000, '30s'))
+  .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .addHelpText(
@@ -37,8 +45,9 @@ In a shell: eval "$(moniker env db cache)"`,
   )
   .action(env)
 
-async function env(names: string[], { format, json, wait, daemonPort }: Options): Promise<void> {
-  const neighbours = distinct(names.map(name => neighbour(name, daemonPort)))
+async function env(names: string[], { format, json, wait, ...options }: Options): Promise<void> {
+  useNamespace(options.namespace)
+  const neighbours = distinct(names.map(name => neighbour(name, options)))
   const variables = await find(neighbours, { resolver: new Resolver(), wait })
   if (json) return console.log(JSON.stringify(variables, undefined, 2))
   const lines = Object.entries(variables).map(([name, value]) => FORMATS[format](name, value))

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { Command } from 'commander'
 import type { NamedAddress } from '../publication.ts'
 import { createServer, type MonikerServer } from '../server.ts'
-import { daemonPortOption, say, toPort } from './options.ts'
+import { daemonPortOption, namespaceOption, say, toPort, useNamespace } from './options.ts'
 
 interface Options {
   keepOpen?: boolean
@@ -12,6 +12,7 @@ interface Options {
   host?: string
   port?: number
   daemonPort?: number
+  namespace?: string
 }
 
 export const listenCommand = new Command('listen')
@@ -21,11 +22,16 @@ export const listenCommand = new Command('listen')
   .option('-e, --exec <command>', 'join each connection to a shell command of its own instead')
   .option('--host <address>', 'the address to bind (default: all)')
   .option('--port <number>', 'the port to bind (default: any free one)', toPort)
+  .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText('after', '\nAn echo service: moniker listen echo --keep-open --exec cat')
   .action(listen)
 
-async function listen(service: string, { keepOpen, exec, ...options }: Options): Promise<void> {
+async function listen(
+  service: string,
+  { keepOpen, exec, namespace, ...options }: Options,
+): Promise<void> {
+  useNamespace(namespace)
   const server = createServer({ allowHalfOpen: true }, socket => {
     // Somebody was faster; the name is being withdrawn.
     if (!server.listening) return socket.destroy()

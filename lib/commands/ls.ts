@@ -3,7 +3,7 @@ import { Resolver } from '../resolver.ts'
 import { watch } from '../watch.ts'
 import { printChanges } from './changes.ts'
 import { colour } from './colour.ts'
-import { daemonPortOption, jsonOption } from './options.ts'
+import { daemonPortOption, jsonOption, toNamespace } from './options.ts'
 import { showLive } from './live.ts'
 import { servicesTable, sorted } from './services.ts'
 
@@ -17,7 +17,7 @@ interface Options {
 export const lsCommand = new Command('ls')
   .description('Lists the services of a host, namespace by namespace.')
   .argument('[host]', 'default: this host')
-  .option('--namespace <name>', 'only those of one namespace')
+  .option('--namespace <name>', 'only those of one namespace, such as auto', toNamespace)
   .option('-w, --watch', 'show them as they come and go; in a pipe, in lines as `moniker watch`')
   .addOption(daemonPortOption())
   .addOption(jsonOption())

@@ -3,7 +3,7 @@ import { format } from '../name.ts'
 import type { Metadata } from '../protocol.ts'
 import type { Resolution, Resolver } from '../resolver.ts'
 import { printable } from './table.ts'
-import { targetOf, type CommandTarget } from './target.ts'
+import { targetOf, type CommandTarget, type TargetOptions } from './target.ts'
 
 /** A service that a program needs, and the word that the variables about it begin with. */
 export interface Neighbour extends CommandTarget {
@@ -24,9 +24,9 @@ const ASSIGNMENT = /^(?:([a-z_]\w*)=)?(.*)$/is
 const SCHEME = /^[a-z][a-z0-9+.-]{0,62}$/i
 
 /** Reads `NAME` or `WORD=NAME`, a name being all that `targetOf` takes. Throws `ERR_MONIKER_NAME`. */
-export function neighbour(text: string, daemonPort?: number): Neighbour {
+export function neighbour(text: string, options?: TargetOptions): Neighbour {
   const [, word, name] = ASSIGNMENT.exec(text)!
-  const target = targetOf(name!, undefined, daemonPort)
+  const target = targetOf(name!, undefined, options)
   return { ...target, word: (word ?? target.name.service.replaceAll(/\W/g, '_')).toUpperCase() }
 }
 

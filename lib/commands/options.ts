@@ -1,4 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander'
+import { isWord } from '../name.ts'
+import { treeNamespace } from '../namespace.ts'
 import { MAX_WAIT } from '../protocol.ts'
 
 /** `--daemon-port`, the designated port of the daemon that is meant. */
@@ -25,6 +27,25 @@ export function waitOption(): Option {
     '--wait <time>',
     'how long to wait for what is not there yet, such as 90s or 5m',
   ).argParser(toDuration)
+}
+
+/** `--namespace`, that of names which give none. */
+export function namespaceOption(): Option {
+  const about =
+    'that of names which give none, auto being the git work tree (default: MONIKER_NAMESPACE)'
+  return new Option('--namespace <name>', about).argParser(toNamespace)
+}
+
+/** Reads a namespace, `''` being the host's own; `auto` is that of the git work tree we are in. */
+export function toNamespace(text: string): string {
+  if (text === 'auto') return treeNamespace(process.cwd())
+  if (text === '' || isWord(text)) return text.toLowerCase()
+  throw new InvalidArgumentError('Expected a word such as reynolds, or auto.')
+}
+
+/** Makes `namespace`, if there is one, that of names which give none, here and in what we start. */
+export function useNamespace(namespace: string | undefined): void {
+  if (namespace !== undefined) process.env.MONIKER_NAMESPACE = namespace
 }
 
 /** Reads a duration such as `500ms`, `30s`, `5m` or `1h`, or seconds; in ms, at most an hour. */

@@ -3,13 +3,21 @@ import { Command } from 'commander'
 import { Registrar } from '../registrar.ts'
 import { awake } from './awake.ts'
 import { Holder } from './holder.ts'
-import { daemonPortOption, say, stopSignal, toPort } from './options.ts'
+import {
+  daemonPortOption,
+  namespaceOption,
+  say,
+  stopSignal,
+  toPort,
+  useNamespace,
+} from './options.ts'
 import { Portlist, entry } from './portlist.ts'
 
 interface Options {
   udp?: boolean
   file?: string
   daemonPort?: number
+  namespace?: string
 }
 
 /** How often the ports, and the list, are looked at, in ms. */
@@ -22,6 +30,7 @@ export const registerCommand = new Command('register')
   .argument('[port]', 'the port it is served on', toPort)
   .option('--udp', 'it is a port of UDP')
   .option('--file <file>', 'read names and ports from a file, and again whenever it changes')
+  .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText(
     'after',
@@ -37,12 +46,13 @@ JSON, a name and its port a line:
 async function register(
   name: string | undefined,
   port: number | undefined,
-  { udp, file, daemonPort }: Options,
+  { udp, file, namespace, daemonPort }: Options,
   command: Command,
 ): Promise<void> {
   if ((file === undefined) === (port === undefined)) {
     command.error("error: expected a name and a port, or '--file' alone")
   }
+  useNamespace(namespace)
   const tell = (text: string) => say(`moniker: ${text}`)
   const holder = new Holder({ registrar: Registrar.at(daemonPort), tell })
   const list = file === undefined ? undefined : new Portlist(file)

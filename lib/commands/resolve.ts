@@ -1,11 +1,12 @@
 import { Command } from 'commander'
 import { Resolver, type Resolution } from '../resolver.ts'
 import { targetOf } from './target.ts'
-import { daemonPortOption, jsonOption } from './options.ts'
+import { daemonPortOption, jsonOption, namespaceOption, useNamespace } from './options.ts'
 import { printable } from './table.ts'
 
 interface Options {
   daemonPort?: number
+  namespace?: string
   json?: boolean
 }
 
@@ -13,6 +14,7 @@ export const resolveCommand = new Command('resolve')
   .description('Says where a name leads: address, port, transport and version, best first.')
   .argument('<name>', 'starwars, ns:starwars@^1, or a URI such as starwars://theforce.net')
   .argument('[host]', 'default: this host')
+  .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .action(resolve)
@@ -20,9 +22,10 @@ export const resolveCommand = new Command('resolve')
 async function resolve(
   name: string,
   host: string | undefined,
-  { json, daemonPort }: Options,
+  { json, ...options }: Options,
 ): Promise<void> {
-  const target = targetOf(name, host, daemonPort)
+  useNamespace(options.namespace)
+  const target = targetOf(name, host, options)
   const resolution = await new Resolver().resolve(target.name, {
     ...target.at,
     transports: ['tcp', 'udp'],

@@ -1,12 +1,22 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { exactVersion, format, parse, type Name } from '../name.ts'
+import { listenCall } from '../args.ts'
+import { format, type Name } from '../name.ts'
 import { freePort, isFree, listening } from '../ports.ts'
 import { Registrar } from '../registrar.ts'
 import { Resolver } from '../resolver.ts'
 import { awake } from './awake.ts'
 import { distinct, find, neighbour } from './neighbours.ts'
-import { daemonPortOption, say, toList, toPort, toVariables, waitOption } from './options.ts'
+import {
+  daemonPortOption,
+  namespaceOption,
+  useNamespace,
+  say,
+  toList,
+  toPort,
+  toVariables,
+  waitOption,
+} from './options.ts'
 import { Program } from './program.ts'
 
 interface Options {
@@ -16,6 +26,7 @@ interface Options {
   with?: string[]
   wait: number
   daemonPort?: number
+  namespace?: string
 }
 
 export const runCommand = new Command('run')
@@ -32,6 +43,7 @@ export const runCommand = new Command('run')
   .option('--with <names>', 'what it needs, as for `moniker env`; may be repeated', toList)
   .addOption(waitOption().default(30_000, '30s'))
   .option('--restart', 'start it again when it crashes, after ever longer pauses (0.1 to 30 s)')
+  .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText(
     'after',
@@ -47,11 +59,11 @@ For example: moniker run web -- python3 -m http.server {port}
 async function run(
   text: string,
   command: string[],
-  { port: wanted, env = [], restart = false, with: needed = [], wait, daemonPort }: Options,
+  { port: wanted, env = [], restart = false, with: needed = [], wait, ...options }: Options,
 ): Promise<void> {
-  const parsed = parse(text)
-  const name = { ...parsed, version: exactVersion(parsed.version) }
-  const neighbours = distinct(needed.map(one => neighbour(one, daemonPort)))
+  useNamespace(options.namespace)
+  const { name } = listenCall([{ service: text }])!
+  const neighbours = distinct(needed.map(one => neighbour(one, options)))
   // Or its holder would be taken for the command.
   if (wanted && !(await isFree(wanted))) {
     throw new Error(`port ${wanted} is taken by another program; stop it, or choose another port`)
@@ -63,7 +75,7 @@ async function run(
   const program = new Program(
     command.map(fill),
     { ...process.env, ...found, PORT: String(port), ...Object.fromEntries(variables) },
-    (pid, signal) => hold({ ...name, port, pid }, daemonPort, signal),
+    (pid, signal) => hold({ ...name, port, pid }, options.daemonPort, signal),
   )
   process.exitCode = await awake(restart ? program.persist(tell) : program.run())
 }

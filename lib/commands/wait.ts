@@ -1,11 +1,12 @@
 import { Command, Option } from 'commander'
 import { Resolver } from '../resolver.ts'
-import { daemonPortOption, say, toDuration } from './options.ts'
+import { daemonPortOption, namespaceOption, say, toDuration, useNamespace } from './options.ts'
 import { targetOf } from './target.ts'
 
 interface Options {
   timeout: number
   daemonPort?: number
+  namespace?: string
 }
 
 export const waitCommand = new Command('wait')
@@ -16,6 +17,7 @@ export const waitCommand = new Command('wait')
       .argParser(toDuration)
       .default(30_000, '30s'),
   )
+  .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText(
     'after',
@@ -23,8 +25,9 @@ export const waitCommand = new Command('wait')
   )
   .action(wait)
 
-async function wait(names: string[], { timeout, daemonPort }: Options): Promise<void> {
-  const targets = names.map(name => targetOf(name, undefined, daemonPort))
+async function wait(names: string[], { timeout, ...options }: Options): Promise<void> {
+  useNamespace(options.namespace)
+  const targets = names.map(name => targetOf(name, undefined, options))
   const resolver = new Resolver()
   const transports = ['tcp', 'udp'] as const
   const waits = targets.map(({ name, at }) =>

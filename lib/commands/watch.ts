@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { watch } from '../watch.ts'
 import { printChanges } from './changes.ts'
-import { daemonPortOption, jsonOption } from './options.ts'
+import { daemonPortOption, jsonOption, toNamespace } from './options.ts'
 import { targetOf } from './target.ts'
 
 interface Options {
@@ -14,7 +14,7 @@ export const watchCommand = new Command('watch')
   .description('Says what is there, and then what comes and goes.')
   .argument('[name]', 'such as web, web@^1, or web://theforce.net (default: all)')
   .argument('[host]', 'default: this host')
-  .option('--namespace <name>', 'only those of one namespace')
+  .option('--namespace <name>', 'only those of one namespace, such as auto', toNamespace)
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .addHelpText(
@@ -30,7 +30,7 @@ async function run(
   host: string | undefined,
   { daemonPort, namespace, json }: Options,
 ): Promise<void> {
-  const target = name === undefined ? undefined : targetOf(name, host, daemonPort)
+  const target = name === undefined ? undefined : targetOf(name, host, { daemonPort })
   const options = target ? { ...target.name, ...target.at } : { daemonPort }
   await printChanges(watch({ ...options, ...(namespace !== undefined && { namespace }) }), json)
 }

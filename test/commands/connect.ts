@@ -58,7 +58,7 @@ test('a connection that breaks is an error, though the input is open', async t =
   await named(t, { service: 'reset', daemonPort: port }, socket => {
     socket.once('data', () => socket.resetAndDestroy())
   })
-  const { child, ended } = moniker(t, ['connect', 'reset', 'localhost'], { port })
+  const { child, ended } = moniker(t, ['connect', 'reset', '127.0.0.1'], { port })
   child.stdin.write('hello')
   t.match(await ended, { status: 1, stderr: /^moniker: .*ECONNRESET/ })
 })

@@ -16,11 +16,11 @@ test('the word for a neighbour is its service, or another that is given', async 
   for (const [text, word, service] of cases) {
     t.match(neighbour(text), { word, name: { service } }, text)
   }
-  t.match(neighbour('main=shop:db@^1://theforce.net:7000', 8000), {
+  t.match(neighbour('main=shop:db@^1://theforce.net:7000', { daemonPort: 8000 }), {
     name: { namespace: 'shop', service: 'db', version: '^1' },
     at: { host: 'theforce.net', daemonPort: 7000 },
   })
-  t.match(neighbour('db', 8000).at, { host: '', daemonPort: 8000 })
+  t.match(neighbour('db', { daemonPort: 8000 }).at, { host: '', daemonPort: 8000 })
   for (const text of ['', '80', 'a b', '1=db', '=db', 'main=', 'a-b=db']) {
     t.throws(() => neighbour(text), { code: 'ERR_MONIKER_NAME' }, text)
   }

@@ -3,13 +3,16 @@ import { test } from 'tap'
 import {
   daemonPortOption,
   jsonOption,
+  namespaceOption,
   policyOption,
   say,
   stopSignal,
   toDuration,
   toList,
+  toNamespace,
   toPort,
   toVariables,
+  useNamespace,
   waitOption,
 } from '../../lib/commands/options.ts'
 
@@ -96,4 +99,25 @@ test('a policy is a file, or that of the environment', async t => {
   const parsed = () =>
     new Command().addOption(policyOption()).parse(['--policy', 'p.yaml'], { from: 'user' })
   t.same(parsed().opts(), { policy: 'p.yaml' })
+})
+
+test('a namespace is a word, that of the work tree, or the own of the host', async t => {
+  t.equal(toNamespace('Reynolds'), 'reynolds')
+  t.equal(toNamespace(''), '')
+  const command = new Command().addOption(namespaceOption())
+  const parse = (text: string) => command.parse(['--namespace', text], { from: 'user' }).opts()
+  t.match(parse('auto'), { namespace: /^[a-z].*-[0-9a-f]{6}$/ })
+  for (const text of ['8', 'a b', 'a:b']) t.throws(() => toNamespace(text), InvalidArgumentError)
+})
+
+test('a namespace that is given is that of all this process starts', async t => {
+  const before = process.env.MONIKER_NAMESPACE
+  t.teardown(() => {
+    delete process.env.MONIKER_NAMESPACE
+    if (before !== undefined) process.env.MONIKER_NAMESPACE = before
+  })
+  useNamespace('ns')
+  t.equal(process.env.MONIKER_NAMESPACE, 'ns')
+  useNamespace(undefined)
+  t.equal(process.env.MONIKER_NAMESPACE, 'ns')
 })

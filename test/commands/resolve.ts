@@ -25,6 +25,16 @@ test('each way to write a name says where it leads', async t => {
   }
 })
 
+test('a namespace that is given is looked in first, then the own of the host', async t => {
+  t.teardown(() => delete process.env.MONIKER_NAMESPACE)
+  const { port: daemonPort } = await daemon(t)
+  const theirs = await named(t, { service: 'ns:tie', daemonPort })
+  const ours = await named(t, { service: 'wing', daemonPort })
+  const at = ['--namespace', 'ns', '--daemon-port', String(daemonPort)]
+  t.match(await printed(t, resolveCommand, 'tie', ...at), ` ${portOf(theirs)} `)
+  t.match(await printed(t, resolveCommand, 'wing', ...at), ` ${portOf(ours)} `)
+})
+
 test('as JSON there is all that is known', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = await named(t, { service: 'tie@1.2.0', daemonPort, metadata: { path: '/x' } })

@@ -103,6 +103,17 @@ test('it can be told where others are, once they are there', async t => {
   t.match(await ended, { status: 0, stdout: `tcp://127.0.0.1:${ours} ${ours}\n` })
 })
 
+test('it can be put into a namespace, with all that it starts', async t => {
+  const { port } = await daemon(t)
+  const show = 'console.log(process.env.MONIKER_NAMESPACE);'
+  const command = [process.execPath, '-e', show + program]
+  const args = ['run', 'web', '--namespace', 'ns', '--', ...command]
+  const { said } = moniker(t, args, { port })
+  await said(/ns:web@0.0.0 is port \d+/)
+  await said(/^ns\n/, 'stdout')
+  t.match(await find(port, 'ns:web'), { version: '0.0.0' })
+})
+
 test('a command that cannot be run is said to be missing', async t => {
   const { port } = await daemon(t)
   const { ended } = moniker(t, ['run', 'web', '--', 'no-such-command'], { port })
