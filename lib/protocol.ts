@@ -119,7 +119,12 @@ export interface Status {
   readonly op: 'status'
 }
 
-export type Question = Resolve | Register | Unregister | List | Watch | Status
+/** An embedded daemon makes way for one that stands alone. */
+export interface Handover {
+  readonly op: 'handover'
+}
+
+export type Question = Resolve | Register | Unregister | List | Watch | Status | Handover
 
 /** A question as a program gives it: what is left out has a default. */
 export type Asked = { readonly op: Question['op'] } & Partial<
@@ -226,10 +231,11 @@ export function question(message: Answer): Question {
         ...alsoIn(message),
       }
     case 'status':
+    case 'handover':
       return { op }
     default:
       throw wrong(
-        `expected "op" to be resolve, register, unregister, list, watch or status, got ${shown(op)}`,
+        `expected "op" to be resolve, register, unregister, list, watch, status or handover, got ${shown(op)}`,
       )
   }
 }

@@ -237,8 +237,11 @@ const register = { op: 'register', id: 1, service: 'a', transport: 'tcp', port: 
 const fat = { fat: '€'.repeat(MAX_METADATA / 3) }
 
 const badFields: [message: Answer, says: string][] = [
-  [{}, '"op" to be resolve, register, unregister, list, watch or status, got "nothing"'],
-  [{ op: 'look' }, '"op" to be resolve, register, unregister, list, watch or status, got "look"'],
+  [{}, '"op" to be resolve, register, unregister, list, watch, status or handover, got "nothing"'],
+  [
+    { op: 'look' },
+    '"op" to be resolve, register, unregister, list, watch, status or handover, got "look"',
+  ],
   [{ op: ['list'] }, 'got "[\\"list\\"]"'],
   [{ op: 'toString' }, 'got "toString"'],
   [{ op: 'resolve' }, '"service" to be a service name, got "nothing"'],

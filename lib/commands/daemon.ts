@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { Daemon } from '../daemon/daemon.ts'
 import { designatedPort } from '../defaults.ts'
+import { succeed } from '../handover.ts'
 import { Resolver } from '../resolver.ts'
 import { policyOption, say, toPort } from './options.ts'
 
@@ -26,7 +27,7 @@ export const daemonCommand = new Command('daemon')
   .addOption(policyOption())
   .addHelpText(
     'after',
-    '\nSIGTERM and SIGINT stop it, SIGHUP has it read the policy again. With the privilege, --port 1 is the port of TCPMUX.',
+    '\nAn embedded daemon that has the port hands it over. SIGTERM and SIGINT stop it, SIGHUP has it read the policy again. With the privilege, --port 1 is the port of TCPMUX.',
   )
   .action(daemon)
 
@@ -40,7 +41,7 @@ async function daemon({
   const log = (text: string) => say(`monikerd: ${text}`)
   const daemon = new Daemon({ port, publicList, policy, log, ...(host && { hosts: host }) })
   try {
-    await daemon.start()
+    await (ifNeeded ? daemon.start() : succeed(port, () => daemon.start()))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
     return occupied(port, host, ifNeeded)

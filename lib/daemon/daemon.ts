@@ -3,11 +3,11 @@ import { createServer, type Server, type Socket } from 'node:net'
 import createDebug from 'debug'
 import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
-import { VERSION } from '../protocol.ts'
+import { VERSION, type Answer } from '../protocol.ts'
 import { Audience } from './audience.ts'
 import { Bucket } from './bucket.ts'
 import { Guard } from './guard.ts'
-import { chain, local, policy, type Handler } from './handler.ts'
+import { chain, local, policy, type Handler, type Owner } from './handler.ts'
 import { Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
@@ -96,11 +96,13 @@ export class Daemon {
   readonly #sockets = new Map<Socket, Connection & { leave: () => void }>()
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
   readonly #started = Date.now()
-  readonly #born = performance.now()
+  #born = performance.now()
   readonly #answer: Handler
   #datagrams: Datagrams
   #port: number
   #starting: Promise<void> | undefined
+  /** The connection of the daemon that takes our place. */
+  #successor: Owner | undefined
 
   constructor(options: DaemonOptions = {}) {
     const { publicList = false, ttl = 30_000, grace = 300 } = options
@@ -136,6 +138,7 @@ export class Daemon {
         age: () => this.#age(),
         sees: this.#guard.sees,
       }),
+      (_question, { owner }) => this.#handOver(owner!),
     )
     this.#datagrams = this.#makeDatagrams()
   }
@@ -143,6 +146,21 @@ export class Daemon {
   /** The designated port; known for certain once `start` is done. */
   get port(): number {
     return this.#port
+  }
+
+  /**
+   * Makes way for a stand-alone daemon: the port is free once it has the answer. Names are held until
+   * that has bound it, and closed the connection: whoever comes back at once comes to it.
+   */
+  #handOver(successor: Owner): Answer {
+    if (!this.#options.embedded) {
+      throw new MonikerError('EDENIED', { text: 'only an embedded daemon hands over' })
+    }
+    this.#successor = successor
+    this.#datagrams.close()
+    for (const server of this.#servers) server.close()
+    setTimeout(() => void this.stop(), LINGER).unref()
+    return { handover: true }
   }
 
   #age(): number {
@@ -179,6 +197,7 @@ export class Daemon {
 
   async #bind(): Promise<void> {
     const { hosts = ['::'] } = this.#options
+    this.#born = performance.now()
     try {
       for (const host of hosts) await this.#listenIfThere(host, host === hosts[0])
     } catch (error) {
@@ -262,6 +281,7 @@ export class Daemon {
       answer: this.#answer,
       ended: owner => this.#audience.release(owner),
       closed: owner => {
+        if (owner === this.#successor) void this.stop()
         this.#leave(socket)
         this.#audience.release(owner)
         this.#registry.release(owner)
@@ -327,6 +347,9 @@ export class Daemon {
  * come back, and one that is turned away waits a second before it tries again.
  */
 const BACKLOG = 4_096
+
+/** How long a daemon that takes our place is given to bind the port, in ms. */
+const LINGER = 1_000
 
 /** What the kernel says of an address, or a whole family, that this host has not. */
 const MISSING: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']

@@ -149,6 +149,7 @@ export function local(
       case 'status':
         return status()
       case 'watch':
+      case 'handover':
         return next()
     }
   }

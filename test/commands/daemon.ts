@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { t, test } from 'tap'
@@ -7,7 +8,7 @@ import { Resolver } from '../../lib/resolver.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { lines } from '../fixtures/lines.ts'
-import { nobody, stranger } from '../fixtures/services.ts'
+import { named, nobody, stranger } from '../fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
 t.jobs = 4
@@ -51,9 +52,24 @@ test('a daemon that is running already is enough for some', alone, async t => {
   for (const [how, { port }, ...host] of cases) {
     const text = `a daemon is already running on port ${port}, ${how} ${process.pid}`
     const at = ['--port', String(port), ...host]
-    await t.rejects(printed(t, daemonCommand, ...at), { message: text })
+    if (how === 'as process') {
+      await t.rejects(printed(t, daemonCommand, ...at), { message: text })
+    }
     t.equal(await printed(t, daemonCommand, ...at, '--if-needed'), `# monikerd: ${text}\n`)
   }
+})
+
+test('an embedded daemon gives way', async t => {
+  const { port } = await daemon(t, { embedded: true })
+  await named(t, { service: 'tie', daemonPort: port })
+  const { child, said } = moniker(t, ['daemon', '--host', '127.0.0.1'], { port })
+  await said(/answering on port/)
+  while ((await status(port)).names === 0);
+  t.match(await status(port), { pid: child.pid, embedded: false, names: 1 })
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  while ((await status(port)).names === 0);
+  t.match(await status(port), { pid: process.pid, embedded: true })
 })
 
 test('a program that has the port and is no daemon is in the way', alone, async t => {

@@ -124,6 +124,33 @@ t.test('the namespace of a user is for that user, and for root', async t => {
   )
 })
 
+t.test(
+  'a daemon that has handed over keeps its names until the other is there, or for a second',
+  async t => {
+    const { port } = await daemon(t, { embedded: true })
+    const [successor, owner, patient] = [
+      await lines(t, port),
+      await lines(t, port),
+      await lines(t, port),
+    ]
+    owner.ask(starwars)
+    await owner.answer()
+    successor.ask({ op: 'handover' })
+    t.match(await successor.answer(), { handover: true })
+    await t.rejects(once(connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
+    patient.ask(resolve)
+    t.match(await patient.answer(), { endpoints: [{ port: 4000 }] })
+    t.same(await patient.rest(), [])
+  },
+)
+
+t.test('a daemon that stands alone hands nothing over', async t => {
+  const { port } = await daemon(t)
+  const other = await lines(t, port)
+  other.ask({ op: 'handover' })
+  t.match((await other.answer())!.error, { code: 'EDENIED' })
+})
+
 t.test('a list is told over TCP, and refused over UDP', async t => {
   const { port } = await daemon(t)
   const nc = await lines(t, port)

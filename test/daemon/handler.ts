@@ -110,7 +110,7 @@ t.test('who may ask what depends on where from, and over what', async t => {
     'this host by UDP': { ...here, ...udp },
     'another host by UDP': { ...remote, ...udp },
   }
-  const all = ['resolve', 'register', 'unregister', 'list', 'watch', 'status']
+  const all = ['resolve', 'register', 'unregister', 'list', 'watch', 'status', 'handover']
   const table: [peer: string, publicList: boolean, allowed: string[]][] = [
     ['this host', false, all],
     ['this host', true, all],
