@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { Daemon } from '../../lib/daemon/daemon.ts'
 import { PORT } from '../../lib/defaults.ts'
+import { freePort } from '../../lib/ports.ts'
 import { MAX_LINE } from '../../lib/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { ground } from '../fixtures/ground.ts'
@@ -389,7 +390,7 @@ t.test('of two daemons for one port one starts, and takes nothing from it', asyn
 })
 
 t.test('a daemon whose port is taken over UDP answers over TCP alone', async t => {
-  const udp = createSocket('udp4').bind(0, '127.0.0.1')
+  const udp = createSocket('udp4').bind(await freePort(), '127.0.0.1')
   await once(udp, 'listening')
   t.teardown(() => udp.close())
   const { port } = udp.address()
@@ -401,7 +402,7 @@ t.test('a daemon whose port is taken over UDP answers over TCP alone', async t =
 })
 
 t.test('a daemon that may have any port takes one that is free over UDP too', async t => {
-  const udp = createSocket('udp4').bind(0, '127.0.0.1')
+  const udp = createSocket('udp4').bind(await freePort(), '127.0.0.1')
   await once(udp, 'listening')
   t.teardown(() => udp.close())
   const taken = udp.address().port
