@@ -1,5 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { times } from './measure.ts'
-import { byName, byNumber, touch, unknown, type Named, type Open } from './traffic.ts'
+import { byName, byNumber, touch, unknown, type Open } from './traffic.ts'
 
 /** By what to call: by name, by a name of which nothing is known yet, or by number. */
 export type Road = 'warm' | 'cold' | number
@@ -9,17 +10,37 @@ export interface Calls {
   road: Road
   count: number
   width: number
+  /** Whether to pause before, so that no daemon counts as one that was asked lately. */
+  rested?: boolean
 }
 
+/** Whom to call. */
+export interface Callee {
+  /** The designated ports of several daemons that know the name; the first is that of warm calls. */
+  ports: number[]
+  host?: string
+}
+
+/** How many daemons there are to be called cold, each once. */
+export const DAEMONS = 100
+
+/** After so long a daemon is not one that was asked lately, in ms. */
+const FORGOTTEN = 1_100
+
 /** Makes calls; says how long each took until it was connected, in ms. */
-export async function call({ road, count, width }: Calls, named: Named): Promise<number[]> {
-  const open = opener(road, named)
+export async function call(
+  { road, count, width, rested }: Calls,
+  callee: Callee,
+): Promise<number[]> {
+  if (rested) await pause(FORGOTTEN)
+  const open = opener(road, callee)
   const taken: number[] = []
   await times(count, width, async () => taken.push(await touch(open)))
   return taken
 }
 
-function opener(road: Road, named: Named): Open {
-  if (typeof road === 'number') return byNumber(road, named.host)
-  return road === 'warm' ? byName(named) : unknown(named)
+function opener(road: Road, { ports, host }: Callee): Open {
+  if (typeof road === 'number') return byNumber(road, host)
+  if (road === 'cold') return unknown(ports, host)
+  return byName({ port: ports[0]!, ...(host && { host }) })
 }

@@ -1,15 +1,17 @@
+import { DAEMONS, call, type Road } from './calls.ts'
 import { compare, percentile, seconds, times, type Benchmark, type Way } from './measure.ts'
 import { peer } from './process.ts'
-import { byName, byNumber, touch, unknown, type Open } from './traffic.ts'
+import { byName, byNumber, touch, type Open } from './traffic.ts'
 
 const WIDTH = 32
 
 /** Connecting to a service on the same host. */
 export const connecting: Benchmark = async options => {
   const { smoke } = options
-  const daemon = await peer<number>('daemon')
-  const port = daemon.ready
-  const echo = await peer<number>('echo', { port })
+  const daemons = await peer<number[]>('daemons', { args: [String(DAEMONS)] })
+  const ports = daemons.ready
+  const port = ports[0]!
+  const echo = await peer<number>('echo', { args: [ports.join()] })
   const [warm, warmTcp] = [byName({ port }), byName({ port, tcp: true })]
   const plain = byNumber(echo.ready)
 
@@ -25,6 +27,13 @@ export const connecting: Benchmark = async options => {
     { name: 'by name', run: () => figure(open) },
     { name: 'plain net, TCP', run: () => figure(plain) },
   ]
+  /** One after the other, each daemon once, and as many by number. */
+  const cold = (name: string, road: Road): Way => ({
+    name,
+    run: async () =>
+      percentile(await call({ road, count: DAEMONS, width: 1, rested: true }, { ports }), 0.5) *
+      1000,
+  })
   const one = (open: Open) => ways(open, opener => time(opener, smoke ? 20 : 1_000))
   const many = (open: Open) => ways(open, opener => rate(opener, smoke ? 64 : 4_000))
   try {
@@ -35,7 +44,13 @@ export const connecting: Benchmark = async options => {
       comparisons: [
         await compare('32 at a time, TCP', '1/s', many(warmTcp), options, 'warmTcp'),
         await compare('32 at a time, default', '1/s', many(warm), options, 'warmHost'),
-        await compare('cold, one by one', 'µs', one(unknown({ port })), options, 'coldHost'),
+        await compare(
+          'cold, one by one',
+          'µs',
+          [cold('by name', 'cold'), cold('plain net, TCP', echo.ready)],
+          options,
+          'coldHost',
+        ),
         await compare('warm, one by one, TCP', 'µs', one(warmTcp), options),
         await compare('warm, one by one, default', 'µs', one(warm), options),
         await compare(
@@ -46,12 +61,12 @@ export const connecting: Benchmark = async options => {
         ),
       ],
       notes: [
-        'A warm connect has connected to that name before. A cold one knows nothing of the name nor the daemon, in a program that is warmed up.',
+        'A warm connect has connected to that name before. A cold one knows nothing of the name, and has not asked that daemon, in a program that is warmed up.',
         'The first of a process is cold, and its code has never run.',
       ],
     }
   } finally {
-    await Promise.all([echo.stop(), daemon.stop()])
+    await Promise.all([echo.stop(), daemons.stop()])
   }
 }
 

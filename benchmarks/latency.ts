@@ -1,4 +1,4 @@
-import type { Calls, Road } from './calls.ts'
+import { DAEMONS, type Calls, type Road } from './calls.ts'
 import { link } from './link.ts'
 import { compare, percentile, type Benchmark, type Comparison, type Way } from './measure.ts'
 import { peer } from './process.ts'
@@ -12,7 +12,7 @@ type Pair = (road: Road, calls: Omit<Calls, 'road'>, part: number) => [Way, Way]
 /** How long it takes to connect to a host that is some way off. */
 export const latency: Benchmark = async options => {
   const { smoke } = options
-  const few = smoke ? { count: 8, width: 4 } : { count: 100, width: 4 }
+  const few = smoke ? { count: 8, width: 4 } : { count: DAEMONS, width: 4 }
   const many = smoke ? { count: 60, width: 60 } : { count: 1_000, width: 250 }
   const measures =
     `How long it takes until it is connected, between two hosts (network namespaces) that are ${2 * DELAY} ms ` +
@@ -20,7 +20,13 @@ export const latency: Benchmark = async options => {
 
   const clean = await between(0, async pair => [
     await compare('warm, median', 'ms', pair('warm', few, 0.5), options, 'warmFar'),
-    await compare('cold, median', 'ms', pair('cold', few, 0.5), options, 'coldFar'),
+    await compare(
+      'cold, median',
+      'ms',
+      pair('cold', { ...few, rested: true }, 0.5),
+      options,
+      'coldFar',
+    ),
   ])
   if (typeof clean === 'string') {
     const skipped = { what: 'connecting to a far host', why: clean }
@@ -40,7 +46,7 @@ export const latency: Benchmark = async options => {
     comparisons: [...clean, ...(lossy as Comparison[])],
     notes: [
       `Each figure is of ${few.count} connects, ${few.width} at a time; with loss, of ${many.count}, ${many.width} at a time.`,
-      'A cold connect knows nothing of the name nor the daemon: one question by UDP, then the connect.',
+      `A cold connect knows nothing of the name, and has not asked that daemon: one question by UDP, then the connect. Each goes to another of ${DAEMONS} daemons.`,
       'With loss, about 2 of 100 connects lose their SYN or its answer, and TCP sends it again after 1 s.',
     ],
   }
@@ -53,11 +59,11 @@ async function between<Done>(
 ): Promise<Done | string> {
   const hosts = await link(DELAY, loss)
   if (typeof hosts === 'string') return hosts
-  const all = { by: hosts.far, args: ['0.0.0.0'] }
-  const daemon = await peer<number>('daemon', all)
-  const port = daemon.ready
-  const echo = await peer<number>('echo', { ...all, port })
-  const caller = await peer('caller', { port, by: hosts.near, args: [hosts.address] })
+  const { near, far, address } = hosts
+  const daemons = await peer<number[]>('daemons', { by: far, args: [String(DAEMONS), '0.0.0.0'] })
+  const ports = daemons.ready.join()
+  const echo = await peer<number>('echo', { by: far, args: [ports, '0.0.0.0'] })
+  const caller = await peer('caller', { by: near, args: [ports, address] })
   const way = (name: string, calls: Calls, part: number): Way => ({
     name,
     run: async () => percentile(await caller.ask<number[]>(calls), part),
@@ -68,7 +74,7 @@ async function between<Done>(
       way('plain net', { ...calls, road: echo.ready }, part),
     ])
   } finally {
-    await Promise.all([caller, echo, daemon].map(process => process.stop()))
+    await Promise.all([caller, echo, daemons].map(process => process.stop()))
     await hosts.stop()
   }
 }

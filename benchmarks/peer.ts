@@ -39,12 +39,25 @@ function sink(socket: Socket): void {
   socket.on('end', () => socket.end(String(size)))
 }
 
-/** The same handler, to be had by name and by number at a host; says the number. */
-async function serve(handler: (socket: Socket) => void, host = '127.0.0.1'): Promise<number> {
+/**
+ * The same handler, to be had at a host by number and by name, of which each of the daemons knows; says
+ * the number.
+ */
+async function serve(
+  handler: (socket: Socket) => void,
+  ports = String(designated),
+  host = '127.0.0.1',
+): Promise<number> {
   const options = { allowHalfOpen: true }
-  const named = createServer(options, handler).listen({ service: 'bench', host })
+  const named = ports.split(',').map(daemonPort =>
+    createServer(options, handler).listen({
+      service: 'bench',
+      host,
+      daemonPort: Number(daemonPort),
+    }),
+  )
   const plain = net.createServer(options, handler).listen(0, host)
-  await Promise.all([once(named, 'listening'), once(plain, 'listening')])
+  await Promise.all([...named, plain].map(server => once(server, 'listening')))
   return portOf(plain)
 }
 
@@ -53,6 +66,11 @@ async function daemon(host = '127.0.0.1'): Promise<number> {
   const daemon = new Daemon({ port: 0, hosts: [host], maxNames: 10_000 })
   await daemon.start()
   return daemon.port
+}
+
+/** Several; says their ports. */
+async function daemons(count = '1', host?: string): Promise<number[]> {
+  return Promise.all(Array.from({ length: Number(count) }, () => daemon(host)))
 }
 
 /** A daemon that is asked of its state; says its port, and how many ms it took to start. */
@@ -99,18 +117,19 @@ async function first(port: string | undefined): Promise<number> {
 }
 
 /** Makes calls to a host when it is told to, and says how long each took. */
-async function caller(host?: string): Promise<string> {
-  const named = { port: designated, ...(host && { host }) }
+async function caller(ports: string, host: string): Promise<string> {
+  const callee = { ports: ports.split(',').map(Number), host }
   process.on('message', (calls: Calls) => {
-    void call(calls, named).then(taken => process.send!(taken))
+    void call(calls, callee).then(taken => process.send!(taken))
   })
   return 'ready'
 }
 
 const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   daemon,
-  echo: host => serve(echo, host),
-  sink: host => serve(sink, host),
+  daemons,
+  echo: (ports, host) => serve(echo, ports, host),
+  sink: (ports, host) => serve(sink, ports, host),
   first,
   caller,
   state,

@@ -30,12 +30,16 @@ export function byName({ port: daemonPort, host, tcp }: Named): Open {
     })
 }
 
-/** Opens a connection by name, of which nothing is known yet; each time. */
-export function unknown({ port: daemonPort, host }: Named): Open {
+/**
+ * Opens a connection by name at each of several daemons in turn, with nothing remembered: if none is
+ * asked twice within a second, there is no connection kept to it either.
+ */
+export function unknown(daemonPorts: number[], host?: string): Open {
+  let turn = 0
   return () =>
     connect({
       service: 'bench',
-      daemonPort,
+      daemonPort: daemonPorts[turn++ % daemonPorts.length]!,
       resolver: new Resolver(),
       ...(host && { host }),
     })
