@@ -3,11 +3,12 @@ import { isLoopback, isThisHost, mayLead } from './address.ts'
 import { Cache } from './cache.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
-import { TIMEOUT, designatedPort } from './defaults.ts'
+import { TIMEOUT, designatedPort, policyFile } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
 import { Flight } from './flight.ts'
 import { addressesOf, hunt, type Found, type LookupHostOptions } from './hunt.ts'
 import { format, isWord, type Name } from './name.ts'
+import { Outgoing } from './outgoing.ts'
 import { persist } from './persist.ts'
 import {
   endpoints,
@@ -31,6 +32,8 @@ export interface ResolverOptions {
   timeout?: number
   /** The clock by which answers grow old, in ms. Default `performance.now`. */
   now?: () => number
+  /** The file that says what may be connected to. Default `MONIKER_POLICY`, else none. */
+  policy?: string | undefined
 }
 
 /** Whom to ask, and for how long. */
@@ -85,10 +88,12 @@ export class Resolver {
   readonly #timeout: number
   readonly #known: Cache<Known>
   readonly #failed: Cache<unknown>
+  readonly #outgoing: Outgoing | undefined
   readonly #flights = new Map<string, Flight<Resolution>>()
 
-  constructor({ port, timeout = TIMEOUT, now }: ResolverOptions = {}) {
+  constructor({ port, timeout = TIMEOUT, now, policy = policyFile() }: ResolverOptions = {}) {
     this.#port = port
+    this.#outgoing = policy === undefined ? undefined : new Outgoing(policy)
     this.#timeout = timeout
     this.#known = new Cache(now && { now })
     this.#failed = new Cache(now && { now })
@@ -198,10 +203,8 @@ export class Resolver {
       const found = addressesOf(host, options, details)
       const places = placesOf(await this.#looked(found, query, signal), port)
       const asked = { ...question, ...(left > 0 && { wait: left }) }
-      return this.#remember(
-        query,
-        await this.#hunt(places, asked, askStream, details, signal, left),
-      )
+      const answered = await this.#hunt(places, asked, askStream, details, signal, left)
+      return this.#remember(query, answered)
     }
     return persist(attempt, wait, { worth: mayStillCome, signal })
   }
@@ -221,7 +224,7 @@ export class Resolver {
       const found =
         (await askKept(places, question)) ??
         (await this.#hunt(places, question, ask, details, signal()))
-      return this.#remember(query, found)
+      return await this.#remember(query, found)
     } catch (error) {
       this.#known.delete(key)
       // This host is always asked.
@@ -230,9 +233,13 @@ export class Resolver {
     }
   }
 
-  #remember({ name, host, details, key }: Query, { answer, place }: Found): Resolution {
+  async #remember(
+    { name, host, details, key }: Query,
+    { answer, place }: Found,
+  ): Promise<Resolution> {
     const found = { name: foundIn(name, answer), host }
-    const resolution = { ...found, ...reachable(accept(answer, details), place, details) }
+    const all = { ...found, ...reachable(accept(answer, details), place, details) }
+    const resolution = this.#outgoing ? await this.#outgoing.allow(all, details) : all
     this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
   }

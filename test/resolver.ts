@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { LookupFunction } from 'node:net'
+import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import { parse } from '../lib/name.ts'
 import { Resolver, type Resolution } from '../lib/resolver.ts'
@@ -416,4 +417,16 @@ test('what is not in one namespace is found in another, and is said to be there'
   await t.rejects(async () => resolver.recall(mine), { code: 'ECONNREFUSED' })
   await named(t, { service: 'mine:tie', daemonPort: port })
   t.match((await resolver.resolve(mine, { also: [''] })).name, { namespace: 'mine' })
+})
+
+test('what the policy does not let programs connect to is not told', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'secret', daemonPort: port })
+  await named(t, { service: 'open', daemonPort: port })
+  const policy = join(t.testdir({ 'p.yaml': 'rules: [{deny: connect, name: secret}]' }), 'p.yaml')
+  const resolver = new Resolver({ port, policy })
+  t.match(await resolver.resolve(parse('open')), { endpoints: [{}] })
+  const refused = { code: 'EACCES', reason: 'EDENIED', service: 'secret' }
+  await t.rejects(resolver.resolve(parse('secret')), refused)
+  await t.rejects(resolver.resolve(parse('secret'), { wait: 60_000 }), refused)
 })
