@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { times } from './measure.ts'
-import { byName, byNumber, touch, unknown, type Open } from './traffic.ts'
+import { byName, byNumber, touch, unknown, type Open, type Touch } from './traffic.ts'
 
 /** By what to call: by name, by a name of which nothing is known yet, or by number. */
 export type Road = 'warm' | 'cold' | number
@@ -19,6 +19,8 @@ export interface Callee {
   /** The designated ports of several daemons that know the name; the first is that of warm calls. */
   ports: number[]
   host?: string
+  /** Whether to go by TCP alone. */
+  tcp?: boolean
 }
 
 /** How many daemons there are to be called cold, each once. */
@@ -27,20 +29,20 @@ export const DAEMONS = 100
 /** After so long a daemon is not one that was asked lately, in ms. */
 const FORGOTTEN = 1_100
 
-/** Makes calls; says how long each took until it was connected, in ms. */
+/** Makes calls; says how long each took. */
 export async function call(
   { road, count, width, rested }: Calls,
   callee: Callee,
-): Promise<number[]> {
+): Promise<Touch[]> {
   if (rested) await pause(FORGOTTEN)
   const open = opener(road, callee)
-  const taken: number[] = []
+  const taken: Touch[] = []
   await times(count, width, async () => taken.push(await touch(open)))
   return taken
 }
 
-function opener(road: Road, { ports, host }: Callee): Open {
+function opener(road: Road, { ports, host, tcp }: Callee): Open {
   if (typeof road === 'number') return byNumber(road, host)
   if (road === 'cold') return unknown(ports, host)
-  return byName({ port: ports[0]!, ...(host && { host }) })
+  return byName({ port: ports[0]!, ...(host && { host }), ...(tcp && { tcp }) })
 }

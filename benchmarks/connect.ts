@@ -1,7 +1,9 @@
+import { PADDED, encode } from '../lib/protocol.ts'
 import { DAEMONS, call, type Road } from './calls.ts'
 import { compare, percentile, seconds, times, type Benchmark, type Way } from './measure.ts'
 import { peer } from './process.ts'
-import { byName, byNumber, touch, type Open } from './traffic.ts'
+import { asker, type Volley } from './volley.ts'
+import type { Touch } from './traffic.ts'
 
 const WIDTH = 32
 
@@ -12,8 +14,8 @@ export const connecting: Benchmark = async options => {
   const ports = daemons.ready
   const port = ports[0]!
   const echo = await peer<number>('echo', { args: [ports.join()] })
-  const [warm, warmTcp] = [byName({ port }), byName({ port, tcp: true })]
-  const plain = byNumber(echo.ready)
+  const count = smoke ? 20 : 1_000
+  const ask = asker(question(port))
 
   const first = (name: string, args: string[]): Way => ({
     name,
@@ -23,36 +25,46 @@ export const connecting: Benchmark = async options => {
       return ready
     },
   })
-  const ways = (open: Open, figure: (open: Open) => Promise<number>): [Way, Way] => [
-    { name: 'by name', run: () => figure(open) },
-    { name: 'plain net, TCP', run: () => figure(plain) },
+  const ways = (figure: (road: Road) => Promise<number>, own: Road): [Way, Way] => [
+    { name: 'by name', run: () => figure(own) },
+    { name: 'plain net, TCP', run: () => figure(echo.ready) },
   ]
   /** One after the other, each daemon once, and as many by number. */
-  const cold = (name: string, road: Road): Way => ({
-    name,
-    run: async () =>
-      percentile(await call({ road, count: DAEMONS, width: 1, rested: true }, { ports }), 0.5) *
-      1000,
-  })
-  const one = (open: Open) => ways(open, opener => time(opener, smoke ? 20 : 1_000))
-  const many = (open: Open) => ways(open, opener => rate(opener, smoke ? 64 : 4_000))
+  const cold = (until: keyof Touch) =>
+    ways(async road => {
+      const calls = { road, count: DAEMONS, width: 1, rested: true }
+      return median(await call(calls, { ports }), until)
+    }, 'cold')
+  const one = (tcp: boolean, until: keyof Touch) =>
+    ways(async road => median(await call({ road, count, width: 1 }, { ports, tcp }), until), 'warm')
+  const many = (tcp: boolean) =>
+    ways(async road => {
+      const calls = { road, count: smoke ? 64 : 4_000, width: WIDTH }
+      return calls.count / (await seconds(() => call(calls, { ports, tcp })))
+    }, 'warm')
   try {
     return {
       measures:
-        'Connects between two processes on one host. Times (µs) are until it is connected, lower is better; rates ' +
+        'Connects between two processes on one host. Times (µs) are medians, one connect after the other, lower is better; rates ' +
         '(1/s) are of connecting, one byte there and back, and closing, higher is better.',
       comparisons: [
-        await compare('32 at a time, TCP', '1/s', many(warmTcp), options, 'warmTcp'),
-        await compare('32 at a time, default', '1/s', many(warm), options, 'warmHost'),
+        await compare('32 at a time, TCP', '1/s', many(true), options, 'warmTcp'),
+        await compare('32 at a time, default', '1/s', many(false), options, 'warmHost'),
+        await compare('cold, until a byte is back', 'µs', cold('answered'), options, 'coldHost'),
+        await compare('cold, until connected', 'µs', cold('connected'), options),
         await compare(
-          'cold, one by one',
+          'a bare question, beside until connected',
           'µs',
-          [cold('by name', 'cold'), cold('plain net, TCP', echo.ready)],
+          [
+            { name: 'one datagram each way', run: () => asking(ask, count) },
+            one(true, 'connected')[1],
+          ],
           options,
-          'coldHost',
         ),
-        await compare('warm, one by one, TCP', 'µs', one(warmTcp), options),
-        await compare('warm, one by one, default', 'µs', one(warm), options),
+        await compare('warm, TCP, until a byte is back', 'µs', one(true, 'answered'), options),
+        await compare('warm, TCP, until connected', 'µs', one(true, 'connected'), options),
+        await compare('warm, default, until a byte is back', 'µs', one(false, 'answered'), options),
+        await compare('warm, default, until connected', 'µs', one(false, 'connected'), options),
         await compare(
           'the first of a process',
           'µs',
@@ -62,6 +74,7 @@ export const connecting: Benchmark = async options => {
       ],
       notes: [
         'A warm connect has connected to that name before. A cold one knows nothing of the name, and has not asked that daemon, in a program that is warmed up.',
+        'The bare question is what a cold connect waits for before it can begin, asked by a program that does nothing else: a socket, a datagram, its answer.',
         'The first of a process is cold, and its code has never run.',
       ],
     }
@@ -70,14 +83,31 @@ export const connecting: Benchmark = async options => {
   }
 }
 
-/** The median of so many, one after the other, in µs. */
-async function time(open: Open, count: number): Promise<number> {
-  const taken: number[] = []
-  await times(count, 1, async () => taken.push(await touch(open)))
-  return percentile(taken, 0.5) * 1000
+/** The question where the service is, in a datagram. */
+function question(port: number): Volley {
+  return {
+    port,
+    questions: [Buffer.from(encode(0, { op: 'resolve', service: 'bench' }).padEnd(PADDED))],
+    slot: () => 0,
+    check: answer => {
+      if (!answer.includes('"endpoints":[{')) throw new Error(`the daemon said ${String(answer)}`)
+    },
+  }
 }
 
-/** How many there are a second, 32 at a time. */
-async function rate(open: Open, count: number): Promise<number> {
-  return count / (await seconds(() => times(count, WIDTH, () => touch(open))))
+/** The median, in µs. */
+function median(taken: Touch[], until: keyof Touch): number {
+  return (
+    percentile(
+      taken.map(touch => touch[until]),
+      0.5,
+    ) * 1000
+  )
+}
+
+/** The median of so many questions, one after the other, in µs. */
+async function asking(ask: (count: number) => Promise<void>, count: number): Promise<number> {
+  const taken: number[] = []
+  await times(count, 1, async () => taken.push(await seconds(() => ask(1))))
+  return percentile(taken, 0.5) * 1e6
 }

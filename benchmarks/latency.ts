@@ -2,6 +2,7 @@ import { DAEMONS, type Calls, type Road } from './calls.ts'
 import { link } from './link.ts'
 import { compare, percentile, type Benchmark, type Comparison, type Way } from './measure.ts'
 import { peer } from './process.ts'
+import type { Touch } from './traffic.ts'
 
 /** One way, in ms; a round trip takes twice that. */
 const DELAY = 10
@@ -66,7 +67,13 @@ async function between<Done>(
   const caller = await peer('caller', { by: near, args: [ports, address] })
   const way = (name: string, calls: Calls, part: number): Way => ({
     name,
-    run: async () => percentile(await caller.ask<number[]>(calls), part),
+    run: async () => {
+      const taken = await caller.ask<Touch[]>(calls)
+      return percentile(
+        taken.map(({ connected }) => connected),
+        part,
+      )
+    },
   })
   try {
     return await work((road, calls, part) => [

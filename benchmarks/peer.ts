@@ -110,10 +110,10 @@ function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
 }
 
-/** Says how long the first connect of a process takes, in µs: by name, or by the number given. */
+/** Says how long the first connect of a process takes until a byte is back, in µs: by name, or by the number given. */
 async function first(port: string | undefined): Promise<number> {
   const open = port ? byNumber(Number(port)) : byName({ port: designated })
-  return (await touch(open)) * 1000
+  return (await touch(open)).answered * 1000
 }
 
 /** Makes calls to a host when it is told to, and says how long each took. */

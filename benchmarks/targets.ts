@@ -30,7 +30,11 @@ export const targets = {
     beside: PLAIN,
     most: 2.1,
   },
-  coldHost: { what: 'time of a cold connect on one host', beside: PLAIN, most: 1.6 },
+  coldHost: {
+    what: 'time of a cold connect on one host, and a byte there and back',
+    beside: PLAIN,
+    most: 1.6,
+  },
   lossy: {
     what: '99th percentile of a warm connect, 20 ms round trip, 1 % loss',
     beside: PLAIN,

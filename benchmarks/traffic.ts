@@ -50,18 +50,27 @@ export function byNumber(port: number, host = '127.0.0.1'): Open {
   return () => net.connect(port, host)
 }
 
-/** Opens, sends one byte, gets it back, closes; how many ms it took until it was connected. */
-export async function touch(open: Open): Promise<number> {
+/** How many ms it took from the call until … */
+export interface Touch {
+  /** … it was connected. */
+  connected: number
+  /** … a byte had gone there and come back. */
+  answered: number
+}
+
+/** Opens, sends one byte, gets it back, closes. */
+export async function touch(open: Open): Promise<Touch> {
   const start = performance.now()
   const socket = open()
   await once(socket, 'connect')
-  const taken = performance.now() - start
+  const connected = performance.now() - start
   socket.write('x')
   const [answer] = (await once(socket, 'data')) as [Buffer]
+  const answered = performance.now() - start
   if (String(answer) !== 'x') throw new Error(`sent x, got ${String(answer)}`)
   socket.destroy()
   await once(socket, 'close')
-  return taken
+  return { connected, answered }
 }
 
 /** Ends what was sent, and asks how much of it came. */
