@@ -270,7 +270,7 @@ async function askOverStream(place: Place, message: Asked, signal: AbortSignal):
  * Asks by UDP, from a port of its own and with an id nobody can guess; what does not match is
  * somebody else's. Fails when the datagram is refused or the answer truncated.
  */
-function askDatagram(
+export function askDatagram(
   { address, port }: Place,
   message: Asked,
   signal: AbortSignal,

@@ -1,8 +1,8 @@
-import { createRequire } from 'node:module'
 import { Command } from 'commander'
 import { completeCommand, completionCommand } from './completion.ts'
 import { connectCommand } from './connect.ts'
 import { daemonCommand } from './daemon.ts'
+import { doctorCommand } from './doctor.ts'
 import { envCommand } from './env.ts'
 import { listenCommand } from './listen.ts'
 import { lsCommand } from './ls.ts'
@@ -11,13 +11,9 @@ import { registerCommand } from './register.ts'
 import { resolveCommand } from './resolve.ts'
 import { runCommand } from './run.ts'
 import { statusCommand } from './status.ts'
+import { version } from './version.ts'
 import { waitCommand } from './wait.ts'
 import { watchCommand } from './watch.ts'
-
-/** The version of this package. */
-export const { version } = createRequire(import.meta.url)('moniker-net/package.json') as {
-  version: string
-}
 
 /** The whole command line. */
 export const monikerCommand = new Command('moniker')
@@ -43,6 +39,7 @@ const commands = [
   waitCommand,
   envCommand,
   statusCommand,
+  doctorCommand,
   daemonCommand,
   policyCommand,
   completionCommand,
