@@ -13,7 +13,8 @@ export function isThisHost(host: string): boolean {
 
 /** Whether a peer at `address`, come to the address `own` of this host, is on this host too. */
 export function isOwn(address: string, own: string): boolean {
-  return isLoopback(address) || address === own
+  // One that has gone has no address any more, and neither has our end.
+  return isLoopback(address) || (address === own && address !== '')
 }
 
 /** IPv4 as IPv4, which a socket bound to all of IPv6 shows as `::ffff:192.0.2.1`. */

@@ -61,6 +61,11 @@ export interface ListenNameOptions extends ListenOptions {
    * worker threads of one process, their own group.
    */
   shared?: boolean | string | undefined
+  /**
+   * Whether only those peers are let in to whom the daemon has just told the port, so that whoever may
+   * not resolve the name cannot find the port by trying either. For servers alone. Default false.
+   */
+  guarded?: boolean | undefined
   /** Told with the endpoint; at most 1,024 bytes of JSON. */
   metadata?: Metadata | undefined
   /** The designated port of this host's daemon. Default `MONIKER_PORT`, else 6664. */
@@ -80,6 +85,7 @@ export interface ConnectCall {
 export interface ListenCall {
   readonly name: Name
   readonly shared: boolean | string
+  readonly guarded: boolean
   readonly metadata: Metadata | undefined
   readonly daemonPort: number | undefined
   readonly transports: readonly Road[]
@@ -163,6 +169,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     return {
       name: exact(homed(parse(first))),
       shared: false,
+      guarded: false,
       metadata: undefined,
       daemonPort: undefined,
       transports: ROADS,
@@ -176,6 +183,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     namespace,
     version,
     shared = false,
+    guarded = false,
     metadata,
     daemonPort,
     transports = ROADS,
@@ -187,11 +195,12 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
   checkShared(shared)
+  if (typeof guarded !== 'boolean') throw bad('guarded', 'true or false', guarded)
   const named = nameIn({ service, namespace, version })
   const name = exact(namespace === undefined ? homed(named) : named)
   // What is bound already has its port.
   const options = 'fd' in others || '_handle' in others ? others : { port: 0, ...others }
-  return { name, shared, metadata, daemonPort, transports, options, callback }
+  return { name, shared, guarded, metadata, daemonPort, transports, options, callback }
 }
 
 /** Those of `keys` that `object` has, and has defined. */

@@ -28,6 +28,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   readonly offer: Offer
   readonly #details: Details
   readonly #keeper: Keeper
+  readonly #expect: ((event: Answer) => void) | undefined
   /** Where the name is held, and as what. */
   #held: { client: Client; registration: number } | undefined
   /** When it was held first, in ms since 1970: whoever has held a name for longer keeps it. */
@@ -36,11 +37,13 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   /** Why it is not held, as far as anybody was told. */
   #why: Reason | undefined
 
-  constructor(offer: Offer, keeper: Keeper, port: number) {
+  /** `expect` is called with the news of each peer that is sent to a guarded server. */
+  constructor(offer: Offer, keeper: Keeper, port: number, expect?: (event: Answer) => void) {
     super()
     this.offer = offer
     this.#details = { service: format(offer), host: 'localhost', port, syscall: 'register' }
     this.#keeper = keeper
+    this.#expect = expect
   }
 
   /** What its errors are about. */
@@ -103,6 +106,8 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   }
 
   #told(event: Answer, client: Client): void {
+    // The first may come in one packet with the answer that says that the name is held.
+    if (event.event === 'expect') return this.#expect?.(event)
     if (event.event !== 'evicted' || this.#held?.client !== client) return
     try {
       accept(event, this.#details)

@@ -77,6 +77,8 @@ export interface Offer {
   readonly path?: string
   /** Held together with all who say so too: `true`, or the name of a group, for its members alone. */
   readonly shared: boolean | string
+  /** Whether the server is to be told of each peer that was sent to it, as it lets in no others. */
+  readonly guarded?: boolean
   readonly metadata?: Metadata
   /** The process that asks, so that a clash can name the holder. */
   readonly pid?: number
@@ -392,6 +394,7 @@ function offerOf(message: Answer): Offer {
     address: read(message, 'address', isAddress, 'an IP address', '::'),
     ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
     shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
+    ...optional(message, 'guarded', isFlag, 'true or false'),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
     ...optional(message, 'pid', isCount, 'a process id'),
     ...optional(message, 'since', isCount, 'a time in ms since 1970'),
@@ -433,6 +436,7 @@ function shown(value: unknown): string {
 const isObject = (value: unknown): value is Answer =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 512
+const isFlag = (value: unknown): value is boolean => typeof value === 'boolean'
 const isShared = (value: unknown): value is boolean | string =>
   typeof value === 'boolean' || (isText(value) && value.length > 0 && value.length <= MAX_GROUP)
 const isCount = (value: unknown): value is number =>

@@ -3,7 +3,8 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import type { ListenCall } from './args.ts'
-import type { MonikerError } from './errors.ts'
+import { MonikerError } from './errors.ts'
+import { Gate } from './gate.ts'
 import { format } from './name.ts'
 import type { Offer } from './protocol.ts'
 import type { Moniker } from './attempt.ts'
@@ -43,6 +44,10 @@ export function publish(
   call: ListenCall,
   bind: (options: ListenCall['options']) => void,
 ): void {
+  if (call.guarded && !(listener instanceof net.Server)) {
+    const text = 'options.guarded to be left out, as a datagram comes from whoever it says'
+    throw new MonikerError('EARGUMENT', { text })
+  }
   // What is taken already says so itself.
   if (isTaken(listener)) return bind(call.options)
   // An earlier one that never came to listen has nothing to withdraw.
@@ -72,6 +77,8 @@ class Publication {
   readonly #closes: (((error?: Error) => void) | undefined)[] = []
   readonly #emit: Listener['emit']
   readonly #close: (callback?: (error?: Error) => void) => unknown
+  /** Who is let in, where not everybody is. */
+  readonly #gate: Gate | undefined
   /** Under way since `close` was called, where there was a name to withdraw. */
   withdrawn: Promise<void> | undefined
   #lease: Lease | undefined
@@ -82,6 +89,7 @@ class Publication {
   constructor(listener: Listener, call: ListenCall) {
     this.#listener = listener
     this.#call = call
+    if (call.guarded) this.#gate = new Gate()
     this.#emit = listener.emit
     this.#close = listener.close
     const { address } = listener
@@ -133,20 +141,32 @@ class Publication {
       void this.#register()
       return this.#listener.listenerCount(event) > 0
     }
+    if (event === 'connection' && this.#gate) {
+      this.#gate.admit(args[0] as net.Socket, () => this.#pass(event, args))
+      return true
+    }
     if (event === 'close' && this.#state === 'failed') return false
     // A datagram that comes after `close` is not for anybody any more.
     if (event === 'message' && this.#state === 'closing') return false
     // It could not bind, or is closed and may listen anew.
     if (event === 'close' || (event === 'error' && this.#state === 'binding')) this.restore()
+    return this.#pass(event, args)
+  }
+
+  #pass(event: string, args: unknown[]): boolean {
     return Reflect.apply(this.#emit, this.#listener, [event, ...args]) as boolean
   }
 
   async #register(): Promise<void> {
     const { daemonPort } = this.#call
+    const gate = this.#gate
     try {
       this.#beside = await this.#openBeside()
       if (this.#state !== 'registering') return this.#beside?.close()
-      const lease = await Registrar.at(daemonPort).register(this.#offer(), this.#giveUp)
+      const lease = await Registrar.at(daemonPort).register(this.#offer(), {
+        signal: this.#giveUp.signal,
+        ...(gate && { expect: event => gate.told(event) }),
+      })
       // Closed at the very moment the answer came.
       if (this.#state !== 'registering') return void lease.withdraw()
       lease.on('lost', error => this.#lost(error))
@@ -171,7 +191,7 @@ class Publication {
   }
 
   #offer(): Offer {
-    const { name, shared, metadata } = this.#call
+    const { name, shared, guarded, metadata } = this.#call
     const { address, port } = this.#listener.address() as AddressInfo
     return {
       ...name,
@@ -180,6 +200,7 @@ class Publication {
       address,
       ...(this.#beside && { path: this.#beside.path }),
       shared: shared || (crew ?? false),
+      ...(guarded && { guarded }),
       ...(metadata && { metadata }),
     }
   }

@@ -7,7 +7,7 @@ import { Daemon } from './daemon/daemon.ts'
 import { TIMEOUT, designatedPort, embeddedHosts, policyFile } from './defaults.ts'
 import { MonikerError, located } from './errors.ts'
 import { Lease, type Keeper } from './lease.ts'
-import type { Offer } from './protocol.ts'
+import type { Answer, Offer } from './protocol.ts'
 
 const debug = createDebug('moniker:registrar')
 
@@ -31,6 +31,8 @@ export interface RegisterOptions {
   signal?: AbortSignal
   /** How long it may take in all, in ms. Default 5,000. */
   timeout?: number
+  /** Called with the news of each peer that is sent to a guarded server. */
+  expect?: (event: Answer) => void
 }
 
 /**
@@ -73,9 +75,9 @@ export class Registrar implements Keeper {
    */
   async register(
     offer: Offer,
-    { signal, timeout: ms = TIMEOUT }: RegisterOptions = {},
+    { signal, timeout: ms = TIMEOUT, expect }: RegisterOptions = {},
   ): Promise<Lease> {
-    const lease = new Lease(offer, this, this.#port)
+    const lease = new Lease(offer, this, this.#port, expect)
     const late = () => new MonikerError('ESILENT', { ...lease.details, ms })
     const over = deadline(ms, late, signal, { quiet: true })
     this.#waiting++

@@ -38,6 +38,7 @@ t.test('a peer is on this host if it came by loopback, or from the address it ca
   t.ok(isOwn('192.0.2.1', '192.0.2.1'))
   t.notOk(isOwn('192.0.2.2', '192.0.2.1'))
   t.notOk(isOwn('2001:db8::2', '2001:db8::1'))
+  t.notOk(isOwn('', ''))
 })
 
 t.test('an IPv4 address is shown as one, whatever socket it came to', async t => {

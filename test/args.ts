@@ -83,7 +83,8 @@ t.test('options with a service are a name, and stay as they are', async t => {
 
 t.test('a string that is neither a port nor a path is the name to listen on', async t => {
   const transports = ['tcp', 'udp', 'unix']
-  const least = { shared: false, metadata: undefined, daemonPort: undefined, transports }
+  const rest = { metadata: undefined, daemonPort: undefined, transports }
+  const least = { shared: false, guarded: false, ...rest }
   const table: [args: unknown[], expected: object][] = [
     [['starwars'], { name: exact, options: { port: 0 }, callback: undefined }],
     [['starwars', callback], { name: exact, options: { port: 0 }, callback }],
@@ -111,6 +112,7 @@ t.test('options with a service are a name to listen on; the others are for net',
     namespace: 'ns',
     version: '1.0.0',
     shared: true,
+    guarded: true,
     metadata: { a: 1 },
     daemonPort: 7,
     transports: ['tcp'],
@@ -171,6 +173,7 @@ const badListen: [options: object, says: RegExp][] = [
     /options\.metadata to be an object of at most 1024 bytes .*, got \[\]$/,
   ],
   [{ service, path: '/x' }, /options\.path to be left out, .*, got "\/x"$/],
+  [{ service, guarded: 1 }, /options\.guarded to be true or false, got 1$/],
   [{ service, shared: 1 }, /options\.shared to be true, false or a group .*, got 1$/],
   [{ service, shared: '' }, /options\.shared to be true, .*, got ""$/],
   [{ service, metadata: null }, /options\.metadata to be an object .*, got null$/],

@@ -105,6 +105,23 @@ t.test('events that nobody knows, that say nothing or that come too late are ign
   t.same(log, ['lost: ELOST', 'regained'])
 })
 
+t.test('the news of peers is told, be it in one packet with the answer', async t => {
+  const news = { event: 'expect', address: '127.0.0.1', ttl: 1 }
+  const port = await stranger(t, socket => {
+    const answer = line({ id: 1, registration: 1 })
+    socket.once('data', () => socket.write(answer + line(news)))
+  })
+  const client = await Client.connect({ address: '127.0.0.1', port })
+  t.teardown(() => client.close())
+  const told: unknown[] = []
+  const keeper = { drop: () => true, rest: () => {}, evicted: () => {} }
+  const held = new Lease(tie, keeper, port, event => told.push(event))
+  await held.obtain(client)
+  t.match(told, [news])
+  const deaf = await lease(t, port)
+  await deaf.lease.obtain(deaf.client)
+})
+
 t.test('an answer that has no registration is none of a daemon', async t => {
   const port = await stranger(t, socket => void socket.write(line({ id: 1 })))
   const { lease: held, client } = await lease(t, port)

@@ -385,3 +385,44 @@ test('it is withdrawn when the daemon has let the name go, and the port is close
   await once(server, 'close')
   await withdraw(server)
 })
+
+test('a guarded server lets in whom the daemon has sent, and nobody else', async t => {
+  const { port: daemonPort } = await daemon(t)
+  for (const transports of [['tcp'], ['unix', 'tcp']] as const) {
+    const server = await named(t, { service: 'tie', daemonPort, guarded: true, transports })
+    const stranger = net.connect(portOf(server), '127.0.0.1')
+    t.teardown(() => stranger.destroy())
+    await once(stranger.resume(), 'close')
+    const socket = connect({ service: 'tie', daemonPort, transports })
+    socket.end('hello')
+    t.equal(await text(socket), 'hello')
+    await once(server.close(), 'close')
+  }
+})
+
+test('so does one of http, whatever is sent early', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = http.createServer((_request, response) => response.end('guarded'))
+  listen(server, { service: 'web', daemonPort, guarded: true, transports: ['tcp'] })
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const early = net.connect(portOf(server), '127.0.0.1')
+  t.teardown(() => early.destroy())
+  early.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n')
+  const endpoint = find(daemonPort, 'web')
+  early.write('\r\n')
+  t.match(await endpoint, { port: portOf(server) })
+  t.match(await text(early), /guarded$/)
+})
+
+test('a datagram socket is not guarded', async t => {
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  t.throws(() => socket.bind({ service: 'tie', guarded: true } as object), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /guarded to be left out/,
+  })
+})

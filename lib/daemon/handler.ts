@@ -21,6 +21,8 @@ const debug = createDebug('moniker:daemon')
 export interface Owner {
   /** False once it has closed: it can hold nothing any more. */
   readonly isOpen: boolean
+  /** Whether so much that it was told is unread that what is not needed is better left out. */
+  readonly isBehind?: boolean
   /** Tells of what has happened since the question `id` was answered. */
   tell(id: Id, event: Answer): void
 }
@@ -108,7 +110,9 @@ export function local(
   const resolve = (question: Resolve, peer: Peer): Answer => {
     const entries = search(registry, question, entry => sees('resolve', peer, entry))
     const { namespace } = entries[0]!
-    const endpoints = entries.slice(0, 8).map((entry): Endpoint => ({
+    const told = entries.slice(0, 8)
+    for (const entry of told) if (entry.guarded) announce(entry, peer, ttl)
+    const endpoints = told.map((entry): Endpoint => ({
       transport: entry.transport,
       ...addressFor(entry, peer),
       port: entry.port,
@@ -193,6 +197,16 @@ export function shown(entry: Entry, generation: number): Answer {
 /** The abstract Unix socket of a service has the reach of the loopback addresses. */
 function hasPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
   return isLocal && transports.includes('unix')
+}
+
+/**
+ * Tells a guarded server whom it is to expect. One that is frozen is not told, as it could not let
+ * anybody in, and is not to be dropped for what it does not read.
+ */
+function announce({ owner, id }: Entry, { local: isLocal, remote }: Peer, ttl: number): void {
+  const { isBehind = false, tell } = owner as Owner
+  const address = isLocal ? '127.0.0.1' : remote.address
+  if (!isBehind) tell(id!, { event: 'expect', address, ttl })
 }
 
 /** Whether `peer` can reach what has a name. */

@@ -180,6 +180,9 @@ function ownerOf(socket: Socket): Owner {
     get isOpen() {
       return !socket.destroyed
     },
+    get isBehind() {
+      return socket.writableLength > MAX_UNREAD / 2
+    },
     tell: teller(socket),
   }
 }

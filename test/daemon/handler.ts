@@ -156,6 +156,28 @@ t.test('a name lives from its registration to its withdrawal', async t => {
   t.throws(() => handle(resolve(), here), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
 })
 
+t.test('a guarded server is told whom it was given to, unless it is behind', async t => {
+  const told: unknown[] = []
+  const holder = {
+    isOpen: true,
+    isBehind: false,
+    tell: (...args: unknown[]) => void told.push(args),
+  }
+  const handle = handler({ ttl: 7 })
+  handle(register({ id: 'mine', guarded: true, shared: true }), { ...here, owner: holder })
+  handle(register({ port: 81, shared: true }), here)
+  handle(resolve(), { ...here, remote: { address: '::1', port: 1 } })
+  handle(resolve(), remote)
+  t.strictSame(told, [
+    ['mine', { event: 'expect', address: '127.0.0.1', ttl: 7 }],
+    ['mine', { event: 'expect', address: '192.0.2.2', ttl: 7 }],
+  ])
+  holder.isBehind = true
+  handle(resolve(), remote)
+  handle({ op: 'list' }, here)
+  t.equal(told.length, 2)
+})
+
 t.test(
   'a daemon that is young gives a name to whoever held it before, and tells who has to go',
   async t => {

@@ -197,6 +197,11 @@ t.test('a connection is told of what happens later, unless it does not read', as
 
   nc.socket.pause()
   const closed = gone(served[0]!)
+  t.equal(told.isBehind, false)
+  while (!told.isBehind) {
+    told.tell(1, { event: 'x'.repeat(100_000) })
+    await new Promise(setImmediate)
+  }
   while (!served[0]!.destroyed) told.tell(1, { event: 'x'.repeat(100_000) })
   await closed
   told.tell(1, { event: 'up' })
