@@ -1,6 +1,7 @@
 import { PADDED, encode } from '../lib/protocol.ts'
 import { DAEMONS, call, type Road } from './calls.ts'
 import { compare, percentile, seconds, times, type Benchmark, type Way } from './measure.ts'
+import { profile } from './profile.ts'
 import { peer } from './process.ts'
 import { asker, type Volley } from './volley.ts'
 import type { Touch } from './traffic.ts'
@@ -30,9 +31,9 @@ export const connecting: Benchmark = async options => {
     { name: 'plain net, TCP', run: () => figure(echo.ready) },
   ]
   /** One after the other, each daemon once, and as many by number. */
-  const cold = (until: keyof Touch) =>
+  const cold = (until: keyof Touch, rested = true) =>
     ways(async road => {
-      const calls = { road, count: DAEMONS, width: 1, rested: true }
+      const calls = { road, count: DAEMONS, width: 1, rested }
       return median(await call(calls, { ports }), until)
     }, 'cold')
   const one = (tcp: boolean, until: keyof Touch) =>
@@ -71,6 +72,13 @@ export const connecting: Benchmark = async options => {
           [first('by name', []), first('plain net, TCP', [String(echo.ready)])],
           options,
         ),
+      ],
+      profiles: [
+        await profile('warm, 32 at a time, TCP', many(true)[0].run),
+        await profile('warm, 32 at a time, default', many(false)[0].run),
+        await profile('plain net, 32 at a time', many(true)[1].run),
+        // The other profiles have taken long enough: none of the daemons was asked lately.
+        await profile('cold, one by one', cold('answered', false)[0].run),
       ],
       notes: [
         'A warm connect has connected to that name before. A cold one knows nothing of the name, and has not asked that daemon, in a program that is warmed up.',

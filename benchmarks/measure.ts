@@ -1,3 +1,4 @@
+import type { Profile } from './profile.ts'
 import type { TargetName } from './targets.ts'
 
 /** The least, the middle and the greatest of several figures. */
@@ -58,6 +59,7 @@ export interface Findings {
   comparisons: Comparison[]
   growths?: Growth[]
   skipped?: Skipped[]
+  profiles?: Profile[]
   /** What else there is to say. */
   notes: string[]
 }

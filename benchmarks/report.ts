@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Comparison, Findings, Growth, Spread } from './measure.ts'
 import { growthPlot, ratioPlot, type Bar } from './plot.ts'
+import type { Profile } from './profile.ts'
 import { bound, isMet, targets, type Target, type TargetName } from './targets.ts'
 
 /** Where and how something was measured, for the reader to judge by. */
@@ -148,7 +149,7 @@ function inTargetUnit(spread: Spread, { unit }: Target): string {
 
 function section(
   name: string,
-  { measures, comparisons, growths = [], skipped = [], notes }: Findings,
+  { measures, comparisons, growths = [], skipped = [], profiles = [], notes }: Findings,
 ): string[] {
   const grown = growthTable(growths)
   return [
@@ -158,8 +159,16 @@ function section(
     comparisons.length > 0 ? markdown(HEAD, comparisons.map(row)) : '',
     growths.length > 0 ? `![How it grows](plots/${name}-growth.svg)` : '',
     growths.length > 0 ? markdown(grown.head, grown.rows) : '',
+    ...profiles.map(profileTable),
     list([...notes, ...skipped.map(skip => `Skipped: ${skip.what}, as ${skip.why}.`)]),
   ].filter(part => part !== '')
+}
+
+/** Folded away, as few want to know. */
+function profileTable({ what, shares }: Profile): string {
+  const rows = shares.map(([share, where]) => [`${(share * 100).toFixed(1)} %`, where])
+  const head = `<details><summary>Where the time of the client goes: ${what}</summary>`
+  return [head, markdown(['share', 'in'], rows), '</details>'].join('\n\n')
 }
 
 function list(items: string[]): string {
