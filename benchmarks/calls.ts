@@ -27,7 +27,7 @@ export interface Callee {
 export const DAEMONS = 100
 
 /** After so long a daemon is not one that was asked lately, in ms. */
-const FORGOTTEN = 1_100
+export const FORGOTTEN = 1_100
 
 /** Makes calls; says how long each took. */
 export async function call(

@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { Resolver, parse } from '../index.ts'
+import { DAEMONS, FORGOTTEN } from './calls.ts'
 import { dnsmasq } from './dnsmasq.ts'
 import { epmd } from './epmd.ts'
 import { find as findByMdns } from './mdns.ts'
@@ -29,16 +31,22 @@ interface Rival {
 
 /** One look-up by a client that knows nothing yet, beside those of others. */
 export const resolving: Benchmark = async options => {
-  const daemon = await peer<number>('daemon')
-  const holder = await dial(daemon.ready)
-  await hold(holder, 0, 1)
+  const daemons = await peer<number[]>('daemons', { args: [String(DAEMONS)] })
+  const ports = daemons.ready
+  const holders = await Promise.all(ports.map(dial))
+  for (const holder of holders) await hold(holder, 0, 1)
+  let turn = 0
   const ask = async () => {
-    const { endpoints } = await new Resolver({ port: daemon.ready }).resolve(NAME)
+    const port = ports[turn++ % DAEMONS]!
+    const { endpoints } = await new Resolver({ port }).resolve(NAME)
     if (endpoints[0]!.port !== portOf(0)) throw new Error(`found ${JSON.stringify(endpoints)}`)
   }
   const way = (name: string, count: number, work: () => Promise<unknown>): Way => ({
     name,
-    run: () => median(options.smoke ? Math.ceil(count / 50) : count, work),
+    run: async () => {
+      await pause(FORGOTTEN)
+      return median(options.smoke ? Math.ceil(count / 50) : count, work)
+    },
   })
   const comparisons: Comparison[] = []
   const skipped: Skipped[] = []
@@ -51,13 +59,13 @@ export const resolving: Benchmark = async options => {
         continue
       }
       const { count, stop } = rival
-      const ways: [Way, Way] = [way('Moniker', 500, ask), way(name, count, rival.ask)]
+      const ways: [Way, Way] = [way('Moniker', DAEMONS, ask), way(name, count, rival.ask)]
       comparisons.push(await compare(`beside ${name}`, 'µs', ways, options))
       await stop()
     }
   } finally {
-    holder.destroy()
-    await daemon.stop()
+    for (const holder of holders) holder.destroy()
+    await daemons.stop()
   }
   return {
     measures:
@@ -67,6 +75,7 @@ export const resolving: Benchmark = async options => {
     skipped,
     notes: [
       'Moniker, rpcbind and dnsmasq are asked by UDP, epmd over a connection; to ask seaport is to join its hub, and mDNS asks everybody.',
+      `Each look-up of Moniker is at another of ${DAEMONS} daemons, so that no connection is kept to it.`,
     ],
   }
 }
