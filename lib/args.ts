@@ -116,7 +116,7 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   checkPort(options.daemonPort)
   checkWait(options.wait)
   checkAlso(options.also)
-  return { ...placed(nameIn(options), options), callback }
+  return Object.assign(placed(nameIn(options), options), { callback })
 }
 
 /** What a socket that is made for a name keeps of its options. */
@@ -235,14 +235,15 @@ function nameIn({
   if (typeof service !== 'string') throw bad('service', 'a string', service)
   const name = parse(service)
   const whole = {
-    ...name,
     namespace: namespace ?? name.namespace,
+    service: name.service,
     version: version ?? name.version,
   }
   if (whole.namespace !== '' && !isWord(whole.namespace))
     throw bad('namespace', 'a word such as reynolds', namespace)
   if (!isRange(whole.version)) throw bad('version', 'a version or a range such as ^1', version)
-  return { ...whole, namespace: whole.namespace.toLowerCase() }
+  whole.namespace = whole.namespace.toLowerCase()
+  return whole
 }
 
 /** On this host a name that gives no namespace is looked for in this process's own first. */
@@ -256,7 +257,7 @@ function placed(name: Name, options: ConnectNameOptions): Pick<ConnectCall, 'nam
 
 /** A name that gives no namespace, in that of this process. */
 function homed(name: Name): Name {
-  return name.namespace === '' ? { ...name, namespace: defaultNamespace() } : name
+  return name.namespace === '' ? Object.assign({}, name, { namespace: defaultNamespace() }) : name
 }
 
 function exact(name: Name): Name {

@@ -152,7 +152,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   #send(line: string): void {
-    if (this.#unsent === '') process.nextTick(() => this.#flush())
+    if (this.#unsent === '') setImmediate(() => this.#flush())
     this.#unsent += line
   }
 

@@ -1,9 +1,9 @@
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { LOOPBACK, isThisHost } from './address.ts'
+import { LOOPBACK, isLoopback, isThisHost, mayLead } from './address.ts'
 import { accept, type Place } from './client.ts'
 import { MonikerError, located, type Details } from './errors.ts'
-import type { Answer } from './protocol.ts'
+import { endpoints, type Answer, type Endpoint } from './protocol.ts'
 
 /** How a host becomes addresses. */
 export interface LookupHostOptions {
@@ -104,4 +104,28 @@ export function addressesOf(
       else resolve(all)
     })
   })
+}
+
+/** The endpoints in an answer, each with an address; what is on our own host is not for a far one to give. */
+export function reachable(
+  answer: Answer,
+  { address: asked }: Place,
+  details: Details,
+): { endpoints: (Endpoint & { address: string })[]; ttl: number } {
+  const found = endpoints(answer)
+    .map(endpoint => (isLoopback(asked) ? endpoint : withoutPath(endpoint)))
+    .map(endpoint => Object.assign(endpoint, { address: endpoint.address ?? asked }))
+    .filter(({ address }) => mayLead(asked, address))
+  if (found.length === 0) {
+    throw new MonikerError('EPROTOCOL', {
+      ...details,
+      text: 'the answer has no endpoint that can be reached',
+    })
+  }
+  const { ttl } = answer
+  return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }
+}
+
+function withoutPath({ path: _, ...endpoint }: Endpoint): Endpoint {
+  return endpoint
 }

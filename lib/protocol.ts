@@ -207,14 +207,18 @@ export function question(message: Answer): Question {
   const { op } = message
   switch (op) {
     case 'resolve':
-      return {
-        op,
-        ...nameOf(message),
-        version: read(message, 'version', isRange, 'a version range', ''),
-        transports: read(message, 'transports', isRoads, `some of ${ROADS.join(', ')}`, ['tcp']),
-        ...alsoIn(message),
-        ...optional(message, 'wait', isWait, `a number of ms, at most ${MAX_WAIT}`),
-      }
+      // Asked more often than all else; in Node 20 a key behind a spread takes microseconds.
+      return Object.assign(
+        {
+          op,
+          namespace: namespaceOf(message),
+          service: serviceOf(message),
+          version: read(message, 'version', isRange, 'a version range', ''),
+          transports: read(message, 'transports', isRoads, SOME_ROADS, TCP),
+        },
+        alsoIn(message),
+        optional(message, 'wait', isWait, SOME_TIME),
+      )
     case 'register':
       return { op, id: idOf(message), ...offerOf(message) }
     case 'unregister':
@@ -248,15 +252,21 @@ export function endpoints(answer: Answer): Endpoint[] {
   return list
     .filter(isObject)
     .filter(entry => isTransport(entry.transport))
-    .map(entry => ({
+    .map(endpointIn)
+}
+
+function endpointIn(entry: Answer): Endpoint {
+  return Object.assign(
+    {
       transport: entry.transport as Transport,
-      ...optional(entry, 'address', isAddress, 'an IP address'),
       port: read(entry, 'port', isPort, 'a port'),
-      ...optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
       version: read(entry, 'version', isText, 'a version'),
       instance: read(entry, 'instance', isText, 'a string'),
-      ...optional(entry, 'metadata', isMetadata, 'an object'),
-    }))
+    },
+    optional(entry, 'address', isAddress, 'an IP address'),
+    optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
+    optional(entry, 'metadata', isMetadata, 'an object'),
+  )
 }
 
 /** The services in an answer to `list`. Throws `EPROTO` if they are not what they should be. */
@@ -330,6 +340,10 @@ export class LineSplitter extends Transform {
 }
 
 const LF = 0x0a
+
+const TCP: readonly Road[] = ['tcp']
+const SOME_ROADS = `some of ${ROADS.join(', ')}`
+const SOME_TIME = `a number of ms, at most ${MAX_WAIT}`
 const NOTHING = Buffer.alloc(0)
 
 /** How many bytes more a line may have; its end does not count. */
@@ -449,7 +463,7 @@ const isNamespaces = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
 const isTransport = (value: unknown): value is Transport => TRANSPORTS.includes(value as Transport)
 const isRoad = (value: unknown): value is Road => ROADS.includes(value as Road)
-const isRoads = (value: unknown): value is Road[] =>
+const isRoads = (value: unknown): value is readonly Road[] =>
   Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isRoad)
 // Nobody is to be led to the socket of a program that knows nothing of us.
 const isPath = (value: unknown): value is string =>

@@ -1,17 +1,16 @@
 import createDebug from 'debug'
-import { isLoopback, isThisHost, mayLead } from './address.ts'
+import { isLoopback, isThisHost } from './address.ts'
 import { Cache } from './cache.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort, policyFile } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
 import { Flight } from './flight.ts'
-import { addressesOf, hunt, type Found, type LookupHostOptions } from './hunt.ts'
+import { addressesOf, hunt, reachable, type Found, type LookupHostOptions } from './hunt.ts'
 import { format, isWord, type Name } from './name.ts'
 import { Outgoing } from './outgoing.ts'
 import { persist } from './persist.ts'
 import {
-  endpoints,
   listed,
   refusalIn,
   type Answer,
@@ -90,6 +89,7 @@ export class Resolver {
   readonly #failed: Cache<unknown>
   readonly #outgoing: Outgoing | undefined
   readonly #flights = new Map<string, Flight<Resolution>>()
+  #last: Query | undefined
 
   constructor({ port, timeout = TIMEOUT, now, policy = policyFile() }: ResolverOptions = {}) {
     this.#port = port
@@ -119,11 +119,11 @@ export class Resolver {
     const query = this.#query(name, options)
     const item = this.#known.get(query.key)?.value
     const known = item && turned(item.resolution, ++item.turn)
-    const failed = this.#failed.get(query.key)
+    const failed = query.isNear ? undefined : this.#failed.get(query.key)
     if (failed) return { known, answer: Promise.reject(failed.value), leave: () => {} }
     const addresses = addressesOf(query.host, options, query.details)
     if (!('then' in addresses) && !options.wait)
-      return { known, ...this.#flight(query, addresses).join(turned) }
+      return Object.assign(this.#flight(query, addresses).join(turned), { known })
     const over = new AbortController()
     const answer = options.wait
       ? this.#await(query, options, options.wait, over.signal)
@@ -160,19 +160,24 @@ export class Resolver {
     return daemonPort ?? this.#port ?? designatedPort()
   }
 
+  /** The one before does again if it was for the same: it mostly is. */
   #query(name: Name, options: ResolveOptions): Query {
-    const { host = '', transports = TCP, family = 0, also } = options
-    const { namespace, service, version } = name
+    const { host = '', transports = TCP, family = 0, also, lookup } = options
     const port = this.#portOf(options)
+    const { namespace, service, version } = name
+    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()}`
+    if (this.#last?.key === key && !lookup) return this.#last
     const asked = { op: 'resolve', namespace, service, version, transports } as const
-    return {
+    this.#last = {
       name,
       host,
       port,
-      question: also ? { ...asked, also } : asked,
+      question: also ? Object.assign(asked, { also }) : asked,
       details: { service: format(name), host: host || 'localhost', port, syscall: 'resolve' },
-      key: `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()}`,
+      key,
+      isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
     }
+    return this.#last
   }
 
   /** Asks once the host has been looked up. */
@@ -210,7 +215,7 @@ export class Resolver {
   }
 
   #flight(query: Query, addresses: readonly string[]): Flight<Resolution> {
-    const key = `${query.key} ${addresses.join()}`
+    const key = query.isNear ? query.key : `${query.key} ${addresses.join()}`
     const flying = this.#flights.get(key)
     if (flying && !flying.isOver) return flying
     const flight = new Flight(signal => this.#find(query, placesOf(addresses, query.port), signal))
@@ -227,8 +232,7 @@ export class Resolver {
       return await this.#remember(query, found)
     } catch (error) {
       this.#known.delete(key)
-      // This host is always asked.
-      if (!isThisHost(query.host) && !isLoopback(query.host)) this.#failed.set(key, error, FAILED)
+      if (!query.isNear) this.#failed.set(key, error, FAILED)
       throw error
     }
   }
@@ -237,8 +241,8 @@ export class Resolver {
     { name, host, details, key }: Query,
     { answer, place }: Found,
   ): Promise<Resolution> {
-    const found = { name: foundIn(name, answer), host }
-    const all = { ...found, ...reachable(accept(answer, details), place, details) }
+    const { endpoints, ttl } = reachable(accept(answer, details), place, details)
+    const all = { name: foundIn(name, answer), host, endpoints, ttl }
     const resolution = this.#outgoing ? await this.#outgoing.allow(all, details) : all
     this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
@@ -313,6 +317,8 @@ interface Query {
   readonly details: Details
   /** What is the same for all that have the same answer. */
   readonly key: string
+  /** Whether it is this host that is asked, without any look-up. */
+  readonly isNear: boolean
 }
 
 const TCP: readonly Road[] = ['tcp']
@@ -365,27 +371,4 @@ function turned(resolution: Resolution, turn: number): Resolution {
   const first = turn % endpoints.length
   if (first === 0) return resolution
   return { ...resolution, endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] }
-}
-
-/** The endpoints in an answer, each with an address; what is on our own host is not for a far one to give. */
-function reachable(
-  answer: Answer,
-  { address: asked }: Place,
-  details: Details,
-): Pick<Resolution, 'endpoints' | 'ttl'> {
-  const found = endpoints(answer)
-    .map(({ path, ...endpoint }) => ({
-      ...endpoint,
-      address: endpoint.address ?? asked,
-      ...(path !== undefined && isLoopback(asked) && { path }),
-    }))
-    .filter(({ address }) => mayLead(asked, address))
-  if (found.length === 0) {
-    throw new MonikerError('EPROTOCOL', {
-      ...details,
-      text: 'the answer has no endpoint that can be reached',
-    })
-  }
-  const { ttl } = answer
-  return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }
 }

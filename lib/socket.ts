@@ -28,8 +28,8 @@ const resolver = new Resolver()
 const created = channel('net.client.socket')
 const isTold = Number.parseInt(process.versions.node, 10) >= 22
 
-/** What each socket is about; what is not in the object itself is there without `new` too. */
-const attempts = new WeakMap<net.Socket, Attempt>()
+/** Where a socket keeps what it is about: a field of the class would not be there without `new`. */
+const kAttempt = Symbol('attempt')
 
 /** The sockets that were made for a name. */
 const targets = new WeakMap<net.Socket, ConnectNameOptions>()
@@ -47,6 +47,7 @@ const targets = new WeakMap<net.Socket, ConnectNameOptions>()
 class MonikerSocket extends net.Socket {
   /** What name this socket has gone to; `undefined` until it is resolved, or if it went to a port. */
   declare moniker: Moniker | undefined
+  declare [kAttempt]: Attempt | undefined
 
   constructor(options?: SocketOptions) {
     super(options)
@@ -69,7 +70,7 @@ class MonikerSocket extends net.Socket {
       if (call) begin(this, call)
       else Reflect.apply(super.connect, this, args)
     }
-    const isUnderWay = attempts.get(this)?.isUnderWay
+    const isUnderWay = this[kAttempt]?.isUnderWay
     abandon(this)
     this.moniker = undefined
     if (isUnderWay) exchange(this, go)
@@ -79,12 +80,12 @@ class MonikerSocket extends net.Socket {
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const isNews = event === 'connect' || event === 'ready'
-    if (isNews && attempts.get(this)?.holds()) return false
+    if (isNews && this[kAttempt]?.holds()) return false
     return super.emit(event as string, ...args)
   }
 
   override destroy(error?: Error): this {
-    if (error && attempts.get(this)?.mends(error)) return this
+    if (error && this[kAttempt]?.mends(error)) return this
     return super.destroy(error)
   }
 
@@ -99,15 +100,15 @@ function aim(socket: net.Socket, options: unknown): void {
   if (target) targets.set(socket, target)
 }
 
-function abandon(socket: net.Socket): void {
-  attempts.get(socket)?.abandon()
-  attempts.delete(socket)
+function abandon(socket: MonikerSocket): void {
+  socket[kAttempt]?.abandon()
+  socket[kAttempt] = undefined
 }
 
 function begin(socket: MonikerSocket, call: ConnectCall): void {
   const { lookup, host = '', resolver: own = resolver } = call.options
   const attempt = new Attempt(socket, call)
-  attempts.set(socket, attempt)
+  socket[kAttempt] = attempt
   attempt.start(own, lookup || !isThisHost(host) ? reported(socket, host, lookup) : undefined)
 }
 
@@ -152,7 +153,7 @@ export function connect(...args: unknown[]): MonikerSocket {
   const options =
     typeof first === 'object' && first !== null && !(first instanceof URL) ? first : {}
   // The name is for this time; a later `connect` of the socket says where that one goes.
-  const socket = new Callable({ ...options, service: undefined })
+  const socket = new Callable(Object.assign({}, options, { service: undefined }))
   if (!isTold && created.hasSubscribers) created.publish({ socket })
   const { timeout } = options as { timeout?: number }
   if (timeout) socket.setTimeout(timeout)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import net, { isIPv6, type AddressInfo, type Server, type Socket } from 'node:net'
+import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 
 /** Whether there are abstract Unix sockets here: they have the reach of the loopback addresses. */
 export const hasUnix = process.platform === 'linux'
@@ -29,26 +29,35 @@ type Shown = Pick<AddressInfo, 'address'> & Partial<AddressInfo>
  * where that would be reset; `peer` is the other end, and a port that is not known is made up.
  */
 export function disguise(socket: Socket, own: Shown, peer: Shown): void {
-  const { _handle: handle } = socket as unknown as { _handle: Handle }
-  const shows = (address: AddressInfo) => (out: object) => {
-    Object.assign(out, address)
-    return 0
-  }
-  const reset = (done: () => void) => {
-    handle.close(done)
-    return 0
-  }
+  const { _handle: handle } = socket as unknown as { _handle: Disguised }
   Object.assign(handle, {
-    getsockname: shows(complete(own)),
-    getpeername: shows(complete(peer)),
+    own: complete(own),
+    peer: complete(peer),
+    getsockname,
+    getpeername,
     reset,
   })
   Object.assign(socket, { resetAndDestroy })
 }
 
+function getsockname(this: Disguised, out: object): number {
+  Object.assign(out, this.own)
+  return 0
+}
+
+function getpeername(this: Disguised, out: object): number {
+  Object.assign(out, this.peer)
+  return 0
+}
+
+function reset(this: Disguised, done: () => void): number {
+  this.close(done)
+  return 0
+}
+
 /** Takes back what `disguise` has done to a socket that is going to have another handle. */
 export function undisguise(socket: Socket): void {
-  Reflect.deleteProperty(socket, 'resetAndDestroy')
+  if (Object.hasOwn(socket, 'resetAndDestroy')) Reflect.deleteProperty(socket, 'resetAndDestroy')
 }
 
 /** As that of `net`, which insists on TCP. */
@@ -59,11 +68,13 @@ function resetAndDestroy(this: Socket & { _reset: () => void }): Socket {
 }
 
 function complete({ address, port = FIRST + (made++ % COUNT) }: Shown): AddressInfo {
-  return { address, port, family: isIPv6(address) ? 'IPv6' : 'IPv4' }
+  return { address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' }
 }
 
 /** What of a handle matters here; the type is internal to Node. */
-interface Handle {
+interface Disguised {
+  own: AddressInfo
+  peer: AddressInfo
   close(done: () => void): void
 }
 

@@ -178,6 +178,9 @@ t.test('a resolver of the caller is asked, and told when nobody waits', async t 
   far.destroy()
   const bad = { ...OFFERED, resolver, lookup: 7 as never }
   t.throws(() => connect(bad), { code: 'ERR_INVALID_ARG_TYPE' })
+  const local = { ...OFFERED, resolver, localAddress: 'here' }
+  t.throws(() => connect(local), { code: 'ERR_INVALID_IP_ADDRESS' })
+  t.ok(asked[3]!.signal!.aborted, 'and nobody waits for an answer')
 })
 
 t.test('what is on its way to the wrong place is turned round', async t => {

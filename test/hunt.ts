@@ -1,7 +1,7 @@
 import type { LookupFunction } from 'node:net'
 import t from 'tap'
 import type { Place } from '../lib/client.ts'
-import { addressesOf, hunt } from '../lib/hunt.ts'
+import { addressesOf, hunt, reachable } from '../lib/hunt.ts'
 import type { Answer } from '../lib/protocol.ts'
 import { awake } from './fixtures/awake.ts'
 
@@ -106,4 +106,20 @@ t.test('a host is looked up as the caller would have it', async t => {
 
 t.test('a host by name is looked up by the system', async t => {
   t.strictSame(await addressesOf('127.1', {}, details), ['127.0.0.1'])
+})
+
+t.test('a far daemon leads to no place of our own host', async t => {
+  const one = { transport: 'tcp', port: 1, version: '1.0.0', instance: 'a' }
+  const told = [
+    { ...one, path: 'moniker-1' },
+    { ...one, address: '127.0.0.1' },
+  ]
+  const from = (address: string, ttl: unknown = 5) =>
+    reachable({ endpoints: told, ttl }, { address, port: 1 }, details)
+  t.strictSame(from('192.0.2.1'), { endpoints: [{ ...one, address: '192.0.2.1' }], ttl: 5 })
+  t.match(from('127.0.0.1'), { endpoints: [{ path: 'moniker-1' }, { address: '127.0.0.1' }] })
+  for (const ttl of [-1, '5', null]) t.equal(from('127.0.0.1', ttl).ttl, 0)
+  const nothing = () =>
+    reachable({ endpoints: told.slice(1) }, { address: '192.0.2.1', port: 1 }, details)
+  t.throws(nothing, { code: 'EPROTO', message: /no endpoint that can be reached/ })
 })

@@ -112,16 +112,19 @@ export function local(
     const { namespace } = entries[0]!
     const told = entries.slice(0, 8)
     for (const entry of told) if (entry.guarded) announce(entry, peer, ttl)
-    const endpoints = told.map((entry): Endpoint => ({
-      transport: entry.transport,
-      ...addressFor(entry, peer),
-      port: entry.port,
-      ...(hasPath(question, peer) && entry.path && { path: entry.path }),
-      version: entry.version,
-      instance: instanceOf(entry, generation),
-      ...(entry.metadata && { metadata: entry.metadata }),
-    }))
-    return { endpoints, ttl, ...(namespace !== question.namespace && { namespace }) }
+    const isNear = hasPath(question, peer)
+    const endpoints = told.map((entry): Endpoint => {
+      const { transport, port, path, version, metadata } = entry
+      const instance = instanceOf(entry, generation)
+      return Object.assign(
+        { transport },
+        addressFor(entry, peer),
+        { port, version, instance },
+        isNear && path && { path },
+        metadata && { metadata },
+      )
+    })
+    return namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
   }
 
   const register = ({ op: _, since, ...offer }: Register, owner: object): Answer => {
