@@ -66,7 +66,7 @@ export function serve(socket: Socket, options: ServeOptions): Connection {
 
   const close = (error: MonikerError, before = '', id: Id = null) => {
     // Closing already: the first reason stands.
-    if (socket.writableEnded) return
+    if (!socket.writable) return
     refused(error)
     socket.unpipe(splitter).resume()
     splitter.removeAllListeners('data')
@@ -92,9 +92,11 @@ export function serve(socket: Socket, options: ServeOptions): Connection {
 
   /** The answers to one read, in one write; those that are long, in several. */
   const reply = (lines: string[]) => {
+    // Gone while others had their turn: it can hold nothing any more.
+    if (!socket.writable) return
     let text = ''
     for (let at = 0; at < lines.length; at++) {
-      if (text.length > MAX_UNREAD) return hold(text, lines.slice(at))
+      if (text.length > MAX_UNREAD) return hold(socket.write(text), lines.slice(at))
       let id: Id = null
       try {
         const message = decode(lines[at]!)
@@ -109,7 +111,7 @@ export function serve(socket: Socket, options: ServeOptions): Connection {
         text += no(id, error)
       }
     }
-    hold(text, [])
+    if (text !== '' && !socket.write(text)) hold(false, [])
   }
 
   /** The end of half a line may be late only while it would be read. */
@@ -122,17 +124,21 @@ export function serve(socket: Socket, options: ServeOptions): Connection {
     }
   }
 
-  /** Whoever does not read the answers is asked to wait with the questions, but not for ever. */
-  const hold = (text: string, lines: string[]) => {
-    if (text === '' || socket.write(text)) return
+  /**
+   * Whoever does not read the answers is asked to wait with the questions, but not for ever; and whoever
+   * has asked for much, until others have had their turn.
+   */
+  const hold = (isRead: boolean, lines: string[]) => {
     splitter.pause()
-    late = setTimeout(() => wanted(owner) || close(tooLazy(slowness)), slowness).unref()
-    socket.once('drain', () => {
+    const goOn = () => {
       clearTimeout(late)
       splitter.resume()
       reply(lines)
       watchLine()
-    })
+    }
+    if (isRead) return void setImmediate(goOn)
+    late = setTimeout(() => wanted(owner) || close(tooLazy(slowness)), slowness).unref()
+    socket.once('drain', goOn)
   }
 
   socket

@@ -355,6 +355,37 @@ async function lazy(t: Test, given: Partial<ServeOptions>) {
   return { socket, served: served[0]!, refused }
 }
 
+t.test('who asks for much gets it all, and others have their turn', async t => {
+  const turns: string[] = []
+  const answer: Handler = question => {
+    turns.push(question.op)
+    return question.op === 'list' ? { fat: 'x'.repeat(400_000) } : {}
+  }
+  const { port } = await listener(t, { answer })
+  const [greedy, other] = [await lines(t, port), await lines(t, port)]
+  greedy.ask(...Array.from({ length: 12 }, (_, id) => ({ op: 'list', id })))
+  other.ask(status)
+  for (let id = 0; id < 12; id++) t.match(await greedy.answer(), { id })
+  await other.answer()
+  t.ok(turns.indexOf('status') < 12, turns.join(' '))
+})
+
+t.test('who goes in the middle of it is answered no more', async t => {
+  let answered = 0
+  const { port, served, closed } = await listener(t, {
+    answer: () => {
+      if (++answered === 3) process.nextTick(() => served[0]!.destroy())
+      return { fat: 'x'.repeat(400_000) }
+    },
+  })
+  const nc = await lines(t, port)
+  nc.ask(...Array.from({ length: 12 }, (_, id) => ({ ...status, id })))
+  nc.socket.resume()
+  while (closed.length === 0) await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  t.equal(answered, 3)
+})
+
 t.test('who does not read for long is dropped', async t => {
   const { served, refused } = await lazy(t, {})
   await gone(served)
