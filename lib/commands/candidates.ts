@@ -34,11 +34,15 @@ export async function candidates(
   services: Typed['services'],
 ): Promise<Candidate[]> {
   const current = words.at(-1) ?? ''
-  const [first, ...before] = words.slice(0, -1)
-  const command = first === undefined ? root : root.commands.find(one => one.name() === first)
-  if (!command) return []
-  const all = await possible({ command, before, current, services })
+  const all = await possible({ ...called(root, words.slice(0, -1)), current, services })
   return all.filter(({ word }) => word.startsWith(current) || word === FILES.word)
+}
+
+/** The command that is called, which may be below another, and what follows it. */
+function called(root: Command, words: readonly string[]): Pick<Typed, 'command' | 'before'> {
+  const [first, ...before] = words
+  const below = root.commands.find(command => command.name() === first)
+  return below ? called(below, before) : { command: root, before: words }
 }
 
 function possible(typed: Typed): Promise<Candidate[]> | Candidate[] {
@@ -50,6 +54,8 @@ function possible(typed: Typed): Promise<Candidate[]> | Candidate[] {
   if (current.startsWith('-')) return help.visibleOptions(command).flatMap(described)
   const commands = help.visibleCommands(command)
   if (commands.length > 0) {
+    // What is no command has none below it.
+    if (before.length > 0) return []
     return commands.map(command => ({ word: command.name(), about: command.description() }))
   }
   return argumentsOf(typed)

@@ -54,9 +54,10 @@ export const completionCommand = new Command('completion')
   .addHelpText(
     'after',
     `
-For bash, in ~/.bashrc:  source <(moniker completion bash)
-For zsh, in ~/.zshrc:    source <(moniker completion zsh)   (after compinit)
-For fish:                moniker completion fish > ~/.config/fish/completions/moniker.fish`,
+In ~/.bashrc, in ~/.zshrc (after compinit), and once for fish:
+  source <(moniker completion bash)
+  source <(moniker completion zsh)
+  moniker completion fish > ~/.config/fish/completions/moniker.fish`,
   )
   .action((shell: keyof typeof SCRIPTS) => console.log(SCRIPTS[shell]))
 

@@ -22,7 +22,8 @@ export const connectCommand = new Command('connect')
     'after',
     `
 The end of standard input is passed on, and what still comes is written; the end of what comes ends
-the command. For ssh: ProxyCommand moniker connect ssh %h`,
+the command. For ssh:
+  ssh -o ProxyCommand='moniker connect ssh %h' theforce.net`,
   )
   .action(connect)
 

@@ -41,7 +41,8 @@ export const envCommand = new Command('env')
     `
 For db these are DB_URL, DB_HOST, DB_PORT and DB_VERSION; for main=db they are MAIN_URL and so on. The
 scheme and the path of the URL are those in the metadata of the service, else tcp:// or udp://.
-In a shell: eval "$(moniker env db cache)"`,
+In a shell:
+  eval "$(moniker env db cache)"`,
   )
   .action(env)
 

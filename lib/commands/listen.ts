@@ -24,7 +24,7 @@ export const listenCommand = new Command('listen')
   .option('--port <number>', 'the port to bind (default: any free one)', toPort)
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
-  .addHelpText('after', '\nAn echo service: moniker listen echo --keep-open --exec cat')
+  .addHelpText('after', '\nAn echo service:\n  moniker listen echo --keep-open --exec cat')
   .action(listen)
 
 async function listen(

@@ -50,9 +50,10 @@ export const runCommand = new Command('run')
     `
 The command finds its port in $PORT and wherever {port} stands in its arguments. It is registered
 once it listens there, and withdrawn when it ends. Signals go to it; its exit status is ours.
-For example: moniker run web -- python3 -m http.server {port}
-             moniker run api --with db,cache -- node server.js  (DB_URL, DB_HOST, DB_PORT, …)
-             moniker run site --env VITE_PORT --env ORIGIN=http://localhost:{port} -- npm start`,
+With db it is told DB_URL, DB_HOST, DB_PORT and DB_VERSION. For example:
+  moniker run web -- python3 -m http.server {port}
+  moniker run api --with db,cache -- node server.js
+  moniker run site --env VITE_PORT --env ORIGIN=http://localhost:{port} -- npm start`,
   )
   .action(run)
 

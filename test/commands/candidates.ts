@@ -30,10 +30,12 @@ root
   .addOption(new Option('--secret').hideHelp())
   .option('-v', 'has no long form')
 root.command('completion').addArgument(new Argument('<shell>').choices(['bash', 'zsh']))
+const policy = root.command('policy')
+policy.command('check').option('--strict')
 root.command('hidden', { hidden: true })
 
 const cases: [typed: string, words: string[]][] = [
-  ['', ['connect', 'wait', 'run', 'completion', 'help']],
+  ['', ['connect', 'wait', 'run', 'completion', 'policy', 'help']],
   ['c', ['connect', 'completion']],
   ['-', ['--help']],
   ['nonsense ', []],
@@ -57,6 +59,9 @@ const cases: [typed: string, words: string[]][] = [
   ['run --namespace ', ['shop']],
   ['run --file x', [':files']],
   ['run --format ', ['sh', 'fish']],
+  ['policy ', ['check', 'help']],
+  ['policy check --', ['--strict', '--help']],
+  ['policy nonsense ', []],
   ['completion z', ['zsh']],
   ['completion zsh ', []],
 ]
@@ -76,5 +81,5 @@ test('each says what it is', async t => {
   t.same(await about('conn'), ['joins'])
   t.same(await about('wait', '--t'), ['how long'])
   t.same(await about('wait', 'shop'), ['15.0.0, tcp port 5433'])
-  t.equal((await about()).length, 5)
+  t.equal((await about()).length, 6)
 })

@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { test } from 'tap'
+import { monikerCommand } from '../lib/commands/moniker.ts'
+import { pages } from '../scripts/manual.ts'
+
+const root = new URL('..', import.meta.url)
+
+for (const { file, text } of pages()) {
+  test(`${file} says what the commands say; if not, npm run man`, async t => {
+    t.equal(readFileSync(new URL(file, root), 'utf8'), text)
+  })
+
+  test(`${file} is a page that is set without complaint`, async t => {
+    if (spawnSync('groff', ['--version']).error) return t.pass('there is no groff here')
+    const { stdout, stderr } = spawnSync(
+      'groff',
+      ['-man', '-ww', '-z', '-Kutf8', fileURLToPath(new URL(file, root))],
+      { encoding: 'utf8' },
+    )
+    t.equal(stdout + stderr, '')
+  })
+}
+
+test('every command has its place, with each of its options', async t => {
+  const [page] = pages()
+  const bare = page!.text.replaceAll('\\-', '-')
+  for (const command of monikerCommand.createHelp().visibleCommands(monikerCommand)) {
+    if (command.name() === 'help') continue
+    t.match(bare, `.SS ${command.name()}\n`)
+    for (const { long } of command.options) t.match(bare, long)
+  }
+})
+
+test('the package installs them', async t => {
+  const { man, files } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
+    man: string[]
+    files: string[]
+  }
+  t.same(
+    man,
+    pages().map(({ file }) => `./${file}`),
+  )
+  t.ok(files.includes('man'))
+})
