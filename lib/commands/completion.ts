@@ -7,7 +7,7 @@ import { printable } from './table.ts'
 const PATIENCE = 1_000
 
 /** Each shell asks `moniker complete`; how it does, and what it makes of the answer, differs. */
-const SCRIPTS = {
+export const SCRIPTS = {
   // Bash takes `:`, `=` and `@` for the ends of words, and completes what comes after them.
   bash: `_moniker() {
   local line=\${COMP_LINE:0:COMP_POINT} breaks=\${COMP_WORDBREAKS//[^:=@]} start= words last
