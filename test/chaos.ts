@@ -14,6 +14,7 @@ test('nothing is lost, and nobody is fooled, whatever is killed', async t => {
       { service: 'alone1', instances: 1 },
       { service: 'alone2', instances: 1 },
       { service: 'shared', instances: 2 },
+      { service: 'far', instances: 1, far: true },
     ],
     clients: 8,
     programs: 1,
