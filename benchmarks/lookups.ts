@@ -56,25 +56,21 @@ export const lookups: Benchmark = async options => {
     else {
       const { pid, ask: one } = rivals.epmd
       const other = () => rate('epmd', pid, 10_000, count => times(count, 32, one))
-      await beside('pipelined TCP, beside epmd', streamed(), other(), 'askTcp')
-      await beside('UDP, beside epmd', datagram(), other(), 'askUdp')
+      await beside('pipelined TCP', streamed(), other(), 'askTcp')
+      await beside('UDP', datagram(), other(), 'askUdp')
     }
     if (typeof rivals.rpcbind === 'string') skip('rpcbind', rivals.rpcbind)
     else {
       const { pid, port: theirs, script: lines, volley } = rivals.rpcbind
       const stream = rate('rpcbind, TCP', pid, 40_000, count => recite(theirs, lines, count))
-      await beside('pipelined TCP, beside rpcbind', streamed(), stream)
+      await beside('pipelined TCP', streamed(), stream)
       const other = rate('rpcbind, UDP', pid, 40_000, asker(volley))
-      await beside('UDP, beside rpcbind', datagram(), other)
+      await beside('UDP', datagram(), other)
     }
     if (typeof rivals.dnsmasq === 'string') skip('dnsmasq', rivals.dnsmasq)
     else {
       const { pid, volley } = rivals.dnsmasq
-      await beside(
-        'UDP, beside dnsmasq',
-        datagram(),
-        rate('dnsmasq, UDP', pid, 40_000, asker(volley)),
-      )
+      await beside('UDP', datagram(), rate('dnsmasq, UDP', pid, 40_000, asker(volley)))
     }
   } finally {
     holder.destroy()

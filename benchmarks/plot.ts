@@ -96,10 +96,10 @@ export function growthPlot(growths: Growth[]): string {
     grid: growths.map((_, index) => ({ ...at(index), width: width - 80, height: height - 80 })),
     xAxis: growths.map(({ sizes }, gridIndex) => ({
       type: 'category',
-      data: sizes.map(size => size.toLocaleString('en')),
+      data: sizes.map(size => size.toLocaleString('en', { notation: 'compact' })),
       gridIndex,
       axisLine,
-      axisLabel: { ...axisLabel, fontSize: 10 },
+      axisLabel: { ...axisLabel, interval: 0 },
     })),
     yAxis: growths.map((_, gridIndex) => ({
       type: 'value',

@@ -60,7 +60,7 @@ export const resolving: Benchmark = async options => {
       }
       const { count, stop } = rival
       const ways: [Way, Way] = [way('Moniker', DAEMONS, ask), way(name, count, rival.ask)]
-      comparisons.push(await compare(`beside ${name}`, 'µs', ways, options))
+      comparisons.push(await compare('one look-up', 'µs', ways, options))
       await stop()
     }
   } finally {
