@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process'
+import { symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { Daemon } from '../../lib/daemon/daemon.ts'
+import { UserTable } from '../../lib/users.ts'
+import { line, type Message } from '../fixtures/lines.ts'
+import { siege } from '../fixtures/siege.ts'
+
+const isRoot = process.platform === 'linux' && process.getuid?.() === 0
+const root = { skip: !isRoot && 'only root can run programs as somebody else' }
+
+/** What a program of user `uid` is answered. */
+async function asked(t: Test, uid: number, port: number, question: object): Promise<Message> {
+  const program = `
+    const socket = require('net').connect(${port}, '127.0.0.1')
+    socket.write(${JSON.stringify(line(question))})
+    socket.once('data', data => { process.stdout.write(data); socket.destroy() })
+    socket.on('close', () => process.stdout.end())`
+  const child = spawn(process.execPath, ['-e', program], {
+    uid,
+    env: {},
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill())
+  return JSON.parse(await text(child.stdout)) as Message
+}
+
+t.test('the namespace of another user is not to be had', root, async t => {
+  const { daemon, port, othersAreServed } = await siege(t)
+  const register = { op: 'register', service: 'x', transport: 'tcp', port: 1 }
+  const others = [...new UserTable().users].filter(([, uids]) => !uids.has(0)).slice(0, 2)
+  const [[one, uids] = ['', new Set([0])], [other] = ['']] = others
+  const [uid] = uids
+  for (const namespace of ['root', other]) {
+    t.match(await asked(t, uid!, port, { ...register, namespace }), {
+      error: { code: 'EDENIED', message: new RegExp(`is that of user ${namespace}`) },
+    })
+  }
+  t.match(await asked(t, uid!, port, { ...register, namespace: one }), { registration: Number })
+  t.match(await asked(t, 0, port, { ...register, namespace: one }), { registration: Number })
+  t.match(await asked(t, 12_345, port, { ...register, namespace: one }), {
+    error: { code: 'EDENIED' },
+  })
+  t.match(await asked(t, 12_345, port, register), { registration: Number }, 'the plain one is')
+  t.match(daemon.status(), { refused: 3 })
+  await othersAreServed()
+})
+
+t.test('a policy that somebody has put a link in the place of is not gone by', async t => {
+  const dir = t.testdir({ 'real.yaml': 'rules: []' })
+  const policy = join(dir, 'policy.yaml')
+  symlinkSync(join(dir, 'real.yaml'), policy)
+  const one = new Daemon({ port: 0, hosts: ['127.0.0.1'], policy })
+  await t.rejects(one.start(), { code: 'ERR_MONIKER_POLICY', message: /symbolic link/ })
+  await one.stop()
+})
