@@ -54,8 +54,9 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   /**
    * Has the name registered over `client`, for the first time or again. Fails with the refusal, if
    * the connection is lost, or with the reason of `signal`; what is granted after that is undone.
+   * Says how many connections the daemon has.
    */
-  obtain(client: Client, signal?: AbortSignal): Promise<void> {
+  obtain(client: Client, signal?: AbortSignal): Promise<number> {
     const obtained = this.#ask(client, signal).finally(() => (this.#asking = undefined))
     this.#asking = obtained.catch(() => {})
     return obtained
@@ -80,18 +81,21 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
     this.#keeper.rest()
   }
 
-  async #ask(client: Client, signal: AbortSignal | undefined): Promise<void> {
+  async #ask(client: Client, signal: AbortSignal | undefined): Promise<number> {
     const age = this.#since !== undefined && { since: this.#since }
     const asked = client.ask(
       { op: 'register', pid: process.pid, ...this.offer, ...age },
       undefined,
       event => this.#told(event, client),
     )
-    const granted = asked.then(answer => registrationIn(answer, this.#details))
+    const granted = asked.then(answer => grantIn(answer, this.#details))
     try {
-      this.#hold(client, await cancellable(granted, signal))
+      const { registration, connections } = await cancellable(granted, signal)
+      this.#hold(client, registration)
+      return connections
     } catch (error) {
-      if (signal?.aborted) granted.then(number => unregister(client, number)).catch(() => {})
+      if (signal?.aborted)
+        granted.then(grant => unregister(client, grant.registration)).catch(() => {})
       throw error
     }
   }
@@ -118,9 +122,11 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   }
 }
 
-function registrationIn(answer: Answer, details: Details): number {
-  const { registration } = accept(answer, details)
-  if (typeof registration === 'number') return registration
+function grantIn(answer: Answer, details: Details): { registration: number; connections: number } {
+  const { registration, connections } = accept(answer, details)
+  if (typeof registration === 'number') {
+    return { registration, connections: typeof connections === 'number' ? connections : 1 }
+  }
   throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no registration' })
 }
 

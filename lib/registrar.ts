@@ -14,7 +14,10 @@ const debug = createDebug('moniker:registrar')
 /** How many times a daemon may go before it has answered. */
 const TRIES = 5
 
-/** How long to wait for what, at random between the two, in ms: programs do not all come at once. */
+/**
+ * How long to wait for what, at random between the two, in ms: programs do not all come at once.
+ * Where there are more than `CROWD` of them it takes longer in proportion, for a second at most.
+ */
 const PAUSES = {
   /** Before the daemon that has gone is looked for. */
   lost: [0, 20],
@@ -25,6 +28,9 @@ const PAUSES = {
   /** Before a name that was refused is asked for again. */
   refused: [500, 1_000],
 } as const
+
+const CROWD = 100
+const LONGEST = 1_000
 
 export interface RegisterOptions {
   /** Gives the registration up; the reason is the error. */
@@ -54,6 +60,8 @@ export class Registrar implements Keeper {
   #opening: Promise<Client> | undefined
   #current: Client | undefined
   #waiting = 0
+  /** How many connections the daemon has, or had when we knew last. */
+  #crowd = 1
   #isRecovering = false
 
   /** `embed` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
@@ -124,11 +132,12 @@ export class Registrar implements Keeper {
   /** Has a name registered. Should the daemon go before it has answered, the next is asked. */
   async #obtain(lease: Lease, signal: AbortSignal, tries = TRIES): Promise<void> {
     try {
-      return await lease.obtain(await this.#connected(signal), signal)
+      this.#crowd = await lease.obtain(await this.#connected(signal), signal)
+      return
     } catch (error) {
       if (!hasCode(error, 'ECONNRESET') || tries <= 1) throw error
     }
-    await cancellable(pause('race'), signal)
+    await cancellable(this.#pause('race'), signal)
     return this.#obtain(lease, signal, tries - 1)
   }
 
@@ -163,7 +172,7 @@ export class Registrar implements Keeper {
       return true
     } catch (error) {
       if (!hasCode(error, 'EADDRINUSE')) throw error
-      await pause('race', signal)
+      await this.#pause('race', signal)
       return false
     }
   }
@@ -205,10 +214,10 @@ export class Registrar implements Keeper {
   async #recover(): Promise<void> {
     if (this.#isRecovering) return
     this.#isRecovering = true
-    await pause('lost')
+    await this.#pause('lost')
     while (this.#lost.size > 0) {
       await this.#renewAll()
-      if (this.#lost.size > 0) await pause('absent')
+      if (this.#lost.size > 0) await this.#pause('absent')
     }
     this.#isRecovering = false
     this.#closeIfIdle()
@@ -223,9 +232,16 @@ export class Registrar implements Keeper {
     }
   }
 
+  /** Waits for as long as befits what has happened; the process need not. */
+  async #pause(what: keyof typeof PAUSES, signal?: AbortSignal): Promise<void> {
+    const [least, most] = PAUSES[what].map(ms => ms * Math.max(1, this.#crowd / CROWD))
+    const ms = Math.min(between(least!, most!), between(LONGEST / 2, LONGEST))
+    await wait(ms, undefined, { ref: false, ...(signal && { signal }) })
+  }
+
   async #renew(lease: Lease, client: Client): Promise<void> {
     try {
-      await lease.obtain(client)
+      this.#crowd = await lease.obtain(client)
       this.#lost.delete(lease)
     } catch (error) {
       const refused = error as MonikerError
@@ -241,12 +257,6 @@ export class Registrar implements Keeper {
 async function startEmbedded(port: number): Promise<void> {
   const policy = policyFile()
   await new Daemon({ port, hosts: embeddedHosts(), embedded: true, policy }).start()
-}
-
-/** Waits for as long as befits what has happened; the process need not. */
-async function pause(what: keyof typeof PAUSES, signal?: AbortSignal): Promise<void> {
-  const [least, most] = PAUSES[what]
-  await wait(between(least, most), undefined, { ref: false, ...(signal && { signal }) })
 }
 
 function between(least: number, most: number): number {

@@ -46,7 +46,7 @@ const names = (port: number) =>
 t.test('a name is held from when it is obtained until it is withdrawn', async t => {
   const { port } = await daemon(t)
   const { lease: held, client, log } = await lease(t, port)
-  await held.obtain(client)
+  t.equal(await held.obtain(client), 1, 'over the only connection there is')
   t.same(await names(port), ['tie'])
   await Promise.all([held.withdraw(), held.withdraw()])
   t.same(await names(port), [])

@@ -136,6 +136,7 @@ export class Daemon {
         ttl,
         status: () => ({ ...this.status() }),
         age: () => this.#age(),
+        connections: () => this.#sockets.size,
         sees: this.#guard.sees,
       }),
       (_question, { owner }) => this.#handOver(owner!),

@@ -98,6 +98,8 @@ export interface LocalOptions {
   status: () => Answer
   /** How long the daemon has been there, in ms. Default for ever. */
   age?: () => number
+  /** How many connections it has; whoever registers is told, if it is known. */
+  connections?: () => number
   /** What of it whoever asks may see. Default all that they can reach. */
   sees?: Sight
 }
@@ -105,7 +107,7 @@ export interface LocalOptions {
 /** Answers from the registry. */
 export function local(
   registry: Registry,
-  { generation, ttl, status, age = () => Infinity, sees = reachable }: LocalOptions,
+  { generation, ttl, status, age = () => Infinity, connections, sees = reachable }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answer => {
     const entries = search(registry, question, entry => sees('resolve', peer, entry))
@@ -134,7 +136,7 @@ export function local(
       const event = { event: 'evicted', registration, ...refusal(taken(offer)) }
       ;(owner as Owner).tell(id!, event)
     })
-    return { registration, generation }
+    return { registration, generation, ...(connections && { connections: connections() }) }
   }
 
   const list = ({ namespace }: List, peer: Peer): Answer => ({

@@ -56,7 +56,7 @@ function handler({
       generation: 36,
       ttl,
       status: () => ({ names: registry.size }),
-      ...(age !== undefined && { age: () => age }),
+      ...(age !== undefined && { age: () => age, connections: () => 7 }),
     }),
   ) as (question: Question, peer: Peer) => Answer
 }
@@ -188,6 +188,7 @@ t.test(
     t.strictSame(handle(register({ port: 81, pid: 7, since: 10 }), here), {
       registration: 2,
       generation: 36,
+      connections: 7,
     })
     const message = 'held by process 7 on port 81'
     const error = { code: 'ETAKEN', message }
