@@ -2,6 +2,7 @@ import * as net from 'node:net'
 import { MonikerDatagram, createSocket } from './lib/datagram.ts'
 import { MonikerError } from './lib/errors.ts'
 import { format, formatURI, parse, parseURI } from './lib/name.ts'
+import { reconnect } from './lib/reconnect.ts'
 import { fetch, get, request } from './lib/request.ts'
 import { Resolver } from './lib/resolver.ts'
 import { MonikerServer, createServer, listen } from './lib/server.ts'
@@ -30,6 +31,7 @@ export {
   listen,
   parse,
   parseURI,
+  reconnect,
   request,
   watch,
 }
@@ -37,7 +39,9 @@ export type { ConnectNameOptions, ListenNameOptions } from './lib/args.ts'
 export type { BindNameOptions, DatagramTarget } from './lib/datagram.ts'
 export type { Details, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'
-export type { Endpoint, Listed, Metadata, Transport } from './lib/protocol.ts'
+export type { Endpoint, Listed, Metadata, Source, Transport } from './lib/protocol.ts'
+export type { Fallback } from './lib/fallback.ts'
+export type { ReconnectOptions } from './lib/reconnect.ts'
 export type { FetchOptions, RequestOptions } from './lib/request.ts'
 export type { ResolveOptions, Resolution, ResolverOptions } from './lib/resolver.ts'
 export type { NamedAddress } from './lib/publication.ts'
@@ -66,6 +70,7 @@ const own = {
   listen,
   parse,
   parseURI,
+  reconnect,
   request,
   watch,
 }

@@ -2,6 +2,7 @@ import type { ListenOptions, LookupFunction, SocketConnectOpts } from 'node:net'
 import { isLoopback, isThisHost } from './address.ts'
 import { MonikerError } from './errors.ts'
 import { exactVersion, isRange, isWord, parse, parseURI, type Name } from './name.ts'
+import { FALLBACKS, type Fallback } from './fallback.ts'
 import { defaultNamespace } from './namespace.ts'
 import {
   MAX_ALSO,
@@ -36,6 +37,11 @@ export interface ConnectNameOptions {
    * long as no particular address is asked for; `['tcp']` is TCP alone.
    */
   transports?: readonly Road[] | undefined
+  /**
+   * Where to look, in this order, if the host has no daemon: `'srv'`, in the DNS, or `'well-known'`, in
+   * this system's table of services. Default nowhere.
+   */
+  fallback?: readonly Fallback[] | undefined
   /** How long to wait for a name that is not there yet, in ms. Default 0, at most an hour. */
   wait?: number | undefined
   /** Who resolves. Default the process's own resolver. */
@@ -115,8 +121,21 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   checkTransports(options.transports)
   checkPort(options.daemonPort)
   checkWait(options.wait)
+  checkFallback(options.fallback)
   checkAlso(options.also)
   return Object.assign(placed(nameIn(options), options), { callback })
+}
+
+/** The same of what must be a name; throws `ERR_MONIKER_NAME` if it is not. */
+export function namedCall(target: string | URL | ConnectNameOptions, host?: string): ConnectCall {
+  const call = connectCall([target, host])
+  if (call) return call
+  // What is a port or a path to `connect` is no name, and is said to be none.
+  return {
+    name: parse(typeof target === 'string' ? target : JSON.stringify(target)),
+    options: { service: '' },
+    callback: undefined,
+  }
 }
 
 /** What a socket that is made for a name keeps of its options. */
@@ -128,6 +147,7 @@ const TARGET = [
   'host',
   'daemonPort',
   'transports',
+  'fallback',
   'wait',
   'resolver',
 ] as const
@@ -294,6 +314,13 @@ function checkWait(wait: unknown): void {
   )
     return
   throw bad('wait', `a number of ms from 0 to ${MAX_WAIT}`, wait)
+}
+
+function checkFallback(fallback: unknown): void {
+  if (fallback === undefined) return
+  const known: readonly unknown[] = FALLBACKS
+  if (Array.isArray(fallback) && fallback.every(one => known.includes(one))) return
+  throw bad('fallback', `some of ${FALLBACKS.join(', ')}`, fallback)
 }
 
 function checkAlso(also: unknown): void {

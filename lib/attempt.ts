@@ -4,7 +4,7 @@ import { isThisHost } from './address.ts'
 import type { ConnectCall } from './args.ts'
 import { MonikerError } from './errors.ts'
 import { format, type Name } from './name.ts'
-import type { Endpoint, Road } from './protocol.ts'
+import type { Endpoint, Road, Source } from './protocol.ts'
 import { Resolver, type Asking, type Resolution, type ResolveOptions } from './resolver.ts'
 import { abstract, disguise, hasUnix, undisguise } from './unix.ts'
 
@@ -18,6 +18,8 @@ export interface Moniker {
   readonly version: string
   /** The host as it was asked for; `''` is this one. */
   readonly host: string
+  /** Who says where it is, of what a socket has gone to. */
+  readonly source?: Source | undefined
 }
 
 /** A socket that knows what name it has gone to. */
@@ -74,12 +76,13 @@ export class Attempt {
 
   start(resolver: Pick<Resolver, 'resolve'>, look: ConnectCall['options']['lookup']): void {
     const { name, options, callback } = this.#call
-    const { lookup, host = '', daemonPort, also, family, hints, wait } = options
+    const { lookup, host = '', daemonPort, also, fallback, family, hints, wait } = options
     // What is no look-up at all, `net` says at once, where it would have used it.
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
     const transports = this.#roads
-    const asked = { host, daemonPort, also, transports, lookup: look, family, hints, wait }
+    const where = { host, daemonPort, lookup: look, family, hints }
+    const asked = { ...where, also, transports, fallback, wait }
     const { known, answer, leave } =
       resolver instanceof Resolver ? resolver.ask(name, asked) : ask(resolver, name, asked)
     this.#leave = leave
@@ -175,8 +178,9 @@ export class Attempt {
     const place = confirmed ?? endpoints[0]!
     const { host = '' } = this.#call.options
     const { namespace, service } = name
+    const { version, source } = place
     debug('%s at %s is %o', service, host, place)
-    socket.moniker = { namespace, service, version: place.version, host }
+    socket.moniker = { namespace, service, version, host, source }
     if (!guess) this.#tellLookup(place)
     socket.emit('resolve', place)
     // A listener may have destroyed the socket, or sent it elsewhere.
@@ -277,13 +281,9 @@ function isWrapped(socket: net.Socket): boolean {
   return reading?.get !== undefined
 }
 
+/** Whether both are one registration, be it that its host was reached at another address. */
 function isSame(one: Place, other: Place): boolean {
-  return (
-    one.instance === other.instance &&
-    one.address === other.address &&
-    one.port === other.port &&
-    one.path === other.path
-  )
+  return one.instance === other.instance && one.port === other.port && one.path === other.path
 }
 
 /** By which roads a call may go: to this host also the faster one, if no particular address is asked for. */

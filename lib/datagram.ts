@@ -171,9 +171,9 @@ export class MonikerDatagram extends Base {
       const found = await own.resolve(name, { ...this.#asked(options), signal })
       const endpoint = this.#reachable(found)
       if (endpoint instanceof Error) throw endpoint
-      const { address, port, version } = endpoint
+      const { address, port, version, source } = endpoint
       debug('%s at %s is port %d of %s', format(found.name), host || 'this host', port, address)
-      this.#connected = { ...found.name, version, host }
+      this.#connected = { ...found.name, version, host, source }
       this.emit('resolve', endpoint)
       this.#question = undefined
       if (!this.#isClosed()) super.connect(port, address, callback)
@@ -192,7 +192,7 @@ export class MonikerDatagram extends Base {
   #asked(options: ConnectNameOptions): RecallOptions {
     const lookup = options.lookup ?? this.#lookup
     return {
-      ...pick(options, ['host', 'daemonPort', 'also', 'wait']),
+      ...pick(options, ['host', 'daemonPort', 'also', 'fallback', 'wait']),
       transports: ['udp'],
       family: this.#family,
       ...(lookup && { lookup }),

@@ -114,7 +114,9 @@ export function reachable(
 ): { endpoints: (Endpoint & { address: string })[]; ttl: number } {
   const found = endpoints(answer)
     .map(endpoint => (isLoopback(asked) ? endpoint : withoutPath(endpoint)))
-    .map(endpoint => Object.assign(endpoint, { address: endpoint.address ?? asked }))
+    .map(endpoint =>
+      Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
+    )
     .filter(({ address }) => mayLead(asked, address))
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {
@@ -125,6 +127,8 @@ export function reachable(
   const { ttl } = answer
   return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }
 }
+
+const DAEMON = 'daemon'
 
 function withoutPath({ path: _, ...endpoint }: Endpoint): Endpoint {
   return endpoint

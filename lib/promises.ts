@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Socket, isIPv6 } from 'node:net'
 import {
   connectCall,
+  namedCall,
   pick,
   type ConnectCall,
   type ConnectNameOptions,
@@ -83,7 +84,7 @@ export async function connect(
   const given = typeof host === 'string' ? { ...options, host } : { ...host }
   const { transport = 'tcp', signal, ...others } = given
   signal?.throwIfAborted()
-  const { name, options: named } = connectCall([target, given.host])!
+  const { name, options: named } = namedCall(target, given.host)
   const call = connectCall([
     { ...name, ...pick(named, ['host', 'daemonPort', 'also']), ...others },
   ])!
@@ -106,7 +107,8 @@ function dialStream({ options }: ConnectCall): Socket {
 /** Of two kinds of sockets the one for the address that was found. */
 async function dialDatagram({ name, options }: ConnectCall, signal?: AbortSignal) {
   const { resolver: own = resolver } = options
-  const asked = pick(options, ['host', 'daemonPort', 'also', 'wait', 'lookup', 'family', 'hints'])
+  const where = pick(options, ['host', 'daemonPort', 'lookup', 'family', 'hints'])
+  const asked = { ...where, ...pick(options, ['also', 'fallback', 'wait']) }
   const transports = ['udp'] as const
   const found = own.resolve(name, { ...asked, transports, ...(signal && { signal }) })
   const { endpoints } = await cancellable(found, signal)

@@ -46,7 +46,12 @@ export interface Endpoint {
   /** Tells one registration from every other, past and present. */
   readonly instance: string
   readonly metadata?: Metadata
+  /** Who says so; never told by a daemon of itself. */
+  readonly source?: Source
 }
+
+/** Where an endpoint is known from: the daemon of its host, the DNS, or the system's table of services. */
+export type Source = 'daemon' | 'srv' | 'well-known'
 
 export type Metadata = Readonly<Record<string, unknown>>
 

@@ -4,7 +4,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type undici from 'undici'
 import { Agent, HttpsAgent, type NamedAgentOptions } from './adapters/http.ts'
 import { connector } from './adapters/undici.ts'
-import { connectCall, pick } from './args.ts'
+import { namedCall, pick } from './args.ts'
 import { Cache } from './cache.ts'
 import { MonikerError } from './errors.ts'
 import { decoded, format, parseURI } from './name.ts'
@@ -108,7 +108,7 @@ export function fetchBy(load: () => Promise<object>) {
 /** Where a request goes: the name, and the URL that `http` sees. */
 function aimed(target: string | URL) {
   const { path, userinfo, host } = parseURI(target)
-  const { name, options } = connectCall([target])!
+  const { name, options } = namedCall(target)
   const place = { ...name, ...pick(options, ['daemonPort', 'also']) }
   const shown = host.includes(':') ? `[${host}]` : host || 'localhost'
   return { place, url: new URL(path, `http://${shown}`), auth: decoded(userinfo) }

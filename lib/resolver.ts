@@ -5,6 +5,7 @@ import { cancellable, deadline } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort, policyFile } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
+import { fallBack, type Fallback } from './fallback.ts'
 import { Flight } from './flight.ts'
 import { addressesOf, hunt, reachable, type Found, type LookupHostOptions } from './hunt.ts'
 import { format, isWord, type Name } from './name.ts'
@@ -50,6 +51,8 @@ export interface ResolveOptions extends AskOptions {
   transports?: readonly Road[] | undefined
   /** Namespaces to look in, one after the other, if there is none in the name's. Default none. */
   also?: readonly string[] | undefined
+  /** Where to look, in this order, if the host has no daemon. Default nowhere. */
+  fallback?: readonly Fallback[] | undefined
   /** How long to wait for a name, or a daemon, that is not there yet, in ms. Default 0, at most an hour. */
   wait?: number | undefined
 }
@@ -162,20 +165,23 @@ export class Resolver {
 
   /** The one before does again if it was for the same: it mostly is. */
   #query(name: Name, options: ResolveOptions): Query {
-    const { host = '', transports = TCP, family = 0, also, lookup } = options
+    const { host = '', transports = TCP, family = 0, also, fallback = NOWHERE, lookup } = options
     const port = this.#portOf(options)
     const { namespace, service, version } = name
-    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()}`
+    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()}`
     if (this.#last?.key === key && !lookup) return this.#last
     const asked = { op: 'resolve', namespace, service, version, transports } as const
+    const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
     this.#last = {
       name,
       host,
       port,
       question: also ? Object.assign(asked, { also }) : asked,
-      details: { service: format(name), host: host || 'localhost', port, syscall: 'resolve' },
+      details,
       key,
       isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
+      fallback,
+      look: other => addressesOf(other, options, details),
     }
     return this.#last
   }
@@ -208,8 +214,13 @@ export class Resolver {
       const found = addressesOf(host, options, details)
       const places = placesOf(await this.#looked(found, query, signal), port)
       const asked = { ...question, ...(left > 0 && { wait: left }) }
-      const answered = await this.#hunt(places, asked, askStream, details, signal, left)
-      return this.#remember(query, answered)
+      try {
+        const answered = await this.#hunt(places, asked, askStream, details, signal, left)
+        return await this.#remember(query, answered)
+      } catch (error) {
+        if (isForsaken(query, error)) return this.#fallBack(query, error, signal)
+        throw error
+      }
     }
     return persist(attempt, wait, { worth: mayStillCome, signal })
   }
@@ -232,6 +243,7 @@ export class Resolver {
       return await this.#remember(query, found)
     } catch (error) {
       this.#known.delete(key)
+      if (isForsaken(query, error)) return this.#fallBack(query, error, signal())
       if (!query.isNear) this.#failed.set(key, error, FAILED)
       throw error
     }
@@ -246,6 +258,18 @@ export class Resolver {
     const resolution = this.#outgoing ? await this.#outgoing.allow(all, details) : all
     this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
+  }
+
+  /** Where the name is by what else there is to know; if there is nothing, `error` stands. */
+  async #fallBack(query: Query, error: unknown, signal: AbortSignal): Promise<Resolution> {
+    const { name, host, question, fallback, look, details } = query
+    const transports = question.transports.filter(road => road !== 'unix')
+    const over = this.#deadline(details, signal)
+    const asked = { service: name.service, host, transports, fallback, look, signal: over.signal }
+    const endpoints = await fallBack(asked).finally(() => over.free())
+    if (endpoints.length === 0) throw error
+    const found = { name: { ...name, namespace: '' }, host, endpoints, ttl: 0 }
+    return this.#outgoing ? this.#outgoing.allow(found, details) : found
   }
 
   /** A question that is asked of the first daemon that answers, by a connection of its own. */
@@ -319,9 +343,12 @@ interface Query {
   readonly key: string
   /** Whether it is this host that is asked, without any look-up. */
   readonly isNear: boolean
+  readonly fallback: readonly Fallback[]
+  readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
 }
 
 const TCP: readonly Road[] = ['tcp']
+const NOWHERE: readonly Fallback[] = []
 
 const GIVEN_UP = new Error('nobody waits for the answer any longer')
 
@@ -347,6 +374,14 @@ function placesOf(addresses: readonly string[], port: number): Place[] {
 /** The name with the namespace it was found in, where that is another. */
 function foundIn(name: Name, { namespace }: Answer): Name {
   return namespace === '' || isWord(namespace) ? { ...name, namespace } : name
+}
+
+/** Whether to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */
+function isForsaken({ fallback, question }: Query, error: unknown): boolean {
+  const { reason } = error as MonikerError
+  const { namespace, also = [] } = question
+  const isPlain = [namespace, ...also].includes('')
+  return fallback.length > 0 && isPlain && (reason === 'ENODAEMON' || reason === 'ESILENT')
 }
 
 /** Whether a name may yet be found: nobody has said that it may not. */

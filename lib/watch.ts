@@ -3,13 +3,12 @@ import type { LookupFunction } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import createDebug from 'debug'
 import semver from 'semver'
-import { connectCall, pick } from './args.ts'
+import { connectCall, namedCall, pick } from './args.ts'
 import { Backlog } from './backlog.ts'
 import { cancellable, deadline } from './cancel.ts'
 import { Client, accept } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
 import { MonikerError, located, type Details, type Reason } from './errors.ts'
-import { parse } from './name.ts'
 import { MAX_WAIT, listed, listedIn, type Answer, type Asked, type Listed } from './protocol.ts'
 import { addressesOf } from './hunt.ts'
 import { Roster, type Change } from './roster.ts'
@@ -251,7 +250,10 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
 }
 
 /** Watches the services of a host: a name or a URI, or all that is in `options`. */
-export function watch(target: string | URL, options?: Omit<WatchOptions, 'service'>): Watch
+export function watch(
+  target: string | URL,
+  options?: Omit<WatchOptions, 'service' | 'namespace' | 'version'>,
+): Watch
 export function watch(options?: WatchOptions): Watch
 export function watch(target: string | URL | WatchOptions = {}, more: WatchOptions = {}): Watch {
   const isName = typeof target === 'string' || target instanceof URL
@@ -260,11 +262,8 @@ export function watch(target: string | URL | WatchOptions = {}, more: WatchOptio
 
 /** What a name or a URI says. */
 function aimed(target: string | URL, host: string | undefined): WatchOptions {
-  const call = connectCall([target, host])
-  // What is a port or a path to `connect` is no name here either, and is said to be none.
-  return call
-    ? { ...call.name, ...pick(call.options, ['host', 'daemonPort', 'also']) }
-    : parse(String(target))
+  const { name, options } = namedCall(target, host)
+  return { ...name, ...pick(options, ['host', 'daemonPort', 'also']) }
 }
 
 /** Checked as the options of `connect` are. */

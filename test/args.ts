@@ -1,5 +1,12 @@
 import t from 'tap'
-import { connectCall, detour, listenCall, targetIn, type ConnectNameOptions } from '../lib/args.ts'
+import {
+  connectCall,
+  detour,
+  listenCall,
+  namedCall,
+  targetIn,
+  type ConnectNameOptions,
+} from '../lib/args.ts'
 import { MAX_METADATA } from '../lib/protocol.ts'
 
 const callback = () => {}
@@ -72,7 +79,7 @@ t.test('options with a service are a name, and stay as they are', async t => {
     [{ service: 'ns:starwars@^1', namespace: '', version: '' }, '', ''],
     [{ service: 'starwars', namespace: undefined, version: undefined }, '', ''],
     [{ service: 'starwars', daemonPort: 7, transports: ['tcp', 'udp'], timeout: 1 }, '', ''],
-    [{ service: 'starwars', wait: 3_600_000 }, '', ''],
+    [{ service: 'starwars', wait: 3_600_000, fallback: ['srv'] }, '', ''],
   ]
   for (const [options, namespace, version] of table) {
     const call = connectCall([options, callback])
@@ -154,6 +161,8 @@ const badConnect: [options: object, says: RegExp][] = [
   [{ service, also: 'ns' }, /options\.also to be at most 4 namespaces, got "ns"$/],
   [{ service, also: ['1'] }, /options\.also to be at most 4 namespaces, got \["1"\]$/],
   [{ service, also: ['', 'a', 'b', 'c', 'd'] }, /options\.also to be at most 4 namespaces/],
+  [{ service, fallback: 'srv' }, /options\.fallback to be some of srv, well-known, got "srv"$/],
+  [{ service, fallback: ['dns'] }, /options\.fallback to be some of .*, got \["dns"\]$/],
   [{ service, wait: -1 }, /options\.wait to be a number of ms from 0 to 3600000, got -1$/],
   [{ service, wait: 3_600_001 }, /options\.wait to be a number of ms .*, got 3600001$/],
   [{ service, wait: NaN }, /options\.wait to be a number of ms/],
@@ -277,4 +286,14 @@ t.test('on this host a name that gives no namespace has that of the process', as
   }
   process.env.MONIKER_NAMESPACE = ''
   t.match(connectCall(['web']), { name: { namespace: '' }, options: { also: undefined } })
+})
+
+t.test('what must be a name is one, or is refused', async t => {
+  t.match(namedCall('web@^1', 'theforce.net'), {
+    name: { version: '^1' },
+    options: { host: 'theforce.net' },
+  })
+  t.match(namedCall({ service: 'web' }), { name: { service: 'web' } })
+  for (const target of ['80', './x.sock', '1:2']) t.throws(() => namedCall(target), noName)
+  t.throws(() => namedCall({} as never), noName)
 })

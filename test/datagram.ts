@@ -7,7 +7,9 @@ import { createSocket, type MonikerDatagram } from '../lib/datagram.ts'
 import { parse, type Name } from '../lib/name.ts'
 import { Resolver, type Resolution } from '../lib/resolver.ts'
 import { awake } from './fixtures/awake.ts'
+import { daemon } from './fixtures/daemon.ts'
 import { home } from './fixtures/home.ts'
+import { lines } from './fixtures/lines.ts'
 import { hasIPv6 } from './fixtures/ipv6.ts'
 import { lookup } from './fixtures/services.ts'
 
@@ -143,20 +145,34 @@ test('a name that is known costs no question, and one that moved is found', asyn
   const first = socket(t, 'udp4').bind(0, '127.0.0.1')
   const second = socket(t, 'udp4').bind(0, '127.0.0.1')
   await Promise.all([once(first, 'listening'), once(second, 'listening')])
+  const served = await daemon(t)
+  const { port: daemonPort } = served
+  const nc = await lines(t, daemonPort)
+  const register = { op: 'register', service: 'echo', transport: 'udp' }
+  const questions = () => served.status().questions
+  nc.ask({ ...register, port: first.address().port })
+  const { registration } = (await nc.answer())!
+
   let time = 0
-  const ports = [first.address().port, second.address().port]
-  const { resolver, asked } = leading(ports, () => time)
+  const resolver = new Resolver({ port: daemonPort, now: () => time })
   const client = socket(t, 'udp4')
   const target = { service: 'echo', resolver }
+  const before = questions()
   for (let count = 0; count < 5; count++) {
     client.send('known', target)
     t.equal(await heard(first), 'known')
   }
-  t.equal(asked.length, 1)
+  t.equal(questions(), before + 1)
+
+  nc.ask({ op: 'unregister', registration }, { ...register, port: second.address().port })
+  await nc.answer()
+  await nc.answer()
   time = 1_001
   client.send('as before', target)
   t.equal(await heard(first), 'as before', 'it does not wait for the answer')
-  t.equal(asked.length, 2)
+  const known = () => resolver.recall(parse('echo'), { transports: ['udp'], family: 4 })
+  while ((await known()).endpoints[0]!.port !== second.address().port)
+    await new Promise(setImmediate)
   client.send('moved', target)
   t.equal(await heard(second), 'moved')
 })

@@ -116,7 +116,10 @@ t.test('a far daemon leads to no place of our own host', async t => {
   ]
   const from = (address: string, ttl: unknown = 5) =>
     reachable({ endpoints: told, ttl }, { address, port: 1 }, details)
-  t.strictSame(from('192.0.2.1'), { endpoints: [{ ...one, address: '192.0.2.1' }], ttl: 5 })
+  t.strictSame(from('192.0.2.1'), {
+    endpoints: [{ ...one, address: '192.0.2.1', source: 'daemon' }],
+    ttl: 5,
+  })
   t.match(from('127.0.0.1'), { endpoints: [{ path: 'moniker-1' }, { address: '127.0.0.1' }] })
   for (const ttl of [-1, '5', null]) t.equal(from('127.0.0.1', ttl).ttl, 0)
   const nothing = () =>

@@ -5,6 +5,7 @@ import { test, type Test } from 'tap'
 import { parse } from '../lib/name.ts'
 import { Resolver, type Resolution } from '../lib/resolver.ts'
 import { daemon } from './fixtures/daemon.ts'
+import { nameServer } from './fixtures/dns.ts'
 import { lookup, named, nobody, portOf, silence, stranger } from './fixtures/services.ts'
 
 test('a name leads to the port its server chose', async t => {
@@ -425,8 +426,47 @@ test('what the policy does not let programs connect to is not told', async t => 
   await named(t, { service: 'open', daemonPort: port })
   const policy = join(t.testdir({ 'p.yaml': 'rules: [{deny: connect, name: secret}]' }), 'p.yaml')
   const resolver = new Resolver({ port, policy })
+  const nowhere = new Resolver({ port: await nobody(), policy })
+  const fallback = ['well-known'] as const
+  t.match((await nowhere.resolve(parse('http'), { fallback })).endpoints, [{ port: 80 }])
   t.match(await resolver.resolve(parse('open')), { endpoints: [{}] })
   const refused = { code: 'EACCES', reason: 'EDENIED', service: 'secret' }
   await t.rejects(resolver.resolve(parse('secret')), refused)
   await t.rejects(resolver.resolve(parse('secret'), { wait: 60_000 }), refused)
+})
+
+test('a host without a daemon can be looked for elsewhere, which is said', async t => {
+  const port = await nobody()
+  const resolver = new Resolver({ port })
+  const fallback = ['srv', 'well-known'] as const
+  await nameServer(t, { '_starwars._tcp.theforce.test': [{ target: 'a.test', port: 4181 }] })
+  const at = { host: 'theforce.test', lookup: lookup('127.0.0.2', '192.0.2.1') }
+  const found = await resolver.resolve(parse('starwars@^1'), { ...at, fallback })
+  t.match(found.endpoints, [{ address: '192.0.2.1', port: 4181, version: '', source: 'srv' }])
+  t.equal(found.ttl, 0)
+
+  const http = { host: 'localhost', fallback, family: 4, transports: ['unix', 'tcp'] as const }
+  for (const wait of [0, 60_000]) {
+    const { endpoints } = await resolver.resolve(parse('http'), { ...http, wait })
+    t.match(endpoints, [{ address: '127.0.0.1', port: 80, source: 'well-known' }])
+    t.equal(endpoints.length, 1)
+  }
+  const refused = { code: 'ECONNREFUSED', reason: 'ENODAEMON' }
+  await t.rejects(resolver.resolve(parse('http'), { host: 'localhost' }), refused)
+  await t.rejects(resolver.resolve(parse('no-such'), { ...at, fallback }), refused)
+  await t.rejects(resolver.resolve(parse('ns:http'), { ...http }), refused)
+  const also = { ...http, also: [''] }
+  t.match((await resolver.resolve(parse('ns:http'), also)).name, { namespace: '' })
+  const strict = new Resolver({ port, timeout: 60_000 })
+  await t.rejects(strict.resolve(parse('no-such'), { ...http, wait: 1 }), refused)
+})
+
+test('a daemon that says no is believed, whatever else is known', async t => {
+  const { port } = await daemon(t)
+  const asked = { host: 'localhost', fallback: ['well-known'] as const }
+  const refused = { code: 'ECONNREFUSED', reason: 'ENOSERVICE' }
+  await t.rejects(new Resolver({ port }).resolve(parse('http'), asked), refused)
+  await named(t, { service: 'http', daemonPort: port })
+  const { endpoints } = await new Resolver({ port }).resolve(parse('http'), asked)
+  t.match(endpoints, [{ source: 'daemon' }])
 })
