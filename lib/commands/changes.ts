@@ -1,11 +1,11 @@
 import type { Watch } from '../watch.ts'
-import { say, stopSignal } from './options.ts'
+import { tell, stopSignal } from './options.ts'
 import { changeLine } from './services.ts'
 
 /** Prints what comes and goes, a line each, until a signal, or until nobody reads it any more. */
 export async function printChanges(watch: Watch, json = false): Promise<void> {
   closeInTime(watch)
-  watch.on('lost', error => say(`moniker: ${sought(error)}`))
+  watch.on('lost', error => tell(sought(error)))
   for await (const change of watch) console.log(json ? JSON.stringify(change) : changeLine(change))
 }
 

@@ -5,6 +5,7 @@ import {
   daemonPortOption,
   jsonOption,
   namespaceOption,
+  tell,
   useNamespace,
   waitOption,
 } from './options.ts'
@@ -49,7 +50,7 @@ In a shell:
 async function env(names: string[], { format, json, wait, ...options }: Options): Promise<void> {
   useNamespace(options.namespace)
   const neighbours = distinct(names.map(name => neighbour(name, options)))
-  const variables = await find(neighbours, { resolver: new Resolver(), wait })
+  const variables = await find(neighbours, { resolver: new Resolver(), wait, tell })
   if (json) return console.log(JSON.stringify(variables, undefined, 2))
   const lines = Object.entries(variables).map(([name, value]) => FORMATS[format](name, value))
   console.log(lines.join('\n'))

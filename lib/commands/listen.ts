@@ -2,9 +2,17 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { Command } from 'commander'
+import type { Metadata } from '../protocol.ts'
 import type { NamedAddress } from '../publication.ts'
 import { createServer, type MonikerServer } from '../server.ts'
-import { daemonPortOption, namespaceOption, say, toPort, useNamespace } from './options.ts'
+import {
+  daemonPortOption,
+  metadataOption,
+  namespaceOption,
+  tell,
+  toPort,
+  useNamespace,
+} from './options.ts'
 
 interface Options {
   keepOpen?: boolean
@@ -13,6 +21,7 @@ interface Options {
   port?: number
   daemonPort?: number
   namespace?: string
+  metadata?: Metadata
 }
 
 export const listenCommand = new Command('listen')
@@ -22,6 +31,7 @@ export const listenCommand = new Command('listen')
   .option('-e, --exec <command>', 'join each connection to a shell command of its own instead')
   .option('--host <address>', 'the address to bind (default: all)')
   .option('--port <number>', 'the port to bind (default: any free one)', toPort)
+  .addOption(metadataOption())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText('after', '\nAn echo service:\n  moniker listen echo --keep-open --exec cat')
@@ -36,13 +46,13 @@ async function listen(
     // Somebody was faster; the name is being withdrawn.
     if (!server.listening) return socket.destroy()
     if (!keepOpen) server.close()
-    socket.on('error', error => say(`moniker: ${error.message}`))
+    socket.on('error', error => tell(error.message))
     if (exec === undefined) converse(socket)
     else execute(exec, socket)
   })
   server.listen({ service, ...options }, () => {
     const { moniker, port } = server.address() as NamedAddress
-    say(`moniker: listening as ${moniker} on port ${port}`)
+    tell(`listening as ${moniker} on port ${port}`)
     stopOnSignal(server)
     if (exec === undefined) share()
   })

@@ -15,10 +15,15 @@ export interface FindOptions {
   resolver: Pick<Resolver, 'resolve'>
   /** How long to wait for each, in ms. */
   wait: number
+  /** Is told, in a line, which are waited for, if that takes longer than a second. */
+  tell: (text: string) => void
 }
 
 /** The transports of a name that may be either. */
 const EITHER = ['tcp', 'udp'] as const
+
+/** When somebody might begin to wonder, in ms. */
+const LATE = 1_000
 
 const ASSIGNMENT = /^(?:([a-z_]\w*)=)?(.*)$/is
 const SCHEME = /^[a-z][a-z0-9+.-]{0,62}$/i
@@ -46,18 +51,24 @@ export function distinct(neighbours: readonly Neighbour[]): readonly Neighbour[]
 /** Where all of `neighbours` are, once they are there; fails as `Resolver.resolve` does. */
 export async function find(
   neighbours: readonly Neighbour[],
-  { resolver, wait }: FindOptions,
+  { resolver, wait, tell }: FindOptions,
 ): Promise<Record<string, string>> {
   const over = new AbortController()
   const { signal } = over
-  const found = neighbours.map(async ({ name, at, word }) =>
-    variables(word, await resolver.resolve(name, { ...at, wait, signal, transports: EITHER })),
-  )
+  const missing = new Set(neighbours.map(({ name }) => format(name)))
+  const late = setTimeout(() => tell(`waiting for ${[...missing].join(', ')}`), LATE)
+  const found = neighbours.map(async ({ name, at, word }) => {
+    const options = { ...at, wait, signal, transports: EITHER }
+    const resolution = await resolver.resolve(name, options)
+    missing.delete(format(name))
+    return variables(word, resolution)
+  })
   try {
     return Object.assign({}, ...(await Promise.all(found))) as Record<string, string>
   } finally {
     // Where one cannot be had the others need not be waited for.
     over.abort()
+    clearTimeout(late)
   }
 }
 

@@ -21,6 +21,22 @@ export function jsonOption(): Option {
   return new Option('--json', 'as JSON, for programs')
 }
 
+/** `--metadata`, what a service says of itself. */
+export function metadataOption(): Option {
+  const about = 'what is told with where it is, such as scheme=http or path=/api; may be repeated'
+  return new Option('--metadata <name=value>', about).argParser(toMetadata)
+}
+
+/** Reads `name=value`, beside those that came before; throws what commander shows as wrong usage. */
+export function toMetadata(
+  text: string,
+  before: Record<string, string> = {},
+): Record<string, string> {
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
+  if (name === undefined) throw new InvalidArgumentError('Expected name=value.')
+  return { ...before, [name]: value! }
+}
+
 /** `--wait`, how long to wait for a name that is not there yet, in ms. */
 export function waitOption(): Option {
   return new Option(
@@ -80,6 +96,11 @@ export function toVariables(text: string, before: [string, string][] = []): [str
 /** A line for people, beside the data. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`)
+}
+
+/** A line for people that says who speaks. */
+export function tell(text: string): void {
+  say(`moniker: ${text}`)
 }
 
 /** Aborts when the command is to stop; a second signal then has its usual effect. */

@@ -1,12 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
+import type { Metadata } from '../protocol.ts'
 import { Registrar } from '../registrar.ts'
 import { awake } from './awake.ts'
 import { Holder } from './holder.ts'
 import {
   daemonPortOption,
+  metadataOption,
   namespaceOption,
-  say,
+  tell,
   stopSignal,
   toPort,
   useNamespace,
@@ -18,6 +20,7 @@ interface Options {
   file?: string
   daemonPort?: number
   namespace?: string
+  metadata?: Metadata
 }
 
 /** How often the ports, and the list, are looked at, in ms. */
@@ -30,6 +33,7 @@ export const registerCommand = new Command('register')
   .argument('[port]', 'the port it is served on', toPort)
   .option('--udp', 'it is a port of UDP')
   .option('--file <file>', 'read names and ports from a file, and again whenever it changes')
+  .addOption(metadataOption())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText(
@@ -46,32 +50,27 @@ JSON, a name and its port a line:
 async function register(
   name: string | undefined,
   port: number | undefined,
-  { udp, file, namespace, daemonPort }: Options,
+  { udp, file, namespace, metadata, daemonPort }: Options,
   command: Command,
 ): Promise<void> {
   if ((file === undefined) === (port === undefined)) {
     command.error("error: expected a name and a port, or '--file' alone")
   }
   useNamespace(namespace)
-  const tell = (text: string) => say(`moniker: ${text}`)
   const holder = new Holder({ registrar: Registrar.at(daemonPort), tell })
   const list = file === undefined ? undefined : new Portlist(file)
-  holder.want((await list?.changed()) ?? [entry(name!, { port: port!, udp })])
-  await awake(hold(holder, list, tell))
+  holder.want((await list?.changed()) ?? [entry(name!, { port: port!, udp, metadata })])
+  await awake(hold(holder, list))
 }
 
 /** Goes its rounds until it is stopped. */
-async function hold(
-  holder: Holder,
-  list: Portlist | undefined,
-  tell: (text: string) => void,
-): Promise<void> {
+async function hold(holder: Holder, list: Portlist | undefined): Promise<void> {
   const signal = stopSignal()
   try {
     for (;;) {
       await holder.round(signal)
       await pause(ROUND, undefined, { signal })
-      await refresh(holder, list, tell)
+      await refresh(holder, list)
     }
   } catch (error) {
     if (!signal.aborted) throw error
@@ -81,11 +80,7 @@ async function hold(
 }
 
 /** Has `holder` go by a list that has changed; by the last good one while it is broken. */
-async function refresh(
-  holder: Holder,
-  list: Portlist | undefined,
-  tell: (text: string) => void,
-): Promise<void> {
+async function refresh(holder: Holder, list: Portlist | undefined): Promise<void> {
   try {
     const entries = await list?.changed()
     if (entries) holder.want(entries)

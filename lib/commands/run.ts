@@ -1,17 +1,19 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
 import { listenCall } from '../args.ts'
-import { format, type Name } from '../name.ts'
+import { format } from '../name.ts'
 import { freePort, isFree, listening } from '../ports.ts'
+import type { Metadata, Offer } from '../protocol.ts'
 import { Registrar } from '../registrar.ts'
 import { Resolver } from '../resolver.ts'
 import { awake } from './awake.ts'
 import { distinct, find, neighbour } from './neighbours.ts'
 import {
   daemonPortOption,
+  metadataOption,
   namespaceOption,
   useNamespace,
-  say,
+  tell,
   toList,
   toPort,
   toVariables,
@@ -27,6 +29,7 @@ interface Options {
   wait: number
   daemonPort?: number
   namespace?: string
+  metadata?: Metadata
 }
 
 export const runCommand = new Command('run')
@@ -43,6 +46,7 @@ export const runCommand = new Command('run')
   .option('--with <names>', 'what it needs, as for `moniker env`; may be repeated', toList)
   .addOption(waitOption().default(30_000, '30s'))
   .option('--restart', 'start it again when it crashes, after ever longer pauses (0.1 to 30 s)')
+  .addOption(metadataOption())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText(
@@ -63,41 +67,38 @@ async function run(
   { port: wanted, env = [], restart = false, with: needed = [], wait, ...options }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
-  const { name } = listenCall([{ service: text }])!
+  const { name, metadata } = listenCall([{ service: text, metadata: options.metadata }])!
   const neighbours = distinct(needed.map(one => neighbour(one, options)))
   // Or its holder would be taken for the command.
   if (wanted && !(await isFree(wanted))) {
     throw new Error(`port ${wanted} is taken by another program; stop it, or choose another port`)
   }
-  const found = await find(neighbours, { resolver: new Resolver(), wait })
+  const found = await find(neighbours, { resolver: new Resolver(), wait, tell })
   const port = wanted ?? (await freePort())
+  const kind = { transport: 'tcp', shared: false } as const
+  const offer = { ...name, ...kind, port, ...(metadata && { metadata }) }
   const fill = (text: string) => text.replaceAll('{port}', String(port))
   const variables = env.map(([variable, value]) => [variable, fill(value)])
   const program = new Program(
     command.map(fill),
     { ...process.env, ...found, PORT: String(port), ...Object.fromEntries(variables) },
-    (pid, signal) => hold({ ...name, port, pid }, options.daemonPort, signal),
+    (pid, signal) => hold({ ...offer, pid }, options.daemonPort, signal),
   )
   process.exitCode = await awake(restart ? program.persist(tell) : program.run())
 }
 
 /** Holds the name of a command from when it listens until `signal` aborts. */
 async function hold(
-  { port, ...name }: Name & { port: number; pid: number },
+  offer: Omit<Offer, 'address'>,
   daemonPort: number | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const address = await listening(port, signal)
-  const offer = { ...name, transport: 'tcp', port, address, shared: false } as const
-  const lease = await Registrar.at(daemonPort).register(offer, { signal })
-  tell(`${format(name)} is port ${port}`)
+  const address = await listening(offer.port, signal)
+  const lease = await Registrar.at(daemonPort).register({ ...offer, address }, { signal })
+  tell(`${format(offer)} is port ${offer.port}`)
   lease
     .on('lost', error => tell(error.message))
-    .on('regained', () => tell(`${format(name)} is registered again`))
+    .on('regained', () => tell(`${format(offer)} is registered again`))
   if (!signal.aborted) await once(signal, 'abort')
   await lease.withdraw()
-}
-
-function tell(text: string): void {
-  say(`moniker: ${text}`)
 }

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { Resolver } from '../resolver.ts'
-import { daemonPortOption, namespaceOption, say, toDuration, useNamespace } from './options.ts'
+import { daemonPortOption, namespaceOption, tell, toDuration, useNamespace } from './options.ts'
 import { targetOf } from './target.ts'
 
 interface Options {
@@ -34,6 +34,6 @@ async function wait(names: string[], { timeout, ...options }: Options): Promise<
     resolver.resolve(name, { ...at, transports, wait: timeout }),
   )
   const missing = (await Promise.allSettled(waits)).filter(wait => wait.status === 'rejected')
-  for (const { reason } of missing) say(`moniker: ${(reason as Error).message}`)
+  for (const { reason } of missing) tell((reason as Error).message)
   if (missing.length > 0) process.exitCode = 1
 }

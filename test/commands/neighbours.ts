@@ -35,6 +35,8 @@ test('no two may have the same word', async t => {
   t.equal(distinct(others), others)
 })
 
+const tell = () => {}
+
 /** A resolver that knows one endpoint for every name. */
 function knows(endpoint: Partial<Endpoint>) {
   const address = '127.0.0.1'
@@ -50,7 +52,7 @@ function knows(endpoint: Partial<Endpoint>) {
 
 test('a program is told of each where it is', async t => {
   const both = ['db', 'main=db'].map(text => neighbour(text))
-  t.same(await find(both, { resolver: knows({}), wait: 0 }), {
+  t.same(await find(both, { resolver: knows({}), wait: 0, tell }), {
     DB_URL: 'tcp://127.0.0.1:5432',
     DB_HOST: '127.0.0.1',
     DB_PORT: '5432',
@@ -60,7 +62,7 @@ test('a program is told of each where it is', async t => {
     MAIN_PORT: '5432',
     MAIN_VERSION: '16.1.0',
   })
-  t.same(await find([], { resolver: knows({}), wait: 0 }), {})
+  t.same(await find([], { resolver: knows({}), wait: 0, tell }), {})
 })
 
 test('the URL goes by what the service says of itself, as far as that is good', async t => {
@@ -75,12 +77,13 @@ test('the URL goes by what the service says of itself, as far as that is good', 
     [{ metadata: { path: 1, scheme: {} } }, 'tcp://127.0.0.1:5432'],
   ]
   for (const [endpoint, url] of cases) {
-    const { DB_URL } = await find([neighbour('db')], { resolver: knows(endpoint), wait: 0 })
+    const { DB_URL } = await find([neighbour('db')], { resolver: knows(endpoint), wait: 0, tell })
     t.equal(DB_URL, url)
   }
   const { DB_VERSION } = await find([neighbour('db')], {
     resolver: knows({ version: '1\nX=2' }),
     wait: 0,
+    tell,
   })
   t.equal(DB_VERSION, '1 X=2', 'a version is no more than a line')
 })
@@ -96,8 +99,26 @@ test('each is waited for, until one cannot be had', async t => {
     })
   }
   const both = ['db', 'denied'].map(text => neighbour(text))
-  await t.rejects(find(both, { resolver: { resolve }, wait: 1_000 }), error)
+  await t.rejects(find(both, { resolver: { resolve }, wait: 1_000, tell }), error)
   t.match(asked, [{ wait: 1_000, transports: ['tcp', 'udp'] }, { wait: 1_000 }])
   t.equal(asked[0]!.signal!.aborted, true, 'the others are given up')
   t.same(parse('db'), both[0]!.name)
+})
+
+test('whoever waits for long is told for what', async t => {
+  let come = (): void => {}
+  const late = new Promise<void>(resolve => (come = resolve))
+  const { resolve } = knows({})
+  const slow = async (name: Name) => {
+    if (name.service === 'late') await late
+    return resolve(name)
+  }
+  const both = ['db', 'late@^1'].map(text => neighbour(text))
+  const told = await new Promise<string>(resolve => {
+    const found = find(both, { resolver: { resolve: slow }, wait: 1_000, tell: resolve })
+    void found.then(({ LATE_PORT }) => t.equal(LATE_PORT, '5432'))
+  })
+  t.equal(told, 'waiting for late@^1')
+  come()
+  await new Promise(setImmediate)
 })

@@ -3,12 +3,15 @@ import { test } from 'tap'
 import {
   daemonPortOption,
   jsonOption,
+  metadataOption,
   namespaceOption,
   policyOption,
   say,
   stopSignal,
+  tell,
   toDuration,
   toList,
+  toMetadata,
   toNamespace,
   toPort,
   toVariables,
@@ -47,7 +50,8 @@ test('--json is off unless asked for', async t => {
 test('what is said to people does not get among the data', async t => {
   const stderr = t.capture(process.stderr, 'write', () => true)
   say('hello')
-  t.same(stderr.args(), [['hello\n']])
+  tell('hello')
+  t.same(stderr.args(), [['hello\n'], ['moniker: hello\n']])
 })
 
 test('a signal stops a command, once', async t => {
@@ -120,4 +124,14 @@ test('a namespace that is given is that of all this process starts', async t => 
   t.equal(process.env.MONIKER_NAMESPACE, 'ns')
   useNamespace(undefined)
   t.equal(process.env.MONIKER_NAMESPACE, 'ns')
+})
+
+test('metadata is told bit by bit', async t => {
+  const command = new Command().addOption(metadataOption())
+  const given = ['--metadata', 'scheme=http', '--metadata', 'path=/api?a=b', '--metadata', 'x=']
+  const metadata = { scheme: 'http', path: '/api?a=b', x: '' }
+  t.same(command.parse(given, { from: 'user' }).opts(), { metadata })
+  for (const text of ['', 'scheme', '=http']) {
+    t.throws(() => toMetadata(text), InvalidArgumentError, text)
+  }
 })

@@ -91,34 +91,25 @@ test('one that crashes is started again on request, under its name and at its po
   t.match(await ended, { status: 0 })
 })
 
-test('it can be told where others are, once they are there', async t => {
+test('it can be told where others are once they are there, be in a namespace, and be described', async t => {
   const { port } = await daemon(t)
-  const show = ['console.log(process.env.DB_URL, process.env.MAIN_PORT)']
-  const args = ['run', 'web', '--with', 'db,main=db', '--', process.execPath, '-e', ...show]
-  const { ended } = moniker(t, args, { port })
+  const show = 'const { DB_URL, MAIN_PORT, MONIKER_NAMESPACE } = process.env'
+  const log = 'console.log(DB_URL, MAIN_PORT, MONIKER_NAMESPACE)'
+  const options = ['--with', 'db,main=db', '--namespace', 'ns', '--metadata', 'scheme=http']
+  const command = [process.execPath, '-e', [show, log, program].join('\n')]
+  const { said } = moniker(t, ['run', 'web', ...options, '--', ...command], { port })
   const resolver = new Resolver({ port })
   while (!(await resolver.status()).followers) await new Promise(setImmediate)
   const server = await named(t, { service: 'db', daemonPort: port })
   const { port: ours } = server.address() as { port: number }
-  t.match(await ended, { status: 0, stdout: `tcp://127.0.0.1:${ours} ${ours}\n` })
-})
-
-test('it can be put into a namespace, with all that it starts', async t => {
-  const { port } = await daemon(t)
-  const show = 'console.log(process.env.MONIKER_NAMESPACE);'
-  const command = [process.execPath, '-e', show + program]
-  const args = ['run', 'web', '--namespace', 'ns', '--', ...command]
-  const { said } = moniker(t, args, { port })
+  await said(new RegExp(`^tcp://127.0.0.1:${ours} ${ours} ns\n`), 'stdout')
   await said(/ns:web@0.0.0 is port \d+/)
-  await said(/^ns\n/, 'stdout')
-  t.match(await find(port, 'ns:web'), { version: '0.0.0' })
+  t.match(await find(port, 'ns:web'), { version: '0.0.0', metadata: { scheme: 'http' } })
 })
 
-test('a command that cannot be run is said to be missing', async t => {
-  const { port } = await daemon(t)
-  const { ended } = moniker(t, ['run', 'web', '--', 'no-such-command'], { port })
-  const stderr = /^moniker: no-such-command cannot be run \(.* ENOENT\); is it installed\?\n$/
-  t.match(await ended, { status: 1, stdout: '', stderr })
+test('a command that cannot be run is said to be missing', alone, async t => {
+  const message = /^no-such-command cannot be run \(.* ENOENT\); is it installed\?$/
+  await t.rejects(printed(t, runCommand, 'web', '--', 'no-such-command'), { message })
 })
 
 test('what cannot work is refused before the command is begun', alone, async t => {
