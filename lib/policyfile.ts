@@ -8,11 +8,8 @@ import { MonikerError } from './errors.ts'
 import { ACTIONS, Policy, type Action, type Places, type Rule } from './policy.ts'
 import { UserTable, type Users } from './users.ts'
 
-/** The longest policy that is read, in bytes. */
+/** The longest policy that is read, in bytes; of one much longer, what reads YAML would end the process. */
 const MAX_FILE = 65_536
-
-/** The longest line, in characters: what reads YAML cannot go as deep as one line could. */
-const MAX_TEXT_LINE = 1_024
 
 /** How many `*` a pattern may have: each more makes a bad match slower. */
 const MAX_STARS = 4
@@ -31,8 +28,9 @@ export function parsePolicy(text: string, file: string, users: Users): Policy {
   try {
     return new Reader(text, users).policy(file)
   } catch (error) {
-    const { line, message } = error as Wrong
-    throw bad(`${file}:${line}: ${message}`)
+    // What reads YAML cannot go as deep as a text could.
+    const line = error instanceof Wrong ? error.line : 1
+    throw bad(`${file}:${line}: ${(error as Error).message}`)
   }
 }
 
@@ -100,9 +98,6 @@ class Reader {
   }
 
   policy(file: string): Policy {
-    const long = this.#text.split('\n').findIndex(line => line.length > MAX_TEXT_LINE)
-    if (long !== -1)
-      throw new Wrong(long + 1, `expected at most ${MAX_TEXT_LINE} characters a line`)
     const document = parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false })
     const [error] = [...document.errors, ...document.warnings]
     if (error) throw new Wrong(this.#lines.linePos(error.pos[0]).line, error.message)
