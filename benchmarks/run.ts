@@ -1,7 +1,7 @@
 // run [throughput] [connect] [latency] [lookups] [resolve] [registry] [scale] [--report] [--json]
 //     [--smoke] [--pairs N]
 import { execFileSync } from 'node:child_process'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { table } from '../lib/commands/table.ts'
@@ -105,6 +105,7 @@ const machine: Machine = {
   node: process.version,
   system: `${process.platform} ${release()} ${process.arch}`,
   processors: `${cpus().length} × ${cpus()[0]?.model}`,
+  'load before': loadavg()[0]!.toFixed(1),
   memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
   pairs,
 }
