@@ -94,7 +94,7 @@ export class Client extends EventEmitter<{ close: [] }> {
     const { address: host, port } = place
     const keep = { keepAlive: true, keepAliveInitialDelay: 15_000 }
     const socket = connect({ host, port, noDelay: true, ...keep })
-    if (background) socket.unref()
+    if (quiet || background) socket.unref()
     try {
       await once(socket, 'connect', { signal })
     } catch (error) {
