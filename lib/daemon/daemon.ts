@@ -270,10 +270,9 @@ export class Daemon {
     const { embedded, patience = 10_000, idle = 300_000 } = this.#options
     if (embedded) socket.unref()
     this.#counters.connections++
-    if (this.#limits.isFull) this.#makeRoom()
     let leave: () => void
     try {
-      leave = this.#limits.enter(peerOf(socket))
+      leave = this.#limits.enter(peerOf(socket), () => this.#makeRoom())
     } catch (error) {
       this.#refused(error as MonikerError)
       return turnAway(socket, error as MonikerError)
@@ -303,8 +302,8 @@ export class Daemon {
   }
 
   /**
-   * The oldest connection that holds no name makes room for a new one: whoever takes them all takes
-   * them from itself first.
+   * The oldest connection that holds no name makes room for a new one of this host: whoever takes them
+   * all takes them from itself first.
    */
   #makeRoom(): void {
     for (const [socket, { owner, refuse }] of this.#sockets) {

@@ -70,21 +70,24 @@ export class Limits {
     this.#remote = new Bucket(this.#options.remoteQuestions, now)
   }
 
-  /** Whether there may be no more connections until one goes. */
-  get isFull(): boolean {
-    return this.#open >= this.#options.connections
-  }
-
-  /** Lets a connection in; what is returned is to be called once, when it goes. Throws `ELIMIT`. */
-  enter({ local, remote }: Pick<Peer, 'local' | 'remote'>): () => void {
+  /**
+   * Lets a connection in; what is returned is to be called once, when it goes. Throws `ELIMIT`. Where
+   * there is no place left, `makeRoom` may free one for a program of this host.
+   */
+  enter({ local, remote }: Pick<Peer, 'local' | 'remote'>, makeRoom = () => {}): () => void {
     const { connections } = this.#options
-    if (this.isFull) throw limit(`${connections} connections are open`)
+    if (this.#isFull && local) makeRoom()
+    if (this.#isFull) throw limit(`${connections} connections are open`)
     const leave = local ? () => {} : this.#enterRemote(networkOf(remote.address))
     this.#open++
     return () => {
       this.#open--
       leave()
     }
+  }
+
+  get #isFull(): boolean {
+    return this.#open >= this.#options.connections
   }
 
   #enterRemote(host: string): () => void {

@@ -135,11 +135,18 @@ t.test('there may be so many connections and no more', async t => {
   const { limits } = limited({ connections: 2 })
   const leave = limits.enter(here)
   limits.enter(here)
-  t.ok(limits.isFull)
   t.throws(() => limits.enter(here), { reason: 'ELIMIT', message: /2 connections are open/ })
   leave()
-  t.notOk(limits.isFull)
   t.ok(limits.enter(here))
+})
+
+t.test('where all places are taken one may be made free, for this host alone', async t => {
+  const { limits } = limited({ connections: 1 })
+  const leave = limits.enter(here)
+  const full = { code: 'EBUSY', message: /1 connections are open/ }
+  t.throws(() => limits.enter(here, () => t.pass('it is tried')), full)
+  t.throws(() => limits.enter(at('192.0.2.7'), () => t.fail('it is not')), full)
+  t.ok(limits.enter(here, leave))
 })
 
 t.test('other hosts may take half of the connections, and one of them a few', async t => {
@@ -163,6 +170,6 @@ t.test('other hosts may take half of the connections, and one of them a few', as
 
 t.test('what is not said has a default', async t => {
   const limits = new Limits({ registry: new Registry(), unread: () => 0 })
-  t.notOk(limits.isFull)
+  t.ok(limits.enter(here))
   t.ok(limits.step(status, at('192.0.2.7'), () => ({ ok: true })))
 })
