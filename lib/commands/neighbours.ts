@@ -2,7 +2,6 @@ import { isIPv6 } from 'node:net'
 import { format } from '../name.ts'
 import type { Metadata } from '../protocol.ts'
 import type { Resolution, Resolver } from '../resolver.ts'
-import { printable } from './table.ts'
 import { targetOf, type CommandTarget, type TargetOptions } from './target.ts'
 
 /** A service that a program needs, and the word that the variables about it begin with. */
@@ -72,14 +71,14 @@ export async function find(
   }
 }
 
-/** What a program is told of a service. */
+/** What a program is told of a service: words in which no shell finds anything to do. */
 function variables(word: string, { endpoints }: Resolution): Record<string, string> {
   const { transport, address, port, version, metadata = {} } = endpoints[0]!
   return {
     [`${word}_URL`]: url(isIPv6(address) ? `[${address}]` : address, port, metadata, transport),
     [`${word}_HOST`]: address,
     [`${word}_PORT`]: String(port),
-    [`${word}_VERSION`]: printable(version),
+    [`${word}_VERSION`]: version.replaceAll(/[^\w.+-]/g, ''),
   }
 }
 
@@ -88,6 +87,10 @@ function url(host: string, port: number, { scheme, path }: Metadata, otherwise: 
   const known = typeof scheme === 'string' && SCHEME.test(scheme) ? scheme : otherwise
   const place = new URL('http://host')
   if (typeof path === 'string' && path.startsWith('/')) place.pathname = path
-  const shown = place.pathname === '/' ? '' : place.pathname
+  const shown = place.pathname === '/' ? '' : place.pathname.replaceAll(/[^\w/.~%:@+,=-]/g, encoded)
   return `${known}://${host}:${port}${shown}`
+}
+
+function encoded(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`
 }

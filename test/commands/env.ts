@@ -7,12 +7,12 @@ import { named } from '../fixtures/services.ts'
 
 test('a shell, and whoever else, can be told where services are', async t => {
   const { port: daemonPort } = await daemon(t)
-  const metadata = { scheme: 'http', path: "/it's" }
+  const metadata = { scheme: 'http', path: '/api' }
   const server = await named(t, { service: 'web@1.2.0', host: '127.0.0.1', daemonPort, metadata })
   const { port } = server.address() as { port: number }
   const env = (...args: string[]) =>
     printed(t, envCommand, ...args, '--daemon-port', String(daemonPort))
-  const url = `http://127.0.0.1:${port}/it's`
+  const url = `http://127.0.0.1:${port}/api`
 
   const sh = await env('web@^1')
   t.equal(
@@ -20,7 +20,7 @@ test('a shell, and whoever else, can be told where services are', async t => {
     `${url} 127.0.0.1\nWEB_PORT=${port}\n`,
   )
   t.match((await env('web', '--format', 'fish')).split('\n'), [
-    `set -gx WEB_URL 'http://127.0.0.1:${port}/it\\'s'`,
+    `set -gx WEB_URL 'http://127.0.0.1:${port}/api'`,
     `set -gx WEB_HOST '127.0.0.1'`,
   ])
   t.match((await env('web', '--format', 'plain')).split('\n'), [
