@@ -64,8 +64,9 @@ export class Guard {
   /** Refuses what is not to be published, and sees to it that who asks is known where it matters. */
   readonly step: Step = (question, peer, next) => {
     const { policy } = this
+    if (!policy && !isInNamespace(question)) return next()
     const action = actionOf(question)
-    if (!action || (!policy && !isInNamespace(question))) return next()
+    if (!action) return next()
     const asksUser = policy?.asksUser(action) && peer.local
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }

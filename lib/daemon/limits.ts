@@ -110,8 +110,11 @@ export class Limits {
   /** Refuses, with `ELIMIT`, a question too many. */
   readonly step: Step = ({ op }, peer, next) => {
     if (!peer.local) this.#checkRemote(networkOf(peer.remote.address))
-    if (op === 'register' && peer.owner) this.#checkNames(peer.owner)
-    if ((op === 'register' || op === 'unregister') && peer.owner) this.#checkChanges(peer.owner)
+    // What is asked most is not to pay for the rest.
+    if (op === 'resolve') return next()
+    const { owner } = peer
+    if (owner && op === 'register') this.#checkNames(owner)
+    if (owner && (op === 'register' || op === 'unregister')) this.#checkChanges(owner)
     if (op === 'list') this.#checkUnread()
     return next()
   }

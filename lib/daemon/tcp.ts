@@ -41,8 +41,8 @@ const LINGER = 1_000
 /** How many refused connections are given that. */
 const MAX_LINGERING = 1_024
 
-/** How many questions of one connection may be under way without an answer. */
-const MAX_WAITING = 1_024
+/** How many questions of one connection may be under way without an answer; no more are asked meanwhile. */
+const MAX_WAITING = 16_384
 
 /** How many bytes that it was told a connection may leave unread. */
 const MAX_UNREAD = 1_048_576
@@ -101,10 +101,10 @@ export function serve(socket: Socket, options: ServeOptions): Connection {
       try {
         const message = decode(lines[at]!)
         id = idOf(message)
+        if (waiting >= MAX_WAITING) throw tooMany()
         const found = answer(question(message), peer)
-        if (!(found instanceof Promise)) text += encodeAnswer(id, found)
-        else if (waiting < MAX_WAITING) void later(id, found)
-        else text += no(id, tooMany())
+        if (found instanceof Promise) void later(id, found)
+        else text += encodeAnswer(id, found)
       } catch (thrown) {
         const error = refusable(thrown)
         if (isFatal(error)) return close(error, text, id)

@@ -78,6 +78,24 @@ t.test('who asks and does not read is dropped, and the daemon stays small', asyn
   await othersAreServed()
 })
 
+t.test('who waits for more than there may be, and vanishes, takes nobody along', async t => {
+  const { daemon, come, othersAreServed } = await siege(t)
+  const nc = await come()
+  const waits = Array.from({ length: 17_000 }, (_, id) => ({
+    op: 'resolve',
+    service: `x${id}`,
+    wait: 3_600_000,
+    id,
+  }))
+  nc.ask(...waits)
+  t.match(await nc.answer(), { id: 16_384, error: { code: 'ELIMIT' } })
+  while (daemon.status().limited < 616) await othersAreServed()
+  t.equal(daemon.status().followers, 16_384)
+  nc.socket.resetAndDestroy()
+  while (daemon.status().followers > 0) await othersAreServed()
+  await othersAreServed()
+})
+
 t.test('a storm of registrations is cut short, and others go on', async t => {
   const limits = { changes: { perSecond: 10, burst: 100 } }
   const { daemon, come, othersAreServed } = await siege(t, { limits })

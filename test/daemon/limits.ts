@@ -110,6 +110,7 @@ t.test('programs of this host may ask as much as they like', async t => {
   const none = { perSecond: 0, burst: 0 }
   const { handle } = limited({ hostQuestions: none, remoteQuestions: none })
   for (let n = 0; n < 1_000; n++) t.ok(handle(status, here))
+  t.throws(() => handle(question({ op: 'resolve', service: 'a' }), here), { code: 'ECONNREFUSED' })
 })
 
 t.test('what is never answered over UDP is no matter of limits', async t => {

@@ -175,10 +175,13 @@ t.test('who holds names and ends is gone, whatever it waits for', async t => {
 })
 
 t.test('only so many questions of a connection may wait', async t => {
-  const { port } = await listener(t, { answer: () => new Promise(() => {}) })
+  let asked = 0
+  const answer = () => new Promise<Answer>(() => asked++)
+  const { port } = await listener(t, { answer })
   const nc = await lines(t, port)
-  nc.ask(...Array.from({ length: 1_025 }, (_, id) => ({ ...status, id })))
-  t.match(await nc.answer(), { id: 1_024, error: { code: 'ELIMIT' } })
+  nc.ask(...Array.from({ length: 16_385 }, (_, id) => ({ ...status, id })))
+  t.match(await nc.answer(), { id: 16_384, error: { code: 'ELIMIT' } })
+  t.equal(asked, 16_384, 'the daemon does nothing for those it refuses')
 })
 
 t.test('a connection is told of what happens later, unless it does not read', async t => {
