@@ -254,6 +254,7 @@ function nameIn({
 }: Pick<ConnectNameOptions, 'service' | 'namespace' | 'version'>): Name {
   if (typeof service !== 'string') throw bad('service', 'a string', service)
   const name = parse(service)
+  if (namespace === undefined && version === undefined) return name
   const whole = {
     namespace: namespace ?? name.namespace,
     service: name.service,
@@ -277,7 +278,8 @@ function placed(name: Name, options: ConnectNameOptions): Pick<ConnectCall, 'nam
 
 /** A name that gives no namespace, in that of this process. */
 function homed(name: Name): Name {
-  return name.namespace === '' ? Object.assign({}, name, { namespace: defaultNamespace() }) : name
+  const namespace = name.namespace || defaultNamespace()
+  return namespace === name.namespace ? name : { ...name, namespace }
 }
 
 function exact(name: Name): Name {

@@ -83,8 +83,9 @@ export class Attempt {
     const transports = this.#roads
     const where = { host, daemonPort, lookup: look, family, hints }
     const asked = { ...where, also, transports, fallback, wait }
-    const { known, answer, leave } =
-      resolver instanceof Resolver ? resolver.ask(name, asked) : ask(resolver, name, asked)
+    const { known, answer, leave } = isOurs(resolver)
+      ? resolver.ask(name, asked)
+      : ask(resolver, name, asked)
     this.#leave = leave
     answer.then(
       found => this.#answered(found),
@@ -164,7 +165,7 @@ export class Attempt {
     if (!this.#isWanted || isWrapped(this.#socket)) return
     if (this.#looked) {
       this.#place = place
-      return this.#looked(null, place.address, isIP(place.address))
+      return this.#looked(null, place.address, familyOf(place))
     }
     this.#tellLookup(place)
     if (this.#isWanted) this.#dial(place)
@@ -208,7 +209,7 @@ export class Attempt {
   #tellLookup(place: Place): void {
     const { lookup, host = '' } = this.#call.options
     if (lookup || !isThisHost(host)) return
-    this.#socket.emit('lookup', null, place.address, isIP(place.address), 'localhost')
+    this.#socket.emit('lookup', null, place.address, familyOf(place), 'localhost')
   }
 
   #hasUnix({ path }: Place): boolean {
@@ -236,6 +237,11 @@ export class Attempt {
     // It may have failed at once, and be on its way by TCP.
     if (isUnix && this.#isUnix) disguise(socket, { address }, { address, port })
   }
+}
+
+/** Whether a resolver answers as ours does; a class of the caller may know better. */
+function isOurs(resolver: Pick<Resolver, 'resolve'>): resolver is Resolver {
+  return resolver instanceof Resolver && resolver.resolve === Resolver.prototype.resolve
 }
 
 /** Asks a resolver that remembers nothing for us. */
@@ -279,6 +285,10 @@ function kept(): void {}
 function isWrapped(socket: net.Socket): boolean {
   const reading = Object.getOwnPropertyDescriptor(handleOf(socket)!, 'reading')
   return reading?.get !== undefined
+}
+
+function familyOf({ address }: Place): 4 | 6 {
+  return address.includes(':') ? 6 : 4
 }
 
 /** Whether both are one registration, be it that its host was reached at another address. */

@@ -4,19 +4,20 @@ export class Flight<T> {
   #giveUp: AbortController | undefined
   #waiting = 0
   #joined = 0
-  #isOver = false
+  #over: (() => void) | undefined
 
-  /** `ask` calls `signal` if it can be given up. */
-  constructor(ask: (signal: () => AbortSignal) => Promise<T>) {
+  /**
+   * `ask` calls `signal` if it can be given up; `over` is called once, when it has been answered or
+   * given up: it is too late to join then.
+   */
+  constructor(ask: (signal: () => AbortSignal) => Promise<T>, over: () => void) {
+    this.#over = over
     this.#answer = ask(() => (this.#giveUp ??= new AbortController()).signal)
-    const over = () => (this.#isOver = true)
     // All may have given it up when it fails.
-    this.#answer.then(over, over)
-  }
-
-  /** Whether it has been answered, or given up: it is too late to join. */
-  get isOver(): boolean {
-    return this.#isOver
+    this.#answer.then(
+      () => this.#end(),
+      () => this.#end(),
+    )
   }
 
   /**
@@ -34,8 +35,13 @@ export class Flight<T> {
   }
 
   #leave(reason: unknown): void {
-    if (--this.#waiting > 0 || this.#isOver) return
-    this.#isOver = true
+    if (--this.#waiting > 0 || !this.#over) return
+    this.#end()
     this.#giveUp?.abort(reason)
+  }
+
+  #end(): void {
+    this.#over?.()
+    this.#over = undefined
   }
 }

@@ -49,11 +49,16 @@ const EXPECTED_HOST = 'a host such as theforce.net, or an address, after the ://
 const EXPECTED_IPV6 = 'an IPv6 address, such as ::1 or fe80::1%25eth0, in the brackets'
 const EXPECTED_PORT = 'a port from 1 to 65535 after the host, of the daemon there'
 
+/** What was read last: a program mostly goes to one name again and again. */
+let last: { text: string; name: Name } | undefined
+
 /** Reads `[namespace:]service[@version]`; throws `ERR_MONIKER_NAME` on anything else. */
 export function parse(text: string): Name {
+  if (last?.text === text) return last.name
   const groups = name.exec(text)?.groups
   if (!groups) throw new MonikerError('ENAME', { service: text, text: EXPECTED_NAME })
-  return fromGroups(groups, text)
+  last = { text, name: fromGroups(groups, text) }
+  return last.name
 }
 
 /** Writes a name so that `parse` reads it back the same. */

@@ -120,9 +120,11 @@ export class Resolver {
   /** The same for who is in a hurry, with what is remembered. */
   ask(name: Name, options: Omit<ResolveOptions, 'signal'> = {}): Asking {
     const query = this.#query(name, options)
-    const item = this.#known.get(query.key)?.value
-    const known = item && turned(item.resolution, ++item.turn)
+    // Most who ask do so with others, of this host.
+    const flight = query.isNear && !options.wait && this.#flights.get(query.key)
+    if (flight) return Object.assign(flight.join(turned), { known: this.#turn(query) })
     const failed = query.isNear ? undefined : this.#failed.get(query.key)
+    const known = this.#turn(query)
     if (failed) return { known, answer: Promise.reject(failed.value), leave: () => {} }
     const addresses = addressesOf(query.host, options, query.details)
     if (!('then' in addresses) && !options.wait)
@@ -134,15 +136,31 @@ export class Resolver {
     return { known, answer, leave: reason => over.abort(reason ?? GIVEN_UP) }
   }
 
+  /** What is remembered, for the next whose turn it is. */
+  #turn({ key }: Query): Resolution | undefined {
+    const known = this.#known.get(key)?.value
+    return known && turned(known.resolution, ++known.turn)
+  }
+
   /**
    * Where `name` leads, at once if it is remembered: no longer than its `ttl`, and after a second it
    * is asked for again beside it, so that a name that moved is found. Else fails as `resolve` does.
    */
   recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
-    const known = this.#known.get(this.#query(name, options).key)
-    if (!known) return this.resolve(name, options)
-    if (known.age > FRESH) this.resolve(name, options).catch(() => {})
+    const { key } = this.#query(name, options)
+    const known = this.#known.get(key)
+    if (known && known.age <= FRESH) return known.value.resolution
+    const fresh = this.#refresh(key, name, options)
+    if (!known) return fresh
+    fresh.catch(() => this.#known.delete(key))
     return known.value.resolution
+  }
+
+  /** What `resolve` answers, be it that of a subclass, is remembered. */
+  async #refresh(key: string, name: Name, options: RecallOptions): Promise<Resolution> {
+    const resolution = await this.resolve(name, options)
+    this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
+    return resolution
   }
 
   /** The services of a host, or of one namespace there; fails as `resolve` does, or with `EACCES`. */
@@ -167,9 +185,14 @@ export class Resolver {
   #query(name: Name, options: ResolveOptions): Query {
     const { host = '', transports = TCP, family = 0, also, fallback = NOWHERE, lookup } = options
     const port = this.#portOf(options)
+    const last = this.#last
+    if (last?.name === name && last.host === host && last.port === port && !lookup) {
+      const { question } = last
+      const isAsked = question.transports === transports && question.also === also
+      if (isAsked && last.family === family && last.fallback === fallback) return last
+    }
     const { namespace, service, version } = name
     const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()}`
-    if (this.#last?.key === key && !lookup) return this.#last
     const asked = { op: 'resolve', namespace, service, version, transports } as const
     const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
     this.#last = {
@@ -178,6 +201,7 @@ export class Resolver {
       port,
       question: also ? Object.assign(asked, { also }) : asked,
       details,
+      family,
       key,
       isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
       fallback,
@@ -228,8 +252,12 @@ export class Resolver {
   #flight(query: Query, addresses: readonly string[]): Flight<Resolution> {
     const key = query.isNear ? query.key : `${query.key} ${addresses.join()}`
     const flying = this.#flights.get(key)
-    if (flying && !flying.isOver) return flying
-    const flight = new Flight(signal => this.#find(query, placesOf(addresses, query.port), signal))
+    if (flying) return flying
+    const places = placesOf(addresses, query.port)
+    const flight = new Flight(
+      signal => this.#find(query, places, signal),
+      () => this.#flights.delete(key),
+    )
     this.#flights.set(key, flight)
     return flight
   }
@@ -339,6 +367,7 @@ interface Query {
   readonly port: number
   readonly question: Resolve
   readonly details: Details
+  readonly family: number
   /** What is the same for all that have the same answer. */
   readonly key: string
   /** Whether it is this host that is asked, without any look-up. */

@@ -7,7 +7,7 @@ import t from 'tap'
 import { MonikerError } from '../lib/errors.ts'
 import { Attempt, type NamedSocket } from '../lib/attempt.ts'
 import { parse, type Name } from '../lib/name.ts'
-import type { Resolution, ResolveOptions } from '../lib/resolver.ts'
+import { Resolver, type Resolution, type ResolveOptions } from '../lib/resolver.ts'
 import { connect } from '../lib/socket.ts'
 import { hasUnix, newPath } from '../lib/unix.ts'
 import { awake } from './fixtures/awake.ts'
@@ -167,6 +167,11 @@ t.test('a resolver of the caller is asked, and told when nobody waits', async t 
   const socket = connect({ ...OFFERED, resolver })
   t.equal(await text(socket.end('hello')), 'hello')
   t.match(asked, [{ host: '', transports: hasUnix ? ['unix', 'tcp'] : ['tcp'] }])
+  class Own extends Resolver {
+    override resolve = resolver.resolve
+  }
+  t.equal(await text(connect({ ...OFFERED, resolver: new Own() }).end('own')), 'own')
+  t.equal(asked.splice(1).length, 1, 'that of a subclass too')
   const given = connect({ ...OFFERED, resolver }).destroy()
   await once(given, 'close')
   t.ok(asked[1]!.signal!.aborted)
@@ -206,6 +211,15 @@ t.test('what is on its way to the wrong place is turned round', async t => {
   attempt.abandon()
   t.notOk(attempt.isUnderWay)
   await once(bare.destroy(), 'close')
+})
+
+t.test('a place is looked up as of its family', async t => {
+  const { place } = await site(t, 'good')
+  const resolver = new Held({ ...place, address: '::1', port: await nobody() })
+  const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] }).on('error', () => {})
+  const looked = once(socket, 'lookup')
+  t.match(await looked, [null, '::1', 6, 'localhost'])
+  await once(socket.destroy(), 'close')
 })
 
 t.test('a handle that is there already is kept', async t => {

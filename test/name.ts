@@ -56,6 +56,12 @@ const targets: fc.Arbitrary<Target> = fc
 
 const long = 'a'.repeat(63)
 
+t.test('what was read last need not be read again', async t => {
+  const first = parse('starwars@^1')
+  t.equal(parse('starwars@^1'), first)
+  t.strictSame(parse('starwars@^2'), { ...first, version: '^2' })
+})
+
 t.test('every name that is written reads back the same', async () => {
   fc.assert(fc.property(names, name => deepStrictEqual(parse(format(name)), name)))
 })

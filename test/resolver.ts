@@ -289,6 +289,9 @@ test('those who ask for the same at the same time share one question', async t =
   const [one, other] = await Promise.all([1, 2].map(() => resolver.resolve(parse('tie'))))
   t.equal(ours.status().questions - before, 1)
   t.strictSame(other!.endpoints, one!.endpoints.toReversed(), 'and take turns at its answer')
+  const far = { host: 'far.example', lookup: lookup('127.0.0.1') }
+  await Promise.all([1, 2].map(() => resolver.resolve(parse('tie'), far)))
+  t.equal(ours.status().questions - before, 2, 'of a host that is looked up, too')
 })
 
 test('who gives a question up leaves it to the others; the last ends it', async t => {
