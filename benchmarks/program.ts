@@ -54,6 +54,19 @@ export async function patiently(port: number, program: Program): Promise<net.Soc
   }
 }
 
+/** Whether somebody listens at a port. */
+export async function answers(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
 /** A port that nobody has just now. */
 export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1')

@@ -1,4 +1,4 @@
-import { patiently, program } from './program.ts'
+import { answers, patiently, program } from './program.ts'
 import type { Script } from './script.ts'
 import type { Volley } from './volley.ts'
 
@@ -20,6 +20,8 @@ export interface Rpcbind {
 
 /** An `rpcbind` of our own, at loopback addresses alone; or why there is none. */
 export async function rpcbind(): Promise<Rpcbind | string> {
+  // That of somebody else may go at any time.
+  if (await answers(PORT)) return `port ${PORT}, the only one that rpcbind knows, is taken`
   // It is at 127.0.0.1 as well, unasked; told so, version 1.2.6 frees the address twice and aborts.
   const started = await program('rpcbind', ['-f', '-h', '127.0.0.2'], 'rpcbind')
   if (typeof started === 'string') return started
