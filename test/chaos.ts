@@ -6,7 +6,7 @@ import { seeded } from './fixtures/chaos/random.ts'
 t.setTimeout(120_000)
 
 test('nothing is lost, and nobody is fooled, whatever is killed', async t => {
-  const { tried, verdicts, reasons, violations, ...summary } = await chaos({
+  const { tried, verdicts, reasons, bad, violations, ...summary } = await chaos({
     ms: 4_000,
     seed: 7,
     names: [
@@ -22,6 +22,7 @@ test('nothing is lost, and nobody is fooled, whatever is killed', async t => {
   t.comment({ tried, verdicts, reasons, ...summary })
   t.ok(tried > 0)
   t.same(violations, [])
+  t.same(bad, [])
   t.match(verdicts, { wrong: 0, unaccounted: 0 })
 })
 
@@ -64,6 +65,19 @@ test('a connection is judged by who held the name, and what was done to them, me
     const attempt = { name: 'tie', from, to, ...how }
     t.equal(ledger.judge(attempt), verdict, JSON.stringify(attempt))
   }
+  t.end()
+})
+
+test('what is not accounted for is told with all that was going on', t => {
+  const ledger = new Ledger()
+  ledger.lives.push({ name: 'tie', pid: 1, since: 0, live: 10, until: 9_000, gone: 9_000 })
+  ledger.faults.push({ what: 'daemon dies', from: 400, to: 900 })
+  const attempt = { name: 'tie', from: 1_000, to: 1_002 }
+  t.equal(
+    ledger.tell({ ...attempt, error: 'ENOSERVICE' }),
+    'tie: ENOSERVICE after 2 ms; held by 1 from -990 to 8000; daemon dies from -600 to -100',
+  )
+  t.match(ledger.tell({ ...attempt, greeted: { name: 'wing', pid: 7 } }), /^tie: wing said 7 after/)
   t.end()
 })
 
