@@ -107,6 +107,8 @@ export class Datagrams {
     let id: Id
     let reply: Reply
     try {
+      // Nothing can be sent there, and Node throws at whoever tries.
+      if (from.port === 0) throw new MonikerError('EPROTOCOL', { text: 'a datagram from port 0' })
       if (length > MAX_LINE) throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
       const message = decode(bytes.toString())
       if (typeof message.op !== 'string')

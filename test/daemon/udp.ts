@@ -205,6 +205,15 @@ t.test('a mistake of ours is told to whoever met with it', async t => {
   t.match(refused, [{ reason: 'EPROTOCOL', cause: { message: 'ours' } }])
 })
 
+t.test('a datagram from port 0, where nothing can be sent, is ignored', async t => {
+  const { port, sockets, refused } = await listener(t)
+  sockets[0]!.emit('message', Buffer.from(padded(status)), { address: '127.0.0.1', port: 0 })
+  t.match(refused, [{ reason: 'EPROTOCOL', message: /from port 0/ }])
+  const { ask, answer } = await asker(t, port)
+  ask(padded(status))
+  t.match((await answer()).message, { got: 'status' })
+})
+
 t.test('an error of the socket is survived', async t => {
   const { port, sockets } = await listener(t)
   sockets[0]!.emit('error', new Error('send EHOSTUNREACH'))
