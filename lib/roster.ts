@@ -71,6 +71,7 @@ export class Roster {
 }
 
 /** What a registration has in common with the same one at the next daemon. */
-function identity({ instance: _, ...offer }: Listed): string {
-  return JSON.stringify(offer)
+function identity(listed: Listed): string {
+  const { namespace, service, version, transport, address, port, pid, metadata } = listed
+  return JSON.stringify([namespace, service, version, transport, address, port, pid, metadata])
 }

@@ -40,7 +40,7 @@ t.test('what comes back with the next daemon was never gone, and keeps its insta
   known.doubt()
   t.equal(known.isInDoubt, true)
   t.equal(known.services.length, 2)
-  known.up(service('2-a'))
+  known.up(service('2-a', { since: 1 }))
   known.up(service('2-c', { port: 82 }))
   t.strictSame(told, ['up 1-a', 'up 1-b', 'up 2-c'])
   known.settle()

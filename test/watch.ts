@@ -9,7 +9,7 @@ import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { home } from './fixtures/home.ts'
 import { line, lines, type Lines } from './fixtures/lines.ts'
-import { lookup, nobody, stranger } from './fixtures/services.ts'
+import { lookup, named, nobody, portOf, stranger } from './fixtures/services.ts'
 
 awake(t)
 
@@ -151,6 +151,22 @@ t.test('a daemon that is restarted takes no name down that comes back', async t 
   t.equal(watched.services.length, 4)
 })
 
+t.test('servers that live on are not told to be down, nor up again', async t => {
+  const served = await daemon(t)
+  const { port: daemonPort } = served
+  const servers = [await named(t, { service: 'web@1.2.0', daemonPort })]
+  servers.push(await named(t, { service: 'db', daemonPort, metadata: { side: 'light' } }))
+  const { told, has } = watching(t, { daemonPort, grace: 60_000 })
+  await has(3)
+  const back = servers.map(server => once(server, 'registered'))
+  await restarted(t, served)
+  await Promise.all(back)
+  while (told.filter(one => one === 'ready').length < 2) await has(told.length + 1)
+  const late = await named(t, { service: 'late', daemonPort })
+  while (!told.includes(`up late ${portOf(late)}`)) await has(told.length + 1)
+  t.equal(told.filter(one => /up|down/.test(one)).length, 3)
+})
+
 t.test('a name that does not come back with its daemon is down', async t => {
   const served = await daemon(t)
   const { port: daemonPort } = served
@@ -273,12 +289,10 @@ t.test('a process is kept alive by a watch, unless it is unref’d', async t => 
     t.teardown(() => child.kill())
     return once(child, 'exit')
   }
-  const ends = [
-    'watched.unref()',
-    'watched.on("ready", () => watched.unref())',
-    'watched.unref().ref(); watched.on("ready", () => setTimeout(() => watched.close(), 50))',
-  ]
-  for (const text of ends) t.strictSame(await program(text), [0, null], text)
+  const ends = program('watched.ref(); watched.on("ready", () => watched.unref())')
   const kept = program('watched.on("ready", () => setTimeout(() => process.exit(7), 50).unref())')
-  t.strictSame(await kept, [7, null])
+  t.strictSame(await Promise.all([ends, kept]), [
+    [0, null],
+    [7, null],
+  ])
 })
