@@ -1,5 +1,6 @@
 import type { ListenOptions, LookupFunction, SocketConnectOpts } from 'node:net'
 import { isLoopback, isThisHost } from './address.ts'
+import type { Select } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { exactVersion, isRange, isWord, parse, parseURI, type Name } from './name.ts'
 import { FALLBACKS, type Fallback } from './fallback.ts'
@@ -42,6 +43,8 @@ export interface ConnectNameOptions {
    * this system's table of services. Default nowhere.
    */
   fallback?: readonly Fallback[] | undefined
+  /** Says which of several endpoints to go to. Default the first: the least loaded, else whose turn it is. */
+  select?: Select | undefined
   /** How long to wait for a name that is not there yet, in ms. Default 0, at most an hour. */
   wait?: number | undefined
   /** Who resolves. Default the process's own resolver. */
@@ -72,6 +75,11 @@ export interface ListenNameOptions extends ListenOptions {
    * not resolve the name cannot find the port by trying either. For servers alone. Default false.
    */
   guarded?: boolean | undefined
+  /**
+   * Whether to tell how many connections there are, so that of several servers that share the name
+   * clients go to the one with the fewest. Default false.
+   */
+  load?: boolean | undefined
   /** Told with the endpoint; at most 1,024 bytes of JSON. */
   metadata?: Metadata | undefined
   /** The designated port of this host's daemon. Default `MONIKER_PORT`, else 6664. */
@@ -93,6 +101,7 @@ export interface ListenCall {
   readonly shared: boolean | string
   readonly guarded: boolean
   readonly metadata: Metadata | undefined
+  readonly load: boolean
   readonly daemonPort: number | undefined
   readonly transports: readonly Road[]
   readonly options: ListenOptions
@@ -122,6 +131,7 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   checkPort(options.daemonPort)
   checkWait(options.wait)
   checkFallback(options.fallback)
+  checkSelect(options.select)
   checkAlso(options.also)
   return Object.assign(placed(nameIn(options), options), { callback })
 }
@@ -148,6 +158,7 @@ const TARGET = [
   'daemonPort',
   'transports',
   'fallback',
+  'select',
   'wait',
   'resolver',
 ] as const
@@ -191,6 +202,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
       shared: false,
       guarded: false,
       metadata: undefined,
+      load: false,
       daemonPort: undefined,
       transports: ROADS,
       options,
@@ -205,6 +217,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     shared = false,
     guarded = false,
     metadata,
+    load = false,
     daemonPort,
     transports = ROADS,
     ...others
@@ -215,12 +228,13 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
   checkShared(shared)
+  if (typeof load !== 'boolean') throw bad('load', 'true or false', load)
   if (typeof guarded !== 'boolean') throw bad('guarded', 'true or false', guarded)
   const named = nameIn({ service, namespace, version })
   const name = exact(namespace === undefined ? homed(named) : named)
   // What is bound already has its port.
   const options = 'fd' in others || '_handle' in others ? others : { port: 0, ...others }
-  return { name, shared, guarded, metadata, daemonPort, transports, options, callback }
+  return { name, shared, guarded, metadata, load, daemonPort, transports, options, callback }
 }
 
 /** Those of `keys` that `object` has, and has defined. */
@@ -323,6 +337,11 @@ function checkFallback(fallback: unknown): void {
   const known: readonly unknown[] = FALLBACKS
   if (Array.isArray(fallback) && fallback.every(one => known.includes(one))) return
   throw bad('fallback', `some of ${FALLBACKS.join(', ')}`, fallback)
+}
+
+function checkSelect(select: unknown): void {
+  if (select !== undefined && typeof select !== 'function')
+    throw bad('select', 'a function', select)
 }
 
 function checkAlso(also: unknown): void {

@@ -2,6 +2,7 @@ import net, { isIP } from 'node:net'
 import createDebug from 'debug'
 import { isThisHost } from './address.ts'
 import type { ConnectCall } from './args.ts'
+import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { format, type Name } from './name.ts'
 import type { Endpoint, Road, Source } from './protocol.ts'
@@ -76,7 +77,7 @@ export class Attempt {
 
   start(resolver: Pick<Resolver, 'resolve'>, look: ConnectCall['options']['lookup']): void {
     const { name, options, callback } = this.#call
-    const { lookup, host = '', daemonPort, also, fallback, family, hints, wait } = options
+    const { lookup, host = '', daemonPort, also, fallback, select, family, hints, wait } = options
     // What is no look-up at all, `net` says at once, where it would have used it.
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
@@ -87,12 +88,13 @@ export class Attempt {
       ? resolver.ask(name, asked)
       : ask(resolver, name, asked)
     this.#leave = leave
-    answer.then(
-      found => this.#answered(found),
-      (error: Error) => this.#isWanted && this.#socket.destroy(error),
-    )
+    answer
+      .then(found => this.#answered(choose(found, select)))
+      .catch((error: Error) => this.#isWanted && this.#socket.destroy(error))
     try {
-      this.#wait(lookup ? undefined : known?.endpoints[0], callback)
+      // Who is choosy chooses among those that are there now.
+      const guess = lookup || select ? undefined : known?.endpoints[0]
+      this.#wait(guess?.load === undefined ? guess : undefined, callback)
     } catch (error) {
       this.abandon()
       throw error

@@ -14,6 +14,7 @@ import {
   type ConnectNameOptions,
   type ListenNameOptions,
 } from './args.ts'
+import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { format } from './name.ts'
 import type { Endpoint } from './protocol.ts'
@@ -147,7 +148,7 @@ export class MonikerDatagram extends Base {
     const { name, options, callback } = call
     const { resolver: own = resolver } = options
     const go = (resolution: Resolution) => {
-      const endpoint = this.#reachable(resolution)
+      const endpoint = this.#reachable(choose(resolution, options.select))
       if (endpoint instanceof Error) return this.#failed(endpoint, callback)
       send(...cut, endpoint.port, endpoint.address, callback)
     }
@@ -169,7 +170,7 @@ export class MonikerDatagram extends Base {
     const { signal } = (this.#question = new AbortController())
     try {
       const found = await own.resolve(name, { ...this.#asked(options), signal })
-      const endpoint = this.#reachable(found)
+      const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
       const { address, port, version, source } = endpoint
       debug('%s at %s is port %d of %s', format(found.name), host || 'this host', port, address)

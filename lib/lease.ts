@@ -34,6 +34,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   /** When it was held first, in ms since 1970: whoever has held a name for longer keeps it. */
   #since: number | undefined
   #asking: Promise<unknown> | undefined
+  #load: number | undefined
   /** Why it is not held, as far as anybody was told. */
   #why: Reason | undefined
 
@@ -62,6 +63,16 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
     return obtained
   }
 
+  /** Says how busy the service is, to this daemon and those to come. */
+  report(load: number): void {
+    this.#load = load
+    if (!this.#held) return
+    const { client, registration } = this.#held
+    client
+      .ask({ op: 'update', registration, load })
+      .catch((error: Error) => debug('%s', error.message))
+  }
+
   /** The name is known no longer. */
   lose(error: MonikerError): void {
     this.#held = undefined
@@ -83,8 +94,9 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
 
   async #ask(client: Client, signal: AbortSignal | undefined): Promise<number> {
     const age = this.#since !== undefined && { since: this.#since }
+    const load = this.#load !== undefined && { load: this.#load }
     const asked = client.ask(
-      { op: 'register', pid: process.pid, ...this.offer, ...age },
+      { op: 'register', pid: process.pid, ...this.offer, ...age, ...load },
       undefined,
       event => this.#told(event, client),
     )

@@ -10,6 +10,7 @@ import {
   type ListenNameOptions,
 } from './args.ts'
 import { cancellable } from './cancel.ts'
+import { choose } from './choice.ts'
 import { DatagramService, converse } from './promises/datagram.ts'
 import { Stream, StreamService } from './promises/stream.ts'
 import type { Transport } from './protocol.ts'
@@ -111,7 +112,7 @@ async function dialDatagram({ name, options }: ConnectCall, signal?: AbortSignal
   const asked = { ...where, ...pick(options, ['also', 'fallback', 'wait']) }
   const transports = ['udp'] as const
   const found = own.resolve(name, { ...asked, transports, ...(signal && { signal }) })
-  const { endpoints } = await cancellable(found, signal)
+  const { endpoints } = choose(await cancellable(found, signal), options.select)
   const { address, port } = endpoints[0]!
   const socket = dgram.createSocket(isIPv6(address) ? 'udp6' : 'udp4')
   socket.connect(port, address)

@@ -46,6 +46,8 @@ export interface Endpoint {
   /** Tells one registration from every other, past and present. */
   readonly instance: string
   readonly metadata?: Metadata
+  /** How busy it is, if it tells: the number of its connections, say. */
+  readonly load?: number
   /** Who says so; never told by a daemon of itself. */
   readonly source?: Source
 }
@@ -85,6 +87,8 @@ export interface Offer {
   /** Whether the server is to be told of each peer that was sent to it, as it lets in no others. */
   readonly guarded?: boolean
   readonly metadata?: Metadata
+  /** How busy it is: of several that are the same, the least busy is told first. Default 0. */
+  readonly load?: number
   /** The process that asks, so that a clash can name the holder. */
   readonly pid?: number
   /** When it was first registered, in ms since 1970, if that was with an earlier daemon. */
@@ -95,6 +99,12 @@ export interface Register extends Offer {
   readonly op: 'register'
   /** Of the question, by which the asker is told of what happens to the name later. */
   readonly id: Id
+}
+
+export interface Update {
+  readonly op: 'update'
+  readonly registration: number
+  readonly load: number
 }
 
 export interface Unregister {
@@ -131,11 +141,11 @@ export interface Handover {
   readonly op: 'handover'
 }
 
-export type Question = Resolve | Register | Unregister | List | Watch | Status | Handover
+export type Question = Resolve | Register | Update | Unregister | List | Watch | Status | Handover
 
 /** A question as a program gives it: what is left out has a default. */
 export type Asked = { readonly op: Question['op'] } & Partial<
-  Omit<Resolve, 'op'> & Offer & Omit<Unregister, 'op'>
+  Omit<Resolve, 'op'> & Offer & Omit<Update, 'op'>
 >
 
 /** `null` in the answer to a message whose id could not be read. */
@@ -226,6 +236,12 @@ export function question(message: Answer): Question {
       )
     case 'register':
       return { op, id: idOf(message), ...offerOf(message) }
+    case 'update':
+      return {
+        op,
+        registration: read(message, 'registration', isCount, 'the number of a registration'),
+        load: read(message, 'load', isCount, 'a whole number from 0 on'),
+      }
     case 'unregister':
       return {
         op,
@@ -246,7 +262,7 @@ export function question(message: Answer): Question {
       return { op }
     default:
       throw wrong(
-        `expected "op" to be resolve, register, unregister, list, watch, status or handover, got ${shown(op)}`,
+        `expected "op" to be resolve, register, update, unregister, list, watch, status or handover, got ${shown(op)}`,
       )
   }
 }
@@ -271,6 +287,7 @@ function endpointIn(entry: Answer): Endpoint {
     optional(entry, 'address', isAddress, 'an IP address'),
     optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
     optional(entry, 'metadata', isMetadata, 'an object'),
+    optional(entry, 'load', isCount, 'a whole number from 0 on'),
   )
 }
 
@@ -415,6 +432,7 @@ function offerOf(message: Answer): Offer {
     shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'guarded', isFlag, 'true or false'),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
+    ...optional(message, 'load', isCount, 'a whole number from 0 on'),
     ...optional(message, 'pid', isCount, 'a process id'),
     ...optional(message, 'since', isCount, 'a time in ms since 1970'),
   }

@@ -5,6 +5,7 @@ import { isMainThread } from 'node:worker_threads'
 import type { ListenCall } from './args.ts'
 import { MonikerError } from './errors.ts'
 import { Gate } from './gate.ts'
+import { counting } from './load.ts'
 import { format } from './name.ts'
 import type { Offer } from './protocol.ts'
 import type { Moniker } from './attempt.ts'
@@ -178,6 +179,9 @@ class Publication {
       return
     }
     this.#state = 'registered'
+    if (this.#call.load && this.#listener instanceof net.Server) {
+      this.#restore.push(counting(this.#listener, load => this.#lease?.report(load)))
+    }
     if (working.has(this.#listener)) announce(this.#listener)
     this.#listener.emit('listening')
   }
@@ -191,7 +195,7 @@ class Publication {
   }
 
   #offer(): Offer {
-    const { name, shared, guarded, metadata } = this.#call
+    const { name, shared, guarded, metadata, load } = this.#call
     const { address, port } = this.#listener.address() as AddressInfo
     return {
       ...name,
@@ -202,6 +206,7 @@ class Publication {
       shared: shared || (crew ?? false),
       ...(guarded && { guarded }),
       ...(metadata && { metadata }),
+      ...(load && { load: 0 }),
     }
   }
 

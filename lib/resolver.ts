@@ -432,6 +432,8 @@ const WAITED: readonly Reason[] = [
 /** The endpoints, each of those who share an answer beginning with another. */
 function turned(resolution: Resolution, turn: number): Resolution {
   const { endpoints } = resolution
+  // The least busy is the best for all.
+  if (endpoints[0]!.load !== undefined) return resolution
   const first = turn % endpoints.length
   if (first === 0) return resolution
   return { ...resolution, endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] }

@@ -79,7 +79,7 @@ t.test('options with a service are a name, and stay as they are', async t => {
     [{ service: 'ns:starwars@^1', namespace: '', version: '' }, '', ''],
     [{ service: 'starwars', namespace: undefined, version: undefined }, '', ''],
     [{ service: 'starwars', daemonPort: 7, transports: ['tcp', 'udp'], timeout: 1 }, '', ''],
-    [{ service: 'starwars', wait: 3_600_000, fallback: ['srv'] }, '', ''],
+    [{ service: 'starwars', wait: 3_600_000, fallback: ['srv'], select: one => one[0]! }, '', ''],
   ]
   for (const [options, namespace, version] of table) {
     const call = connectCall([options, callback])
@@ -91,7 +91,7 @@ t.test('options with a service are a name, and stay as they are', async t => {
 t.test('a string that is neither a port nor a path is the name to listen on', async t => {
   const transports = ['tcp', 'udp', 'unix']
   const rest = { metadata: undefined, daemonPort: undefined, transports }
-  const least = { shared: false, guarded: false, ...rest }
+  const least = { load: false, shared: false, guarded: false, ...rest }
   const table: [args: unknown[], expected: object][] = [
     [['starwars'], { name: exact, options: { port: 0 }, callback: undefined }],
     [['starwars', callback], { name: exact, options: { port: 0 }, callback }],
@@ -119,6 +119,7 @@ t.test('options with a service are a name to listen on; the others are for net',
     namespace: 'ns',
     version: '1.0.0',
     shared: true,
+    load: true,
     guarded: true,
     metadata: { a: 1 },
     daemonPort: 7,
@@ -163,6 +164,7 @@ const badConnect: [options: object, says: RegExp][] = [
   [{ service, also: ['', 'a', 'b', 'c', 'd'] }, /options\.also to be at most 4 namespaces/],
   [{ service, fallback: 'srv' }, /options\.fallback to be some of srv, well-known, got "srv"$/],
   [{ service, fallback: ['dns'] }, /options\.fallback to be some of .*, got \["dns"\]$/],
+  [{ service, select: 1 }, /options\.select to be a function, got 1$/],
   [{ service, wait: -1 }, /options\.wait to be a number of ms from 0 to 3600000, got -1$/],
   [{ service, wait: 3_600_001 }, /options\.wait to be a number of ms .*, got 3600001$/],
   [{ service, wait: NaN }, /options\.wait to be a number of ms/],
@@ -183,6 +185,7 @@ const badListen: [options: object, says: RegExp][] = [
   ],
   [{ service, path: '/x' }, /options\.path to be left out, .*, got "\/x"$/],
   [{ service, guarded: 1 }, /options\.guarded to be true or false, got 1$/],
+  [{ service, load: 1 }, /options\.load to be true or false, got 1$/],
   [{ service, shared: 1 }, /options\.shared to be true, false or a group .*, got 1$/],
   [{ service, shared: '' }, /options\.shared to be true, .*, got ""$/],
   [{ service, metadata: null }, /options\.metadata to be an object .*, got null$/],

@@ -290,3 +290,14 @@ t.test('on this host a socket goes by the faster road, and nobody can tell', asy
   await once(early, 'close')
   t.ok(server.listening)
 })
+
+t.test('where servers tell how busy they are, nobody goes by what was true before', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const all = { service: 'web', load: true, shared: true, daemonPort }
+  await named(t, all, socket => socket.end('one'))
+  t.equal(await text(connect(all)), 'one')
+  await named(t, all, socket => socket.end('another'))
+  const heard = new Set<string>()
+  for (let times = 0; times < 4; times++) heard.add(await text(connect(all)))
+  t.same(heard, new Set(['one', 'another']))
+})

@@ -321,3 +321,21 @@ test('a name can be waited for, be it to connect or to send', async t => {
   await echo(t)
   t.same(await Promise.all([heard(client), heard(other)]), ['connected', 'sent'])
 })
+
+test('of several endpoints that is gone to which is selected', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const peers = [1, 2].map(() => socket(t, 'udp4'))
+  for (const peer of peers) {
+    peer.bind({ service: 'echo', shared: true, daemonPort })
+    await once(peer, 'listening')
+  }
+  const { port } = peers[1]!.address()
+  const select = (all: readonly { port: number }[]) => all.find(one => one.port === port) as never
+  const [client, other] = [socket(t, 'udp4'), socket(t, 'udp4')]
+  for (let times = 0; times < 2; times++) {
+    client.send('sent', { service: 'echo', daemonPort, select })
+    t.equal(await heard(peers[1]!), 'sent')
+  }
+  other.connect({ service: 'echo', daemonPort, select }, () => other.send('connected'))
+  t.equal(await heard(peers[1]!), 'connected')
+})

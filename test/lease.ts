@@ -152,3 +152,24 @@ t.test('a name whose connection has gone is withdrawn already', async t => {
   await held.withdraw()
   while ((await names(port)).length > 0);
 })
+
+t.test('how busy a service is, is told to this daemon and the next', async t => {
+  const [one, other] = [await daemon(t), await daemon(t)]
+  const { lease: held, client } = await lease(t, one.port)
+  const loads = (port: number) =>
+    new Resolver({ port }).list().then(all => all.map(({ load }) => load))
+  held.report(1)
+  await held.obtain(client)
+  t.same(await loads(one.port), [1])
+  held.report(2)
+  await client.ask({ op: 'status' })
+  t.same(await loads(one.port), [2])
+  const next = await Client.connect({ address: '127.0.0.1', port: other.port })
+  t.teardown(() => next.close())
+  await held.obtain(next)
+  t.same(await loads(other.port), [2])
+  // One that cannot be told any more is no reason to fail.
+  next.close()
+  held.report(3)
+  await held.withdraw()
+})

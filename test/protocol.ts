@@ -202,6 +202,10 @@ t.test('the other questions are as small as they look', async t => {
       { op: 'unregister', registration: 0 },
       { op: 'unregister', registration: 0 },
     ],
+    [
+      { op: 'update', registration: 1, load: 0 },
+      { op: 'update', registration: 1, load: 0 },
+    ],
     [{ op: 'list' }, { op: 'list' }],
     [
       { op: 'list', namespace: '' },
@@ -238,10 +242,13 @@ const register = { op: 'register', id: 1, service: 'a', transport: 'tcp', port: 
 const fat = { fat: '€'.repeat(MAX_METADATA / 3) }
 
 const badFields: [message: Answer, says: string][] = [
-  [{}, '"op" to be resolve, register, unregister, list, watch, status or handover, got "nothing"'],
+  [
+    {},
+    '"op" to be resolve, register, update, unregister, list, watch, status or handover, got "nothing"',
+  ],
   [
     { op: 'look' },
-    '"op" to be resolve, register, unregister, list, watch, status or handover, got "look"',
+    '"op" to be resolve, register, update, unregister, list, watch, status or handover, got "look"',
   ],
   [{ op: ['list'] }, 'got "[\\"list\\"]"'],
   [{ op: 'toString' }, 'got "toString"'],
@@ -293,6 +300,7 @@ const badFields: [message: Answer, says: string][] = [
   [{ op: 'unregister' }, '"registration" to be the number of a registration, got "nothing"'],
   [{ op: 'unregister', registration: '1' }, '"registration" to be the number of a registration'],
   [{ id: 1, op: 'watch', service: 7 }, '"service" to be a service name, got "7"'],
+  [{ op: 'update', registration: 1, load: -1 }, '"load" to be a whole number from 0 on, got "-1"'],
   [{ op: 'list', namespace: 7 }, '"namespace" to be a namespace, got "7"'],
 ]
 

@@ -426,3 +426,18 @@ test('a datagram socket is not guarded', async t => {
     message: /guarded to be left out/,
   })
 })
+
+test('how many connections there are is told, if it is to be', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const hangUp = (socket: net.Socket) => void socket.resume().on('end', () => socket.end())
+  const server = await named(t, { service: 'busy', load: true, daemonPort }, hangUp)
+  const told = async () => (await find(daemonPort, 'busy'))?.load
+  t.equal(await told(), 0)
+  const sockets = [1, 2].map(() => connect({ service: 'busy', daemonPort }))
+  await Promise.all(sockets.map(socket => once(socket, 'connect')))
+  while ((await told()) !== 2) await new Promise(setImmediate)
+  for (const socket of sockets) socket.destroy()
+  while ((await told()) !== 0) await new Promise(setImmediate)
+  await once(server.close(), 'close')
+  t.equal(server.listenerCount('connection'), 1, 'its own alone')
+})

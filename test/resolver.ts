@@ -473,3 +473,16 @@ test('a daemon that says no is believed, whatever else is known', async t => {
   const { endpoints } = await new Resolver({ port }).resolve(parse('http'), asked)
   t.match(endpoints, [{ source: 'daemon' }])
 })
+
+test('those who share an answer all get the least busy first', async t => {
+  const { port } = await daemon(t)
+  const all = { service: 'web', shared: true, load: true, daemonPort: port }
+  for (let servers = 0; servers < 2; servers++) await named(t, all)
+  const resolver = new Resolver({ port })
+  const [one, other] = await Promise.all([
+    resolver.resolve(parse('web'), { host: '127.0.0.1' }),
+    resolver.resolve(parse('web'), { host: '127.0.0.1' }),
+  ])
+  t.same(one!.endpoints, other!.endpoints)
+  t.match(one!.endpoints, [{ load: 0 }, { load: 0 }])
+})

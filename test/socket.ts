@@ -6,7 +6,8 @@ import tls from 'node:tls'
 import { inherits } from 'node:util'
 import { test, type Test } from 'tap'
 import { parse, type Name } from '../lib/name.ts'
-import type { Resolution, ResolveOptions } from '../lib/resolver.ts'
+import type { Endpoint } from '../lib/protocol.ts'
+import { Resolver, type Resolution, type ResolveOptions } from '../lib/resolver.ts'
 import { MonikerSocket, connect } from '../lib/socket.ts'
 import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
@@ -434,4 +435,36 @@ test('a socket that is sent elsewhere on its way goes there', async t => {
   const mended = connect({ service: 'echo', resolver: stale, transports: ['tcp'] })
   setImmediate(() => setImmediate(() => stale.answer(second.place)))
   t.equal(await text(mended.end('mended')), 'mended')
+})
+
+test('of several servers that is gone to which is selected', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const all = { service: 'web', shared: true, daemonPort }
+  for (const side of ['light', 'dark']) {
+    await named(t, { ...all, metadata: { side } }, socket => socket.end(side))
+  }
+  const select = (endpoints: readonly Endpoint[]) =>
+    endpoints.find(({ metadata }) => metadata?.side === 'dark') as never
+  for (let times = 0; times < 4; times++) t.equal(await text(connect({ ...all, select })), 'dark')
+  const lost = connect({ ...all, select: () => undefined as never })
+  await t.rejects(once(lost, 'connect'), { code: 'ERR_INVALID_ARG_VALUE' })
+})
+
+test('clients go to the server with the fewest connections, if the servers tell', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const all = { service: 'web', shared: true, load: true, daemonPort }
+  const counts = [0, 0, 0]
+  for (const at of counts.keys()) await named(t, all, () => void counts[at]!++)
+  const resolver = new Resolver({ port: daemonPort })
+  for (let total = 1; total <= 6; total++) {
+    const socket = connect(all)
+    t.teardown(() => socket.destroy())
+    await once(socket, 'connect')
+    const isTold = async () => {
+      const { endpoints } = await resolver.resolve(parse('web'))
+      return endpoints.reduce((sum, { load }) => sum + load!, 0) === total
+    }
+    while (!(await isTold())) await new Promise(setImmediate)
+  }
+  t.same(counts, [2, 2, 2])
 })

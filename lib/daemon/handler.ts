@@ -116,7 +116,7 @@ export function local(
     for (const entry of told) if (entry.guarded) announce(entry, peer, ttl)
     const isNear = hasPath(question, peer)
     const endpoints = told.map((entry): Endpoint => {
-      const { transport, port, path, version, metadata } = entry
+      const { transport, port, path, version, metadata, load } = entry
       const instance = instanceOf(entry, generation)
       return Object.assign(
         { transport },
@@ -124,6 +124,7 @@ export function local(
         { port, version, instance },
         isNear && path && { path },
         metadata && { metadata },
+        load !== undefined && { load },
       )
     })
     return namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
@@ -151,6 +152,8 @@ export function local(
         return resolve(question, peer)
       case 'register':
         return register(question, peer.owner!)
+      case 'update':
+        return { updated: registry.update(peer.owner!, question.registration, question.load) }
       case 'unregister':
         return { unregistered: registry.unregister(peer.owner!, question.registration) }
       case 'list':

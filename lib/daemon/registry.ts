@@ -105,6 +105,14 @@ export class Registry {
     return true
   }
 
+  /** Notes how busy a service is, at the word of its owner. Says whether there was one. */
+  update(owner: object, registration: number, load: number): boolean {
+    const held = this.#owners.get(owner) ?? []
+    const entry = held.find(one => one.registration === registration)
+    if (entry) Object.assign(entry, { load })
+    return entry !== undefined
+  }
+
   /** Forgets every name of `owner`: its connection has closed. Returns how many there were. */
   release(owner: object): number {
     const held = this.#owners.get(owner) ?? []
@@ -134,7 +142,7 @@ export class Registry {
     const equals = candidates.filter(entry => entry.version === best.version)
     if (equals.length === 1) return equals
     const turn = service.turn!++ % equals.length
-    return [...equals.slice(turn), ...equals.slice(0, turn)]
+    return byLoad([...equals.slice(turn), ...equals.slice(0, turn)])
   }
 
   /** Every entry, or those of one namespace, or of one service, or both. */
@@ -199,6 +207,12 @@ function chosen<T>(map: Map<string, T>, key: string | undefined): Iterable<T> {
   if (key === undefined) return map.values()
   const value = map.get(key)
   return value === undefined ? [] : [value]
+}
+
+/** The least busy first; those that are as busy, or do not tell, as they were. */
+function byLoad(entries: Entry[]): Entry[] {
+  const isTold = entries.some(({ load }) => load !== undefined)
+  return isTold ? entries.sort((a, b) => (a.load ?? 0) - (b.load ?? 0)) : entries
 }
 
 function clashes(entry: Entry, offer: Offer): boolean {

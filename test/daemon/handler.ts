@@ -110,7 +110,7 @@ t.test('who may ask what depends on where from, and over what', async t => {
     'this host by UDP': { ...here, ...udp },
     'another host by UDP': { ...remote, ...udp },
   }
-  const all = ['resolve', 'register', 'unregister', 'list', 'watch', 'status', 'handover']
+  const all = ['resolve', 'register', 'update', 'unregister', 'list', 'watch', 'status', 'handover']
   const table: [peer: string, publicList: boolean, allowed: string[]][] = [
     ['this host', false, all],
     ['this host', true, all],
@@ -342,4 +342,17 @@ t.test('what is not in one namespace is looked for in the next', async t => {
   t.notOk('namespace' in asked({ version: '^1' }))
   const version = { code: 'ECONNREFUSED', reason: 'EVERSION', offered: ['1.0.0'] }
   t.throws(() => asked({ version: '^7' }), version, 'the first refusal is told')
+})
+
+t.test('a service says how busy it is, and whoever asks is told', async t => {
+  const handle = handler()
+  const { registration } = handle(register({ load: 3 }), here) as { registration: number }
+  t.match(handle(resolve(), here), { endpoints: [{ load: 3 }] })
+  const update = question({ op: 'update', registration, load: 5 })
+  t.strictSame(handle(update, here), { updated: true })
+  t.match(handle(resolve(), here), { endpoints: [{ load: 5 }] })
+  t.strictSame(handle(question({ op: 'update', registration: 99, load: 5 }), here), {
+    updated: false,
+  })
+  t.throws(() => handle(update, remote), { code: 'EACCES' })
 })

@@ -432,3 +432,19 @@ t.test('whoever observes is told of each name that comes or goes', async t => {
     'down b 2',
   ])
 })
+
+t.test('of several that are the same the least busy is first, as its owner says', async t => {
+  const registry = new Registry()
+  const [one, other] = [{}, {}]
+  const shared = { shared: true }
+  const entries = [1, 2, 3].map(port =>
+    registry.register(one, offer({ ...shared, port, load: port })),
+  )
+  t.strictSame(ports(registry.resolve(asked())), [1, 2, 3])
+  t.equal(registry.update(one, entries[0]!.registration, 7), true)
+  t.equal(registry.update(other, entries[1]!.registration, 7), false, 'no other')
+  t.equal(registry.update(one, 99, 7), false)
+  t.strictSame(ports(registry.resolve(asked())), [2, 3, 1])
+  registry.register(other, offer({ ...shared, port: 4 }))
+  t.strictSame(ports(registry.resolve(asked())), [4, 2, 3, 1])
+})
