@@ -16,6 +16,8 @@ export interface FindOptions {
   wait: number
   /** Is told, in a line, which are waited for, if that takes longer than a second. */
   tell: (text: string) => void
+  /** Gives up; the reason is the error. */
+  signal?: AbortSignal | undefined
 }
 
 /** The transports of a name that may be either. */
@@ -50,10 +52,10 @@ export function distinct(neighbours: readonly Neighbour[]): readonly Neighbour[]
 /** Where all of `neighbours` are, once they are there; fails as `Resolver.resolve` does. */
 export async function find(
   neighbours: readonly Neighbour[],
-  { resolver, wait, tell }: FindOptions,
+  { resolver, wait, tell, signal: given }: FindOptions,
 ): Promise<Record<string, string>> {
   const over = new AbortController()
-  const { signal } = over
+  const signal = given ? AbortSignal.any([given, over.signal]) : over.signal
   const missing = new Set(neighbours.map(({ name }) => format(name)))
   const late = setTimeout(() => tell(`waiting for ${[...missing].join(', ')}`), LATE)
   const found = neighbours.map(async ({ name, at, word }) => {

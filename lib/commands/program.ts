@@ -12,10 +12,17 @@ const STEADY = 10_000
 /** What is done while a program runs, until `signal` aborts; its failure ends the program. */
 export type Beside = (pid: number, signal: AbortSignal) => Promise<void>
 
+export interface PersistOptions {
+  /** Is told of each crash, in a line. */
+  tell: (text: string) => void
+  /** What its environment is by now, before each new start; that of before where it fails. */
+  renew: (signal: AbortSignal) => Promise<NodeJS.ProcessEnv>
+}
+
 /** A program of somebody else, run as part of this one: our signals go to it. */
 export class Program {
   readonly #words: readonly string[]
-  readonly #env: NodeJS.ProcessEnv
+  #env: NodeJS.ProcessEnv
   readonly #beside: Beside
   readonly #stop = new AbortController()
   readonly #passed = new Set<NodeJS.Signals>()
@@ -51,16 +58,32 @@ export class Program {
     }
   }
 
-  /** Runs it, and again for as long as it crashes and nobody has ended it; `tell` is told of each. */
-  async persist(tell: (text: string) => void): Promise<number> {
-    for (let wait = SOON; ; wait = Math.min(wait * 2, LATEST)) {
-      const began = performance.now()
-      const status = await this.run()
-      if (status === 0 || this.#stop.signal.aborted) return status
+  /** Runs it, and again for as long as it crashes and nobody has ended it; its last exit status. */
+  async persist(options: PersistOptions): Promise<number> {
+    const { signal } = this.#stop
+    let wait = SOON
+    let began = performance.now()
+    let status = await this.run()
+    while (status !== 0 && !signal.aborted) {
       if (performance.now() - began > STEADY) wait = SOON
-      tell(`${this.#words[0]} has crashed with status ${status}; again in ${wait} ms`)
-      await pause(wait, undefined, this.#stop).catch(() => {})
-      if (this.#stop.signal.aborted) return status
+      options.tell(`${this.#words[0]} has crashed with status ${status}; again in ${wait} ms`)
+      await this.#recover(wait, options)
+      wait = Math.min(wait * 2, LATEST)
+      began = performance.now()
+      // Told to end while it was not there.
+      status = signal.aborted ? status : await this.run()
+    }
+    return status
+  }
+
+  /** Pauses, and readies the next start. Never fails. */
+  async #recover(wait: number, { tell, renew }: PersistOptions): Promise<void> {
+    const { signal } = this.#stop
+    try {
+      await pause(wait, undefined, { signal })
+      this.#env = await renew(signal)
+    } catch (error) {
+      if (!signal.aborted) tell((error as Error).message)
     }
   }
 

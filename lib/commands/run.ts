@@ -73,18 +73,22 @@ async function run(
   if (wanted && !(await isFree(wanted))) {
     throw new Error(`port ${wanted} is taken by another program; stop it, or choose another port`)
   }
-  const found = await find(neighbours, { resolver: new Resolver(), wait, tell })
+  const known = { resolver: new Resolver(), wait, tell }
+  const found = await find(neighbours, known)
   const port = wanted ?? (await freePort())
   const kind = { transport: 'tcp', shared: false } as const
   const offer = { ...name, ...kind, port, ...(metadata && { metadata }) }
   const fill = (text: string) => text.replaceAll('{port}', String(port))
   const variables = env.map(([variable, value]) => [variable, fill(value)])
-  const program = new Program(
-    command.map(fill),
-    { ...process.env, ...found, PORT: String(port), ...Object.fromEntries(variables) },
-    (pid, signal) => hold({ ...offer, pid }, options.daemonPort, signal),
+  const own = { PORT: String(port), ...Object.fromEntries(variables) }
+  const environment = (found: Record<string, string>) => ({ ...process.env, ...found, ...own })
+  const program = new Program(command.map(fill), environment(found), (pid, signal) =>
+    hold({ ...offer, pid }, options.daemonPort, signal),
   )
-  process.exitCode = await awake(restart ? program.persist(tell) : program.run())
+  // That one of its neighbours has moved may be why it crashes.
+  const renew = async (signal: AbortSignal) =>
+    environment(await find(neighbours, { ...known, signal }))
+  process.exitCode = await awake(restart ? program.persist({ tell, renew }) : program.run())
 }
 
 /** Holds the name of a command from when it listens until `signal` aborts. */

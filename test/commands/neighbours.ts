@@ -123,3 +123,16 @@ test('whoever waits for long is told for what', async t => {
   come()
   await new Promise(setImmediate)
 })
+
+test('nobody needs to wait to the end', async t => {
+  const resolve = async (_name: Name, { signal }: ResolveOptions) =>
+    new Promise<never>((_resolve, reject) => {
+      signal!.addEventListener('abort', () => reject(signal!.reason as Error))
+    })
+  const given = new AbortController()
+  const options = { resolver: { resolve }, wait: 1_000, tell, signal: given.signal }
+  const found = find([neighbour('db')], options)
+  const reason = new Error('stop')
+  given.abort(reason)
+  await t.rejects(found, reason)
+})

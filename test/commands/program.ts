@@ -7,6 +7,9 @@ import { portOf } from '../fixtures/services.ts'
 
 const idle: Beside = async (_pid, signal) => void (await once(signal, 'abort'))
 
+/** How it goes on: with the same environment. */
+const as = (tell: (text: string) => void) => ({ tell, renew: async () => process.env })
+
 /** A program in the words of a shell, or in others. */
 function shell(t: Test, script: string, beside = idle, words = ['bash', '-c', script]): Program {
   const before = new Map(SIGNALS.map(signal => [signal, process.listeners(signal)]))
@@ -44,7 +47,7 @@ test('what is done beside it is told when it ends, and ends it by failing', asyn
 
   const error = new Error('its name is taken')
   const failing = shell(t, 'exec sleep 60', async () => Promise.reject(error))
-  await t.rejects(failing.persist(t.fail), error)
+  await t.rejects(failing.persist(as(t.fail)), error)
 
   const late = shell(t, 'exit 4', async (_pid, signal) => {
     await once(signal, 'abort')
@@ -78,7 +81,7 @@ test('a program that crashes is started again after ever longer pauses, until it
   t.teardown(() => delete process.env.COUNT)
   const program = shell(t, 'echo x >> "$COUNT"; test "$(wc -l < "$COUNT")" -ge 3 || exit 7')
   const lines: string[] = []
-  t.equal(await program.persist(line => void lines.push(line)), 0)
+  t.equal(await program.persist(as(line => void lines.push(line))), 0)
   t.same(lines, [
     'bash has crashed with status 7; again in 100 ms',
     'bash has crashed with status 7; again in 200 ms',
@@ -90,9 +93,10 @@ test('one that had run for long is started again soon', async t => {
   t.intercept(performance, 'now', { value: () => (now += 20_000) })
   const program = shell(t, 'exit 7')
   const lines: string[] = []
-  const status = program.persist(line => {
+  const told = as(line => {
     if (lines.push(line) === 3) process.emit('SIGTERM')
   })
+  const status = program.persist(told)
   t.equal(await status, 7)
   t.same(
     lines,
@@ -106,15 +110,16 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.emit(signal)
       await once(over, 'abort')
     })
-    t.ok((await program.persist(t.fail)) > 128)
+    t.ok((await program.persist(as(t.fail))) > 128)
   })
 
   test(`one that has crashed is not started again after ${signal}`, async t => {
     const lines: string[] = []
-    const status = shell(t, 'exit 7').persist(line => {
+    const told = as(line => {
       lines.push(line)
       process.emit(signal)
     })
+    const status = shell(t, 'exit 7').persist(told)
     t.equal(await status, 7)
     t.equal(lines.length, 1)
   })
@@ -130,7 +135,7 @@ test('one that takes SIGHUP for something else is started again when it crashes'
     else process.kill(pid, 'SIGKILL')
     await once(over, 'abort')
   })
-  t.equal(await program.persist(() => {}), 143)
+  t.equal(await program.persist(as(() => {})), 143)
   t.equal(starts, 2)
 })
 
@@ -142,4 +147,26 @@ test('a terminal has sent SIGINT to it already', async t => {
     await once(over, 'abort')
   })
   t.equal(await program.run(), 143)
+})
+
+test('each start has the environment of that time, or the last that could be had', async t => {
+  const lines: string[] = []
+  const tell = (line: string) => void lines.push(line)
+  const errors = [new Error('db is not there')]
+  const renew = async () => {
+    const error = errors.pop()
+    if (error) throw error
+    return { ...process.env, STATUS: '0' }
+  }
+  t.equal(await shell(t, 'exit ${STATUS:-7}').persist({ tell, renew }), 0)
+  t.match(lines, [/again in 100 ms/, 'db is not there', /again in 200 ms/])
+})
+
+test('a signal ends the wait for what it needs', async t => {
+  const renew = async (signal: AbortSignal) => {
+    process.emit('SIGTERM')
+    signal.throwIfAborted()
+    return process.env
+  }
+  t.equal(await shell(t, 'exit 7').persist({ tell: () => {}, renew }), 7)
 })
