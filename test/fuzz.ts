@@ -1,6 +1,10 @@
+import { connect } from 'node:net'
 import { t, test } from 'tap'
+import { seeded } from './fixtures/chaos/random.ts'
 import { fuzz } from './fixtures/fuzz/fuzz.ts'
-import { targets } from './fixtures/fuzz/targets.ts'
+import { mutated } from './fixtures/fuzz/mutate.ts'
+import { targets, type Target } from './fixtures/fuzz/targets.ts'
+import { siege, volley } from './fixtures/siege.ts'
 
 t.setTimeout(120_000)
 
@@ -10,6 +14,34 @@ test('nothing that reads is upset by what it reads', async t => {
   t.same(crashes, [])
   t.equal(summary.taken + summary.refused, summary.inputs)
   t.ok(summary.taken > 0 && summary.refused > 0)
+})
+
+test('a daemon lives through sessions that were tampered with', async t => {
+  const { port, othersAreServed } = await siege(t, { patience: 200 })
+  const [{ corpus }] = targets as [Target]
+  const seed = Date.now() % 1_000_000
+  t.comment({ seed })
+  const random = seeded(seed)
+  for (let round = 0; round < 20; round++) {
+    const sessions = Array.from({ length: 20 }, () =>
+      Buffer.concat(Array.from({ length: 8 }, () => mutated(corpus, random))),
+    )
+    const gone = sessions.map(bytes => {
+      const socket = connect(port, '127.0.0.1').resume()
+      const over = new Promise(resolve => socket.on('error', () => {}).on('close', resolve))
+      // Some wait for the answers, and some do not.
+      if (random() < 0.5) socket.end(bytes)
+      else socket.write(bytes, () => socket.resetAndDestroy())
+      return over
+    })
+    await volley(
+      t,
+      port,
+      sessions.map(bytes => bytes.subarray(0, 600)),
+    )
+    await Promise.all(gone)
+    await othersAreServed()
+  }
 })
 
 test('everything that reads has something to read, and takes it', async t => {
