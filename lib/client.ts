@@ -7,17 +7,8 @@ import createDebug from 'debug'
 import { isLoopback } from './address.ts'
 import { MonikerError, isReason, type Details } from './errors.ts'
 import { persist } from './persist.ts'
-import {
-  LineSplitter,
-  MAX_LINE,
-  PADDED,
-  decode,
-  encode,
-  refusalIn,
-  type Answer,
-  type Asked,
-  type Id,
-} from './protocol.ts'
+import { LineSplitter, MAX_LINE } from './lines.ts'
+import { PADDED, decode, encode, refusalIn, type Answer, type Asked, type Id } from './protocol.ts'
 
 const debug = createDebug('moniker:client')
 

@@ -2,8 +2,8 @@ import type { Socket } from 'node:net'
 import createDebug from 'debug'
 import { isOwn, plain } from '../address.ts'
 import { MonikerError } from '../errors.ts'
+import { LineSplitter } from '../lines.ts'
 import {
-  LineSplitter,
   decode,
   encode,
   encodeAnswer,

@@ -5,16 +5,8 @@ import { networkInterfaces } from 'node:os'
 import createDebug from 'debug'
 import { isOwn } from '../address.ts'
 import { MonikerError } from '../errors.ts'
-import {
-  MAX_LINE,
-  decode,
-  encode,
-  idOf,
-  question,
-  refusal,
-  type Answer,
-  type Id,
-} from '../protocol.ts'
+import { MAX_LINE } from '../lines.ts'
+import { decode, encode, idOf, question, refusal, type Answer, type Id } from '../protocol.ts'
 import { refusable, type Handler, type Peer, type Reply } from './handler.ts'
 
 const debug = createDebug('moniker:daemon:udp')

@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import { resolveCommand } from '../../lib/commands/resolve.ts'
-import { LineSplitter, decode, encode } from '../../lib/protocol.ts'
+import { LineSplitter } from '../../lib/lines.ts'
+import { decode, encode } from '../../lib/protocol.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { named, portOf, stranger } from '../fixtures/services.ts'

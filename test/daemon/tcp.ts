@@ -10,7 +10,8 @@ import {
   type ServeOptions,
 } from '../../lib/daemon/tcp.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import { MAX_LINE, type Answer } from '../../lib/protocol.ts'
+import { MAX_LINE } from '../../lib/lines.ts'
+import { type Answer } from '../../lib/protocol.ts'
 import { line, lines } from '../fixtures/lines.ts'
 
 /** What `nc` is told of a question, so that answers can be told apart. */
