@@ -4,6 +4,9 @@ import { callable, type CallableClass } from './callable.ts'
 import { monikerOf, publish } from './publication.ts'
 import type { Moniker } from './socket.ts'
 
+/** Whatever has a handle; what has a service has to be right about it. */
+type Handle<H> = H extends { service: unknown } ? never : H
+
 /**
  * A `net.Server` whose `listen` takes a name where it takes a port. `'listening'` comes when the name
  * is registered; `close` withdraws the name first. Emits `'unregistered'` with the reason when the
@@ -20,8 +23,8 @@ class MonikerServer extends net.Server {
   override listen(path: string, backlog?: number, listener?: () => void): this
   override listen(path: string, listener?: () => void): this
   override listen(options: ListenOptions, listener?: () => void): this
-  override listen(handle: unknown, backlog?: number, listener?: () => void): this
-  override listen(handle: unknown, listener?: () => void): this
+  override listen<H>(handle: Handle<H>, backlog?: number, listener?: () => void): this
+  override listen<H>(handle: Handle<H>, listener?: () => void): this
   override listen(...args: unknown[]): this {
     const call = listenCall(args)
     if (call) publish(this, call, options => super.listen(options, call.callback))
