@@ -5,7 +5,7 @@ import { accept, type Client } from './client.ts'
 import { TIMEOUT } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
 import { format } from './name.ts'
-import type { Answer, Offer } from './protocol.ts'
+import { refusalIn, type Answer, type Offer } from './protocol.ts'
 
 const debug = createDebug('moniker:lease')
 
@@ -124,13 +124,15 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   #told(event: Answer, client: Client): void {
     // The first may come in one packet with the answer that says that the name is held.
     if (event.event === 'expect') return this.#expect?.(event)
-    if (event.event !== 'evicted' || this.#held?.client !== client) return
-    try {
-      accept(event, this.#details)
-    } catch (error) {
-      this.lose(error as MonikerError)
-      this.#keeper.evicted(this)
-    }
+    // By then the answer has been seen to, if both came in one packet.
+    if (event.event === 'evicted') setImmediate(() => this.#evicted(event, client))
+  }
+
+  #evicted(event: Answer, client: Client): void {
+    if (this.#held?.client !== client || this.#held.registration !== event.registration) return
+    const text = refusalIn(event)?.message ?? 'held by somebody who had it before'
+    this.lose(new MonikerError('ETAKEN', { ...this.#details, text }))
+    this.#keeper.evicted(this)
   }
 }
 

@@ -87,40 +87,44 @@ t.test(
   },
 )
 
-t.test('events that nobody knows, that say nothing or that come too late are ignored', async t => {
-  const evicted = { event: 'evicted', error: { code: 'ETAKEN', message: 'mine' } }
-  const events = [[{ event: 'greeted' }, { event: 'evicted' }], [evicted]]
-  let last = 0
-  const port = await stranger(t, socket => {
-    socket.on('data', () => {
-      const before = events[last] ?? []
-      socket.write([...before, { id: ++last, registration: last }].map(line).join(''))
+t.test('who is evicted in the same breath as the name is granted is told', async t => {
+  const evicted = { event: 'evicted', registration: 7 }
+  const error = { code: 'ETAKEN', message: 'held on port 4711' }
+  const table = [
+    [evicted, /held by somebody who had it before/],
+    [{ ...evicted, error }, /held on port 4711/],
+  ] as const
+  for (const [event, message] of table) {
+    const port = await stranger(t, socket => {
+      socket.on('data', () => void socket.write([{ registration: 7 }, event].map(line).join('')))
     })
-  })
-  const { lease: held, client, log } = await lease(t, port)
-  await held.obtain(client)
-  held.lose(new MonikerError('ELOST', held.details))
-  await held.obtain(client)
-  await once(held, 'regained')
-  t.same(log, ['lost: ELOST', 'regained'])
+    const { lease: held, client, log } = await lease(t, port)
+    await held.obtain(client)
+    t.match(await once(held, 'lost'), [{ reason: 'ETAKEN', message }])
+    t.same(log, ['evicted', 'lost: ETAKEN'])
+  }
 })
 
-t.test('the news of peers is told, be it in one packet with the answer', async t => {
-  const news = { event: 'expect', address: '127.0.0.1', ttl: 1 }
-  const port = await stranger(t, socket => {
-    const answer = line({ id: 1, registration: 1 })
-    socket.once('data', () => socket.write(answer + line(news)))
-  })
-  const client = await Client.connect({ address: '127.0.0.1', port })
-  t.teardown(() => client.close())
-  const told: unknown[] = []
-  const keeper = { drop: () => true, rest: () => {}, evicted: () => {} }
-  const held = new Lease(tie, keeper, port, event => told.push(event))
-  await held.obtain(client)
-  t.match(told, [news])
-  const deaf = await lease(t, port)
-  await deaf.lease.obtain(deaf.client)
-})
+t.test(
+  'events that nobody knows, that are of another registration or connection are ignored',
+  async t => {
+    const events = [[{ event: 'greeted' }], [{ event: 'evicted', registration: 1 }], []]
+    let last = 0
+    const port = await stranger(t, socket => {
+      socket.on('data', () => {
+        const before = events[last] ?? []
+        socket.write([...before, { id: ++last, registration: last }].map(line).join(''))
+      })
+    })
+    const { lease: held, client, log } = await lease(t, port)
+    await held.obtain(client)
+    held.lose(new MonikerError('ELOST', held.details))
+    await held.obtain(client)
+    await once(held, 'regained')
+    await new Promise(setImmediate)
+    t.same(log, ['lost: ELOST', 'regained'])
+  },
+)
 
 t.test('an answer that has no registration is none of a daemon', async t => {
   const port = await stranger(t, socket => void socket.write(line({ id: 1 })))
