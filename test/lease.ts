@@ -105,26 +105,48 @@ t.test('who is evicted in the same breath as the name is granted is told', async
   }
 })
 
-t.test(
-  'events that nobody knows, that are of another registration or connection are ignored',
-  async t => {
-    const events = [[{ event: 'greeted' }], [{ event: 'evicted', registration: 1 }], []]
-    let last = 0
-    const port = await stranger(t, socket => {
-      socket.on('data', () => {
-        const before = events[last] ?? []
-        socket.write([...before, { id: ++last, registration: last }].map(line).join(''))
-      })
-    })
-    const { lease: held, client, log } = await lease(t, port)
-    await held.obtain(client)
-    held.lose(new MonikerError('ELOST', held.details))
-    await held.obtain(client)
-    await once(held, 'regained')
-    await new Promise(setImmediate)
-    t.same(log, ['lost: ELOST', 'regained'])
-  },
-)
+t.test('events that nobody knows, or that are of another registration, are ignored', async t => {
+  const replies = [
+    [{ event: 'greeted' }, { id: 1, registration: 1 }],
+    [
+      { event: 'evicted', registration: 1 },
+      { id: 2, registration: 2 },
+    ],
+    [
+      { id: 2, event: 'evicted', registration: 2 },
+      { id: 3, error: { code: 'EDENIED', message: 'no' } },
+    ],
+  ]
+  const port = await stranger(t, socket => {
+    socket.on('data', () => void socket.write(replies.shift()!.map(line).join('')))
+  })
+  const { lease: held, client, log } = await lease(t, port)
+  await held.obtain(client)
+  held.lose(new MonikerError('ELOST', held.details))
+  await held.obtain(client)
+  await once(held, 'regained')
+  held.lose(new MonikerError('ESILENT', held.details))
+  await t.rejects(held.obtain(client), { code: 'EACCES' })
+  await new Promise(setImmediate)
+  t.same(log, ['lost: ELOST', 'regained', 'lost: ESILENT'])
+})
+
+t.test('the news of peers is told, be it in one packet with the answer', async t => {
+  const news = { event: 'expect', address: '127.0.0.1', ttl: 1 }
+  const port = await stranger(t, socket => {
+    const answer = line({ id: 1, registration: 1 })
+    socket.once('data', () => socket.write(answer + line(news)))
+  })
+  const client = await Client.connect({ address: '127.0.0.1', port })
+  t.teardown(() => client.close())
+  const told: unknown[] = []
+  const keeper = { drop: () => true, rest: () => {}, evicted: () => {} }
+  const held = new Lease(tie, keeper, port, event => told.push(event))
+  await held.obtain(client)
+  t.match(told, [news])
+  const deaf = await lease(t, port)
+  await deaf.lease.obtain(deaf.client)
+})
 
 t.test('an answer that has no registration is none of a daemon', async t => {
   const port = await stranger(t, socket => void socket.write(line({ id: 1 })))
