@@ -11,6 +11,9 @@ import type { Answer, Offer } from './protocol.ts'
 
 const debug = createDebug('moniker:registrar')
 
+/** How long a daemon may take to say whether a name is held again, in ms, before it is asked anew. */
+const SILENT = 1_000
+
 /** How many times a daemon may go before it has answered. */
 const TRIES = 5
 
@@ -228,7 +231,13 @@ export class Registrar implements Keeper {
       const client = await this.#connected()
       await Promise.all([...this.#lost].map(lease => this.#renew(lease, client)))
     } catch (error) {
-      for (const lease of this.#lost) lease.lose(located(error, lease.details) as MonikerError)
+      // One that goes while we come to it is one that is lost, too.
+      const isLost = hasCode(error, 'ECONNRESET')
+      for (const lease of this.#lost) {
+        const { details } = lease
+        const why = isLost ? new MonikerError('ELOST', details) : located(error, details)
+        lease.lose(why as MonikerError)
+      }
     }
   }
 
@@ -241,12 +250,12 @@ export class Registrar implements Keeper {
 
   async #renew(lease: Lease, client: Client): Promise<void> {
     try {
-      this.#crowd = await lease.obtain(client)
+      this.#crowd = await lease.obtain(client, AbortSignal.timeout(SILENT))
       this.#lost.delete(lease)
     } catch (error) {
       const refused = error as MonikerError
-      // This daemon has gone as well: the next may know better.
-      if (refused.reason === 'ELOST') return
+      // This daemon has gone as well, or says nothing: the next may know better.
+      if (!(refused instanceof MonikerError) || refused.reason === 'ELOST') return client.close()
       this.#lost.delete(lease)
       lease.lose(refused)
       this.evicted(lease)

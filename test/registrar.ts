@@ -269,6 +269,39 @@ t.test('a daemon that goes before it has answered is asked again', async t => {
   await lease.withdraw()
 })
 
+t.test('a daemon that does not say whether a name is held again is asked anew', async t => {
+  let connections = 0
+  const port = await stranger(t, socket => {
+    const at = ++connections
+    socket.on('data', data => {
+      const { id } = JSON.parse(String(data)) as { id: number }
+      if (at !== 2) socket.write(line({ id, registration: 1 }), () => at === 1 && socket.end())
+    })
+  })
+  const lease = await new Registrar(port).register(offer('tie'))
+  await once(lease, 'regained')
+  t.equal(connections, 3)
+  await lease.withdraw()
+})
+
+t.test('a daemon that goes while it is come to is one that is lost', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  let resets = 0
+  const reset = async () => {
+    if (++resets === 2) await daemon(t, { port })
+    throw Object.assign(new Error('reset'), { code: 'ECONNRESET' })
+  }
+  const lease = await new Registrar(port, reset).register(offer('tie'))
+  const reasons: string[] = []
+  lease.on('lost', error => reasons.push(error.reason))
+  const regained = once(lease, 'regained')
+  await first.stop()
+  await regained
+  t.same(reasons, ['ELOST'])
+  await lease.withdraw()
+})
+
 t.test('what has the designated port and is no daemon is told from one', async t => {
   const cases = [
     ['220 mail ready\r\n', 'EPROTO', /expected one JSON object a line/],
