@@ -82,8 +82,18 @@ export class Attempt {
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
     const transports = this.#roads
-    const where = { host, daemonPort, lookup: look, family, hints }
-    const asked = { ...where, also, transports, fallback, wait }
+    // Each key by itself: see `#options`.
+    const asked = {
+      host,
+      daemonPort,
+      lookup: look,
+      family,
+      hints,
+      also,
+      transports,
+      fallback,
+      wait,
+    }
     const { known, answer, leave } = isOurs(resolver)
       ? resolver.ask(name, asked)
       : ask(resolver, name, asked)
