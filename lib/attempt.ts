@@ -47,7 +47,8 @@ type Looked = (error: null, address: string, family: number) => void
  * takes the socket for one whose host is being looked up. Where an answer is remembered, the
  * connection and a fresh question leave together, and nobody hears of the connection, nor does a byte
  * pass, before the answer has confirmed that the port still is that of the name: what is remembered may
- * be a stranger's by now.
+ * be a stranger's by now. The question may be one that another call has under way: its answer is then
+ * older than this call by less than a round trip, as that to any question is once it has come.
  */
 export class Attempt {
   readonly #socket: NamedSocket

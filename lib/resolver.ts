@@ -195,7 +195,7 @@ export class Resolver {
     const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()}`
     const asked = { op: 'resolve', namespace, service, version, transports } as const
     const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
-    this.#last = {
+    const query: Query = {
       name,
       host,
       port,
@@ -207,7 +207,9 @@ export class Resolver {
       fallback,
       look: other => addressesOf(other, options, details),
     }
-    return this.#last
+    // A look-up of the caller's own is for this call.
+    if (!lookup) this.#last = query
+    return query
   }
 
   /** Asks once the host has been looked up. */
