@@ -3,13 +3,11 @@ import { open, stat, type FileHandle } from 'node:fs/promises'
 import { BlockList, isIP } from 'node:net'
 import { dirname } from 'node:path'
 import semver from 'semver'
-import { LineCounter, isMap, isScalar, isSeq, parseDocument, type Node } from 'yaml'
+import { isMap, isScalar, isSeq, type Node } from 'yaml'
 import { MonikerError } from './errors.ts'
 import { ACTIONS, Policy, type Action, type Places, type Rule } from './policy.ts'
 import { UserTable, type Users } from './users.ts'
-
-/** The longest policy that is read, in bytes; of one much longer, what reads YAML would end the process. */
-const MAX_FILE = 65_536
+import { MAX_FILE, parseYaml, type Parsed } from './yaml.ts'
 
 /** How many `*` a pattern may have: each more makes a bad match slower. */
 const MAX_STARS = 4
@@ -28,9 +26,8 @@ export function parsePolicy(text: string, file: string, users: Users): Policy {
   try {
     return new Reader(text, users).policy(file)
   } catch (error) {
-    // What reads YAML cannot go as deep as a text could.
-    const line = error instanceof Wrong ? error.line : 1
-    throw bad(`${file}:${line}: ${(error as Error).message}`)
+    const { line, message } = error as Wrong
+    throw bad(`${file}:${line}: ${message}`)
   }
 }
 
@@ -88,19 +85,17 @@ type Fields = Map<string, Node>
 
 /** Reads the nodes of one document, and knows the line of each. */
 class Reader {
-  readonly #lines = new LineCounter()
-  readonly #text: string
+  readonly #parsed: Parsed
   readonly #users: Users
 
   constructor(text: string, users: Users) {
-    this.#text = text
+    this.#parsed = parseYaml(text)
     this.#users = users
   }
 
   policy(file: string): Policy {
-    const document = parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false })
-    const [error] = [...document.errors, ...document.warnings]
-    if (error) throw new Wrong(this.#lines.linePos(error.pos[0]).line, error.message)
+    const { document, wrong } = this.#parsed
+    if (wrong) throw new Wrong(wrong.line, wrong.message)
     const top = this.#fields(document.contents, ['rules', 'unproven'])
     const unproven = top.get('unproven')
     const rules = top.get('rules')
@@ -230,7 +225,7 @@ class Reader {
   }
 
   #lineOf(node: Node | null): number {
-    return this.#lines.linePos(node?.range?.[0] ?? 0).line
+    return this.#parsed.lineOf(node?.range?.[0] ?? 0)
   }
 }
 

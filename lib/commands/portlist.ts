@@ -1,7 +1,8 @@
 import { open, stat } from 'node:fs/promises'
-import { LineCounter, isMap, parseDocument, type Document, type Node, type Pair } from 'yaml'
+import { isMap, type Document, type Node, type Pair } from 'yaml'
 import { listenCall, type ListenCall, type ListenNameOptions } from '../args.ts'
 import type { Bindable, Spot } from '../ports.ts'
+import { MAX_FILE, parseYaml } from '../yaml.ts'
 
 /** A port that somebody else serves, and the name it is to have. */
 export interface Entry extends Spot, Pick<ListenCall, 'name' | 'shared' | 'metadata'> {}
@@ -12,9 +13,6 @@ export interface EntryOptions extends Pick<ListenNameOptions, 'shared' | 'metada
   /** Whether it is a port of UDP. Default false. */
   udp?: boolean | undefined
 }
-
-/** The longest list that is read, in bytes. */
-export const MAX_FILE = 65_536
 
 /** The most names that one list may have. */
 export const MAX_ENTRIES = 1_000
@@ -52,13 +50,10 @@ export class Portlist {
  * Throws the line, and what is wrong with it.
  */
 export function parseList(text: string, file: string): Entry[] {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const at = (offset: number, what: string) =>
-    new Error(`${file}:${Math.max(lines.linePos(offset).line, 1)}: ${what}`)
+  const { document, lineOf, wrong } = parseYaml(text)
+  if (wrong) throw new Error(`${file}:${wrong.line}: ${wrong.message}`)
+  const at = (offset: number, what: string) => new Error(`${file}:${lineOf(offset)}: ${what}`)
 
-  const [error] = document.errors
-  if (error) throw at(error.pos[0], error.message)
   const { contents } = document
   if (contents === null) return []
   if (!isMap<Node, Node>(contents)) throw at(0, 'expected lines such as "web: 8080"')

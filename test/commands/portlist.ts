@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { MAX_ENTRIES, MAX_FILE, Portlist, entry, parseList } from '../../lib/commands/portlist.ts'
+import { MAX_ENTRIES, Portlist, entry, parseList } from '../../lib/commands/portlist.ts'
+import { MAX_FILE } from '../../lib/yaml.ts'
 
 const tie = { namespace: '', service: 'tie', version: '0.0.0' }
 
