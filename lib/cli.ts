@@ -2,10 +2,11 @@
 import { CommanderError } from 'commander'
 import { monikerCommand } from './commands/moniker.ts'
 
-for (const command of [monikerCommand, ...monikerCommand.commands]) command.exitOverride()
+const moniker = await monikerCommand(process.argv[2])
+for (const command of [moniker, ...moniker.commands]) command.exitOverride()
 
 try {
-  await monikerCommand.parseAsync()
+  await moniker.parseAsync()
 } catch (error) {
   // Commander has said itself what was wrong with the call.
   if (error instanceof CommanderError) {

@@ -39,10 +39,11 @@ export interface Page {
 }
 
 /** The pages as they should be. */
-export function pages(): Page[] {
-  const daemon = monikerCommand.commands.find(command => command.name() === 'daemon')!
+export async function pages(): Promise<Page[]> {
+  const moniker = await monikerCommand()
+  const daemon = moniker.commands.find(command => command.name() === 'daemon')!
   return [
-    page('moniker', 1, monikerCommand, ['monikerd(8)', 'nc(1)', 'services(5)']),
+    page('moniker', 1, moniker, ['monikerd(8)', 'nc(1)', 'services(5)']),
     page('monikerd', 8, daemon, ['moniker(1)']),
   ]
 }
@@ -102,7 +103,7 @@ function optionsOf(command: Command): [term: string, about: string][] {
   const help = command.createHelp()
   return help
     .visibleOptions(command)
-    .filter(({ long }) => long !== '--help' || command === monikerCommand)
+    .filter(({ long }) => long !== '--help' || !command.parent)
     .map((option: Option) => [help.optionTerm(option), help.optionDescription(option)])
 }
 
@@ -140,5 +141,6 @@ function escaped(text: string): string {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const { file, text } of pages()) writeFileSync(new URL(`../${file}`, import.meta.url), text)
+  for (const { file, text } of await pages())
+    writeFileSync(new URL(`../${file}`, import.meta.url), text)
 }

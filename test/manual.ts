@@ -7,7 +7,9 @@ import { pages } from '../scripts/manual.ts'
 
 const root = new URL('..', import.meta.url)
 
-for (const { file, text } of pages()) {
+const all = await pages()
+
+for (const { file, text } of all) {
   test(`${file} says what the commands say; if not, npm run man`, async t => {
     t.equal(readFileSync(new URL(file, root), 'utf8'), text)
   })
@@ -24,9 +26,10 @@ for (const { file, text } of pages()) {
 }
 
 test('every command has its place, with each of its options', async t => {
-  const [page] = pages()
+  const [page] = all
+  const moniker = await monikerCommand()
   const bare = page!.text.replaceAll('\\-', '-')
-  for (const command of monikerCommand.createHelp().visibleCommands(monikerCommand)) {
+  for (const command of moniker.createHelp().visibleCommands(moniker)) {
     if (command.name() === 'help') continue
     t.match(bare, `.SS ${command.name()}\n`)
     for (const { long } of command.options) t.match(bare, long)
@@ -40,7 +43,7 @@ test('the package installs them', async t => {
   }
   t.same(
     man,
-    pages().map(({ file }) => `./${file}`),
+    all.map(({ file }) => `./${file}`),
   )
   t.ok(files.includes('man'))
 })

@@ -5,6 +5,7 @@ import { designatedPort } from '../defaults.ts'
 import { succeed } from '../handover.ts'
 import { Resolver } from '../resolver.ts'
 import { policyOption, say, toPort } from './options.ts'
+import { version } from './version.ts'
 
 interface Options {
   port?: number
@@ -29,6 +30,8 @@ export const daemonCommand = new Command('daemon')
     'after',
     '\nAn embedded daemon that has the port hands it over. SIGTERM and SIGINT stop it, SIGHUP has it read the policy again. With the privilege, --port 1 is the port of TCPMUX.',
   )
+  // As `monikerd --version`, which is this command.
+  .version(version)
   .action(daemon)
 
 async function daemon({

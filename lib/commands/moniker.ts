@@ -1,48 +1,42 @@
 import { Command } from 'commander'
-import { completeCommand, completionCommand } from './completion.ts'
-import { connectCommand } from './connect.ts'
-import { daemonCommand } from './daemon.ts'
-import { doctorCommand } from './doctor.ts'
-import { envCommand } from './env.ts'
-import { listenCommand } from './listen.ts'
-import { lsCommand } from './ls.ts'
-import { policyCommand } from './policy.ts'
-import { registerCommand } from './register.ts'
-import { resolveCommand } from './resolve.ts'
-import { runCommand } from './run.ts'
-import { statusCommand } from './status.ts'
 import { version } from './version.ts'
-import { waitCommand } from './wait.ts'
-import { watchCommand } from './watch.ts'
 
-/** The whole command line. */
-export const monikerCommand = new Command('moniker')
-  .description('Names instead of port numbers, for every program that opens a socket.')
-  .version(version)
-  .enablePositionalOptions()
-  .addHelpText(
-    'after',
-    '\nExit status: 0 done, 1 failed, 2 wrong usage; `run` passes on that of its command.',
-  )
+/** Each is loaded when it is called: whoever types one word is not to wait for all the others. */
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  listen: async () => (await import('./listen.ts')).listenCommand,
+  connect: async () => (await import('./connect.ts')).connectCommand,
+  run: async () => (await import('./run.ts')).runCommand,
+  register: async () => (await import('./register.ts')).registerCommand,
+  ls: async () => (await import('./ls.ts')).lsCommand,
+  watch: async () => (await import('./watch.ts')).watchCommand,
+  resolve: async () => (await import('./resolve.ts')).resolveCommand,
+  wait: async () => (await import('./wait.ts')).waitCommand,
+  env: async () => (await import('./env.ts')).envCommand,
+  status: async () => (await import('./status.ts')).statusCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
+  daemon: async () => (await import('./daemon.ts')).daemonCommand,
+  policy: async () => (await import('./policy.ts')).policyCommand,
+  completion: async () => (await import('./completion.ts')).completionCommand,
+  complete: async () => (await import('./completion.ts')).completeCommand,
+}
 
-// As `monikerd --version`, which is this command.
-daemonCommand.version(version)
+/** What is for scripts, and speaks of all the others. */
+const HIDDEN = 'complete'
 
-const commands = [
-  listenCommand,
-  connectCommand,
-  runCommand,
-  registerCommand,
-  lsCommand,
-  watchCommand,
-  resolveCommand,
-  waitCommand,
-  envCommand,
-  statusCommand,
-  doctorCommand,
-  daemonCommand,
-  policyCommand,
-  completionCommand,
-]
-for (const command of commands) monikerCommand.addCommand(command)
-monikerCommand.addCommand(completeCommand, { hidden: true })
+/** The command line, with the command that is called; with all of them if that is none, or needs them. */
+export async function monikerCommand(called = ''): Promise<Command> {
+  const moniker = new Command('moniker')
+    .description('Names instead of port numbers, for every program that opens a socket.')
+    .version(version)
+    .enablePositionalOptions()
+    .addHelpText(
+      'after',
+      '\nExit status: 0 done, 1 failed, 2 wrong usage; `run` passes on that of its command.',
+    )
+  const isAlone = called !== HIDDEN && Object.hasOwn(COMMANDS, called)
+  for (const [name, load] of Object.entries(COMMANDS)) {
+    if (isAlone && name !== called) continue
+    moniker.addCommand(await load(), { hidden: name === HIDDEN })
+  }
+  return moniker
+}

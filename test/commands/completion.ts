@@ -86,7 +86,8 @@ const alone = { buffered: false }
 test('where there is no daemon there are no names', alone, async t => {
   process.env.MONIKER_PORT = String(await nobody())
   t.teardown(() => delete process.env.MONIKER_PORT)
-  t.equal(await printed(t, monikerCommand, 'complete', '--', 'connect', ''), '')
-  t.equal(await printed(t, monikerCommand, 'complete', '--', 'completion', 'b'), 'bash\t\n')
-  t.equal(await printed(t, monikerCommand, 'completion', 'zsh'), `${SCRIPTS.zsh}\n`)
+  const moniker = await monikerCommand()
+  t.equal(await printed(t, moniker, 'complete', '--', 'connect', ''), '')
+  t.equal(await printed(t, moniker, 'complete', '--', 'completion', 'b'), 'bash\t\n')
+  t.equal(await printed(t, moniker, 'completion', 'zsh'), `${SCRIPTS.zsh}\n`)
 })
