@@ -36,14 +36,18 @@ export async function* reconnect(
   for (;;) {
     signal?.throwIfAborted()
     const since = performance.now()
-    const socket = connect({ ...given, ...name, ...options })
+    const socket = connect({ ...given, ...name, ...options, signal: undefined })
     let error: Error | undefined
     socket.on('error', (thrown: Error) => (error = thrown))
     const closed = new Promise<void>(resolve => socket.once('close', () => resolve()))
+    // Node 20 never takes back what it adds to the signal of a socket.
+    const stop = () => socket.destroy(signal!.reason as Error)
+    signal?.addEventListener('abort', stop)
     try {
       if (await connects(socket)) yield socket
       await closed
     } finally {
+      signal?.removeEventListener('abort', stop)
       socket.destroy()
     }
     signal?.throwIfAborted()

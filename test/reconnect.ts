@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { reconnect } from '../lib/reconnect.ts'
@@ -93,6 +93,20 @@ t.test('leaving the loop destroys the socket, and a signal does both', async t =
   await t.rejects(loop({ ...soon, signal: controller.signal }), reason)
   t.equal(left?.destroyed, true)
   await t.rejects(loop({ signal: AbortSignal.abort(reason) }), reason)
+})
+
+t.test('nothing is left on the signal by those that have closed', async t => {
+  await home(t)
+  const { signal } = new AbortController()
+  const left: number[] = []
+  let server: Promise<MonikerServer> | undefined
+  const lost = () => {
+    left.push(getEventListeners(signal, 'abort').length)
+    if (left.length === 5) server = life(t, 1)
+  }
+  for await (const _ of reconnect('web', { ...soon, lost, signal })) break
+  t.same(new Set(left), new Set([0]))
+  await server
 })
 
 t.test('a pause can be given up', async t => {
