@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { isLoopback, isThisHost } from './address.ts'
 
 /** What an error is about; all of it is kept on the error. */
 export interface Details {
@@ -32,6 +33,8 @@ interface Row {
 const at = ({ host = 'this host', port }: Details) =>
   port ? `${host.includes(':') ? `[${host}]` : host}:${port}` : host
 
+const isHere = ({ host = '' }: Details) => isThisHost(host) || isLoopback(host)
+
 const table = {
   ENAME: {
     code: 'ERR_MONIKER_NAME',
@@ -63,7 +66,10 @@ const table = {
   ENODAEMON: {
     code: 'ECONNREFUSED',
     say: d =>
-      `no daemon answers at ${at(d)}${d.service ? `, which was asked for ${d.service}` : ''}; is monikerd running there?`,
+      `no daemon answers at ${at(d)}${d.service ? `, which was asked for ${d.service}` : ''}; ` +
+      (isHere(d)
+        ? `is ${d.service ? 'the program that listens on it' : 'any program that listens on a name'} running?`
+        : 'is monikerd running there?'),
   },
   ESILENT: {
     code: 'ETIMEDOUT',

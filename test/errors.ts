@@ -33,9 +33,15 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ENODAEMON',
     { ...about, host: '::1' },
     'ECONNREFUSED',
-    /no daemon answers at \[::1\]:6664, .*starwars@\^1/,
+    /no daemon answers at \[::1\]:6664, .*starwars@\^1; is the program that listens on it running/,
   ],
-  ['ENODAEMON', {}, 'ECONNREFUSED', /no daemon answers at this host; is monikerd running/],
+  ['ENODAEMON', {}, 'ECONNREFUSED', /answers at this host; is any program that listens on a name/],
+  [
+    'ENODAEMON',
+    { ...about, host: 'theforce.net' },
+    'ECONNREFUSED',
+    /no daemon answers at theforce\.net:6664, .*starwars@\^1; is monikerd running there\?$/,
+  ],
   [
     'ESILENT',
     { ...about, ms: 5000 },
