@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
+import { LOOPBACK, isLoopback, isThisHost } from '../address.ts'
 import { Daemon } from '../daemon/daemon.ts'
 import { designatedPort } from '../defaults.ts'
 import { succeed } from '../handover.ts'
@@ -16,13 +17,13 @@ interface Options {
 }
 
 export const daemonCommand = new Command('daemon')
-  .description('Runs the daemon of this host, for servers; also known as monikerd.')
+  .description('Runs the daemon of this host, for servers.')
   .addOption(
     new Option('--port <number>', 'the designated port (default: 6664)')
       .env('MONIKER_PORT')
       .argParser(toPort),
   )
-  .option('--host <address...>', 'the addresses to bind (default: all)')
+  .option('--host <address...>', 'the addresses to bind beside the loopback ones (default: all)')
   .option('--if-needed', 'be content if a daemon is already running')
   .option('--public-list', 'let programs on other hosts list the services')
   .addOption(policyOption())
@@ -42,21 +43,44 @@ async function daemon({
   policy,
 }: Options): Promise<void> {
   const log = (text: string) => say(`monikerd: ${text}`)
-  const daemon = new Daemon({ port, publicList, policy, log, ...(host && { hosts: host }) })
+  const hosts = host && reachable(host)
+  const daemon = new Daemon({ port, publicList, policy, log, ...(hosts && { hosts }) })
   try {
     await (ifNeeded ? daemon.start() : succeed(port, () => daemon.start()))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    return occupied(port, host, ifNeeded)
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw absent(error)
+    return occupied(port, hosts, ifNeeded)
   }
-  say(
-    `monikerd: answering on port ${port} at ${host?.join(', ') ?? 'all addresses'}, process ${process.pid}`,
-  )
+  const where = `on port ${port} at ${hosts?.join(', ') ?? 'all addresses'}`
+  log(`answering ${where}, process ${process.pid}${policy ? `, by the policy of ${policy}` : ''}`)
   const reload = () => void reread(daemon, policy)
   process.on('SIGHUP', reload)
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   process.off('SIGHUP', reload)
   await daemon.stop()
+}
+
+/** Programs of this host ask at the loopback addresses, so these are bound beside any others. */
+function reachable(hosts: string[]): string[] {
+  const isReached = hosts.some(
+    host => isThisHost(host) || isLoopback(host) || host === '::' || host === '0.0.0.0',
+  )
+  return isReached ? hosts : [...hosts, ...LOOPBACK]
+}
+
+/** Why the daemon could not be started, in words that say what to do if an address is not ours. */
+function absent(error: unknown): unknown {
+  const {
+    code,
+    message,
+    hostname,
+    address = hostname,
+  } = error as NodeJS.ErrnoException & {
+    hostname?: string
+    address?: string
+  }
+  if (code !== 'EADDRNOTAVAIL' && code !== 'ENOTFOUND') return error
+  return new Error(`${address} is no address of this host (${message}); see --host`)
 }
 
 async function reread(daemon: Daemon, policy: string | undefined): Promise<void> {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import createDebug from 'debug'
+import { isLoopback } from '../address.ts'
 import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
 import { VERSION, type Answer } from '../protocol.ts'
@@ -197,10 +198,11 @@ export class Daemon {
   }
 
   async #bind(): Promise<void> {
-    const { hosts = ['::'] } = this.#options
+    const { hosts = ['::'], embedded } = this.#options
     this.#born = performance.now()
     try {
-      for (const host of hosts) await this.#listenIfThere(host, host === hosts[0])
+      for (const host of hosts)
+        await this.#listenIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       const again = code === 'EADDRINUSE' && this.#options.port === 0 && this.#port !== 0
@@ -215,7 +217,10 @@ export class Daemon {
     debug('answering on port %d at %s, and by UDP at %s', this.port, hosts, addresses)
   }
 
-  /** A host without IPv6 has all the same addresses of IPv4; only the first host must be there. */
+  /**
+   * A host without IPv6 has all the same addresses of IPv4. One that was asked for must be there, but
+   * those of other programs may come and go.
+   */
   async #listenIfThere(host: string, needed: boolean): Promise<void> {
     try {
       await this.#listen(host)

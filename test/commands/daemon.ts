@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { t, test } from 'tap'
 import { daemonCommand } from '../../lib/commands/daemon.ts'
@@ -87,8 +88,24 @@ test('a program that has the port and is no daemon is in the way', alone, async 
 })
 
 test('an address that this host has not cannot be bound', alone, async t => {
-  const at = ['--port', String(await nobody()), '--host', '192.0.2.1']
-  await t.rejects(printed(t, daemonCommand, ...at), { code: 'EADDRNOTAVAIL' })
+  const at = ['--port', String(await nobody()), '--host']
+  for (const host of ['192.0.2.199', 'nowhere.invalid']) {
+    const message = new RegExp(`^${host} is no address of this host \\(.*\\); see --host$`)
+    for (const hosts of [[host], ['127.0.0.1', host]]) {
+      await t.rejects(printed(t, daemonCommand, ...at, ...hosts), { message }, hosts.join())
+    }
+  }
+})
+
+test('programs of this host find it, whatever address it is for', async t => {
+  const address = Object.values(networkInterfaces())
+    .flat()
+    .find(one => one?.family === 'IPv4' && !one.internal)?.address
+  if (!address) return t.pass('this host has no other address')
+  const port = await freePort()
+  const { child, said } = moniker(t, ['daemon', '--host', address], { port })
+  await said(new RegExp(`answering on port ${port} at ${address}, 127.0.0.1, ::1, `))
+  for (const host of ['', address]) t.match(await status(port, host), { pid: child.pid }, host)
 })
 
 test('a policy is read at the start, and again on SIGHUP', async t => {
@@ -96,7 +113,7 @@ test('a policy is read at the start, and again on SIGHUP', async t => {
   const file = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
   const args = ['daemon', '--host', '127.0.0.1', '--policy', file]
   const { child, said, ended } = moniker(t, args, { port })
-  await said(/answering on port/)
+  await said(/answering on port .*, by the policy of .*p\.yaml\n/)
   const register = async (id: number) => {
     const nc = await lines(t, port)
     nc.ask({ op: 'register', service: `a${id}`, transport: 'tcp', port: 1 })
