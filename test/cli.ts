@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { connectCommand } from '../lib/commands/connect.ts'
 import { daemonCommand } from '../lib/commands/daemon.ts'
@@ -19,6 +23,9 @@ test('the exit status tells success, failure and wrong usage apart', async t => 
     [['ls'], 0, /^NAME .*\n$/, /^$/],
     [['resolve', 'tie'], 1, /^$/, /^moniker: ECONNREFUSED: tie is not offered at .*\n$/],
     [[], 2, /^$/, /listen .*connect .*run .*ls .*status .*daemon .*Exit status/s],
+    [['resolve', '80'], 2, /^$/, /^moniker: ERR_MONIKER_NAME: expected a name .* got "80"\n$/],
+    [['policy', 'check'], 2, /^$/, /^error: missing required argument 'file'/],
+    [['daemon', '--policy', '/no/such'], 1, /^$/, /^monikerd: ERR_MONIKER_POLICY: .*\n$/],
     [['ls', '--nonsense'], 2, /^$/, /^error: unknown option '--nonsense'/],
   ]
   const runs = cases.map(([args]) => moniker(t, args, { port }).ended)
@@ -48,4 +55,18 @@ test('the help of each command says what it takes, and where its daemon is', asy
     const help = stdout.args().join('')
     for (const pattern of patterns) t.match(help, pattern)
   }
+})
+
+test('output that could not all be written is a failure', async t => {
+  if (!existsSync('/dev/full')) return t.pass('this host has no file that is always full')
+  const cli = fileURLToPath(new URL('../lib/cli.ts', import.meta.url))
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  const child = spawn(process.execPath, [...process.execArgv, cli, 'completion', 'fish'], {
+    stdio: ['ignore', full, 'pipe'],
+  })
+  let said = ''
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text))
+  t.same(await once(child, 'close'), [1, null])
+  t.match(said, /^moniker: ENOSPC: .*\n$/)
 })
