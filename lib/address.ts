@@ -1,5 +1,11 @@
+import type { SocketOptions } from 'node:dgram'
+
 /** The addresses of this host that only this host can reach. */
 export const LOOPBACK: readonly string[] = ['127.0.0.1', '::1']
+
+/** A `lookup` of `dgram` for what is an address already: unlike that of `dns` it takes no turn of the loop. */
+export const literally: SocketOptions['lookup'] = (address, _options, found) =>
+  found(null, address, 0)
 
 /** Whether only this host can reach `address`. */
 export function isLoopback(address: string): boolean {

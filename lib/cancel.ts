@@ -1,8 +1,45 @@
+/** What is used of an `AbortSignal`. */
+export interface Signal extends Pick<AbortSignal, 'aborted' | 'reason' | 'throwIfAborted'> {
+  addEventListener(type: 'abort', listener: () => void, options?: { once: boolean }): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
+/**
+ * An `AbortController` and its signal in one, for our own use: in Node 20 to make a real one and to
+ * abort it takes longer than to ask a daemon of this host.
+ */
+export class Halt implements Signal {
+  aborted = false
+  reason: unknown
+  #listeners: (() => void)[] = []
+
+  /** Tells all who listen, once. */
+  abort(reason: unknown): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.reason = reason
+    const listeners = this.#listeners
+    this.#listeners = []
+    for (const listener of listeners) listener()
+  }
+
+  throwIfAborted(): void {
+    if (this.aborted) throw this.reason
+  }
+
+  /** Nobody is called more than once. */
+  addEventListener(_type: 'abort', listener: () => void): void {
+    if (!this.aborted) this.#listeners.push(listener)
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    const at = this.#listeners.indexOf(listener)
+    if (at !== -1) this.#listeners.splice(at, 1)
+  }
+}
+
 /** `promise`, but no longer than `signal` lets it; then fails with the signal's reason. */
-export async function cancellable<T>(
-  promise: Promise<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
+export async function cancellable<T>(promise: Promise<T>, signal: Signal | undefined): Promise<T> {
   if (!signal) return promise
   if (signal.aborted) {
     // Nobody is left to take its failure.
@@ -31,19 +68,19 @@ const OVER = new Error('it is over')
 export function deadline(
   ms: number,
   late: () => unknown,
-  parent?: AbortSignal,
+  parent?: Signal,
   { quiet = false }: { quiet?: boolean } = {},
-): { signal: AbortSignal; free: () => void } {
+): { signal: Signal; free: () => void } {
   parent?.throwIfAborted()
-  const over = new AbortController()
-  const abort = () => over.abort(parent!.reason)
-  const timer = setTimeout(() => over.abort(late()), ms)
+  const signal = new Halt()
+  const abort = () => signal.abort(parent!.reason)
+  const timer = setTimeout(() => signal.abort(late()), ms)
   if (quiet) timer.unref()
   parent?.addEventListener('abort', abort, { once: true })
   const free = () => {
     clearTimeout(timer)
     parent?.removeEventListener('abort', abort)
-    over.abort(OVER)
+    signal.abort(OVER)
   }
-  return { signal: over.signal, free }
+  return { signal, free }
 }

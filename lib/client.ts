@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { EventEmitter, once } from 'node:events'
 import { connect, isIPv6, type Socket } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
 import createDebug from 'debug'
-import { isLoopback } from './address.ts'
+import { isLoopback, literally } from './address.ts'
+import { cancellable, Halt, type Signal } from './cancel.ts'
 import { MonikerError, isReason, type Details } from './errors.ts'
 import { persist } from './persist.ts'
 import { LineSplitter, MAX_LINE } from './lines.ts'
@@ -79,7 +79,7 @@ export class Client extends EventEmitter<{ close: [] }> {
    */
   static async connect(
     place: Place,
-    signal?: AbortSignal,
+    signal?: Signal,
     { quiet = false, background = false }: { quiet?: boolean; background?: boolean } = {},
   ): Promise<Client> {
     const { address: host, port } = place
@@ -87,7 +87,7 @@ export class Client extends EventEmitter<{ close: [] }> {
     const socket = connect({ host, port, noDelay: true, ...keep })
     if (quiet || background) socket.unref()
     try {
-      await once(socket, 'connect', { signal })
+      await cancellable(once(socket, 'connect'), signal)
     } catch (error) {
       socket.destroy()
       throw error
@@ -104,7 +104,7 @@ export class Client extends EventEmitter<{ close: [] }> {
    * The answer to a question, be it a refusal. Fails if the connection closes first. What the daemon
    * has to say of it later is `told`, for as long as the connection lasts.
    */
-  async ask(message: Asked, signal?: AbortSignal, told?: (event: Answer) => void): Promise<Answer> {
+  async ask(message: Asked, signal?: Signal, told?: (event: Answer) => void): Promise<Answer> {
     signal?.throwIfAborted()
     if (this.#socket.destroyed) throw this.#lost()
     const id = ++this.#last
@@ -196,12 +196,12 @@ export class Client extends EventEmitter<{ close: [] }> {
  * where UDP is refused or its answer truncated, and beside it where UDP stays silent. Fails when
  * both have, or with the reason of `signal`.
  */
-export function ask(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+export function ask(place: Place, message: Asked, signal: Signal): Promise<Answer> {
   return insist(() => askBoth(place, message, signal), place, signal)
 }
 
 /** Asks one question over a connection of its own. Fails as `net.connect` does, or when the connection is lost. */
-export function askStream(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+export function askStream(place: Place, message: Asked, signal: Signal): Promise<Answer> {
   return insist(() => askOverStream(place, message, signal), place, signal)
 }
 
@@ -209,24 +209,22 @@ export function askStream(place: Place, message: Asked, signal: AbortSignal): Pr
 function insist(
   attempt: () => Promise<Answer>,
   { address }: Place,
-  signal: AbortSignal,
+  signal: Signal,
 ): Promise<Answer> {
   const worth = (error: unknown) =>
     ['ECONNREFUSED', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code!)
   return isLoopback(address) ? persist(attempt, VACANCY, { worth, first: 20, signal }) : attempt()
 }
 
-async function askBoth(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+async function askBoth(place: Place, message: Asked, signal: Signal): Promise<Answer> {
   signal.throwIfAborted()
-  const over = new AbortController()
+  const over = new Halt()
   const abort = () => over.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    const datagram = askDatagram(place, message, over.signal)
-    const silent = pause(BESIDE, undefined, { signal: over.signal })
-    const early = await Promise.race([datagram, silent]).catch(() => undefined)
-    silent.catch(() => {})
-    return early ?? (await Promise.any([datagram, askOverStream(place, message, over.signal)]))
+    const datagram = askDatagram(place, message, over)
+    const early = await soon(datagram, BESIDE)
+    return early ?? (await Promise.any([datagram, askOverStream(place, message, over)]))
   } catch (error) {
     signal.throwIfAborted()
     // What TCP met with says more than what UDP did.
@@ -234,8 +232,20 @@ async function askBoth(place: Place, message: Asked, signal: AbortSignal): Promi
     /* c8 ignore next -- V8 counts a way out of a catch that always throws. */
   } finally {
     signal.removeEventListener('abort', abort)
-    over.abort()
+    over.abort(undefined)
   }
+}
+
+/** What `promise` resolves to within `ms`; `undefined` if it does not, or fails. */
+function soon<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, ms, undefined)
+    const settled = (value?: T) => {
+      clearTimeout(timer)
+      resolve(value)
+    }
+    promise.then(settled, () => settled())
+  })
 }
 
 /** `answer`, if it is none of a refusal; that is thrown as the error it is, with `details`. */
@@ -248,7 +258,7 @@ export function accept(answer: Answer, details: Details): Answer {
   throw new MonikerError(reason, { ...details, text, ...(offered && { offered }) })
 }
 
-async function askOverStream(place: Place, message: Asked, signal: AbortSignal): Promise<Answer> {
+async function askOverStream(place: Place, message: Asked, signal: Signal): Promise<Answer> {
   const client = await Client.connect(place, signal)
   try {
     return await client.ask(message, signal)
@@ -264,11 +274,12 @@ async function askOverStream(place: Place, message: Asked, signal: AbortSignal):
 export function askDatagram(
   { address, port }: Place,
   message: Asked,
-  signal: AbortSignal,
+  signal: Signal,
 ): Promise<Answer> {
-  const id = randomBytes(8).toString('hex')
+  // Cheaper by far than as many bytes: Node keeps some in store.
+  const id = randomUUID()
   const bytes = encode(id, message).padEnd(PADDED)
-  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
+  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
   let timer: NodeJS.Timeout | undefined
 
   const send = (wait: number) => {
@@ -286,7 +297,10 @@ export function askDatagram(
         if (answer?.truncated) reject(new Error('the answer is too long for a datagram'))
         else if (answer) resolve(answer)
       })
-      .connect(port, address, (error?: Error) => (error ? reject(error) : send(PAUSE)))
+      .connect(port, address, (error?: Error) => {
+        if (error) reject(error)
+        else if (!signal.aborted) send(PAUSE)
+      })
   })
   return answer.finally(() => {
     clearTimeout(timer)

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import createDebug from 'debug'
 import { isThisHost, mayLead } from './address.ts'
-import { cancellable } from './cancel.ts'
+import { cancellable, type Signal } from './cancel.ts'
 import type { Endpoint, Transport } from './protocol.ts'
 
 const debug = createDebug('moniker:fallback')
@@ -26,7 +26,7 @@ export interface FallbackOptions {
   readonly fallback: readonly Fallback[]
   /** Turns a host into addresses. */
   readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
-  readonly signal: AbortSignal
+  readonly signal: Signal
 }
 
 type Found = Endpoint & { address: string }

@@ -1,7 +1,9 @@
+import { Halt, type Signal } from './cancel.ts'
+
 /** One question that several wait for. It is given up when all of them have given it up. */
 export class Flight<T> {
   readonly #answer: Promise<T>
-  #giveUp: AbortController | undefined
+  #giveUp: Halt | undefined
   #waiting = 0
   #joined = 0
   #over: (() => void) | undefined
@@ -10,9 +12,9 @@ export class Flight<T> {
    * `ask` calls `signal` if it can be given up; `over` is called once, when it has been answered or
    * given up: it is too late to join then.
    */
-  constructor(ask: (signal: () => AbortSignal) => Promise<T>, over: () => void) {
+  constructor(ask: (signal: () => Signal) => Promise<T>, over: () => void) {
     this.#over = over
-    this.#answer = ask(() => (this.#giveUp ??= new AbortController()).signal)
+    this.#answer = ask(() => (this.#giveUp ??= new Halt()))
     // All may have given it up when it fails.
     this.#answer.then(
       () => this.#end(),

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import createDebug from 'debug'
-import { cancellable } from './cancel.ts'
+import { cancellable, type Signal } from './cancel.ts'
 import { accept, type Client } from './client.ts'
 import { TIMEOUT } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
@@ -57,7 +57,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
    * the connection is lost, or with the reason of `signal`; what is granted after that is undone.
    * Says how many connections the daemon has.
    */
-  obtain(client: Client, signal?: AbortSignal): Promise<number> {
+  obtain(client: Client, signal?: Signal): Promise<number> {
     const obtained = this.#ask(client, signal).finally(() => (this.#asking = undefined))
     this.#asking = obtained.catch(() => {})
     return obtained
@@ -92,7 +92,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
     this.#keeper.rest()
   }
 
-  async #ask(client: Client, signal: AbortSignal | undefined): Promise<number> {
+  async #ask(client: Client, signal: Signal | undefined): Promise<number> {
     const age = this.#since !== undefined && { since: this.#since }
     const load = this.#load !== undefined && { load: this.#load }
     const asked = client.ask(

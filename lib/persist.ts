@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { cancellable, type Signal } from './cancel.ts'
 
 export interface PersistOptions {
   /** Whether another try may go better. Default always. */
@@ -8,7 +8,7 @@ export interface PersistOptions {
   /** The longest pause, in ms. Default 1,000. */
   longest?: number
   /** Gives up, in a pause too; the reason is the error. */
-  signal?: AbortSignal | undefined
+  signal?: Signal | undefined
 }
 
 /**
@@ -38,10 +38,14 @@ export async function persist<T>(
 }
 
 /** A pause that keeps the process alive, and ends with the reason of `signal`. */
-export async function rested(ms: number, signal: AbortSignal | undefined): Promise<void> {
+export async function rested(ms: number, signal: Signal | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const over = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
+  })
   try {
-    await pause(ms, undefined, signal && { signal })
-  } catch {
-    signal!.throwIfAborted()
+    await cancellable(over, signal)
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import createDebug from 'debug'
 import { LOOPBACK } from './address.ts'
-import { cancellable, deadline } from './cancel.ts'
+import { cancellable, deadline, type Signal } from './cancel.ts'
 import { Client } from './client.ts'
 import { Daemon } from './daemon/daemon.ts'
 import { TIMEOUT, designatedPort, embeddedHosts, policyFile } from './defaults.ts'
@@ -37,7 +37,7 @@ const LONGEST = 1_000
 
 export interface RegisterOptions {
   /** Gives the registration up; the reason is the error. */
-  signal?: AbortSignal
+  signal?: Signal
   /** How long it may take in all, in ms. Default 5,000. */
   timeout?: number
   /** Called with the news of each peer that is sent to a guarded server. */
@@ -133,7 +133,7 @@ export class Registrar implements Keeper {
   }
 
   /** Has a name registered. Should the daemon go before it has answered, the next is asked. */
-  async #obtain(lease: Lease, signal: AbortSignal, tries = TRIES): Promise<void> {
+  async #obtain(lease: Lease, signal: Signal, tries = TRIES): Promise<void> {
     try {
       this.#crowd = await lease.obtain(await this.#connected(signal), signal)
       return
@@ -145,7 +145,7 @@ export class Registrar implements Keeper {
   }
 
   /** The connection to the daemon, made if need be; all who ask meanwhile share one. */
-  async #connected(signal?: AbortSignal): Promise<Client> {
+  async #connected(signal?: Signal): Promise<Client> {
     if (this.#current) return this.#current
     this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(
       () => (this.#opening = undefined),
@@ -157,7 +157,7 @@ export class Registrar implements Keeper {
    * Connects to the daemon of this host. Several programs that find none all try to become it; the
    * kernel gives the designated port to one, and the others connect to that.
    */
-  async #open(signal: AbortSignal, embedded = false): Promise<Client> {
+  async #open(signal: Signal, embedded = false): Promise<Client> {
     try {
       return this.#watch(await this.#reach(signal))
     } catch (error) {
@@ -168,7 +168,7 @@ export class Registrar implements Keeper {
   }
 
   /** Whether this process is the daemon now; if not, another was faster. */
-  async #become(signal: AbortSignal): Promise<boolean> {
+  async #become(signal: Signal): Promise<boolean> {
     try {
       await this.#embed(this.#port)
       debug('this process has become the daemon of this host, on port %d', this.#port)
@@ -180,7 +180,7 @@ export class Registrar implements Keeper {
     }
   }
 
-  async #reach(signal: AbortSignal): Promise<Client> {
+  async #reach(signal: Signal): Promise<Client> {
     const [first, ...others] = LOOPBACK.map(address => ({ address, port: this.#port }))
     try {
       return await Client.connect(first!, signal, { quiet: true })
@@ -242,10 +242,10 @@ export class Registrar implements Keeper {
   }
 
   /** Waits for as long as befits what has happened; the process need not. */
-  async #pause(what: keyof typeof PAUSES, signal?: AbortSignal): Promise<void> {
+  async #pause(what: keyof typeof PAUSES, signal?: Signal): Promise<void> {
     const [least, most] = PAUSES[what].map(ms => ms * Math.max(1, this.#crowd / CROWD))
     const ms = Math.min(between(least!, most!), between(LONGEST / 2, LONGEST))
-    await wait(ms, undefined, { ref: false, ...(signal && { signal }) })
+    await cancellable(wait(ms, undefined, { ref: false }), signal)
   }
 
   async #renew(lease: Lease, client: Client): Promise<void> {

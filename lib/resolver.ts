@@ -1,7 +1,7 @@
 import createDebug from 'debug'
 import { isLoopback, isThisHost } from './address.ts'
 import { Cache } from './cache.ts'
-import { cancellable, deadline } from './cancel.ts'
+import { cancellable, deadline, Halt, type Signal } from './cancel.ts'
 import { accept, ask, askStream, type Place } from './client.ts'
 import { TIMEOUT, designatedPort, policyFile } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
@@ -129,10 +129,10 @@ export class Resolver {
     const addresses = addressesOf(query.host, options, query.details)
     if (!('then' in addresses) && !options.wait)
       return Object.assign(this.#flight(query, addresses).join(turned), { known })
-    const over = new AbortController()
+    const over = new Halt()
     const answer = options.wait
-      ? this.#await(query, options, options.wait, over.signal)
-      : this.#fly(query, addresses, over.signal)
+      ? this.#await(query, options, options.wait, over)
+      : this.#fly(query, addresses, over)
     return { known, answer, leave: reason => over.abort(reason ?? GIVEN_UP) }
   }
 
@@ -216,7 +216,7 @@ export class Resolver {
   async #fly(
     query: Query,
     found: Promise<readonly string[]> | readonly string[],
-    signal: AbortSignal,
+    signal: Signal,
   ): Promise<Resolution> {
     const { answer, leave } = this.#flight(query, await this.#looked(found, query, signal)).join(
       turned,
@@ -229,12 +229,7 @@ export class Resolver {
   }
 
   /** Asks, and asks again, until there is an answer that is none of a name that may still come. */
-  #await(
-    query: Query,
-    options: ResolveOptions,
-    wait: number,
-    signal: AbortSignal,
-  ): Promise<Resolution> {
+  #await(query: Query, options: ResolveOptions, wait: number, signal: Signal): Promise<Resolution> {
     const { host, port, question, details } = query
     const attempt = async (left: number) => {
       const found = addressesOf(host, options, details)
@@ -264,7 +259,7 @@ export class Resolver {
     return flight
   }
 
-  async #find(query: Query, places: readonly Place[], signal: () => AbortSignal) {
+  async #find(query: Query, places: readonly Place[], signal: () => Signal) {
     const { question, details, key } = query
     try {
       const found =
@@ -291,7 +286,7 @@ export class Resolver {
   }
 
   /** Where the name is by what else there is to know; if there is nothing, `error` stands. */
-  async #fallBack(query: Query, error: unknown, signal: AbortSignal): Promise<Resolution> {
+  async #fallBack(query: Query, error: unknown, signal: Signal): Promise<Resolution> {
     const { name, host, question, fallback, look, details } = query
     const transports = question.transports.filter(road => road !== 'unix')
     const over = this.#deadline(details, signal)
@@ -317,7 +312,7 @@ export class Resolver {
     question: Asked,
     how: typeof ask,
     details: Details,
-    signal?: AbortSignal,
+    signal?: Signal,
     wait = 0,
   ): Promise<Found> {
     const over = this.#deadline(details, signal, wait)
@@ -332,7 +327,7 @@ export class Resolver {
   }
 
   /** The addresses of a host, if its look-up does not take too long. */
-  async #looked<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: AbortSignal) {
+  async #looked<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: Signal) {
     const over = this.#deadline(details, signal)
     try {
       return await cancellable(Promise.resolve(found), over.signal)
@@ -341,7 +336,7 @@ export class Resolver {
     }
   }
 
-  #deadline(details: Details, signal?: AbortSignal, wait = 0) {
+  #deadline(details: Details, signal?: Signal, wait = 0) {
     const ms = wait + this.#timeout
     return deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
   }

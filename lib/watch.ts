@@ -5,7 +5,7 @@ import createDebug from 'debug'
 import semver from 'semver'
 import { connectCall, namedCall, pick } from './args.ts'
 import { Backlog } from './backlog.ts'
-import { cancellable, deadline } from './cancel.ts'
+import { cancellable, deadline, type Signal } from './cancel.ts'
 import { Client, accept } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
 import { MonikerError, located, type Details, type Reason } from './errors.ts'
@@ -202,7 +202,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     }
   }
 
-  async #reach(signal: AbortSignal): Promise<Client> {
+  async #reach(signal: Signal): Promise<Client> {
     const { host = '', lookup, family } = this.#options
     const { port } = this.#details
     const found = addressesOf(host, { lookup, family }, this.#details)

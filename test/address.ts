@@ -1,9 +1,11 @@
+import { createSocket } from 'node:dgram'
 import t from 'tap'
 import {
   LOOPBACK,
   isLoopback,
   isOwn,
   isThisHost,
+  literally,
   mayLead,
   networkOf,
   plain,
@@ -76,4 +78,10 @@ t.test('a far host is told from another by what it cannot choose', async t => {
     ['fe80::1%eth0', 'fe80:0:0:0'],
   ]
   for (const [address, network] of table) t.equal(networkOf(address!), network)
+})
+
+t.test('a socket whose address needs no look-up listens at once', async t => {
+  const socket = createSocket({ type: 'udp4', lookup: literally }).bind(0, '127.0.0.1')
+  t.teardown(() => socket.close())
+  t.ok(socket.address().port > 0)
 })

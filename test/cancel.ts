@@ -1,6 +1,6 @@
-import { getEventListeners, once } from 'node:events'
+import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { cancellable, deadline } from '../lib/cancel.ts'
+import { Halt, cancellable, deadline } from '../lib/cancel.ts'
 
 const never = new Promise<never>(() => {})
 
@@ -40,11 +40,29 @@ t.test('what fails after it was cancelled troubles nobody', async t => {
   t.strictSame(troubles, [])
 })
 
+t.test('a halt is a signal, and aborts once', async t => {
+  const halt = new Halt()
+  const told: string[] = []
+  const [first, second, stranger] = ['first', 'second', 'no'].map(name => () => told.push(name))
+  halt.addEventListener('abort', first!)
+  halt.addEventListener('abort', second!)
+  halt.removeEventListener('abort', first!)
+  halt.removeEventListener('abort', stranger!)
+  halt.throwIfAborted()
+  halt.abort(new Error('enough'))
+  halt.abort(new Error('again'))
+  halt.addEventListener('abort', () => t.fail('it is too late to listen'))
+
+  t.same(told, ['second'])
+  t.throws(() => halt.throwIfAborted(), { message: 'enough' })
+  await t.rejects(cancellable(never, halt), { message: 'enough' })
+})
+
 t.test('a deadline that passes aborts with the reason it was given', async t => {
   const { signal, free } = deadline(1, () => new Error('late'))
   t.teardown(free)
   t.notOk(signal.aborted)
-  await once(signal, 'abort')
+  await new Promise<void>(resolve => signal.addEventListener('abort', resolve))
 
   t.match(signal.reason, { message: 'late' })
 })

@@ -270,7 +270,7 @@ t.test('one question is one datagram, padded, and needs no connection', async t 
     udp: ({ id }, reply) => reply(line({ id, by: 'udp' })),
   })
   t.match(await ask(place, resolve, never), { by: 'udp' })
-  t.match(place.datagrams, [{ v: 1, id: /^[0-9a-f]{16}$/, ...resolve, bytes: PADDED }])
+  t.match(place.datagrams, [{ v: 1, id: /^[0-9a-f-]{36}$/, ...resolve, bytes: PADDED }])
   t.equal(place.sockets.length, 0)
 })
 

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Signal } from '../lib/cancel.ts'
 import { Flight } from '../lib/flight.ts'
 
 const same = <T>(answer: T) => answer
@@ -23,7 +24,7 @@ t.test('all who join have the answer, each in his turn', async t => {
 
 t.test('it is given up when all have left it, with the reason of the last', async t => {
   let over = 0
-  let signal!: AbortSignal
+  let signal!: Signal
   const flight = new Flight<void>(
     get => {
       signal = get()

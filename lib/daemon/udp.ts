@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import createDebug from 'debug'
-import { isOwn } from '../address.ts'
+import { isOwn, literally } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from '../lines.ts'
 import { decode, encode, idOf, question, refusal, type Answer, type Id } from '../protocol.ts'
@@ -72,13 +72,15 @@ export class Datagrams {
   }
 
   async #open(port: number, address: string): Promise<void> {
-    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
+    const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
     this.#sockets.set(address, socket)
     socket.on('close', () => this.#sockets.delete(address))
     if (this.#options.ref === false) socket.unref()
-    socket.bind({ port, address, exclusive: true })
     try {
-      await once(socket, 'listening')
+      // Nothing is looked up, so it may listen at once.
+      const listening = once(socket, 'listening')
+      socket.bind({ port, address, exclusive: true })
+      await listening
     } catch (error) {
       this.#sockets.delete(address)
       socket.close()

@@ -289,7 +289,7 @@ t.test('addresses that come and go are noticed by the next look', async t => {
   interfaces(t, { lo: [{ address: '127.0.0.2' }, { address: '127.0.0.3' }] })
   strike()
   const [gone, , fresh] = sockets
-  await Promise.all([once(gone!, 'close'), once(fresh!, 'listening')])
+  await once(gone!, 'close')
 
   t.strictSame(datagrams.addresses, ['127.0.0.2', '127.0.0.3'])
   const { ask, answer } = await asker(t, fresh!.address().port, '127.0.0.3')
