@@ -90,7 +90,7 @@ const table = {
     code: 'EADDRINUSE',
     say: d =>
       `${d.service} is already registered at ${at(d)}${d.text ? `, ${d.text}` : ''}; ` +
-      'close that one, take another name or version, or let both say shared: true',
+      'close that one, take another name or version, or let both share it (shared: true, --shared)',
   },
   EPROTOCOL: {
     code: 'EPROTO',

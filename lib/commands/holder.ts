@@ -48,13 +48,13 @@ export class Holder {
   /** Lets go of everything. */
   async close(): Promise<void> {
     this.want([])
-    await this.#release()
+    await this.#release('we are told to stop')
   }
 
-  async #release(): Promise<void> {
+  async #release(why = 'it is not asked for any more'): Promise<void> {
     const gone = [...this.#gone]
     this.#gone.clear()
-    await Promise.all(gone.map(hold => hold.withdraw('it is not asked for any more')))
+    await Promise.all(gone.map(hold => hold.withdraw(why)))
   }
 }
 
@@ -85,7 +85,7 @@ class Hold {
     } catch (error) {
       this.#rest = this.#pause
       this.#pause = Math.min(this.#pause * 2, LONGEST)
-      if (!signal.aborted) this.#tell((error as Error).message)
+      if (!signal.aborted) this.#tell(`${(error as Error).message}; it is tried again`)
     }
   }
 

@@ -9,6 +9,7 @@ import {
   daemonPortOption,
   metadataOption,
   namespaceOption,
+  sharedOption,
   tell,
   toPort,
   useNamespace,
@@ -22,6 +23,7 @@ interface Options {
   daemonPort?: number
   namespace?: string
   metadata?: Metadata
+  shared?: boolean
 }
 
 export const listenCommand = new Command('listen')
@@ -31,6 +33,7 @@ export const listenCommand = new Command('listen')
   .option('-e, --exec <command>', 'join each connection to a shell command of its own instead')
   .option('--host <address>', 'the address to bind (default: all)')
   .option('--port <number>', 'the port to bind (default: any free one)', toPort)
+  .addOption(sharedOption())
   .addOption(metadataOption())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())

@@ -27,6 +27,11 @@ export function metadataOption(): Option {
   return new Option('--metadata <name=value>', about).argParser(toMetadata)
 }
 
+/** `--shared`, for a name that several hold. */
+export function sharedOption(): Option {
+  return new Option('--shared', 'let others have the name who share it too; clients take turns')
+}
+
 /** Reads `name=value`, beside those that came before; throws what commander shows as wrong usage. */
 export function toMetadata(
   text: string,

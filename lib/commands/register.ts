@@ -8,6 +8,7 @@ import {
   daemonPortOption,
   metadataOption,
   namespaceOption,
+  sharedOption,
   tell,
   stopSignal,
   toPort,
@@ -21,6 +22,7 @@ interface Options {
   daemonPort?: number
   namespace?: string
   metadata?: Metadata
+  shared?: boolean
 }
 
 /** How often the ports, and the list, are looked at, in ms. */
@@ -33,6 +35,7 @@ export const registerCommand = new Command('register')
   .argument('[port]', 'the port it is served on', toPort)
   .option('--udp', 'it is a port of UDP')
   .option('--file <file>', 'read names and ports from a file, and again whenever it changes')
+  .addOption(sharedOption())
   .addOption(metadataOption())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
@@ -50,7 +53,7 @@ JSON, a name and its port a line:
 async function register(
   name: string | undefined,
   port: number | undefined,
-  { udp, file, namespace, metadata, daemonPort }: Options,
+  { udp, file, namespace, metadata, shared, daemonPort }: Options,
   command: Command,
 ): Promise<void> {
   if ((file === undefined) === (port === undefined)) {
@@ -59,7 +62,7 @@ async function register(
   useNamespace(namespace)
   const holder = new Holder({ registrar: Registrar.at(daemonPort), tell })
   const list = file === undefined ? undefined : new Portlist(file)
-  holder.want((await list?.changed()) ?? [entry(name!, { port: port!, udp, metadata })])
+  holder.want((await list?.changed()) ?? [entry(name!, { port: port!, udp, metadata, shared })])
   await awake(hold(holder, list))
 }
 

@@ -12,6 +12,7 @@ import {
   daemonPortOption,
   metadataOption,
   namespaceOption,
+  sharedOption,
   useNamespace,
   tell,
   toList,
@@ -30,7 +31,15 @@ interface Options {
   daemonPort?: number
   namespace?: string
   metadata?: Metadata
+  shared?: boolean
 }
+
+/** When somebody might begin to wonder why a command is not known by its name, in ms. */
+const LATE = 5_000
+
+const unheard = (port: number) =>
+  `is not registered yet: nobody listens on port ${port}, which the command finds in $PORT; ` +
+  'does it want {port} among its arguments, another variable (--env), or its own port (--port)?'
 
 export const runCommand = new Command('run')
   .description('Runs a command that serves on a port, under a name.')
@@ -46,6 +55,7 @@ export const runCommand = new Command('run')
   .option('--with <names>', 'what it needs, as for `moniker env`; may be repeated', toList)
   .addOption(waitOption().default(30_000, '30s'))
   .option('--restart', 'start it again when it crashes, after ever longer pauses (0.1 to 30 s)')
+  .addOption(sharedOption())
   .addOption(metadataOption())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
@@ -64,7 +74,15 @@ With db it is told DB_URL, DB_HOST, DB_PORT and DB_VERSION. For example:
 async function run(
   text: string,
   command: string[],
-  { port: wanted, env = [], restart = false, with: needed = [], wait, ...options }: Options,
+  {
+    port: wanted,
+    env = [],
+    restart = false,
+    shared = false,
+    with: needed = [],
+    wait,
+    ...options
+  }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
   const { name, metadata } = listenCall([{ service: text, metadata: options.metadata }])!
@@ -76,7 +94,7 @@ async function run(
   const known = { resolver: new Resolver(), wait, tell }
   const found = await find(neighbours, known)
   const port = wanted ?? (await freePort())
-  const kind = { transport: 'tcp', shared: false } as const
+  const kind = { transport: 'tcp', shared } as const
   const offer = { ...name, ...kind, port, ...(metadata && { metadata }) }
   const fill = (text: string) => text.replaceAll('{port}', String(port))
   const variables = env.map(([variable, value]) => [variable, fill(value)])
@@ -97,7 +115,8 @@ async function hold(
   daemonPort: number | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const address = await listening(offer.port, signal)
+  const late = setTimeout(() => tell(`${format(offer)} ${unheard(offer.port)}`), LATE)
+  const address = await listening(offer.port, signal).finally(() => clearTimeout(late))
   const lease = await Registrar.at(daemonPort).register({ ...offer, address }, { signal })
   tell(`${format(offer)} is port ${offer.port}`)
   lease

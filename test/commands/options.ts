@@ -7,6 +7,7 @@ import {
   namespaceOption,
   policyOption,
   say,
+  sharedOption,
   stopSignal,
   tell,
   toDuration,
@@ -134,4 +135,11 @@ test('metadata is told bit by bit', async t => {
   for (const text of ['', 'scheme', '=http']) {
     t.throws(() => toMetadata(text), InvalidArgumentError, text)
   }
+})
+
+test('a name is for one holder alone, unless it is shared', async t => {
+  const parse = (...args: string[]) =>
+    new Command().addOption(sharedOption()).parse(args, { from: 'user' }).opts()
+  t.same(parse(), {})
+  t.same(parse('--shared'), { shared: true })
 })

@@ -30,7 +30,8 @@ test('a port of another program has a name until a signal', async t => {
   t.match(await find(port, 'db'), { port: ours, address: '127.0.0.1', version: '16.1.0' })
   if (process.platform === 'linux') t.same(connections, [], 'which the program does not notice')
   child.kill()
-  t.match(await ended, { status: 0, signal: null })
+  const stderr = /db@16.1.0 is withdrawn: we are told to stop\n$/
+  t.match(await ended, { status: 0, signal: null, stderr })
   await t.rejects(find(port, 'db'), { code: 'ECONNREFUSED' })
 })
 

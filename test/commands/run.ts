@@ -107,6 +107,27 @@ test('it can be told where others are once they are there, be in a namespace, an
   t.match(await find(port, 'ns:web'), { version: '0.0.0', metadata: { scheme: 'http' } })
 })
 
+test('several may share a name, however they have come to it', async t => {
+  const { port } = await daemon(t)
+  const ours = await stranger(t)
+  const calls = [
+    ['run', 'web', '--shared', '--', ...serve],
+    ['listen', 'web', '--shared'],
+    ['register', 'web', String(ours), '--shared'],
+  ]
+  await Promise.all(calls.map(args => moniker(t, args, { port }).said(/web@0.0.0 (is|on) port/)))
+  const all = await new Resolver({ port }).list()
+  t.match(all, [{ shared: true }, { shared: true }, { shared: true }])
+})
+
+test('one that does not listen where it is told is wondered about', async t => {
+  const { port } = await daemon(t)
+  const elsewhere = `require('net').createServer().listen()`
+  const args = ['run', 'web', '--', process.execPath, '-e', elsewhere]
+  const { said } = moniker(t, args, { port })
+  await said(/^moniker: web@0.0.0 is not registered yet: nobody listens on port \d+, .* \$PORT; /)
+})
+
 test('a command that cannot be run is said to be missing', alone, async t => {
   const message = /^no-such-command cannot be run \(.* ENOENT\); is it installed\?$/
   await t.rejects(printed(t, runCommand, 'web', '--', 'no-such-command'), { message })
