@@ -1,60 +1,93 @@
 import { createHash } from 'node:crypto'
-import { existsSync, realpathSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { basename } from 'node:path'
 import { MonikerError } from './errors.ts'
 import { isWord } from './name.ts'
+import { checkoutOf, topOf } from './tree.ts'
 
-/** The longest part of a folder's name that is kept; a hyphen and the digits go with it. */
-const MAX_FOLDER = 56
+/** The longest namespace, and the longest part of one that is kept before a hyphen and the digits. */
+const MAX = 63
+const MAX_PART = 56
 
-/** What `auto` was found to be, and from where. */
-let found = { directory: '', namespace: '' }
+/** What stands for the namespace of where one is. */
+const AUTOMATIC: Record<string, (directory: string) => string> = {
+  auto: treeNamespace,
+  'auto:branch': branchNamespace,
+}
+
+/** What was found, and for what. */
+let found = { text: '', directory: '', namespace: '' }
+
+/** What a namespace may be given as. */
+export const NAMESPACE = 'a word such as reynolds, auto, or auto:branch'
 
 /**
- * The namespace of names that give none, on this host: `MONIKER_NAMESPACE`, of which `auto` is the one
- * of the git work tree that this process works in. `''`, the host's own, if there is none.
+ * The namespace of names that give none, on this host: `MONIKER_NAMESPACE`, read as `givenNamespace`
+ * does. `''`, the host's own, if there is none.
  */
 export function defaultNamespace(): string {
   const { MONIKER_NAMESPACE: text = '' } = process.env
-  if (text === '') return ''
-  if (text === 'auto') return ownTree()
-  if (isWord(text)) return text.toLowerCase()
+  const namespace = givenNamespace(text)
+  if (namespace !== undefined) return namespace
   throw new MonikerError('EARGUMENT', {
-    text: `MONIKER_NAMESPACE to be a word such as reynolds, or auto, got ${JSON.stringify(text)}`,
+    text: `MONIKER_NAMESPACE to be ${NAMESPACE}, got ${JSON.stringify(text)}`,
   })
 }
 
 /**
+ * Reads a word, `''` (the host's own), or `auto` or `auto:branch`, which are what `treeNamespace` and
+ * `branchNamespace` say of where this process works; `undefined` if it is none of these. A branch stays
+ * that which it was at first: what a process has begun in one, it finds again.
+ */
+export function givenNamespace(text: string): string | undefined {
+  if (Object.hasOwn(AUTOMATIC, text)) return automatic(text)
+  return text === '' || isWord(text) ? text.toLowerCase() : undefined
+}
+
+/**
  * The namespace of the git work tree that `directory` is in, such as `shop-1f0c9a`: from the name of
- * its top folder, and from where that is, so that no two work trees of a host have the same. `''`
- * outside of git. No file is read, and nothing is run.
+ * its top folder, and from where that is, so that no two work trees of a host have the same, and each
+ * has one whatever is checked out there. `''` outside of git.
  */
 export function treeNamespace(directory: string): string {
   const top = topOf(realpathSync(directory))
   if (top === undefined) return ''
-  const digits = createHash('sha256').update(top).digest('hex').slice(0, 6)
-  return `${worded(basename(top))}-${digits}`
+  return `${worded(basename(top)).slice(0, MAX_PART)}-${digitsOf(top)}`
+}
+
+/**
+ * The namespace of the branch that `directory` has, such as `shop.fix-ui`: from the names of the
+ * repository and of the branch, and so one that others can know. `''` outside of git; throws
+ * `ERR_INVALID_ARG_VALUE` where the branch cannot be told.
+ */
+export function branchNamespace(directory: string): string {
+  const top = topOf(realpathSync(directory))
+  if (top === undefined) return ''
+  const { repository, branch } = checkoutOf(top)
+  const name = `${worded(repository)}.${plain(branch)}`
+  return name.length <= MAX ? name : `${name.slice(0, MAX_PART)}-${digitsOf(name)}`
 }
 
 /** Asked for with every name, and a process seldom moves. */
-function ownTree(): string {
+function automatic(text: string): string {
   const directory = process.cwd()
-  if (found.directory !== directory) found = { directory, namespace: treeNamespace(directory) }
+  if (found.directory !== directory || found.text !== text) {
+    found = { text, directory, namespace: AUTOMATIC[text]!(directory) }
+  }
   return found.namespace
 }
 
-/** A work tree has a folder `.git` at its top, or a file where it was made by `git worktree`. */
-function topOf(directory: string): string | undefined {
-  if (existsSync(join(directory, '.git'))) return directory
-  const above = dirname(directory)
-  return above === directory ? undefined : topOf(above)
+/** `text` with what no word may begin with left out, too. */
+function worded(text: string): string {
+  return plain(text).replace(/^[^a-z]+/, '') || 'tree'
 }
 
-/** `text` with what no word may have left out. */
-function worded(text: string): string {
-  const word = text
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9._+-]+/g, '-')
-    .replace(/^[^a-z]+/, '')
-  return word.slice(0, MAX_FOLDER) || 'tree'
+/** `text` with a hyphen for what no word may have. */
+function plain(text: string): string {
+  return text.toLowerCase().replaceAll(/[^a-z0-9._+-]+/g, '-')
+}
+
+/** Six that hardly any other text has. */
+function digitsOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 6)
 }

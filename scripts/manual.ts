@@ -26,7 +26,10 @@ const ENVIRONMENT = [
     'MONIKER_HOST',
     'what an embedded daemon binds beside the loopback addresses, separated by commas; :: is all',
   ],
-  ['MONIKER_NAMESPACE', 'that of names which give none; auto is the one of the git work tree'],
+  [
+    'MONIKER_NAMESPACE',
+    'that of names which give none; auto is the one of the git work tree, auto:branch that of its branch',
+  ],
   ['MONIKER_POLICY', 'the file that says who may do what'],
   ['DEBUG', 'moniker:* has everything told on standard error'],
   ['NO_COLOR, FORCE_COLOR', 'no colours, or colours even where there is no terminal'],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isWord } from '../lib/name.ts'
-import { defaultNamespace, treeNamespace } from '../lib/namespace.ts'
+import { branchNamespace, defaultNamespace, treeNamespace } from '../lib/namespace.ts'
 
 function given(t: Test, namespace: string): void {
   process.env.MONIKER_NAMESPACE = namespace
@@ -27,7 +27,8 @@ t.test('the namespace is that of the environment, in lower case', async t => {
   given(t, '')
   t.equal(defaultNamespace(), '')
   given(t, '1 and 1')
-  const expected = /MONIKER_NAMESPACE to be a word such as reynolds, or auto, got "1 and 1"/
+  const expected =
+    /MONIKER_NAMESPACE to be a word such as reynolds, auto, or auto:branch, got "1 and 1"/
   t.throws(defaultNamespace, { code: 'ERR_INVALID_ARG_VALUE', message: expected })
 })
 
@@ -56,8 +57,32 @@ t.test('a folder of any name gives a word', async t => {
   }
 })
 
+t.test(
+  'a branch has a namespace that can be known, whatever the folder of its work tree',
+  async t => {
+    t.testdir()
+    const cases: [folder: string, branch: string, namespace: RegExp][] = [
+      ['Shop', 'main', /^shop\.main$/],
+      ['shop 2', 'Fix/UI_2', /^shop-2\.fix-ui_2$/],
+      ['2026', '17-naïve', /^tree\.17-na-ve$/],
+      ['long', 'x'.repeat(58), /^long\.x{58}$/],
+      ['longer', 'x'.repeat(58), /^longer\.x{49}-[0-9a-f]{6}$/],
+    ]
+    for (const [folder, branch, expected] of cases) {
+      const inside = tree(t, folder)
+      writeFileSync(join(inside, '../../.git/HEAD'), `ref: refs/heads/${branch}\n`)
+      const namespace = branchNamespace(inside)
+      t.match(namespace, expected)
+      t.ok(isWord(namespace), namespace)
+    }
+    const message = /HEAD to say what branch is checked out/
+    t.throws(() => branchNamespace(tree(t, 'empty')), { code: 'ERR_INVALID_ARG_VALUE', message })
+  },
+)
+
 t.test('outside of a work tree it is the host’s own', async t => {
   t.equal(treeNamespace(tmpdir()), '')
+  t.equal(branchNamespace(tmpdir()), '')
 })
 
 t.test('auto is the work tree that the process is in, also when it moves', async t => {
@@ -70,4 +95,19 @@ t.test('auto is the work tree that the process is in, also when it moves', async
   process.chdir(other)
   t.equal(defaultNamespace(), treeNamespace(other))
   t.equal(defaultNamespace(), treeNamespace(other))
+})
+
+t.test('a process stays with the branch that it found at first', async t => {
+  t.testdir()
+  given(t, 'auto:branch')
+  const before = process.cwd()
+  t.teardown(() => process.chdir(before))
+  const inside = tree(t, 'shop')
+  const head = join(inside, '../../.git/HEAD')
+  writeFileSync(head, 'ref: refs/heads/main\n')
+  process.chdir(inside)
+  t.equal(defaultNamespace(), 'shop.main')
+  writeFileSync(head, 'ref: refs/heads/fix\n')
+  t.equal(defaultNamespace(), 'shop.main')
+  t.equal(branchNamespace(inside), 'shop.fix')
 })

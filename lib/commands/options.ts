@@ -1,6 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander'
-import { isWord } from '../name.ts'
-import { treeNamespace } from '../namespace.ts'
+import { NAMESPACE, givenNamespace } from '../namespace.ts'
 import { MAX_WAIT } from '../protocol.ts'
 
 /** `--daemon-port`, the designated port of the daemon that is meant. */
@@ -53,15 +52,15 @@ export function waitOption(): Option {
 /** `--namespace`, that of names which give none. */
 export function namespaceOption(): Option {
   const about =
-    'that of names which give none, auto being the git work tree (default: MONIKER_NAMESPACE)'
+    'that of names which give none: auto is the git work tree, auto:branch its branch (default: MONIKER_NAMESPACE)'
   return new Option('--namespace <name>', about).argParser(toNamespace)
 }
 
-/** Reads a namespace, `''` being the host's own; `auto` is that of the git work tree we are in. */
+/** Reads a namespace as `MONIKER_NAMESPACE` is read. */
 export function toNamespace(text: string): string {
-  if (text === 'auto') return treeNamespace(process.cwd())
-  if (text === '' || isWord(text)) return text.toLowerCase()
-  throw new InvalidArgumentError('Expected a word such as reynolds, or auto.')
+  const namespace = givenNamespace(text)
+  if (namespace !== undefined) return namespace
+  throw new InvalidArgumentError(`Expected ${NAMESPACE}.`)
 }
 
 /** Makes `namespace`, if there is one, that of names which give none, here and in what we start. */
