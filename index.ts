@@ -35,7 +35,8 @@ export {
   request,
   watch,
 }
-export type { ConnectNameOptions, ListenNameOptions } from './lib/args.ts'
+export type { ConnectNameOptions } from './lib/connectcall.ts'
+export type { ListenNameOptions } from './lib/listencall.ts'
 export type { BindNameOptions, DatagramTarget } from './lib/datagram.ts'
 export type { Details, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'

@@ -1,7 +1,7 @@
 import net, { isIP } from 'node:net'
 import createDebug from 'debug'
 import { isThisHost } from './address.ts'
-import type { ConnectCall } from './args.ts'
+import type { ConnectCall } from './connectcall.ts'
 import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { format, type Name } from './name.ts'

@@ -6,14 +6,9 @@ import dgram, {
 } from 'node:dgram'
 import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
 import createDebug from 'debug'
-import {
-  connectCall,
-  listenCall,
-  pick,
-  type ConnectCall,
-  type ConnectNameOptions,
-  type ListenNameOptions,
-} from './args.ts'
+import { pick } from './args.ts'
+import { connectCall, type ConnectCall, type ConnectNameOptions } from './connectcall.ts'
+import { listenCall, type ListenNameOptions } from './listencall.ts'
 import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { format } from './name.ts'

@@ -1,14 +1,9 @@
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { Socket, isIPv6 } from 'node:net'
-import {
-  connectCall,
-  namedCall,
-  pick,
-  type ConnectCall,
-  type ConnectNameOptions,
-  type ListenNameOptions,
-} from './args.ts'
+import { pick } from './args.ts'
+import { connectCall, namedCall, type ConnectCall, type ConnectNameOptions } from './connectcall.ts'
+import type { ListenNameOptions } from './listencall.ts'
 import { cancellable } from './cancel.ts'
 import { choose } from './choice.ts'
 import { DatagramService, converse } from './promises/datagram.ts'

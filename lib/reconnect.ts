@@ -1,6 +1,6 @@
 import type { SocketConnectOpts } from 'node:net'
 import createDebug from 'debug'
-import { namedCall, type ConnectNameOptions } from './args.ts'
+import { namedCall, type ConnectNameOptions } from './connectcall.ts'
 import { rested } from './persist.ts'
 import { connect, type MonikerSocket } from './socket.ts'
 

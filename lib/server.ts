@@ -1,5 +1,5 @@
 import net, { type ListenOptions, type ServerOpts, type Socket } from 'node:net'
-import { listenCall, type ListenNameOptions } from './args.ts'
+import { listenCall, type ListenNameOptions } from './listencall.ts'
 import { callable, type CallableClass } from './callable.ts'
 import { monikerOf, publish } from './publication.ts'
 import type { Moniker } from './socket.ts'

@@ -7,7 +7,13 @@ import net, {
   type SocketConstructorOpts,
 } from 'node:net'
 import { isThisHost } from './address.ts'
-import { connectCall, detour, targetIn, type ConnectCall, type ConnectNameOptions } from './args.ts'
+import {
+  connectCall,
+  detour,
+  targetIn,
+  type ConnectCall,
+  type ConnectNameOptions,
+} from './connectcall.ts'
 import { callable, type CallableClass } from './callable.ts'
 import { Attempt, exchange, type Moniker } from './attempt.ts'
 import type { Endpoint } from './protocol.ts'

@@ -1,7 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import type { Duplex } from 'node:stream'
-import type { ConnectNameOptions } from '../args.ts'
+import type { ConnectNameOptions } from '../connectcall.ts'
 import { connect } from '../socket.ts'
 
 /** Which service an agent's requests go to; each request may say otherwise in its own options. */

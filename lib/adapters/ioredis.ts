@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { AbstractConnector, type RedisOptions } from 'ioredis'
-import type { ConnectNameOptions } from '../args.ts'
+import type { ConnectNameOptions } from '../connectcall.ts'
 import { connect } from '../socket.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
-import type { ConnectNameOptions } from '../args.ts'
+import type { ConnectNameOptions } from '../connectcall.ts'
 import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
 import { connect } from '../socket.ts'

@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises'
 import { isMap, type Document, type Node, type Pair } from 'yaml'
-import { listenCall, type ListenCall, type ListenNameOptions } from '../args.ts'
+import { listenCall, type ListenCall, type ListenNameOptions } from '../listencall.ts'
 import type { Bindable, Spot } from '../ports.ts'
 import { MAX_FILE, parseYaml } from '../yaml.ts'
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { listenCall } from '../args.ts'
+import { listenCall } from '../listencall.ts'
 import { format } from '../name.ts'
 import { freePort, isFree, listening } from '../ports.ts'
 import type { Metadata, Offer } from '../protocol.ts'

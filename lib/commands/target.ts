@@ -1,4 +1,4 @@
-import { connectCall } from '../args.ts'
+import { connectCall } from '../connectcall.ts'
 import { MonikerError } from '../errors.ts'
 import type { Name } from '../name.ts'
 import type { ResolveOptions } from '../resolver.ts'

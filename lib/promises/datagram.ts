@@ -1,7 +1,7 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
-import type { ListenNameOptions } from '../args.ts'
+import type { ListenNameOptions } from '../listencall.ts'
 import { cancellable } from '../cancel.ts'
 import { createSocket, type MonikerDatagram } from '../datagram.ts'
 import type { Cancel, Connection, Service } from '../promises.ts'

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Server, Socket } from 'node:net'
-import type { ListenNameOptions } from '../args.ts'
+import type { ListenNameOptions } from '../listencall.ts'
 import { cancellable } from '../cancel.ts'
 import { TIMEOUT } from '../defaults.ts'
 import type { Cancel, Connection, Service } from '../promises.ts'
