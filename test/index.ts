@@ -55,6 +55,11 @@ test('a package that is published has what its map says', t => {
     './ioredis',
     './package.json',
   ])
-  t.same(bin, { moniker: 'dist/lib/cli.js', monikerd: 'dist/lib/monikerd.js' })
+  t.same(bin, {
+    moniker: 'dist/lib/cli.js',
+    // For npx, which calls what is named as the package.
+    'moniker-net': 'dist/lib/cli.js',
+    monikerd: 'dist/lib/monikerd.js',
+  })
   t.end()
 })

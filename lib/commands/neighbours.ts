@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net'
 import { format } from '../name.ts'
 import type { Metadata } from '../protocol.ts'
 import type { Resolution, Resolver } from '../resolver.ts'
+import { isScheme } from './options.ts'
 import { targetOf, type CommandTarget, type TargetOptions } from './target.ts'
 
 /** A service that a program needs, and the word that the variables about it begin with. */
@@ -27,7 +28,6 @@ const EITHER = ['tcp', 'udp'] as const
 const LATE = 1_000
 
 const ASSIGNMENT = /^(?:([a-z_]\w*)=)?(.*)$/is
-const SCHEME = /^[a-z][a-z0-9+.-]{0,62}$/i
 
 /** Reads `NAME` or `WORD=NAME`, a name being all that `targetOf` takes. Throws `ERR_MONIKER_NAME`. */
 export function neighbour(text: string, options?: TargetOptions): Neighbour {
@@ -75,22 +75,33 @@ export async function find(
 
 /** What a program is told of a service: words in which no shell finds anything to do. */
 function variables(word: string, { endpoints }: Resolution): Record<string, string> {
-  const { transport, address, port, version, metadata = {} } = endpoints[0]!
+  const { address, port, version } = endpoints[0]!
   return {
-    [`${word}_URL`]: url(isIPv6(address) ? `[${address}]` : address, port, metadata, transport),
+    [`${word}_URL`]: urlOf(endpoints[0]!),
     [`${word}_HOST`]: address,
     [`${word}_PORT`]: String(port),
     [`${word}_VERSION`]: version.replaceAll(/[^\w.+-]/g, ''),
   }
 }
 
-/** Its scheme and path are those that the service gives in its metadata, and can be trusted for no more. */
-function url(host: string, port: number, { scheme, path }: Metadata, otherwise: string): string {
-  const known = typeof scheme === 'string' && SCHEME.test(scheme) ? scheme : otherwise
+/**
+ * An endpoint as a URL. The path, and the scheme if none is given, are those in the metadata of the
+ * service, which can be trusted for no more; a service that tells no scheme has its transport's.
+ */
+export function urlOf(
+  { transport, address, port, metadata = {} }: Resolution['endpoints'][number],
+  scheme = metadata.scheme,
+): string {
+  const known = isScheme(scheme) ? scheme : transport
+  const host = isIPv6(address) ? `[${address}]` : address
+  return `${known}://${host}:${port}${pathIn(metadata)}`
+}
+
+function pathIn({ path }: Metadata): string {
+  if (typeof path !== 'string' || !path.startsWith('/')) return ''
   const place = new URL('http://host')
-  if (typeof path === 'string' && path.startsWith('/')) place.pathname = path
-  const shown = place.pathname === '/' ? '' : place.pathname.replaceAll(/[^\w/.~%:@+,=-]/g, encoded)
-  return `${known}://${host}:${port}${shown}`
+  place.pathname = path
+  return place.pathname === '/' ? '' : place.pathname.replaceAll(/[^\w/.~%:@+,=-]/g, encoded)
 }
 
 function encoded(character: string): string {

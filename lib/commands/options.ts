@@ -85,6 +85,17 @@ export function toPort(text: string): number {
   throw new InvalidArgumentError('Expected a port from 1 to 65535.')
 }
 
+/** Reads the scheme of a URL; throws what commander shows as wrong usage. */
+export function toScheme(text: string): string {
+  if (isScheme(text)) return text
+  throw new InvalidArgumentError('Expected a scheme such as http.')
+}
+
+/** Whether `text` may be the scheme of a URL. */
+export function isScheme(text: unknown): text is string {
+  return typeof text === 'string' && /^[a-z][a-z0-9+.-]{0,62}$/i.test(text)
+}
+
 /** Reads a list with commas, beside those that came before. */
 export function toList(text: string, before: string[] = []): string[] {
   return [...before, ...text.split(',')]

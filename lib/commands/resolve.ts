@@ -1,12 +1,14 @@
 import { Command } from 'commander'
 import { Resolver, type Resolution } from '../resolver.ts'
 import { targetOf } from './target.ts'
-import { daemonPortOption, jsonOption, namespaceOption, useNamespace } from './options.ts'
+import { daemonPortOption, jsonOption, namespaceOption, toScheme, useNamespace } from './options.ts'
+import { urlOf } from './neighbours.ts'
 import { printable } from './table.ts'
 
 interface Options {
   daemonPort?: number
   namespace?: string
+  url?: string
   json?: boolean
 }
 
@@ -16,13 +18,18 @@ export const resolveCommand = new Command('resolve')
   .argument('[host]', 'default: this host')
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
+  .option('--url <scheme>', 'the best as a URL, such as http', toScheme)
   .addOption(jsonOption())
+  .addHelpText(
+    'after',
+    '\nTo go to a web server:\n  curl "$(moniker resolve web --url http)/hello"',
+  )
   .action(resolve)
 
 async function resolve(
   name: string,
   host: string | undefined,
-  { json, ...options }: Options,
+  { json, url, ...options }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
   const target = targetOf(name, host, options)
@@ -30,6 +37,7 @@ async function resolve(
     ...target.at,
     transports: ['tcp', 'udp'],
   })
+  if (url !== undefined) return console.log(urlOf(resolution.endpoints[0]!, url))
   console.log(json ? JSON.stringify(resolution, undefined, 2) : lines(resolution))
 }
 

@@ -15,6 +15,7 @@ import {
   toMetadata,
   toNamespace,
   toPort,
+  toScheme,
   toVariables,
   useNamespace,
   waitOption,
@@ -134,6 +135,13 @@ test('metadata is told bit by bit', async t => {
   t.same(command.parse(given, { from: 'user' }).opts(), { metadata })
   for (const text of ['', 'scheme', '=http']) {
     t.throws(() => toMetadata(text), InvalidArgumentError, text)
+  }
+})
+
+test('a scheme is what URLs may begin with', async t => {
+  for (const scheme of ['http', 'git+ssh', 'H2']) t.equal(toScheme(scheme), scheme)
+  for (const text of ['', '2h', 'http:', 'a b', 'h'.repeat(64)]) {
+    t.throws(() => toScheme(text), InvalidArgumentError, text)
   }
 })
 

@@ -47,6 +47,22 @@ test('as JSON there is all that is known', async t => {
   })
 })
 
+test('as a URL it is what other programs take', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const metadata = { scheme: 'ftp', path: '/api' }
+  const server = await named(t, { service: 'tie@1.2.0', daemonPort, metadata })
+  const text = await printed(
+    t,
+    resolveCommand,
+    'tie',
+    '--url',
+    'http',
+    '--daemon-port',
+    `${daemonPort}`,
+  )
+  t.equal(text, `http://127.0.0.1:${portOf(server)}/api\n`)
+})
+
 test('what leads nowhere is an error that says why', async t => {
   const { port: daemonPort } = await daemon(t)
   await named(t, { service: 'tie@1.2.0', daemonPort })
