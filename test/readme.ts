@@ -1,7 +1,7 @@
 // What the README claims must run: its programs, and its sessions in a terminal.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { t, test, type Test } from 'tap'
@@ -74,6 +74,19 @@ for (const { heading, code } of blocks('console')) {
     }
   })
 }
+
+test('what it points to is there', t => {
+  const slug = (heading: string) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-')
+  const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, text = '']) => slug(text))
+  for (const [, to = ''] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+    t.ok(to.startsWith('#') ? headings.includes(to.slice(1)) : existsSync(join(root, to)), to)
+  }
+  t.end()
+})
 
 test('what it shows of other libraries is what is tested with them', t => {
   const bare = (text: string) => text.replaceAll('MonikerSocket', 'Socket').replaceAll(/[\s,]/g, '')
