@@ -11,8 +11,14 @@ import type { Answer, Offer } from './protocol.ts'
 
 const debug = createDebug('moniker:registrar')
 
-/** How long a daemon may take to say whether a name is held again, in ms, before it is asked anew. */
-const SILENT = 1_000
+/**
+ * How long a daemon may take to say whether a name is held again, in ms, before it is asked anew: twice
+ * as long each time, as one that is busy has only more to do the more often it is asked.
+ */
+const SILENT = [1_000, 16_000] as const
+
+/** How many daemons in a row may go as they are come to until the next is looked for at leisure. */
+const HASTE = 3
 
 /** How many times a daemon may go before it has answered. */
 const TRIES = 5
@@ -217,19 +223,24 @@ export class Registrar implements Keeper {
   async #recover(): Promise<void> {
     if (this.#isRecovering) return
     this.#isRecovering = true
+    let silent: number = SILENT[0]
+    let haste = HASTE
     await this.#pause('lost')
     while (this.#lost.size > 0) {
-      await this.#renewAll()
-      if (this.#lost.size > 0) await this.#pause('absent')
+      const isThere = await this.#renewAll(silent)
+      silent = Math.min(silent * 2, SILENT[1])
+      if (this.#lost.size > 0) await this.#pause(isThere && haste-- > 0 ? 'lost' : 'absent')
     }
     this.#isRecovering = false
     this.#closeIfIdle()
   }
 
-  async #renewAll(): Promise<void> {
+  /** Asks for all that is lost; whether there was a daemon to ask, if only for a moment. */
+  async #renewAll(silent: number): Promise<boolean> {
     try {
       const client = await this.#connected()
-      await Promise.all([...this.#lost].map(lease => this.#renew(lease, client)))
+      await Promise.all([...this.#lost].map(lease => this.#renew(lease, client, silent)))
+      return true
     } catch (error) {
       // One that goes while we come to it is one that is lost, too.
       const isLost = hasCode(error, 'ECONNRESET')
@@ -238,6 +249,7 @@ export class Registrar implements Keeper {
         const why = isLost ? new MonikerError('ELOST', details) : located(error, details)
         lease.lose(why as MonikerError)
       }
+      return isLost
     }
   }
 
@@ -248,9 +260,9 @@ export class Registrar implements Keeper {
     await cancellable(wait(ms, undefined, { ref: false }), signal)
   }
 
-  async #renew(lease: Lease, client: Client): Promise<void> {
+  async #renew(lease: Lease, client: Client, silent: number): Promise<void> {
     try {
-      this.#crowd = await lease.obtain(client, AbortSignal.timeout(SILENT))
+      this.#crowd = await lease.obtain(client, AbortSignal.timeout(silent))
       this.#lost.delete(lease)
     } catch (error) {
       const refused = error as MonikerError
