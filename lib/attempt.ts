@@ -1,13 +1,13 @@
 import net, { isIP } from 'node:net'
 import createDebug from 'debug'
-import { isThisHost } from './address.ts'
+import { LOOPBACK, isThisHost } from './address.ts'
 import type { ConnectCall } from './connectcall.ts'
 import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { format, type Name } from './name.ts'
 import type { Endpoint, Road, Source } from './protocol.ts'
 import { Resolver, type Asking, type Resolution, type ResolveOptions } from './resolver.ts'
-import { abstract, disguise, hasUnix, undisguise } from './unix.ts'
+import { abstract, disguise, firstPath, hasUnix, undisguise } from './unix.ts'
 
 const debug = createDebug('moniker:socket')
 
@@ -44,8 +44,8 @@ type Looked = (error: null, address: string, family: number) => void
 
 /**
  * One call of `connect` to a name, until the socket is connected or has failed. From the start `net`
- * takes the socket for one whose host is being looked up. Where an answer is remembered, the
- * connection and a fresh question leave together, and nobody hears of the connection, nor does a byte
+ * takes the socket for one whose host is being looked up. Where an answer is remembered, or the service
+ * is likely to be at the first Unix socket of its name on this host, the connection and a fresh question leave together, and nobody hears of the connection, nor does a byte
  * pass, before the answer has confirmed that the port still is that of the name: what is remembered may
  * be a stranger's by now. The question may be one that another call has under way: its answer is then
  * older than this call by less than a round trip, as that to any question is once it has come.
@@ -95,7 +95,7 @@ export class Attempt {
       fallback,
       wait,
     }
-    const { known, answer, leave } = isOurs(resolver)
+    const { known, answer, leave, port } = isOurs(resolver)
       ? resolver.ask(name, asked)
       : ask(resolver, name, asked)
     this.#leave = leave
@@ -104,12 +104,20 @@ export class Attempt {
       .catch((error: Error) => this.#isWanted && this.#socket.destroy(error))
     try {
       // Who is choosy chooses among those that are there now.
-      const guess = lookup || select ? undefined : known?.endpoints[0]
+      const guess = lookup || select ? undefined : (known?.endpoints[0] ?? this.#likely(port))
       this.#wait(guess?.load === undefined ? guess : undefined, callback)
     } catch (error) {
       this.abandon()
       throw error
     }
+  }
+
+  /** Where the service is most likely to be, if nothing is known of it and no version is asked for. */
+  #likely(port: number | undefined): Place | undefined {
+    const { name, options } = this.#call
+    if (port === undefined || options.wait || name.version !== '') return undefined
+    const path = this.#roads.includes('unix') ? firstPath(name, port) : undefined
+    return path === undefined ? undefined : Object.assign({ path }, LIKELY)
   }
 
   /**
@@ -159,7 +167,7 @@ export class Attempt {
     if (this.#state === 'over' || error.syscall !== 'connect') return false
     // The handle was exchanged for another.
     const isExchanged = error.code === 'ECANCELED'
-    const isTCPLeft = this.#isUnix && this.#roads.includes('tcp')
+    const isTCPLeft = this.#isUnix && !isLikely(this.#place!) && this.#roads.includes('tcp')
     if (!isExchanged && !isTCPLeft && this.#state === 'confirmed') return false
     this.#socket.connecting = true
     if (isExchanged) return true
@@ -180,7 +188,7 @@ export class Attempt {
       this.#place = place
       return this.#looked(null, place.address, familyOf(place))
     }
-    this.#tellLookup(place)
+    if (!isLikely(place)) this.#tellLookup(place)
     if (this.#isWanted) this.#dial(place)
   }
 
@@ -188,14 +196,14 @@ export class Attempt {
     if (!this.#isWanted) return
     const socket = this.#socket
     const guess = this.#place
-    const confirmed = guess && endpoints.find(place => isSame(place, guess))
+    const confirmed = guess && this.#confirmed(guess, endpoints)
     const place = confirmed ?? endpoints[0]!
     const { host = '' } = this.#call.options
     const { namespace, service } = name
     const { version, source } = place
     debug('%s at %s is %o', service, host, place)
     socket.moniker = { namespace, service, version, host, source }
-    if (!guess) this.#tellLookup(place)
+    if (!guess || isLikely(guess)) this.#tellLookup(place)
     socket.emit('resolve', place)
     // A listener may have destroyed the socket, or sent it elsewhere.
     if (!this.#isWanted) return
@@ -203,6 +211,17 @@ export class Attempt {
     if (!confirmed) this.#redirect(place)
     else if (this.#failure) socket.destroy(this.#failure)
     else if (this.#isConnected) this.#release()
+  }
+
+  /** The one of `endpoints` that was guessed. What is only likely has its turn when it has, and is known by then. */
+  #confirmed(guess: Place, endpoints: Resolution['endpoints']): Place | undefined {
+    if (!isLikely(guess)) return endpoints.find(place => isSame(place, guess))
+    const [first] = endpoints
+    if (first!.path !== guess.path || this.#failure) return undefined
+    const { address, port } = first!
+    disguise(this.#socket, { address }, { address, port })
+    this.#place = first
+    return first
   }
 
   /** What was held back is told now. */
@@ -261,7 +280,7 @@ function isOurs(resolver: Pick<Resolver, 'resolve'>): resolver is Resolver {
 function ask(resolver: Pick<Resolver, 'resolve'>, name: Name, asked: ResolveOptions): Asking {
   const over = new AbortController()
   const answer = resolver.resolve(name, { ...asked, signal: over.signal })
-  return { known: undefined, answer, leave: () => over.abort() }
+  return { known: undefined, port: undefined, answer, leave: () => over.abort() }
 }
 
 /** As `net` connects, whatever class `socket` is of. */
@@ -302,6 +321,19 @@ function isWrapped(socket: net.Socket): boolean {
 
 function familyOf({ address }: Place): 4 | 6 {
   return address.includes(':') ? 6 : 4
+}
+
+/** What is not known of a place that is only likely. */
+const LIKELY = {
+  transport: 'tcp',
+  port: 0,
+  address: LOOPBACK[0]!,
+  version: '',
+  instance: '',
+} as const
+
+function isLikely({ port }: Place): boolean {
+  return port === 0
 }
 
 /** Whether both are one registration, be it that its host was reached at another address. */

@@ -3,6 +3,7 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import type { ListenCall } from './listencall.ts'
+import { designatedPort } from './defaults.ts'
 import { MonikerError } from './errors.ts'
 import { Gate } from './gate.ts'
 import { counting } from './load.ts'
@@ -11,7 +12,7 @@ import type { Offer } from './protocol.ts'
 import type { Moniker } from './attempt.ts'
 import type { Lease } from './lease.ts'
 import { Registrar } from './registrar.ts'
-import { canOpenBeside, openBeside, type Beside } from './unix.ts'
+import { canOpenBeside, firstPath, openBeside, type Beside } from './unix.ts'
 
 /** What can be known by a name. */
 export type Listener = net.Server | DatagramSocket
@@ -186,12 +187,16 @@ class Publication {
     this.#listener.emit('listening')
   }
 
-  /** The faster road for those on this host. */
+  /** The faster road for those on this host; one that is guarded is for nobody to guess. */
   async #openBeside(): Promise<Beside | undefined> {
-    const { transports } = this.#call
+    const { name, transports, guarded, daemonPort } = this.#call
     const listener = this.#listener
     const isServer = listener instanceof net.Server && transports.includes('unix')
-    return isServer && canOpenBeside(listener) ? openBeside(listener) : undefined
+    if (!isServer || !canOpenBeside(listener)) return undefined
+    return openBeside(
+      listener,
+      guarded ? undefined : firstPath(name, daemonPort ?? designatedPort()),
+    )
   }
 
   #offer(): Offer {

@@ -122,18 +122,20 @@ export class Resolver {
     const query = this.#query(name, options)
     // Most who ask do so with others, of this host.
     const flight = query.isNear && !options.wait && this.#flights.get(query.key)
-    if (flight) return Object.assign(flight.join(turned), { known: this.#turn(query) })
+    if (flight)
+      return Object.assign(flight.join(turned), { known: this.#turn(query), port: query.port })
     const failed = query.isNear ? undefined : this.#failed.get(query.key)
     const known = this.#turn(query)
-    if (failed) return { known, answer: Promise.reject(failed.value), leave: () => {} }
+    const { port } = query
+    if (failed) return { known, port, answer: Promise.reject(failed.value), leave: () => {} }
     const addresses = addressesOf(query.host, options, query.details)
     if (!('then' in addresses) && !options.wait)
-      return Object.assign(this.#flight(query, addresses).join(turned), { known })
+      return Object.assign(this.#flight(query, addresses).join(turned), { known, port })
     const over = new Halt()
     const answer = options.wait
       ? this.#await(query, options, options.wait, over)
       : this.#fly(query, addresses, over)
-    return { known, answer, leave: reason => over.abort(reason ?? GIVEN_UP) }
+    return { known, port, answer, leave: reason => over.abort(reason ?? GIVEN_UP) }
   }
 
   /** What is remembered, for the next whose turn it is. */
@@ -346,6 +348,8 @@ export class Resolver {
 export interface Asking {
   /** What was answered before, while it is remembered; it may be true no longer. Those who ask take turns. */
   readonly known: Resolution | undefined
+  /** The designated port of the daemon that is asked; `undefined` if it is for nobody to guess from. */
+  readonly port: number | undefined
   readonly answer: Promise<Resolution>
   /** To be called if the answer is wanted no more; once it has come it does nothing. */
   readonly leave: (reason?: unknown) => void

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Name } from './name.ts'
 
 /** Whether there are abstract Unix sockets here: they have the reach of the loopback addresses. */
 export const hasUnix = process.platform === 'linux'
@@ -11,6 +12,19 @@ let made = 0
 /** A name for an abstract Unix socket that nobody can guess, nor have had before. */
 export function newPath(): string {
   return `moniker-${randomBytes(12).toString('hex')}`
+}
+
+/**
+ * The name that the first server of a service takes for its abstract Unix socket, so that a client may
+ * go there while it asks the daemon at `port` whether that is the place. `undefined` where what the
+ * service is called does not fit.
+ */
+export function firstPath(
+  { namespace, service }: Pick<Name, 'namespace' | 'service'>,
+  port: number,
+): string | undefined {
+  const path = `moniker-${port}-${namespace}-${service}`
+  return /^[a-z0-9-]{1,98}$/.test(path) ? path : undefined
 }
 
 /**
@@ -93,10 +107,14 @@ export interface Beside {
 /**
  * Opens an abstract Unix socket beside the port of `outer`, whose connections are those of `outer` in
  * every respect. It never keeps the process alive by itself, and is closed by whoever opened it.
- * Resolves to its path; `undefined` where there is none to be had.
+ * Its path is `wanted`, if that is nobody's yet, or one that nobody can guess. Resolves to
+ * `undefined` where there is none to be had.
  */
-export async function openBeside(outer: Server): Promise<Beside | undefined> {
-  const path = newPath()
+export async function openBeside(outer: Server, wanted?: string): Promise<Beside | undefined> {
+  return (wanted && (await openAt(wanted, outer))) || openAt(newPath(), outer)
+}
+
+async function openAt(path: string, outer: Server): Promise<Beside | undefined> {
   const inner = net.createServer(optionsOf(outer), socket => adopt(socket, inner, outer))
   const ready = new Promise<boolean>(resolve => {
     inner.once('listening', () => resolve(true)).on('error', () => resolve(false))

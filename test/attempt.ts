@@ -7,9 +7,10 @@ import t from 'tap'
 import { MonikerError } from '../lib/errors.ts'
 import { Attempt, type NamedSocket } from '../lib/attempt.ts'
 import { parse, type Name } from '../lib/name.ts'
+import { freePort } from '../lib/ports.ts'
 import { Resolver, type Resolution, type ResolveOptions } from '../lib/resolver.ts'
 import { connect } from '../lib/socket.ts'
-import { hasUnix, newPath } from '../lib/unix.ts'
+import { firstPath, hasUnix, newPath } from '../lib/unix.ts'
 import { awake } from './fixtures/awake.ts'
 import { Held, site, type Place } from './fixtures/held.ts'
 import { cert, key } from './fixtures/certificate.ts'
@@ -28,24 +29,36 @@ function history(socket: Socket): string[] {
   return events
 }
 
+const ECHO = { namespace: '', service: 'echo' }
 const OFFERED = { service: 'echo', timeout: 0 }
 
 t.test('whatever comes first, nobody else gets a byte, and all is told in order', async t => {
-  const [good, stranger] = [await site(t, 'good'), await site(t, 'stranger')]
+  // Of two daemons, each with the service in the likely place or a stranger there.
+  const [right, wrong] = [await freePort(), await freePort()]
+  const good = await site(t, 'good', firstPath(ECHO, right))
+  const stranger = await site(t, 'stranger', firstPath(ECHO, wrong))
   const closed: Place = { ...good.place, port: await nobody(), path: newPath(), instance: 'closed' }
-  const guesses = { none: undefined, good: good.place, stranger: stranger.place, closed }
+  const guesses: Record<string, [known?: Place | undefined, port?: number]> = {
+    none: [],
+    good: [good.place],
+    stranger: [stranger.place],
+    closed: [closed],
+    likely: [undefined, right],
+    mistaken: [undefined, wrong],
+    unlikely: [undefined, await freePort()],
+  }
   const answers = { good: good.place, closed, error: new MonikerError('ENOSERVICE') }
   const moments = ['never', 'at once', 'next turn', 'when connected', 'with the answer'] as const
 
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom(...(Object.keys(guesses) as (keyof typeof guesses)[])),
+      fc.constantFrom(...Object.keys(guesses)),
       fc.constantFrom(...(Object.keys(answers) as (keyof typeof answers)[])),
       fc.constantFrom('answer first', 'connection first'),
       fc.constantFrom(...moments),
       fc.boolean(),
       async (guess, answer, order, destroyed, isUnix) => {
-        const resolver = new Held(guesses[guess])
+        const resolver = new Held(...guesses[guess]!)
         const transports = isUnix ? (['unix', 'tcp'] as const) : (['tcp'] as const)
         const socket = connect({ ...OFFERED, transports, resolver })
         const events = history(socket)
@@ -54,7 +67,8 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
         const destroyIf = (moment: string) => moment === destroyed && socket.destroy()
 
         destroyIf('at once')
-        const site = { good, stranger }[guess as 'good']
+        const likely = isUnix ? { likely: good, mistaken: stranger } : {}
+        const site = { good, stranger, ...likely }[guess as 'good']
         const before = site?.seen.connections ?? 0
         await new Promise(setImmediate)
         destroyIf('next turn')
@@ -85,7 +99,7 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
         t.equal(stranger.seen.bytes, 0, 'a stranger never gets a byte')
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 500 },
   )
 })
 

@@ -13,6 +13,7 @@ import { Registrar } from '../lib/registrar.ts'
 import { Resolver } from '../lib/resolver.ts'
 import { createServer, listen } from '../lib/server.ts'
 import { connect } from '../lib/socket.ts'
+import { hasUnix } from '../lib/unix.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { lines } from './fixtures/lines.ts'
 import { named, nobody, portOf, stranger } from './fixtures/services.ts'
@@ -416,6 +417,25 @@ test('so does one of http, whatever is sent early', async t => {
   early.write('\r\n')
   t.match(await endpoint, { port: portOf(server) })
   t.match(await text(early), /guarded$/)
+})
+
+test('the first server of a service is where it is likely to be, unless it is guarded', async t => {
+  if (!hasUnix) return t.pass('there are no abstract Unix sockets here')
+  const { port: daemonPort } = await daemon(t)
+  const likely = `moniker-${daemonPort}--tie`
+  const options = { service: 'tie', daemonPort, shared: true }
+  const resolver = new Resolver({ port: daemonPort })
+  const paths = async (service: string) => {
+    const { endpoints } = await resolver.resolve(parse(service), { transports: ['unix', 'tcp'] })
+    return endpoints.map(({ path }) => path)
+  }
+  for (let count = 0; count < 2; count++) await named(t, options)
+  const both = await paths('tie')
+  t.equal(both.filter(path => path === likely).length, 1)
+  t.equal(both.filter(path => /^moniker-[0-9a-f]{24}$/.test(path!)).length, 1)
+
+  await named(t, { service: 'wing', daemonPort, guarded: true })
+  t.match(await paths('wing'), [/^moniker-[0-9a-f]{24}$/])
 })
 
 test('a datagram socket is not guarded', async t => {

@@ -6,6 +6,7 @@ import {
   abstract,
   canOpenBeside,
   disguise,
+  firstPath,
   hasUnix,
   newPath,
   openBeside,
@@ -37,6 +38,14 @@ t.test('a path is like no other, and its socket has the longest of names', async
   t.not(newPath(), newPath())
   t.equal(abstract('moniker-1').length, 108)
   t.match(abstract('moniker-1'), /^\0moniker-1\.+$/)
+})
+
+t.test('the first path of a service says what it is of, where that fits', async t => {
+  t.equal(firstPath({ namespace: '', service: 'web' }, 6664), 'moniker-6664--web')
+  t.equal(firstPath({ namespace: 'ns', service: 'web-2' }, 7), 'moniker-7-ns-web-2')
+  for (const service of ['Web', 'web.app', 'web_1', 'web+', 'a'.repeat(99)]) {
+    t.equal(firstPath({ namespace: '', service }, 6664), undefined, service)
+  }
 })
 
 if (!hasUnix) {
@@ -140,4 +149,17 @@ t.test('what cannot be opened is done without', async t => {
     },
   })
   t.equal(await openBeside(Object.assign(server, { highWaterMark: 1_024 })), undefined)
+})
+
+t.test('who comes first has the path that is wanted, and the next another', async t => {
+  const wanted = newPath()
+  const open = () => openBeside(createServer(), wanted)
+  const [first, second] = [(await open())!, (await open())!]
+  t.teardown(() => second.close())
+  t.equal(first.path, wanted)
+  t.match(second.path, /^moniker-[0-9a-f]{24}$/)
+  first.close()
+  const third = (await open())!
+  t.teardown(() => third.close())
+  t.equal(third.path, wanted, 'which is free again once it is closed')
 })
