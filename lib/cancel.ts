@@ -4,6 +4,9 @@ export interface Signal extends Pick<AbortSignal, 'aborted' | 'reason' | 'throwI
   removeEventListener(type: 'abort', listener: () => void): void
 }
 
+/** Made once, as an error is dear. */
+const OVER = new Error('it is over')
+
 /**
  * An `AbortController` and its signal in one, for our own use: in Node 20 to make a real one and to
  * abort it takes longer than to ask a daemon of this host.
@@ -13,11 +16,11 @@ export class Halt implements Signal {
   reason: unknown
   #listeners: (() => void)[] = []
 
-  /** Tells all who listen, once. */
+  /** Tells all who listen, once. There is a reason always: promises fail with it. */
   abort(reason: unknown): void {
     if (this.aborted) return
     this.aborted = true
-    this.reason = reason
+    this.reason = reason ?? OVER
     const listeners = this.#listeners
     this.#listeners = []
     for (const listener of listeners) listener()
@@ -57,9 +60,6 @@ export async function cancellable<T>(promise: Promise<T>, signal: Signal | undef
     signal.removeEventListener('abort', abort)
   }
 }
-
-/** Made once, as an error is dear. */
-const OVER = new Error('it is over')
 
 /**
  * A signal that aborts with `parent`, or with `late()` after `ms`; `free` lets both go. Unlike

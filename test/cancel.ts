@@ -56,6 +56,9 @@ t.test('a halt is a signal, and aborts once', async t => {
   t.same(told, ['second'])
   t.throws(() => halt.throwIfAborted(), { message: 'enough' })
   await t.rejects(cancellable(never, halt), { message: 'enough' })
+  const silent = new Halt()
+  silent.abort(undefined)
+  t.throws(() => silent.throwIfAborted(), { message: 'it is over' }, 'there is a reason always')
 })
 
 t.test('a deadline that passes aborts with the reason it was given', async t => {

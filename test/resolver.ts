@@ -483,6 +483,14 @@ test('a daemon that says no is believed, whatever else is known', async t => {
   t.match(endpoints, [{ source: 'daemon' }])
 })
 
+test('a question that everybody has given up fails, and nothing else does', async t => {
+  // A daemon that is young holds each question.
+  const { port } = await daemon(t, { grace: 60_000 })
+  const { answer, leave } = new Resolver({ port }).ask(parse('web'))
+  setImmediate(leave)
+  await t.rejects(answer, { code: undefined, message: 'it is over' })
+})
+
 test('those who share an answer all get the least busy first', async t => {
   const { port } = await daemon(t)
   const all = { service: 'web', shared: true, load: true, daemonPort: port }
