@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { createServer } from '../index.ts'
 import { Daemon } from '../lib/daemon/daemon.ts'
 import { call, type Calls } from './calls.ts'
+import { Flock } from './comeback.ts'
 import { Crowd, type Deed } from './crowd.ts'
 import { seconds } from './measure.ts'
 import type { Memory } from './populace.ts'
@@ -73,9 +74,9 @@ async function daemons(count = '1', host?: string): Promise<number[]> {
   return Promise.all(Array.from({ length: Number(count) }, () => daemon(host)))
 }
 
-/** A daemon that is asked of its state; says its port, and how many ms it took to start. */
-async function state(): Promise<{ port: number; ms: number }> {
-  const daemon = new Daemon({ port: 0, hosts: ['127.0.0.1'], maxNames: 10_000 })
+/** A daemon that is asked of its state; says its port, which is any free one or that given, and how many ms it took to start. */
+async function state(port = '0'): Promise<{ port: number; ms: number }> {
+  const daemon = new Daemon({ port: Number(port), hosts: ['127.0.0.1'], maxNames: 10_000 })
   const started = await seconds(() => daemon.start())
   const tell: Record<string, () => Promise<unknown>> = {
     memory: async () => memory(),
@@ -103,6 +104,14 @@ function memory(): Memory {
 async function crowd(): Promise<string> {
   const crowd = new Crowd(designated)
   process.on('message', (deed: Deed) => void crowd.do(deed).then(taken => process.send!(taken)))
+  return 'ready'
+}
+
+/** Programs that hold names, and say when all are back. */
+async function flock(count: string, first: string): Promise<string> {
+  // Registering keeps no process alive.
+  process.on('message', () => void flock.back().then(() => process.send!('back')))
+  const flock = await Flock.settle(designated, Number(count), Number(first))
   return 'ready'
 }
 
@@ -134,6 +143,7 @@ const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   caller,
   state,
   crowd,
+  flock,
   seaport: async () => (await import('./seaport.ts')).hub(),
   mdns: async () => (await import('./mdns.ts')).publisher(),
 }

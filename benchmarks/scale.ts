@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { comeback } from './comeback.ts'
 import {
   compare,
   seconds,
@@ -58,14 +59,17 @@ export const scale: Benchmark = async options => {
   const watched = await watching(
     (options.smoke ? [10, 100] : [10, 100, 1_000, 10_000]).filter(count => count < limit),
   )
+  options.progress('programs that come back')
+  const back = await returning(options.smoke ? [10, 100] : [10, 100, 1_000])
   return {
     measures: `A daemon with many names, of which each connection holds ${EACH}: 10,000 connections hold a million. The time of one look-up, lower is better:`,
     comparisons,
-    growths: [...growths(sizes, found), ...watched],
+    growths: [...growths(sizes, found), ...watched, back],
     notes: [
       'Look-ups are of thousands of names out of all there are, over one connection, each answer compared.',
       'Pipelined, they are limited by how fast the daemon gets at its memory: a million names are more than the caches of the processor hold, and a thousand are not.',
       'What is told for one name or connection stays level where the whole grows as the number does.',
+      'Coming back is counted from when the next daemon has the port until the last of the programs, which each have a connection, has its name again.',
       ...(limit * EACH < sizes.at(-1)!
         ? [`There were at most ${limit} connections: so many files may be open here (ulimit -n).`]
         : []),
@@ -120,6 +124,19 @@ async function watching(sizes: number[]): Promise<Growth[]> {
     { what: 'memory a watcher', unit: 'bytes of heap', sizes, figures: memory },
     { what: 'telling all watchers', unit: 'µs a watcher', sizes, figures: told },
   ]
+}
+
+/** How long it takes until as many programs have their names again once the daemon, which was killed, is back. */
+async function returning(sizes: number[]): Promise<Growth> {
+  const figures: number[] = []
+  for (const size of sizes) figures.push(await comeback(size))
+  return {
+    what: 'all programs back after a restart',
+    unit: 's',
+    sizes,
+    figures,
+    target: 'comeback',
+  }
 }
 
 /** The time of a look-up among many names, beside that among few: one after the other, then pipelined. */

@@ -43,6 +43,7 @@ export const targets = {
   askTcp: { what: 'look-ups a second, pipelined TCP', beside: '`epmd`', least: 20 },
   askUdp: { what: 'look-ups a second, UDP', beside: '`epmd`', least: 5 },
   growth: { what: 'time of one look-up among 1,000,000 names', beside: 'among 1,000', most: 1.3 },
+  comeback: { what: '1,000 programs back after a restart', beside: '', most: 2, unit: 's' },
   memory: { what: 'memory a registered name', beside: '', most: 400, unit: 'bytes' },
 } satisfies Record<string, Target>
 
