@@ -6,7 +6,13 @@ import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { format, type Name } from './name.ts'
 import type { Endpoint, Road, Source } from './protocol.ts'
-import { Resolver, type Asking, type Resolution, type ResolveOptions } from './resolver.ts'
+import {
+  Resolver,
+  type Asking,
+  type Resolution,
+  type ResolveOptions,
+  type Resolving,
+} from './resolver.ts'
 import { abstract, disguise, firstPath, hasUnix, undisguise } from './unix.ts'
 
 const debug = createDebug('moniker:socket')
@@ -76,7 +82,7 @@ export class Attempt {
     this.#roads = handleOf(socket) ? TCP : roadsOf(call.options)
   }
 
-  start(resolver: Pick<Resolver, 'resolve'>, look: ConnectCall['options']['lookup']): void {
+  start(resolver: Resolving, look: ConnectCall['options']['lookup']): void {
     const { name, options, callback } = this.#call
     const { lookup, host = '', daemonPort, also, fallback, select, family, hints, wait } = options
     // What is no look-up at all, `net` says at once, where it would have used it.
@@ -272,12 +278,12 @@ export class Attempt {
 }
 
 /** Whether a resolver answers as ours does; a class of the caller may know better. */
-function isOurs(resolver: Pick<Resolver, 'resolve'>): resolver is Resolver {
+function isOurs(resolver: Resolving): resolver is Resolver {
   return resolver instanceof Resolver && resolver.resolve === Resolver.prototype.resolve
 }
 
 /** Asks a resolver that remembers nothing for us. */
-function ask(resolver: Pick<Resolver, 'resolve'>, name: Name, asked: ResolveOptions): Asking {
+function ask(resolver: Resolving, name: Name, asked: ResolveOptions): Asking {
   const over = new AbortController()
   const answer = resolver.resolve(name, { ...asked, signal: over.signal })
   return { known: undefined, port: undefined, answer, leave: () => over.abort() }

@@ -16,7 +16,7 @@ import type { Select } from './choice.ts'
 import { FALLBACKS, type Fallback } from './fallback.ts'
 import { isWord, parse, parseURI, type Name } from './name.ts'
 import { MAX_ALSO, MAX_WAIT, type Road } from './protocol.ts'
-import type { Resolver } from './resolver.ts'
+import type { Resolving } from './resolver.ts'
 
 /** What `connect` takes to go to a name, beside every option of `net.connect`. */
 export interface ConnectNameOptions {
@@ -50,7 +50,7 @@ export interface ConnectNameOptions {
   /** How long to wait for a name that is not there yet, in ms. Default 0, at most an hour. */
   wait?: number | undefined
   /** Who resolves. Default the process's own resolver. */
-  resolver?: Pick<Resolver, 'resolve'> | undefined
+  resolver?: Resolving | undefined
   timeout?: number | undefined
   signal?: AbortSignal | undefined
   lookup?: LookupFunction | undefined

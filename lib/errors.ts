@@ -145,6 +145,10 @@ export class MonikerError extends Error {
   }
 }
 
+/** What an `'error'` listener is given: an error of ours, of the system, or of whoever gave up. */
+export type Failure = NodeJS.ErrnoException &
+  Partial<Pick<MonikerError, 'reason' | 'service' | 'host' | 'port' | 'offered'>>
+
 /** Whether `text` is one of our reasons; what a stranger sent may be anything. */
 export function isReason(text: unknown): text is Reason {
   return typeof text === 'string' && Object.hasOwn(table, text)

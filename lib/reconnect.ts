@@ -26,11 +26,17 @@ export type ReconnectOptions = Omit<
  * says so, whose reason is the error; what is no name fails at once. What else goes wrong is told to
  * `lost`, and need not be listened for.
  */
-export async function* reconnect(
+export function reconnect(
   target: string | URL | ConnectNameOptions,
-  { first = 100, longest = 10_000, lost = () => {}, ...options }: ReconnectOptions = {},
+  options: ReconnectOptions = {},
 ): AsyncGenerator<MonikerSocket, void, undefined> {
-  const { name, options: given } = namedCall(target, options.host)
+  return sockets(namedCall(target, options.host), options)
+}
+
+async function* sockets(
+  { name, options: given }: ReturnType<typeof namedCall>,
+  { first = 100, longest = 10_000, lost = () => {}, ...options }: ReconnectOptions,
+): AsyncGenerator<MonikerSocket, void, undefined> {
   const { signal = given.signal } = options
   let pause = first
   for (;;) {

@@ -8,7 +8,7 @@ import { MonikerError, type Details, type Reason } from './errors.ts'
 import { fallBack, type Fallback } from './fallback.ts'
 import { Flight } from './flight.ts'
 import { addressesOf, hunt, reachable, type Found, type LookupHostOptions } from './hunt.ts'
-import { format, isWord, type Name } from './name.ts'
+import { format, isWord, parse, type Name } from './name.ts'
 import { Outgoing } from './outgoing.ts'
 import { persist } from './persist.ts'
 import {
@@ -103,13 +103,13 @@ export class Resolver {
   }
 
   /**
-   * Where `name` leads at a host, by the word of its daemon now, or once it leads anywhere if there is
+   * Where `name`, or the text of one, leads at a host, by the word of its daemon now, or once it leads anywhere if there is
    * a `wait`. Fails with `ECONNREFUSED` (no such service, no such version, no daemon), `ETIMEDOUT` (a
    * silent one) or the code of the failed host look-up.
    */
-  async resolve(name: Name, options: ResolveOptions = {}): Promise<Resolution> {
+  async resolve(name: Name | string, options: ResolveOptions = {}): Promise<Resolution> {
     const { signal } = options
-    const { answer, leave } = this.ask(name, options)
+    const { answer, leave } = this.ask(typeof name === 'string' ? parse(name) : name, options)
     try {
       return await cancellable(answer, signal)
     } finally {
@@ -342,6 +342,11 @@ export class Resolver {
     const ms = wait + this.#timeout
     return deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
   }
+}
+
+/** Who says where a name leads: a `Resolver`, or whatever does as one. */
+export interface Resolving {
+  resolve(name: Name, options?: ResolveOptions): Promise<Resolution>
 }
 
 /** A question under way. */

@@ -4,8 +4,8 @@ import { callable, type CallableClass } from './callable.ts'
 import { monikerOf, publish } from './publication.ts'
 import type { Moniker } from './socket.ts'
 
-/** Whatever has a handle; what has a service has to be right about it. */
-type Handle<H> = H extends { service: unknown } ? never : H
+/** Whatever has a handle that is listening, or may be. */
+type Handle = net.Server | net.Socket | { fd: number } | { _handle: object }
 
 /**
  * A `net.Server` whose `listen` takes a name where it takes a port. `'listening'` comes when the name
@@ -15,16 +15,16 @@ type Handle<H> = H extends { service: unknown } ? never : H
 class MonikerServer extends net.Server {
   override listen(name: string, backlog?: number, listener?: () => void): this
   override listen(name: string, listener?: () => void): this
-  override listen(options: ListenNameOptions, listener?: () => void): this
   override listen(port?: number, hostname?: string, backlog?: number, listener?: () => void): this
   override listen(port?: number, hostname?: string, listener?: () => void): this
   override listen(port?: number, backlog?: number, listener?: () => void): this
   override listen(port?: number, listener?: () => void): this
   override listen(path: string, backlog?: number, listener?: () => void): this
   override listen(path: string, listener?: () => void): this
-  override listen(options: ListenOptions, listener?: () => void): this
-  override listen<H>(handle: Handle<H>, backlog?: number, listener?: () => void): this
-  override listen<H>(handle: Handle<H>, listener?: () => void): this
+  override listen(handle: Handle, backlog?: number, listener?: () => void): this
+  override listen(handle: Handle, listener?: () => void): this
+  // Last, as it is by the last that the compiler says what is wrong with a call.
+  override listen(options: ListenNameOptions | ListenOptions, listener?: () => void): this
   override listen(...args: unknown[]): this {
     const call = listenCall(args)
     if (call) publish(this, call, options => super.listen(options, call.callback))

@@ -15,6 +15,7 @@ import {
   type ConnectNameOptions,
 } from './connectcall.ts'
 import { callable, type CallableClass } from './callable.ts'
+import type { Failure } from './errors.ts'
 import { Attempt, exchange, type Moniker } from './attempt.ts'
 import type { Endpoint } from './protocol.ts'
 import { Resolver } from './resolver.ts'
@@ -68,13 +69,13 @@ class MonikerSocket extends net.Socket {
 
   override connect(target: string | URL, listener?: () => void): this
   override connect(target: string, host: string, listener?: () => void): this
-  override connect(
-    options: ConnectNameOptions & Partial<SocketConnectOpts>,
-    listener?: () => void,
-  ): this
-  override connect(options: SocketConnectOpts, listener?: () => void): this
   override connect(port: number, host: string, listener?: () => void): this
   override connect(port: number, listener?: () => void): this
+  // Last, as it is by the last that the compiler says what is wrong with a call.
+  override connect(
+    options: (ConnectNameOptions & Partial<SocketConnectOpts>) | SocketConnectOpts,
+    listener?: () => void,
+  ): this
   override connect(...args: unknown[]): this {
     const target = targets.get(this)
     const call = connectCall(args) ?? (target && detour(target, args))
@@ -140,11 +141,16 @@ function reported(
     })
 }
 
-// As an event map of an interface cannot be widened, the one event more is declared beside it.
+// As an event map of an interface cannot be widened, what is told beside it is declared before it.
 // oxlint-disable-next-line no-unsafe-declaration-merging
 interface MonikerSocket {
-  on: net.Socket['on'] & ((event: 'resolve', listener: (endpoint: Endpoint) => void) => this)
-  once: net.Socket['once'] & ((event: 'resolve', listener: (endpoint: Endpoint) => void) => this)
+  on: OwnEvents<this> & net.Socket['on']
+  once: OwnEvents<this> & net.Socket['once']
+}
+
+interface OwnEvents<Self> {
+  (event: 'resolve', listener: (endpoint: Endpoint) => void): Self
+  (event: 'error', listener: (error: Failure) => void): Self
 }
 
 const Callable: CallableClass<typeof MonikerSocket> = callable(MonikerSocket, (self, [options]) => {
@@ -157,9 +163,9 @@ export { Callable as MonikerSocket, MonikerSocket as SocketClass }
 /** A socket on its way to a name, or to anything that `net.connect` takes. */
 export function connect(target: string | URL, listener?: () => void): MonikerSocket
 export function connect(target: string, host: string, listener?: () => void): MonikerSocket
-export function connect(options: ConnectOptions, listener?: () => void): MonikerSocket
 export function connect(port: number, host: string, listener?: () => void): MonikerSocket
 export function connect(port: number, listener?: () => void): MonikerSocket
+export function connect(options: ConnectOptions, listener?: () => void): MonikerSocket
 export function connect(...args: unknown[]): MonikerSocket {
   const [first] = args
   const options =

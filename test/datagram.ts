@@ -37,7 +37,7 @@ async function heard(socket: dgram.Socket): Promise<string> {
 function leading(ports: number[], now?: () => number) {
   const asked: Name[] = []
   const resolver = new Resolver(now && { now })
-  resolver.resolve = async (name): Promise<Resolution> => {
+  resolver.resolve = async (name: Name): Promise<Resolution> => {
     const port = ports[Math.min(asked.push(name), ports.length) - 1]!
     const instance = String(port)
     return {
