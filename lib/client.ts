@@ -20,11 +20,8 @@ export interface Place {
   readonly port: number
 }
 
-/** How long a datagram is waited for before it is sent again, in ms; each pause is twice the last. */
+/** How long a datagram is waited for before it is sent again, and TCP tried as well, in ms; each pause is twice the last. */
 const PAUSE = 200
-
-/** How long TCP waits for UDP to answer before it is tried as well, in ms. */
-const BESIDE = 250
 
 /** How long a daemon of this host that has gone is asked for, in ms: another is taking its place. */
 const VACANCY = 200
@@ -222,8 +219,12 @@ async function askBoth(place: Place, message: Asked, signal: Signal): Promise<An
   const abort = () => over.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    const datagram = askDatagram(place, message, over)
-    const early = await soon(datagram, BESIDE)
+    let datagram!: Promise<Answer>
+    const early = await new Promise<Answer | undefined>(resolve => {
+      const none = () => resolve(undefined)
+      datagram = askDatagram(place, message, over, none)
+      datagram.then(resolve, none)
+    })
     return early ?? (await Promise.any([datagram, askOverStream(place, message, over)]))
   } catch (error) {
     signal.throwIfAborted()
@@ -234,18 +235,6 @@ async function askBoth(place: Place, message: Asked, signal: Signal): Promise<An
     signal.removeEventListener('abort', abort)
     over.abort(undefined)
   }
-}
-
-/** What `promise` resolves to within `ms`; `undefined` if it does not, or fails. */
-function soon<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms, undefined)
-    const settled = (value?: T) => {
-      clearTimeout(timer)
-      resolve(value)
-    }
-    promise.then(settled, () => settled())
-  })
 }
 
 /** `answer`, if it is none of a refusal; that is thrown as the error it is, with `details`. */
@@ -269,12 +258,14 @@ async function askOverStream(place: Place, message: Asked, signal: Signal): Prom
 
 /**
  * Asks by UDP, from a port of its own and with an id nobody can guess; what does not match is
- * somebody else's. Fails when the datagram is refused or the answer truncated.
+ * somebody else's. Is it to be sent again, that is told to `silent`. Fails when the datagram is refused or
+ * the answer truncated.
  */
 export function askDatagram(
   { address, port }: Place,
   message: Asked,
   signal: Signal,
+  silent?: () => void,
 ): Promise<Answer> {
   // Cheaper by far than as many bytes: Node keeps some in store.
   const id = randomUUID()
@@ -285,7 +276,11 @@ export function askDatagram(
   const send = (wait: number) => {
     // A datagram that cannot be sent is as good as lost; a refusal comes as an 'error'.
     socket.send(bytes, () => {})
-    timer = setTimeout(send, wait, wait * 2)
+    timer = setTimeout(again, wait, wait * 2)
+  }
+  const again = (wait: number) => {
+    silent?.()
+    send(wait)
   }
 
   const answer = new Promise<Answer>((resolve, reject) => {

@@ -1,4 +1,5 @@
 import createDebug from 'debug'
+import { Cache } from './cache.ts'
 import { Client, type Place } from './client.ts'
 import { TIMEOUT } from './defaults.ts'
 
@@ -17,62 +18,38 @@ export interface SessionsOptions {
  * but for a question under way.
  */
 export class Sessions {
-  readonly #sessions = new Map<string, Session>()
-  readonly #options: Required<SessionsOptions>
+  /** `undefined` while it is being made. */
+  readonly #clients = new Map<string, Client | undefined>()
+  /** Who has answered within the time that makes it often. */
+  readonly #lately = new Cache<true>()
+  readonly #often: number
+  readonly #kept: number
 
   constructor({ often = 1_000, kept = 10_000 }: SessionsOptions = {}) {
-    this.#options = { often, kept }
+    this.#often = often
+    this.#kept = kept
   }
 
   /** The connection to the daemon at `place`, if one is kept. */
   at(place: Place): Client | undefined {
-    return this.#sessions.get(keyOf(place))?.client
+    return this.#clients.get(keyOf(place))
   }
 
   /** Notes that the daemon at `place` has answered. */
   answered(place: Place): void {
     const key = keyOf(place)
-    let session = this.#sessions.get(key)
-    if (!session) {
-      session = new Session(place, this.#options, () => this.#sessions.delete(key))
-      this.#sessions.set(key, session)
-    }
-    session.answered()
-  }
-}
-
-/** The sessions of this process. */
-export const sessions = new Sessions()
-
-class Session {
-  client: Client | undefined
-  readonly #place: Place
-  readonly #kept: number
-  readonly #closed: () => void
-  readonly #idle: NodeJS.Timeout
-  #answers = 0
-  #isOpening = false
-
-  constructor(place: Place, { often, kept }: Required<SessionsOptions>, closed: () => void) {
-    this.#place = place
-    this.#kept = kept
-    this.#closed = closed
-    this.#idle = setTimeout(closed, often).unref()
-  }
-
-  answered(): void {
-    if (++this.#answers < 2 || this.#isOpening) return
-    this.#isOpening = true
-    clearTimeout(this.#idle)
-    this.#open().catch((error: Error) => {
-      debug('%s: %s', this.#place.address, error.message)
-      this.#closed()
+    if (this.#clients.has(key)) return
+    if (!this.#lately.get(key)) return this.#lately.set(key, true, this.#often)
+    this.#clients.set(key, undefined)
+    this.#open(place, key).catch((error: Error) => {
+      debug('%s: %s', place.address, error.message)
+      this.#clients.delete(key)
     })
   }
 
-  async #open(): Promise<void> {
+  async #open(place: Place, key: string): Promise<void> {
     const signal = AbortSignal.timeout(TIMEOUT)
-    const client = await Client.connect(this.#place, signal, { background: true })
+    const client = await Client.connect(place, signal, { background: true })
     let asked = 0
     const idle = setInterval(() => {
       if (client.asked === asked) client.close()
@@ -80,12 +57,14 @@ class Session {
     }, this.#kept).unref()
     client.once('close', () => {
       clearInterval(idle)
-      this.client = undefined
-      this.#closed()
+      this.#clients.delete(key)
     })
-    this.client = client
+    this.#clients.set(key, client)
   }
 }
+
+/** The sessions of this process. */
+export const sessions = new Sessions()
 
 function keyOf({ address, port }: Place): string {
   return `${port} ${address}`

@@ -25,7 +25,11 @@ t.test('what never goes well fails with its last failure, tried at the very end'
   const started = performance.now()
   await t.rejects(persist(attempt, 20, { first: 5 }), /failure \d/)
   t.ok(performance.now() - started >= 19)
-  t.strictSame(lefts, lefts.toSorted((one, other) => other - one), 'each has less time left')
+  t.strictSame(
+    lefts,
+    lefts.toSorted((one, other) => other - one),
+    'each has less time left',
+  )
 })
 
 t.test('what another try cannot mend is not tried again', async t => {
