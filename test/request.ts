@@ -1,32 +1,23 @@
 import { once } from 'node:events'
-import http, { type ClientRequest, type IncomingMessage, type RequestListener } from 'node:http'
-import https from 'node:https'
+import { createServer, type ClientRequest, type IncomingMessage, type Server } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { fetch, fetchBy, get, request } from '../lib/request.ts'
-import { listen } from '../lib/server.ts'
-import { cert, key } from './fixtures/certificate.ts'
+import { cert } from './fixtures/certificate.ts'
 import { home } from './fixtures/home.ts'
 import { hasIPv6 } from './fixtures/ipv6.ts'
+import { web, type Serve } from './fixtures/web.ts'
 
 /** A server on `name` that says what it was asked, and over how many connections; `/away` leads away. */
-async function web(t: Test, name: string, secure = false, away = '/'): Promise<http.Server> {
-  let connections = 0
-  const serve: RequestListener = (asked, response) => {
+function site(t: Test, name: string, secure = false, away = '/'): Promise<Server> {
+  const serve: Serve = (connections, asked, response) => {
     const { method, url, headers } = asked
     if (url === '/away') return void response.writeHead(302, { location: away }).end()
     const { host, authorization = '-' } = headers
     response.write([name, connections, method, url, host, authorization, ''].join(' '))
     asked.pipe(response)
   }
-  const server = secure ? https.createServer({ key, cert }, serve) : http.createServer(serve)
-  server.on(secure ? 'secureConnection' : 'connection', () => connections++)
-  await once(listen(server as http.Server, name), 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return server
+  return web(t, name, { secure, serve })
 }
 
 async function said(sent: ClientRequest): Promise<string> {
@@ -36,8 +27,8 @@ async function said(sent: ClientRequest): Promise<string> {
 
 test('a request goes to a name, with what its URI says', async t => {
   const port = await home(t)
-  await web(t, 'web@1.2.0')
-  await web(t, 'ns:web')
+  await site(t, 'web@1.2.0')
+  await site(t, 'ns:web')
   const cases: [target: string | URL, answer: string][] = [
     ['web://', 'web@1.2.0 GET / localhost - '],
     ['web://localhost/a?b=1#c', 'web@1.2.0 GET /a?b=1 localhost - '],
@@ -54,7 +45,7 @@ test('a request goes to a name, with what its URI says', async t => {
 
 test('connections are kept, and pooled by name', async t => {
   await home(t)
-  const server = await web(t, 'web')
+  const server = await site(t, 'web')
   for (let times = 0; times < 3; times++) t.match(await said(get('web://')), /^web 1 /)
   for (let times = 0; times < 8; times++) await (await fetch('web://')).text()
   const count = await new Promise<number>(resolve =>
@@ -65,7 +56,7 @@ test('connections are kept, and pooled by name', async t => {
 
 test('a request has a body, options and a callback, as one of http', async t => {
   await home(t)
-  await web(t, 'web')
+  await site(t, 'web')
   const options = { method: 'POST', headers: { host: 'theforce.test' } }
   const sent = request('web://localhost/', options, response => response.resume())
   sent.end('hello')
@@ -81,20 +72,20 @@ test('a request has a body, options and a callback, as one of http', async t => 
   t.match(await response.text(), /PUT \/ localhost x you$/)
   await t.rejects(once(get('web://', { version: '^7' }), 'response'), { code: 'ECONNREFUSED' })
   const waiting = said(get('late://', { wait: 60_000 }))
-  await web(t, 'late')
+  await site(t, 'late')
   t.match(await waiting, /^late 1 GET/)
 })
 
 test('an address of IPv6 stands in brackets', { skip: !hasIPv6 }, async t => {
   await home(t, ['127.0.0.1', '::1'])
-  await web(t, 'web')
+  await site(t, 'web')
   t.match(await said(get('web://[::1]/x')), /GET \/x \[::1\] /)
   t.match(await (await fetch('web://[::1]/x')).text(), /GET \/x \[::1\] /)
 })
 
 test('it goes over TLS where it is to', async t => {
   await home(t)
-  await web(t, 'web', true)
+  await site(t, 'web', true)
   const tls = { ca: cert }
   t.match(await said(get('web://localhost/a', { tls })), /GET \/a localhost/)
   for (let times = 0; times < 2; times++) {
@@ -107,15 +98,15 @@ test('it goes over TLS where it is to', async t => {
 
 test('a redirect stays with the name, or leads to another origin as it says', async t => {
   await home(t)
-  const plain = http.createServer((_request, response) => response.end('a port'))
+  const plain = createServer((_request, response) => response.end('a port'))
   await once(plain.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => {
     plain.close()
     plain.closeAllConnections()
   })
   const { port } = plain.address() as { port: number }
-  await web(t, 'near', false, '/there')
-  await web(t, 'far', false, `http://127.0.0.1:${port}/`)
+  await site(t, 'near', false, '/there')
+  await site(t, 'far', false, `http://127.0.0.1:${port}/`)
   t.match(await (await fetch('near://localhost/away')).text(), /^near \d GET \/there/)
   t.equal(await (await fetch('far://localhost/away')).text(), 'a port')
 })

@@ -5,23 +5,15 @@ import type { Server, Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { Agent, HttpsAgent } from '../../lib/adapters/http.ts'
-import { listen } from '../../lib/server.ts'
-import { cert, key } from '../fixtures/certificate.ts'
+import { cert } from '../fixtures/certificate.ts'
 import { home } from '../fixtures/home.ts'
 import { portOf } from '../fixtures/services.ts'
+import { web, type Serve } from '../fixtures/web.ts'
 
 /** A server that says its name and how many connections it has had. */
-async function web(t: Test, name: string, secure = false): Promise<http.Server> {
-  let connections = 0
-  const serve: http.RequestListener = (_request, response) => response.end(`${name} ${connections}`)
-  const server = secure ? https.createServer({ key, cert }, serve) : http.createServer(serve)
-  server.on(secure ? 'secureConnection' : 'connection', () => connections++)
-  await once(listen(server as http.Server, name), 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return server
+function site(t: Test, name: string, secure = false): Promise<http.Server> {
+  const serve: Serve = (connections, _request, response) => response.end(`${name} ${connections}`)
+  return web(t, name, { secure, serve })
 }
 
 async function get(url: string, options: https.RequestOptions & { service?: string }) {
@@ -32,8 +24,8 @@ async function get(url: string, options: https.RequestOptions & { service?: stri
 
 test('requests go to the service of the agent, over a connection that is kept', async t => {
   await home(t)
-  await web(t, 'web')
-  await web(t, 'other')
+  await site(t, 'web')
+  await site(t, 'other')
   const agent = new Agent({ service: 'web', keepAlive: true })
   t.teardown(() => agent.destroy())
   const [first] = await once(http.get('http://localhost/', { agent }), 'response')
@@ -45,8 +37,8 @@ test('requests go to the service of the agent, over a connection that is kept', 
 
 test('two services of one host share no connection', async t => {
   await home(t)
-  await web(t, 'web')
-  await web(t, 'other')
+  await site(t, 'web')
+  await site(t, 'other')
   const agent = new Agent({ keepAlive: true })
   t.teardown(() => agent.destroy())
   t.equal(await get('http://localhost/', { agent, service: 'web' }), 'web 1')
@@ -57,7 +49,7 @@ test('two services of one host share no connection', async t => {
 
 test('with no service it is an agent of node', async t => {
   await home(t)
-  const server = await web(t, 'web')
+  const server = await site(t, 'web')
   const agent = new Agent()
   t.equal(await get(`http://127.0.0.1:${portOf(server)}/`, { agent }), 'web 1')
   t.equal(agent.getName(), http.globalAgent.getName())
@@ -65,7 +57,7 @@ test('with no service it is an agent of node', async t => {
 
 test('TLS goes over a name, for the host of the request', async t => {
   await home(t)
-  const server = await web(t, 'web', true)
+  const server = await site(t, 'web', true)
   const agent = new HttpsAgent({ service: 'web', keepAlive: true, ca: cert })
   t.teardown(() => agent.destroy())
   const secured = once(server, 'secureConnection')
@@ -95,7 +87,7 @@ test('a service that is not there is an error of the request', async t => {
 
 test('an upgrade gives the socket away, which knows its name', async t => {
   await home(t)
-  const server = await web(t, 'web')
+  const server = await site(t, 'web')
   server.on('upgrade', (_request, socket: Socket) => {
     socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello')
   })

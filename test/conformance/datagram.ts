@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test, type Test } from 'tap'
 import { createSocket } from '../../index.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { thrown } from '../fixtures/thrown.ts'
 
 /** One way for datagrams: by a port as in `dgram`, or by a name as with us. */
 interface Road {
@@ -28,15 +29,6 @@ function events(socket: dgram.Socket): unknown[] {
     )
   }
   return log
-}
-
-function thrown(action: () => unknown): unknown {
-  try {
-    action()
-    return 'fine'
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code
-  }
 }
 
 /** A socket of the road that sends back what it hears, and says how much it was. */

@@ -6,21 +6,12 @@ import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { listen as listenOnName } from '../../index.ts'
 import { events, roads, type Road } from '../fixtures/roads.ts'
+import { thrown } from '../fixtures/thrown.ts'
 
 type Line = (road: Road, t: Test) => unknown
 
 const settled = (server: net.Server): Promise<unknown> =>
   new Promise(resolve => server.once('close', resolve))
-
-/** The code of what `action` throws. */
-function thrown(action: () => unknown): unknown {
-  try {
-    action()
-    return 'fine'
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code
-  }
-}
 
 /** An address without what no two servers have in common. */
 function address(server: net.Server) {

@@ -1,27 +1,15 @@
 import t from 'tap'
 import { Guard, type GuardOptions } from '../../lib/daemon/guard.ts'
-import { chain, local, policy, type Owner, type Peer } from '../../lib/daemon/handler.ts'
+import { chain, local, policy, type Peer } from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { parsePolicy } from '../../lib/policyfile.ts'
 import { question, type Answer, type Question } from '../../lib/protocol.ts'
+import { far, here } from '../fixtures/peers.ts'
 
 const users = new Map([
   ['root', new Set([0])],
   ['luke', new Set([7])],
 ])
-
-/** A program of this host, over a connection of its own. */
-const here = (owner: Owner = { isOpen: true, tell: () => {} }): Peer => ({
-  local: true,
-  address: '127.0.0.1',
-  remote: { address: '127.0.0.1', port: 1 },
-  owner,
-})
-const far = (address = '192.0.2.7'): Peer => ({
-  ...here(),
-  local: false,
-  remote: { address, port: 1 },
-})
 
 /** The steps of a daemon that have to do with who may what; `uid` is who asks on this host. */
 function guarded(
@@ -162,7 +150,7 @@ t.test('what is not for somebody is as if it were not there', async t => {
   const [there, not] = [await refusal({ service: 'b' }), await refusal({ service: 'c' })]
   t.match(there, { reason: 'ENOSERVICE' })
   t.equal(String(there).replace('b is', 'c is'), String(not))
-  t.match(denied.at(-1), 'denied 192.0.2.7: resolve b@0.0.0 (p.yaml:1)')
+  t.match(denied.at(-1), 'denied 192.0.2.2: resolve b@0.0.0 (p.yaml:1)')
 })
 
 t.test('a list has what is for whoever asks', async t => {

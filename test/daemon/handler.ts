@@ -1,31 +1,13 @@
 import t from 'tap'
-import {
-  chain,
-  local,
-  policy,
-  refusable,
-  type Owner,
-  type Peer,
-  type Step,
-} from '../../lib/daemon/handler.ts'
+import { chain, local, policy, refusable, type Peer, type Step } from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { question, type Answer, type Question, type Register } from '../../lib/protocol.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
+import { far, here as program, silent } from '../fixtures/peers.ts'
 
-const owner = (): Owner => ({ isOpen: true, tell: () => {} })
-const here: Peer = {
-  local: true,
-  address: '127.0.0.1',
-  remote: { address: '127.0.0.1', port: 1 },
-  owner: owner(),
-}
-const remote: Peer = {
-  local: false,
-  address: '192.0.2.1',
-  remote: { address: '192.0.2.2', port: 1 },
-  owner: owner(),
-}
+const here = program()
+const remote = far()
 const status: Question = { op: 'status' }
 
 const resolve = (given: Answer = {}) => question({ op: 'resolve', service: 'a', ...given })
@@ -150,7 +132,7 @@ t.test('a name lives from its registration to its withdrawal', async t => {
     ttl: 7,
   })
   const unregister: Question = { op: 'unregister', registration: 1 }
-  t.strictSame(handle(unregister, { ...here, owner: owner() }), { unregistered: false })
+  t.strictSame(handle(unregister, { ...here, owner: silent() }), { unregistered: false })
   t.strictSame(handle(unregister, here), { unregistered: true })
   t.strictSame(handle(unregister, here), { unregistered: false })
   t.throws(() => handle(resolve(), here), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
@@ -182,7 +164,7 @@ t.test(
   'a daemon that is young gives a name to whoever held it before, and tells who has to go',
   async t => {
     const told: unknown[] = []
-    const younger = { ...owner(), tell: (...event: unknown[]) => void told.push(event) }
+    const younger = { ...silent(), tell: (...event: unknown[]) => void told.push(event) }
     const handle = handler({ age: 9_999 })
     handle(register({ id: 'mine', since: 20 }), { ...here, owner: younger })
     t.strictSame(handle(register({ port: 81, pid: 7, since: 10 }), here), {
@@ -202,7 +184,7 @@ t.test(
 t.test('later, whoever has it keeps it, whatever others say of their age', async t => {
   for (const handle of [handler({ age: 10_000 }), handler()]) {
     handle(register({ since: 20 }), here)
-    const late = () => handle(register({ since: 10 }), { ...here, owner: owner() })
+    const late = () => handle(register({ since: 10 }), { ...here, owner: silent() })
     t.throws(late, { code: 'EADDRINUSE' })
   }
 })

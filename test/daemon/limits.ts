@@ -1,24 +1,18 @@
 import t from 'tap'
-import { chain, local, type Owner, type Peer } from '../../lib/daemon/handler.ts'
+import { chain, local, type Peer } from '../../lib/daemon/handler.ts'
 import { Limits, type LimitsOptions } from '../../lib/daemon/limits.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { question, type Answer, type Question } from '../../lib/protocol.ts'
+import { far, here as program, silent } from '../fixtures/peers.ts'
 
-const owner = (): Owner => ({ isOpen: true, tell: () => {} })
-const here: Peer = {
-  local: true,
-  address: '127.0.0.1',
-  remote: { address: '127.0.0.1', port: 1 },
-  owner: owner(),
-}
+const here = program()
 const status: Question = { op: 'status' }
 
 /** A peer on another host. */
-const at = (address: string): Peer => ({
-  local: false,
-  address: '192.0.2.1',
-  remote: { address, port: 1 },
-})
+const at = (address: string): Peer => {
+  const { owner: _, ...peer } = far(address)
+  return peer
+}
 
 const register = (service = 'a') =>
   question({ id: 1, op: 'register', service, transport: 'tcp', port: 80 })
@@ -38,7 +32,7 @@ function limited(given: LimitsOptions = {}) {
 
 t.test('one connection may hold so many names and no more', async t => {
   const { handle } = limited({ names: 2 })
-  const other = { ...here, owner: owner() }
+  const other = { ...here, owner: silent() }
   const { registration } = handle(register('a'), here)
   handle(register('b'), here)
 
@@ -56,7 +50,7 @@ t.test('one connection may hold so many names and no more', async t => {
 t.test('all together may hold so many names and no more', async t => {
   const { handle } = limited({ allNames: 1 })
   handle(register('a'), here)
-  t.throws(() => handle(register('b'), { ...here, owner: owner() }), {
+  t.throws(() => handle(register('b'), { ...here, owner: silent() }), {
     reason: 'ELIMIT',
     message: /1 names are held/,
   })
@@ -71,7 +65,7 @@ t.test('one connection may register and withdraw so fast and no faster', async t
     message: /10 registrations over one connection a second/,
   })
   t.throws(() => handle({ op: 'unregister', registration: 1 }, here), { code: 'EBUSY' })
-  t.ok(handle(register(), { ...here, owner: owner() }), 'another is not held up')
+  t.ok(handle(register(), { ...here, owner: silent() }), 'another is not held up')
   t.ok(handle(status, here), 'and may ask')
   world.now += 100
   t.ok(handle(register('b'), here), 'and may go on in a moment')

@@ -5,18 +5,11 @@ import t from 'tap'
 import { Registry, type Entry } from '../../lib/daemon/registry.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import type { Offer, Resolve } from '../../lib/protocol.ts'
+import { offer as anything } from '../fixtures/offers.ts'
 
 /** An offer of `starwars`, unless told otherwise. */
-const offer = (given: Partial<Offer> = {}): Offer => ({
-  namespace: '',
-  service: 'starwars',
-  version: '1.0.0',
-  transport: 'tcp',
-  port: 4000,
-  address: '::',
-  shared: false,
-  ...given,
-})
+const offer = (given: Partial<Offer> = {}): Offer =>
+  anything({ service: 'starwars', port: 4000, ...given })
 
 /** A question for any `starwars` over TCP, unless told otherwise. */
 const asked = (given: Partial<Resolve> = {}): Resolve => ({

@@ -1,28 +1,19 @@
 import t from 'tap'
 import { Audience } from '../../lib/daemon/audience.ts'
-import { chain, local, type Owner, type Peer } from '../../lib/daemon/handler.ts'
+import { chain, local } from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { parting, waiting } from '../../lib/daemon/waiting.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import { question, type Answer, type Offer } from '../../lib/protocol.ts'
+import { question, type Answer } from '../../lib/protocol.ts'
 import { awake } from '../fixtures/awake.ts'
+import { offer } from '../fixtures/offers.ts'
+import { here as program, silent } from '../fixtures/peers.ts'
 
-const owner: Owner = { isOpen: true, tell: () => {} }
-const remote = { address: '127.0.0.1', port: 1 }
-const here: Peer = { local: true, address: '127.0.0.1', remote, owner }
+const owner = silent()
+const here = program(owner)
 
 const resolve = (given: Answer = {}) =>
   question({ op: 'resolve', service: 'a', wait: 60_000, ...given })
-const offer = (given: Partial<Offer> = {}): Offer => ({
-  namespace: '',
-  service: 'a',
-  version: '1.0.0',
-  transport: 'tcp',
-  port: 80,
-  address: '::',
-  shared: false,
-  ...given,
-})
 
 function daemon(grace = 0) {
   const audience = new Audience({ max: 2 })

@@ -3,18 +3,9 @@ import { Audience } from '../../lib/daemon/audience.ts'
 import { chain, isVisible, local, policy, type Peer, type Sight } from '../../lib/daemon/handler.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { watching } from '../../lib/daemon/watching.ts'
-import { question, type Answer, type Id, type Offer } from '../../lib/protocol.ts'
+import { question, type Answer, type Id } from '../../lib/protocol.ts'
+import { offer } from '../fixtures/offers.ts'
 
-const offer = (given: Partial<Offer> = {}): Offer => ({
-  namespace: '',
-  service: 'a',
-  version: '1.0.0',
-  transport: 'tcp',
-  port: 80,
-  address: '::',
-  shared: false,
-  ...given,
-})
 const watch = (given: Answer = {}) => question({ op: 'watch', id: 7, ...given })
 
 const sees: Sight = (_action, peer, entry) => isVisible(entry, peer)
