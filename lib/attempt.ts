@@ -219,11 +219,14 @@ export class Attempt {
     else if (this.#isConnected) this.#release()
   }
 
-  /** The one of `endpoints` that was guessed. What is only likely has its turn when it has, and is known by then. */
+  /**
+   * The one of `endpoints` that was guessed. What has the Unix socket that was gone to now is what is
+   * there, whatever had it before; what is only likely has its turn when it has, and is known by then.
+   */
   #confirmed(guess: Place, endpoints: Resolution['endpoints']): Place | undefined {
-    if (!isLikely(guess)) return endpoints.find(place => isSame(place, guess))
+    const same = endpoints.find(place => isSame(place, guess))
     const [first] = endpoints
-    if (first!.path !== guess.path || this.#failure) return undefined
+    if (same || this.#failure || !this.#isUnix || first!.path !== guess.path) return same
     const { address, port } = first!
     disguise(this.#socket, { address }, { address, port })
     this.#place = first

@@ -38,11 +38,13 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
   const good = await site(t, 'good', firstPath(ECHO, right))
   const stranger = await site(t, 'stranger', firstPath(ECHO, wrong))
   const closed: Place = { ...good.place, port: await nobody(), path: newPath(), instance: 'closed' }
+  const before: Place = { ...good.place, port: await nobody(), instance: 'before' }
   const guesses: Record<string, [known?: Place | undefined, port?: number]> = {
     none: [],
     good: [good.place],
     stranger: [stranger.place],
     closed: [closed],
+    before: [before],
     likely: [undefined, right],
     mistaken: [undefined, wrong],
     unlikely: [undefined, await freePort()],
@@ -67,13 +69,13 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
         const destroyIf = (moment: string) => moment === destroyed && socket.destroy()
 
         destroyIf('at once')
-        const likely = isUnix ? { likely: good, mistaken: stranger } : {}
+        const likely = isUnix ? { before: good, likely: good, mistaken: stranger } : {}
         const site = { good, stranger, ...likely }[guess as 'good']
-        const before = site?.seen.connections ?? 0
+        const already = site?.seen.connections ?? 0
         await new Promise(setImmediate)
         destroyIf('next turn')
         if (order === 'connection first' && !socket.destroyed && site) {
-          while (site.seen.connections === before) await new Promise(setImmediate)
+          while (site.seen.connections === already) await new Promise(setImmediate)
           destroyIf('when connected')
         }
         t.notOk(events.includes('connect'), 'nobody hears of it before the answer')
@@ -140,6 +142,18 @@ t.test('of instances that are remembered each has its turn', async t => {
   t.strictSame(told.toSorted(), ['one', 'one', 'two', 'two'])
   const at = await Promise.all(Array.from({ length: 8 }, call))
   t.equal(at.filter(who => who === 'one').length, 4)
+})
+
+t.test('a service that is there again is gone to once, also where it was before', async t => {
+  const { port: daemonPort } = await daemon(t)
+  let connections = 0
+  for (let life = 1; life <= 3; life++) {
+    const serve = (socket: Socket) => void socket.end(String(++connections))
+    const server = await named(t, { service: 'tell', host: '127.0.0.1', daemonPort }, serve)
+    t.equal(await text(connect({ service: 'tell', daemonPort })), String(life))
+    await once(server.close(), 'close')
+    t.equal(connections, life)
+  }
 })
 
 t.test('what TLS has wrapped waits for the answer, and stays on TCP', async t => {
