@@ -2,7 +2,14 @@ import { once } from 'node:events'
 import { Command } from 'commander'
 import { MonikerSocket } from '../socket.ts'
 import { format } from '../name.ts'
-import { daemonPortOption, namespaceOption, useNamespace, waitOption } from './options.ts'
+import {
+  daemonPortOption,
+  hostArgument,
+  namespaceOption,
+  type Place,
+  useNamespace,
+  waitOption,
+} from './options.ts'
 import { targetOf } from './target.ts'
 
 interface Options {
@@ -14,7 +21,7 @@ interface Options {
 export const connectCommand = new Command('connect')
   .description('Joins standard input and output to a service, as nc does.')
   .argument('<name>', 'starwars, ns:starwars@^1, or a URI such as starwars://theforce.net')
-  .argument('[host]', 'default: this host')
+  .addArgument(hostArgument())
   .addOption(waitOption())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
@@ -29,11 +36,11 @@ the command. For ssh:
 
 async function connect(
   name: string,
-  host: string | undefined,
+  place: Place | undefined,
   { wait, ...options }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
-  const target = targetOf(name, host, options)
+  const target = targetOf(name, place?.host, { ...options, ...place })
   const { stdin, stdout } = process
   const socket = new MonikerSocket({ allowHalfOpen: true })
   socket.connect({ ...target.at, service: format(target.name), wait })

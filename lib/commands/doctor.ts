@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { designatedPort } from '../defaults.ts'
 import { checkup, type Finding } from './checkup.ts'
 import { colour } from './colour.ts'
-import { daemonPortOption, jsonOption } from './options.ts'
+import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
 import { printable } from './table.ts'
 
 interface Options {
@@ -12,13 +12,14 @@ interface Options {
 
 export const doctorCommand = new Command('doctor')
   .description('Looks for what is wrong with the daemon of a host, and around it.')
-  .argument('[host]', 'default: this host')
+  .addArgument(hostArgument())
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .addHelpText('after', '\nEnds with 0 if all is well, and with 1 if there is a hint.')
   .action(doctor)
 
-async function doctor(host = '', { json, daemonPort = designatedPort() }: Options): Promise<void> {
+async function doctor(place: Place | undefined, { json, ...options }: Options): Promise<void> {
+  const { host = '', daemonPort = designatedPort() } = { ...options, ...place }
   const findings: Finding[] = []
   for await (const finding of checkup(host, daemonPort)) {
     findings.push(finding)

@@ -3,7 +3,7 @@ import { Resolver } from '../resolver.ts'
 import { watch } from '../watch.ts'
 import { printChanges } from './changes.ts'
 import { colour } from './colour.ts'
-import { daemonPortOption, jsonOption, toNamespace } from './options.ts'
+import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
 import { showLive } from './live.ts'
 import { servicesTable, sorted } from './services.ts'
 
@@ -16,7 +16,7 @@ interface Options {
 
 export const lsCommand = new Command('ls')
   .description('Lists the services of a host, namespace by namespace.')
-  .argument('[host]', 'default: this host')
+  .addArgument(hostArgument())
   .option('--namespace <name>', 'only those of one namespace, such as auto', toNamespace)
   .option('-w, --watch', 'show them as they come and go; in a pipe, in lines as `moniker watch`')
   .addOption(daemonPortOption())
@@ -24,13 +24,13 @@ export const lsCommand = new Command('ls')
   .action(ls)
 
 async function ls(
-  host: string | undefined,
+  place: Place | undefined,
   { json, watch: live, ...options }: Options,
 ): Promise<void> {
-  const place = { ...options, ...(host && { host }) }
-  if (live && !json && process.stdout.isTTY) return showLive(watch(place))
-  if (live) return printChanges(watch(place), json)
-  const services = sorted(await new Resolver().list(place))
+  const asked = { ...options, ...place }
+  if (live && !json && process.stdout.isTTY) return showLive(watch(asked))
+  if (live) return printChanges(watch(asked), json)
+  const services = sorted(await new Resolver().list(asked))
   if (json) return console.log(JSON.stringify(services, undefined, 2))
   const [head = '', ...rows] = servicesTable(services)
   console.log([colour('bold', head), ...rows].join('\n'))

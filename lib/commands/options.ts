@@ -1,6 +1,36 @@
-import { InvalidArgumentError, Option } from 'commander'
+import { isIP } from 'node:net'
+import { Argument, InvalidArgumentError, Option } from 'commander'
+import { parseURI } from '../name.ts'
 import { NAMESPACE, givenNamespace } from '../namespace.ts'
 import { MAX_WAIT } from '../protocol.ts'
+
+/** A host on the command line, and the designated port of its daemon, if it is told. */
+export interface Place {
+  readonly host: string
+  readonly daemonPort?: number
+}
+
+/** `[host]`, the host that is meant; a `Place`. */
+export function hostArgument(): Argument {
+  return new Argument(
+    '[host]',
+    'theforce.net, or theforce.net:6664 (default: this host)',
+  ).argParser(toPlace)
+}
+
+/** Reads a host, and a port after it; throws what commander shows as wrong usage. */
+export function toPlace(text: string): Place {
+  if (isIP(text)) return { host: text }
+  try {
+    const { host, daemonPort, path, userinfo } = parseURI(`any://${text}`)
+    if (host && !path && !userinfo) return { host, ...(daemonPort && { daemonPort }) }
+  } catch {
+    // What it is not is all there is to say.
+  }
+  throw new InvalidArgumentError(
+    'Expected a host such as theforce.net, theforce.net:6664 or [::1].',
+  )
+}
 
 /** `--daemon-port`, the designated port of the daemon that is meant. */
 export function daemonPortOption(): Option {

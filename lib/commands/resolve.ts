@@ -1,7 +1,15 @@
 import { Command } from 'commander'
 import { Resolver, type Resolution } from '../resolver.ts'
 import { targetOf } from './target.ts'
-import { daemonPortOption, jsonOption, namespaceOption, toScheme, useNamespace } from './options.ts'
+import {
+  daemonPortOption,
+  hostArgument,
+  jsonOption,
+  namespaceOption,
+  type Place,
+  toScheme,
+  useNamespace,
+} from './options.ts'
 import { urlOf } from './neighbours.ts'
 import { printable } from './table.ts'
 
@@ -15,7 +23,7 @@ interface Options {
 export const resolveCommand = new Command('resolve')
   .description('Says where a name leads: address, port, transport and version, best first.')
   .argument('<name>', 'starwars, ns:starwars@^1, or a URI such as starwars://theforce.net')
-  .argument('[host]', 'default: this host')
+  .addArgument(hostArgument())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .option('--url <scheme>', 'the best as a URL, such as http', toScheme)
@@ -28,11 +36,11 @@ export const resolveCommand = new Command('resolve')
 
 async function resolve(
   name: string,
-  host: string | undefined,
+  place: Place | undefined,
   { json, url, ...options }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
-  const target = targetOf(name, host, options)
+  const target = targetOf(name, place?.host, { ...options, ...place })
   const resolution = await new Resolver().resolve(target.name, {
     ...target.at,
     transports: ['tcp', 'udp'],

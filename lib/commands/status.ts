@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { Resolver } from '../resolver.ts'
-import { daemonPortOption, jsonOption } from './options.ts'
+import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
 import { table } from './table.ts'
 
 interface Options {
@@ -10,13 +10,13 @@ interface Options {
 
 export const statusCommand = new Command('status')
   .description('Says how the daemon of a host is doing.')
-  .argument('[host]', 'default: this host')
+  .addArgument(hostArgument())
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .action(status)
 
-async function status(host: string | undefined, { json, ...options }: Options): Promise<void> {
-  const status = await new Resolver().status({ ...options, ...(host && { host }) })
+async function status(place: Place | undefined, { json, ...options }: Options): Promise<void> {
+  const status = await new Resolver().status({ ...options, ...place })
   if (json) return console.log(JSON.stringify(status, undefined, 2))
   console.log(table(Object.entries(status).map(([key, value]) => [key, shown(key, value)])))
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { watch } from '../watch.ts'
 import { printChanges } from './changes.ts'
-import { daemonPortOption, jsonOption, toNamespace } from './options.ts'
+import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
 import { targetOf } from './target.ts'
 
 interface Options {
@@ -13,7 +13,7 @@ interface Options {
 export const watchCommand = new Command('watch')
   .description('Says what is there, and then what comes and goes.')
   .argument('[name]', 'such as web, web@^1, or web://theforce.net (default: all)')
-  .argument('[host]', 'default: this host')
+  .addArgument(hostArgument())
   .option('--namespace <name>', 'only those of one namespace, such as auto', toNamespace)
   .addOption(daemonPortOption())
   .addOption(jsonOption())
@@ -27,10 +27,11 @@ Another host has to allow it: monikerd --public-list.`,
 
 async function run(
   name: string | undefined,
-  host: string | undefined,
+  place: Place | undefined,
   { daemonPort, namespace, json }: Options,
 ): Promise<void> {
-  const target = name === undefined ? undefined : targetOf(name, host, { daemonPort })
+  const target =
+    name === undefined ? undefined : targetOf(name, place?.host, { daemonPort, ...place })
   const options = target ? { ...target.name, ...target.at } : { daemonPort }
   await printChanges(watch({ ...options, ...(namespace !== undefined && { namespace }) }), json)
 }

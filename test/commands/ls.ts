@@ -27,6 +27,7 @@ test('the services of a host are a table, in the order of their names', async t 
     row('ns:tie', '0.0.0'),
   ])
   t.equal(await printed(t, lsCommand, '127.0.0.1', ...at), lines.join('\n'))
+  t.equal(await printed(t, lsCommand, `127.0.0.1:${daemonPort}`), lines.join('\n'))
 })
 
 test('one namespace may be asked for, and JSON', async t => {

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { test } from 'tap'
 import {
   daemonPortOption,
+  hostArgument,
   jsonOption,
   metadataOption,
   namespaceOption,
@@ -14,6 +15,7 @@ import {
   toList,
   toMetadata,
   toNamespace,
+  toPlace,
   toPort,
   toScheme,
   toVariables,
@@ -150,4 +152,21 @@ test('a name is for one holder alone, unless it is shared', async t => {
     new Command().addOption(sharedOption()).parse(args, { from: 'user' }).opts()
   t.same(parse(), {})
   t.same(parse('--shared'), { shared: true })
+})
+
+test('a host is a name or an address, with the port of its daemon if that is told', async t => {
+  const cases = [
+    ['theforce.net', { host: 'theforce.net' }],
+    ['theforce.net:7000', { host: 'theforce.net', daemonPort: 7000 }],
+    ['münchen.de', { host: 'xn--mnchen-3ya.de' }],
+    ['192.0.2.1:7000', { host: '192.0.2.1', daemonPort: 7000 }],
+    ['::1', { host: '::1' }],
+    ['[::1]', { host: '::1' }],
+    ['[::1]:7000', { host: '::1', daemonPort: 7000 }],
+  ] as const
+  for (const [text, place] of cases) t.same(toPlace(text), place, text)
+  for (const text of ['', 'a b', 'web://theforce.net', 'host:99999', '[::1', 'a/b', 'luke@a']) {
+    t.throws(() => toPlace(text), InvalidArgumentError, text)
+  }
+  t.same(hostArgument().required, false)
 })
