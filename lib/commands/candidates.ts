@@ -11,6 +11,9 @@ export interface Candidate {
 /** What the shell is told where any file will do. */
 const FILES: Candidate = { word: ':files', about: '' }
 
+/** The arguments that are files, or may be. */
+const FILED = ['command', 'file']
+
 /** The commands whose names are those of services that are there. */
 const LOOKING = ['connect', 'resolve', 'wait', 'env', 'watch']
 
@@ -79,6 +82,7 @@ function valuesOf(option: Option, typed: Typed): Promise<Candidate[]> | Candidat
     case 'namespace':
       return namespaces(typed)
     case 'file':
+    case 'policy':
       return [FILES]
     default:
       return plain(option.argChoices)
@@ -91,7 +95,7 @@ function argumentsOf(typed: Typed): Promise<Candidate[]> | Candidate[] {
   const others = before.filter(word => !word.startsWith('-'))
   const all = command.registeredArguments
   const argument = all[others.length - values.length] ?? all.findLast(({ variadic }) => variadic)
-  if (argument?.name() === 'command') return [FILES]
+  if (argument && FILED.includes(argument.name())) return [FILES]
   if (argument?.name() === 'name' && LOOKING.includes(command.name())) return names(typed)
   return plain(argument?.argChoices)
 }

@@ -178,9 +178,10 @@ function kind(daemons: readonly DaemonStatus[]): Finding {
     return bad('daemon', text, 'names of one are not known to the other; stop one of them')
   }
   const [{ pid, embedded, names }] = daemons as [DaemonStatus]
+  const known = `${names} ${names === 1 ? 'name' : 'names'}`
   return embedded
-    ? fine('daemon', `inside process ${pid}, ${names} names; another takes its place when it ends`)
-    : fine('daemon', `monikerd, process ${pid}, ${names} names`)
+    ? fine('daemon', `inside process ${pid}, ${known}; another takes its place when it ends`)
+    : fine('daemon', `monikerd, process ${pid}, ${known}`)
 }
 
 /** The clock says who has held a name for longer, and must not run backwards. */

@@ -10,22 +10,24 @@ const PATIENCE = 1_000
 export const SCRIPTS = {
   // Bash takes `:`, `=` and `@` for the ends of words, and completes what comes after them.
   bash: `_moniker() {
-  local line=\${COMP_LINE:0:COMP_POINT} breaks=\${COMP_WORDBREAKS//[^:=@]} start= words last
+  local line=\${COMP_LINE:0:COMP_POINT} breaks=\${COMP_WORDBREAKS//[^:=@]} start= words last daemon=()
   read -ra words <<<"$line"
   [[ $line == *[[:blank:]] ]] && words+=('')
   last=\${words[-1]}
+  [[ \${words[0]} == *monikerd ]] && daemon=(daemon)
   [[ $breaks ]] && start=\${last%"\${last##*[$breaks]}"}
   COMPREPLY=()
   while IFS=$'\\t' read -r line _; do
     if [[ $line == :files ]]; then compopt -o default; else COMPREPLY+=("\${line#"$start"}"); fi
-  done < <(moniker complete -- "\${words[@]:1}" 2>/dev/null)
+  done < <(moniker complete -- "\${daemon[@]}" "\${words[@]:1}" 2>/dev/null)
 }
-complete -F _moniker moniker`,
-  zsh: `#compdef moniker
+complete -F _moniker moniker monikerd`,
+  zsh: `#compdef moniker monikerd
 _moniker() {
   local line ret=1
-  local -a found
-  for line in "\${(@f)$(moniker complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+  local -a found daemon
+  [[ $words[1] == *monikerd ]] && daemon=(daemon)
+  for line in "\${(@f)$(moniker complete -- $daemon "\${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
     case $line in
       (:files*) _files && ret=0 ;;
       (?*) found+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}") ;;
@@ -34,10 +36,12 @@ _moniker() {
   (( $#found )) && _describe moniker found && ret=0
   return ret
 }
-compdef _moniker moniker`,
+compdef _moniker moniker monikerd`,
   fish: `function __moniker_complete
   set -l words (commandline -opc) (commandline -ct)
-  for line in (moniker complete -- $words[2..] 2>/dev/null)
+  set -l daemon
+  string match -q '*monikerd' -- $words[1]; and set daemon daemon
+  for line in (moniker complete -- $daemon $words[2..] 2>/dev/null)
     if string match -q ':files*' -- $line
       __fish_complete_path (commandline -ct)
     else
@@ -45,7 +49,7 @@ compdef _moniker moniker`,
     end
   end
 end
-complete -c moniker -f -a '(__moniker_complete)'`,
+complete -c moniker -c monikerd -f -a '(__moniker_complete)'`,
 }
 
 export const completionCommand = new Command('completion')

@@ -25,13 +25,14 @@ root
   .argument('<command...>')
   .option('--with <names>')
   .option('--file <file>')
+  .option('--policy <file>')
   .option('--namespace <name>')
   .addOption(new Option('--format <format>').choices(['sh', 'fish']))
   .addOption(new Option('--secret').hideHelp())
   .option('-v', 'has no long form')
 root.command('completion').addArgument(new Argument('<shell>').choices(['bash', 'zsh']))
 const policy = root.command('policy')
-policy.command('check').option('--strict')
+policy.command('check').argument('<file>').option('--strict')
 root.command('hidden', { hidden: true })
 
 const cases: [typed: string, words: string[]][] = [
@@ -53,11 +54,13 @@ const cases: [typed: string, words: string[]][] = [
   ['run ', []],
   ['run web ', [':files']],
   ['run web -- ls -', [':files']],
-  ['run --', ['--with', '--file', '--namespace', '--format', '--help']],
+  ['run --', ['--with', '--file', '--policy', '--namespace', '--format', '--help']],
   ['run --with c', ['cache']],
   ['run --with db,main=s', ['db,main=shop:db']],
   ['run --namespace ', ['shop']],
   ['run --file x', [':files']],
+  ['run --policy x', [':files']],
+  ['policy check x', [':files']],
   ['run --format ', ['sh', 'fish']],
   ['policy ', ['check', 'help']],
   ['policy check --', ['--strict', '--help']],

@@ -77,6 +77,7 @@ for (const shell of Object.keys(SHELLS) as Shell[]) {
       [/^web/, /^wing/],
     )
     t.match(await offered(t, shell, 'moniker run x -- ', port), [/files/])
+    t.match(await offered(t, shell, 'monikerd --pu', port), [/^--public-list/])
   })
 }
 
