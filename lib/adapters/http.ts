@@ -22,9 +22,7 @@ export class Agent extends http.Agent {
   }
 
   override getName(options: object = {}): string {
-    return isNamed(options)
-      ? named(super.getName({ ...options, port: 0 }), options)
-      : super.getName(options)
+    return pooled(options, given => super.getName(given))
   }
 
   override createConnection(options: object, callback?: Connected): Duplex | null | undefined {
@@ -41,9 +39,7 @@ export class HttpsAgent extends https.Agent {
   }
 
   override getName(options: object = {}): string {
-    return isNamed(options)
-      ? named(super.getName({ ...options, port: 0 }), options)
-      : super.getName(options)
+    return pooled(options, given => super.getName(given))
   }
 
   override createConnection(options: object, callback?: Connected): Duplex | null | undefined {
@@ -57,7 +53,8 @@ function isNamed(options: object): options is ConnectNameOptions {
 }
 
 /** What connections are pooled by, whatever the port: two services of one host share none. */
-function named(name: string, options: ConnectNameOptions): string {
+function pooled(options: object, nameOf: (options: object) => string): string {
+  if (!isNamed(options)) return nameOf(options)
   const { namespace = '', service, version = '', daemonPort = '' } = options
-  return [name, namespace, service, version, daemonPort].join(':')
+  return [nameOf({ ...options, port: 0 }), namespace, service, version, daemonPort].join(':')
 }
