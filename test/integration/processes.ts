@@ -95,7 +95,7 @@ async function play(t: Test, steps: Step[]): Promise<void> {
   const port = await freePort()
   process.env.MONIKER_PORT = String(port)
   t.teardown(() => delete process.env.MONIKER_PORT)
-  const { ended } = moniker(t, ['wait', ...SERVICES, '--timeout', '2m'])
+  const { ended } = moniker(t, ['wait', ...SERVICES, '--timeout', '10m'])
   const stage = new Stage(t, port)
   for (const [who, deed] of steps) {
     t.comment(`${who}: ${deed}`)
