@@ -171,12 +171,9 @@ export class Attempt {
   /** Whether a failure is none of the socket's, as there is another way to go or an answer to wait for. */
   mends(error: NodeJS.ErrnoException): boolean {
     if (this.#state === 'over' || error.syscall !== 'connect') return false
-    // The handle was exchanged for another.
-    const isExchanged = error.code === 'ECANCELED'
     const isTCPLeft = this.#isUnix && !isLikely(this.#place!) && this.#roads.includes('tcp')
-    if (!isExchanged && !isTCPLeft && this.#state === 'confirmed') return false
+    if (!isTCPLeft && this.#state === 'confirmed') return false
     this.#socket.connecting = true
-    if (isExchanged) return true
     debug('%s', error.message)
     if (isTCPLeft) this.#dial(this.#place!, false)
     else this.#failure = error
@@ -198,11 +195,15 @@ export class Attempt {
     if (this.#isWanted) this.#dial(place)
   }
 
-  #answered({ name, endpoints }: Resolution): void {
+  #answered(found: Resolution): void {
     if (!this.#isWanted) return
+    const { name, endpoints } = found
     const socket = this.#socket
     const guess = this.#place
     const confirmed = guess && this.#confirmed(guess, endpoints)
+    // A Unix socket is connected in no time, and only then can its server be left in peace.
+    const isOnItsWay = this.#isUnix && !this.#isConnected && !this.#failure
+    if (!confirmed && isOnItsWay) return void setImmediate(() => this.#answered(found))
     const place = confirmed ?? endpoints[0]!
     const { host = '' } = this.#call.options
     const { namespace, service } = name
@@ -214,23 +215,22 @@ export class Attempt {
     // A listener may have destroyed the socket, or sent it elsewhere.
     if (!this.#isWanted) return
     this.#state = 'confirmed'
-    if (!confirmed) this.#redirect(place)
-    else if (this.#failure) socket.destroy(this.#failure)
+    if (!confirmed) return this.#redirect(place)
+    this.#place = place
+    if (this.#isUnix) this.#disguise(place)
+    if (this.#failure) socket.destroy(this.#failure)
     else if (this.#isConnected) this.#release()
   }
 
   /**
-   * The one of `endpoints` that was guessed. What has the Unix socket that was gone to now is what is
-   * there, whatever had it before; what is only likely has its turn when it has, and is known by then.
+   * The one of `endpoints` that was guessed. A path is one server's at a time, be it that it has come
+   * back since. What is only likely has to be the first, and there.
    */
   #confirmed(guess: Place, endpoints: Resolution['endpoints']): Place | undefined {
-    const same = endpoints.find(place => isSame(place, guess))
-    const [first] = endpoints
-    if (same || this.#failure || !this.#isUnix || first!.path !== guess.path) return same
-    const { address, port } = first!
-    disguise(this.#socket, { address }, { address, port })
-    this.#place = first
-    return first
+    const is = this.#isUnix ? hasPathOf : isSame
+    const place = endpoints.find(place => is(place, guess))
+    if (!place || !isLikely(guess)) return place
+    return place === endpoints[0] && !this.#failure ? place : undefined
   }
 
   /** What was held back is told now. */
@@ -241,6 +241,7 @@ export class Attempt {
     this.#socket.emit('ready')
   }
 
+  /** Goes from what was a wrong guess to where the name leads. */
   #redirect(place: Place): void {
     if (this.#place && isWrapped(this.#socket)) this.#socket.destroy(moved(this.#call, this.#place))
     else this.#dial(place)
@@ -263,6 +264,7 @@ export class Attempt {
     const { address, port } = place
     const isUnix = mayUnix && !isWrapped(socket)
     const isExchange = isUnix || this.#place !== undefined
+    const isConnected = this.#isConnected
     this.#place = place
     this.#isUnix = isUnix
     this.#isConnected = false
@@ -273,10 +275,14 @@ export class Attempt {
       port,
       path: isUnix ? abstract(place.path!) : undefined,
     })
-    if (isExchange) exchange(socket, () => dial(socket, options))
+    if (isExchange) exchange(socket, () => dial(socket, options), isConnected)
     else dial(socket, options)
     // It may have failed at once, and be on its way by TCP.
-    if (isUnix && this.#isUnix) disguise(socket, { address }, { address, port })
+    if (isUnix && this.#isUnix) this.#disguise(place)
+  }
+
+  #disguise({ address, port }: Place): void {
+    disguise(this.#socket, { address }, { address, port })
   }
 }
 
@@ -305,10 +311,11 @@ function handleOf(socket: net.Socket): Handle | null {
  * Has `connect` make another handle. With it comes the state of a new stream, which this one is not: an
  * `end()` that was called before would be forgotten.
  */
-export function exchange(socket: net.Socket, connect: () => void): void {
+export function exchange(socket: net.Socket, connect: () => void, isConnected = false): void {
   const handle = handleOf(socket)!
   const isRef = handle.hasRef()
-  handle.close()
+  if (isConnected) part(handle)
+  else drop(handle)
   undisguise(socket)
   Object.assign(socket, { _handle: null, _undestroy: kept })
   try {
@@ -321,6 +328,38 @@ export function exchange(socket: net.Socket, connect: () => void): void {
 }
 
 function kept(): void {}
+
+/**
+ * Ends a connection that has not been made. What Node has to say of it later, be it that the next one
+ * is made by then, is for nobody.
+ */
+function drop(handle: Handle): void {
+  const owner = Object.getOwnPropertySymbols(handle).find(isOwner)!
+  Reflect.set(handle, owner, { destroyed: true })
+  handle.close()
+}
+
+/** Where a handle says whose it is; the symbol is internal to Node. */
+function isOwner({ description }: symbol): boolean {
+  return description === 'owner_symbol'
+}
+
+/** How long a server that was called by mistake has for its farewell, in ms. */
+const FAREWELL = 1_000
+
+/**
+ * Ends a connection as who has nothing to say. What the server has said meanwhile is read: unread, it would
+ * have the connection reset, which ends a server that does not expect it.
+ */
+function part(handle: Handle): void {
+  const socket = new net.Socket({ handle } as object)
+  socket
+    .on('error', () => {})
+    .unref()
+    .resume()
+    .end()
+  setTimeout(() => socket.destroy(), FAREWELL).unref()
+}
 
 /** Whether somebody, as TLS does, has made the handle of `socket` part of another. */
 function isWrapped(socket: net.Socket): boolean {
@@ -343,6 +382,11 @@ const LIKELY = {
 
 function isLikely({ port }: Place): boolean {
   return port === 0
+}
+
+/** Whether both are at one abstract Unix socket. */
+function hasPathOf(one: Place, other: Place): boolean {
+  return one.path === other.path
 }
 
 /** Whether both are one registration, be it that its host was reached at another address. */

@@ -187,16 +187,15 @@ class Publication {
     this.#listener.emit('listening')
   }
 
-  /** The faster road for those on this host; one that is guarded is for nobody to guess. */
+  /** The faster road for those on this host, for nobody to guess where not all are to go to this server. */
   async #openBeside(): Promise<Beside | undefined> {
-    const { name, transports, guarded, daemonPort } = this.#call
+    const { name, transports, guarded, shared, daemonPort } = this.#call
     const listener = this.#listener
     const isServer = listener instanceof net.Server && transports.includes('unix')
     if (!isServer || !canOpenBeside(listener)) return undefined
-    return openBeside(
-      listener,
-      guarded ? undefined : firstPath(name, daemonPort ?? designatedPort()),
-    )
+    const isAlone = !guarded && !shared && crew === undefined
+    const port = daemonPort ?? designatedPort()
+    return openBeside(listener, isAlone ? firstPath(name, port) : undefined)
   }
 
   #offer(): Offer {

@@ -34,7 +34,7 @@ const OFFERED = { service: 'echo', timeout: 0 }
 
 t.test('whatever comes first, nobody else gets a byte, and all is told in order', async t => {
   // Of two daemons, each with the service in the likely place or a stranger there.
-  const [right, wrong] = [await freePort(), await freePort()]
+  const [right, wrong, empty] = [await freePort(), await freePort(), await freePort()]
   const good = await site(t, 'good', firstPath(ECHO, right))
   const stranger = await site(t, 'stranger', firstPath(ECHO, wrong))
   const closed: Place = { ...good.place, port: await nobody(), path: newPath(), instance: 'closed' }
@@ -47,16 +47,18 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
     before: [before],
     likely: [undefined, right],
     mistaken: [undefined, wrong],
-    unlikely: [undefined, await freePort()],
+    unlikely: [undefined, empty],
   }
-  const answers = { good: good.place, closed, error: new MonikerError('ENOSERVICE') }
+  // Its Unix socket has gone, or is not there yet; its port is.
+  const half: Place = { ...good.place, path: firstPath(ECHO, empty)! }
+  const answers = { good: good.place, half, closed, error: new MonikerError('ENOSERVICE') }
   const moments = ['never', 'at once', 'next turn', 'when connected', 'with the answer'] as const
 
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom(...Object.keys(guesses)),
       fc.constantFrom(...(Object.keys(answers) as (keyof typeof answers)[])),
-      fc.constantFrom('answer first', 'connection first'),
+      fc.constantFrom('answer at once', 'answer first', 'connection first'),
       fc.constantFrom(...moments),
       fc.boolean(),
       async (guess, answer, order, destroyed, isUnix) => {
@@ -72,7 +74,8 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
         const likely = isUnix ? { before: good, likely: good, mistaken: stranger } : {}
         const site = { good, stranger, ...likely }[guess as 'good']
         const already = site?.seen.connections ?? 0
-        await new Promise(setImmediate)
+        if (order === 'answer at once') await new Promise(process.nextTick)
+        else await new Promise(setImmediate)
         destroyIf('next turn')
         if (order === 'connection first' && !socket.destroyed && site) {
           while (site.seen.connections === already) await new Promise(setImmediate)
@@ -85,7 +88,8 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
         else resolver.answer(place)
         destroyIf('with the answer')
 
-        if (answer === 'good' && !socket.destroyed) {
+        const isGood = answer === 'good' || answer === 'half'
+        if (isGood && !socket.destroyed) {
           const [echo] = (await once(socket, 'data')) as [Buffer]
           t.equal(String(echo), 'hello')
           t.equal(socket.remotePort, good.place.port)
@@ -94,8 +98,7 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
         }
         await over
         t.equal(events.at(-1), 'close')
-        const failed =
-          answer !== 'good' && !['at once', 'next turn', 'with the answer'].includes(destroyed)
+        const failed = !isGood && !['at once', 'next turn', 'with the answer'].includes(destroyed)
         const isKilled = destroyed === 'when connected' && order === 'connection first' && site
         t.equal(events.includes('error'), failed && !isKilled)
         t.equal(stranger.seen.bytes, 0, 'a stranger never gets a byte')
@@ -132,6 +135,39 @@ t.test('a stranger that has taken the port since is not talked to', async t => {
   t.equal(await call(), 'hello', 'and its own is found again')
   t.equal(bytes, 0)
 })
+
+if (hasUnix) {
+  t.test('who was called by mistake is left in peace, be it that he speaks first', async t => {
+    const { port: daemonPort } = await daemon(t)
+    const all: Promise<unknown>[] = []
+    const greet = (socket: Socket) => {
+      all.push(once(socket.removeAllListeners('error'), 'close'))
+      socket.end('hello')
+    }
+    await named(t, { service: 'tell@1.0.0', daemonPort }, greet)
+    await named(t, { service: 'tell@2.0.0', daemonPort }, socket => void socket.end('the other'))
+    for (let call = 0; call < 20; call++) {
+      const resolver = new Resolver()
+      t.equal(await text(connect({ service: 'tell', daemonPort, resolver })), 'the other')
+    }
+    t.equal(all.length, 20)
+    await t.resolves(Promise.all(all), 'none of its connections was reset')
+  })
+
+  t.test('a server that has come back is where it was', async t => {
+    const { port: daemonPort } = await daemon(t)
+    const accepted: Socket[] = []
+    const serve = (socket: Socket) => void accepted.push(socket.end('hello'))
+    for (let life = 1; life <= 2; life++) {
+      const server = await named(t, { service: 'tell', daemonPort }, serve)
+      const socket = connect({ service: 'tell', daemonPort })
+      t.equal(await text(socket), 'hello')
+      t.equal(accepted.length, life, 'it was called once')
+      t.equal(accepted.at(-1)!.localPort, portOf(server))
+      await once(server.close(), 'close')
+    }
+  })
+}
 
 t.test('of instances that are remembered each has its turn', async t => {
   const { port: daemonPort } = await daemon(t)

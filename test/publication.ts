@@ -419,23 +419,24 @@ test('so does one of http, whatever is sent early', async t => {
   t.match(await text(early), /guarded$/)
 })
 
-test('the first server of a service is where it is likely to be, unless it is guarded', async t => {
+test('the first server of a service is where it is likely to be, unless it is one of several, or guarded', async t => {
   if (!hasUnix) return t.pass('there are no abstract Unix sockets here')
   const { port: daemonPort } = await daemon(t)
   const likely = `moniker-${daemonPort}--tie`
-  const options = { service: 'tie', daemonPort, shared: true }
   const resolver = new Resolver({ port: daemonPort })
   const paths = async (service: string) => {
     const { endpoints } = await resolver.resolve(parse(service), { transports: ['unix', 'tcp'] })
     return endpoints.map(({ path }) => path)
   }
-  for (let count = 0; count < 2; count++) await named(t, options)
-  const both = await paths('tie')
-  t.equal(both.filter(path => path === likely).length, 1)
-  t.equal(both.filter(path => /^moniker-[0-9a-f]{24}$/.test(path!)).length, 1)
+  const unlikely = /^moniker-[0-9a-f]{24}$/
+  for (const service of ['tie@1.0.0', 'tie@2.0.0']) await named(t, { service, daemonPort })
+  t.match(await paths('tie@1'), [likely])
+  t.match(await paths('tie@2'), [unlikely])
 
   await named(t, { service: 'wing', daemonPort, guarded: true })
-  t.match(await paths('wing'), [/^moniker-[0-9a-f]{24}$/])
+  await named(t, { service: 'fleet', daemonPort, shared: true })
+  t.match(await paths('wing'), [unlikely])
+  t.match(await paths('fleet'), [unlikely])
 })
 
 test('a datagram socket is not guarded', async t => {
