@@ -24,6 +24,12 @@ test('the exit status tells success, failure and wrong usage apart', async t => 
     [['resolve', 'tie'], 1, /^$/, /^moniker: ECONNREFUSED: tie is not offered at .*\n$/],
     [[], 2, /^$/, /listen .*connect .*run .*ls .*status .*daemon .*Exit status/s],
     [['resolve', '80'], 2, /^$/, /^moniker: ERR_MONIKER_NAME: expected a name .* got "80"\n$/],
+    [
+      ['run', 'web', 'python3', '-m', 'http.server'],
+      2,
+      /^$/,
+      /unknown option '-m'\n\(.* after -- /,
+    ],
     [['policy', 'check'], 2, /^$/, /^error: missing required argument 'file'/],
     [['daemon', '--policy', '/no/such'], 1, /^$/, /^monikerd: ERR_MONIKER_POLICY: .*\n$/],
     [['ls', '--nonsense'], 2, /^$/, /^error: unknown option '--nonsense'/],

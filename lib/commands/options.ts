@@ -23,7 +23,9 @@ export function toPlace(text: string): Place {
   if (isIP(text)) return { host: text }
   try {
     const { host, daemonPort, path, userinfo } = parseURI(`any://${text}`)
-    if (host && !path && !userinfo) return { host, ...(daemonPort && { daemonPort }) }
+    // A number is an address to a URI; here it is a port that has gone astray.
+    const isHost = host && !path && !userinfo && !/^\d+$/.test(text)
+    if (isHost) return { host, ...(daemonPort && { daemonPort }) }
   } catch {
     // What it is not is all there is to say.
   }

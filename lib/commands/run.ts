@@ -44,6 +44,7 @@ const unheard = (port: number) =>
 export const runCommand = new Command('run')
   .description('Runs a command that serves on a port, under a name.')
   .usage('[options] <name> -- <command...>')
+  .showHelpAfterError('(what comes after -- is left to the command: moniker run web -- npm start)')
   .argument('<name>', 'such as web@1.0.0')
   .argument('<command...>', 'the command, and what it is given')
   .option('--port <number>', 'the port to give it (default: a free one)', toPort)

@@ -165,7 +165,16 @@ test('a host is a name or an address, with the port of its daemon if that is tol
     ['[::1]:7000', { host: '::1', daemonPort: 7000 }],
   ] as const
   for (const [text, place] of cases) t.same(toPlace(text), place, text)
-  for (const text of ['', 'a b', 'web://theforce.net', 'host:99999', '[::1', 'a/b', 'luke@a']) {
+  for (const text of [
+    '',
+    '8080',
+    'a b',
+    'web://theforce.net',
+    'host:99999',
+    '[::1',
+    'a/b',
+    'luke@a',
+  ]) {
     t.throws(() => toPlace(text), InvalidArgumentError, text)
   }
   t.same(hostArgument().required, false)
