@@ -6,6 +6,7 @@ import { freePort, isFree, listening } from '../ports.ts'
 import type { Metadata, Offer } from '../protocol.ts'
 import { Registrar } from '../registrar.ts'
 import { Resolver } from '../resolver.ts'
+import { portsOf } from './occupants.ts'
 import { awake } from './awake.ts'
 import { distinct, find, neighbour } from './neighbours.ts'
 import {
@@ -35,11 +36,19 @@ interface Options {
 }
 
 /** When somebody might begin to wonder why a command is not known by its name, in ms. */
-const LATE = 5_000
+const LATE = 10_000
 
-const unheard = (port: number) =>
-  `is not registered yet: nobody listens on port ${port}, which the command finds in $PORT; ` +
-  'does it want {port} among its arguments, another variable (--env), or its own port (--port)?'
+/** What to say of a command that does not listen where it is told; `others` are where it does. */
+function unheard(port: number, others: readonly number[]): string {
+  const [other] = others
+  const why = other
+    ? `the command listens on port ${other}, not on ${port}`
+    : `nobody listens on port ${port}`
+  return (
+    `is not registered yet: ${why}, which the command finds in $PORT; does it want {port} among ` +
+    `its arguments, another variable (--env), or ${other ? `--port ${other}` : 'its own port (--port)'}?`
+  )
+}
 
 export const runCommand = new Command('run')
   .description('Runs a command that serves on a port, under a name.')
@@ -112,12 +121,18 @@ async function run(
 
 /** Holds the name of a command from when it listens until `signal` aborts. */
 async function hold(
-  offer: Omit<Offer, 'address'>,
+  offer: Omit<Offer, 'address'> & { pid: number },
   daemonPort: number | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const late = setTimeout(() => tell(`${format(offer)} ${unheard(offer.port)}`), LATE)
-  const address = await listening(offer.port, signal).finally(() => clearTimeout(late))
+  const { port, pid } = offer
+  const wonder = async () => {
+    const others = await portsOf(pid)
+    if (!signal.aborted && !address) tell(`${format(offer)} ${unheard(port, others)}`)
+  }
+  const late = setTimeout(() => void wonder(), LATE)
+  let address: string | undefined
+  address = await listening(port, signal).finally(() => clearTimeout(late))
   const lease = await Registrar.at(daemonPort).register({ ...offer, address }, { signal })
   tell(`${format(offer)} is port ${offer.port}`)
   lease

@@ -1,9 +1,10 @@
+import { spawn } from 'node:child_process'
 import fs from 'node:fs/promises'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { syncBuiltinESMExports } from 'node:module'
 import { test } from 'tap'
-import { occupants } from '../../lib/commands/occupants.ts'
+import { occupants, portsOf } from '../../lib/commands/occupants.ts'
 import { nobody, stranger } from '../fixtures/services.ts'
 
 const { pid } = process
@@ -35,6 +36,16 @@ test('what may not be seen is not known', async t => {
   t.same(await occupants({ transport: 'tcp', port }), [])
   replace({ readlink, readdir: (path: string) => (path === '/proc' ? readdir(path) : denied()) })
   t.same(await occupants({ transport: 'tcp', port }), [])
+})
+
+test('where a process waits is known, or one that it has started', async t => {
+  if (process.platform !== 'linux') return t.pass('this is not Linux')
+  const port = await stranger(t)
+  t.ok((await portsOf(pid)).includes(port))
+  t.ok((await portsOf(process.ppid)).includes(port))
+  const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] })
+  t.teardown(() => child.kill())
+  t.same(await portsOf(child.pid!), [])
 })
 
 test('elsewhere nobody is known', async t => {

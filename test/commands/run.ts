@@ -29,7 +29,7 @@ const alone = { buffered: false }
 test('a command has a name from when it listens to when it ends', async t => {
   const { port } = await daemon(t)
   const { said, ended } = moniker(t, ['run', 'web@1.0.0', '--', ...serve], { port })
-  await said(/^moniker: web@1.0.0 is port \d+\n$/)
+  await said(/^moniker: web@1.0.0 is port \d+\n/m)
   const place = await find(port, 'web')
   t.match(place, { address: '127.0.0.1', version: '1.0.0' })
   const [{ pid } = {}] = await new Resolver({ port }).list()
@@ -63,7 +63,7 @@ test('a command that cannot be known by its name is stopped', async t => {
   const { port } = await daemon(t)
   await named(t, { service: 'web', daemonPort: port })
   const { ended } = moniker(t, ['run', 'web', '--', ...serve], { port })
-  t.match(await ended, { status: 1, stderr: /^moniker: EADDRINUSE: web@0.0.0 is already/ })
+  t.match(await ended, { status: 1, stderr: /^moniker: EADDRINUSE: web@0.0.0 is already/m })
 })
 
 test('one that crashes is started again on request, under its name and at its port', async t => {
@@ -122,10 +122,20 @@ test('several may share a name, however they have come to it', async t => {
 
 test('one that does not listen where it is told is wondered about', async t => {
   const { port } = await daemon(t)
-  const elsewhere = `require('net').createServer().listen()`
-  const args = ['run', 'web', '--', process.execPath, '-e', elsewhere]
-  const { said } = moniker(t, args, { port })
-  await said(/^moniker: web@0.0.0 is not registered yet: nobody listens on port \d+, .* \$PORT; /)
+  const elsewhere = String(await freePort())
+  const programs: [program: string, why: string][] = [
+    [
+      `require('net').createServer().listen(${elsewhere})`,
+      `the command listens on port ${elsewhere}`,
+    ],
+    ['setInterval(() => {}, 1000)', 'nobody listens on port'],
+  ]
+  const wondered = programs.map(([program, why]) => {
+    const args = ['run', 'web', '--', process.execPath, '-e', program]
+    const pattern = new RegExp(`^moniker: web@0.0.0 is not registered yet: ${why}.* \\$PORT; `)
+    return moniker(t, args, { port }).said(pattern)
+  })
+  await Promise.all(wondered)
 })
 
 test('a command that cannot be run is said to be missing', alone, async t => {
