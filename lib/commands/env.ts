@@ -25,6 +25,9 @@ const FORMATS = {
   plain: (name: string, value: string) => `${name}=${value}`,
 }
 
+/** What a shell evaluates instead; of nothing at all it would think that all is well. */
+const FAILED = 'false'
+
 export const envCommand = new Command('env')
   .description('Says where services are in variables for a shell, once all are there.')
   .argument('<name...>', 'such as db, cache@^7, ns:db or main=db://theforce.net')
@@ -40,16 +43,28 @@ export const envCommand = new Command('env')
     `
 For db these are DB_URL, DB_HOST, DB_PORT and DB_VERSION; for main=db they are MAIN_URL and so on. The
 scheme and the path of the URL are those in the metadata of the service, else tcp:// or udp://.
-In a shell:
+In a shell, which fails if one is missing:
   eval "$(moniker env db cache)"`,
   )
   .action(env)
 
-async function env(names: string[], { format, json, wait, ...options }: Options): Promise<void> {
+async function env(names: string[], { format, json, ...options }: Options): Promise<void> {
+  try {
+    const variables = await variablesFor(names, options)
+    if (json) return console.log(JSON.stringify(variables, undefined, 2))
+    const lines = Object.entries(variables).map(([name, value]) => FORMATS[format](name, value))
+    console.log(lines.join('\n'))
+  } catch (error) {
+    if (!json && format !== 'plain') console.log(FAILED)
+    throw error
+  }
+}
+
+function variablesFor(
+  names: string[],
+  { wait, ...options }: Omit<Options, 'format' | 'json'>,
+): Promise<Record<string, string>> {
   useNamespace(options.namespace)
   const neighbours = distinct(names.map(name => neighbour(name, options)))
-  const variables = await find(neighbours, { resolver: new Resolver(), wait, tell })
-  if (json) return console.log(JSON.stringify(variables, undefined, 2))
-  const lines = Object.entries(variables).map(([name, value]) => FORMATS[format](name, value))
-  console.log(lines.join('\n'))
+  return find(neighbours, { resolver: new Resolver(), wait, tell })
 }

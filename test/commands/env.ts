@@ -32,9 +32,20 @@ test('a shell, and whoever else, can be told where services are', async t => {
   t.match(JSON.parse(await env('web', 'main=web', '--json')), { WEB_URL: url, MAIN_URL: url })
 })
 
-test('a service that does not come is an error', async t => {
+test('a service that does not come is an error, to the shell as well', async t => {
   const { port } = await daemon(t)
-  const none = printed(t, envCommand, 'db', '--wait', '10ms', '--daemon-port', String(port))
-  await t.rejects(none, { message: /db is not offered/ })
-  await t.rejects(printed(t, envCommand, 'db', 'ns:db'), { message: /DB_URL cannot be both/ })
+  const at = ['--wait', '10ms', '--daemon-port', String(port)]
+  const cases: [args: string[], message: RegExp, told: string][] = [
+    [['db'], /db is not offered/, 'false'],
+    [['db', '--format', 'fish'], /db is not offered/, 'false'],
+    [['db', '--format', 'plain'], /db is not offered/, ''],
+    [['db', '--json'], /db is not offered/, ''],
+    [['db', 'ns:db'], /DB_URL cannot be both/, 'false'],
+  ]
+  for (const [args, message, told] of cases) {
+    const log = t.capture(console, 'log')
+    await t.rejects(envCommand.parseAsync([...args, ...at], { from: 'user' }), { message })
+    log.restore()
+    t.equal(log.args().flat().join(), told, args.join(' '))
+  }
 })
