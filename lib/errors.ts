@@ -75,7 +75,9 @@ const table = {
     code: 'ETIMEDOUT',
     say: d =>
       `no answer about ${d.service ?? 'the question'} from ${at(d)} within ${d.ms} ms; ` +
-      `is monikerd running there, and does the firewall let port ${d.port} through, UDP and TCP?`,
+      (isHere(d)
+        ? 'does the daemon hang? moniker doctor says which process it is'
+        : `is monikerd running there, and does the firewall let port ${d.port} through, UDP and TCP?`),
   },
   EUNREACHABLE: {
     code: 'EHOSTUNREACH',

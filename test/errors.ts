@@ -52,7 +52,13 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ESILENT',
     { port: 1, ms: 5 },
     'ETIMEDOUT',
-    /about the question from this host:1 within 5 ms; .*rt 1 /,
+    /about the question from this host:1 within 5 ms; does the daemon hang\?/,
+  ],
+  [
+    'ESILENT',
+    { host: 'theforce.net', port: 1, ms: 5 },
+    'ETIMEDOUT',
+    /is monikerd running there, and does the firewall let port 1 through/,
   ],
   [
     'EUNREACHABLE',

@@ -131,9 +131,15 @@ async function stream(
   if (reason === 'ENODAEMON' && isHere) {
     return fine(check, `port ${port} is free for the first program that listens on a name`)
   }
-  const text = reason === 'EPROTOCOL' ? `what has port ${port} is no daemon` : message
-  return bad(check, text + (isHere ? await by('tcp', port) : ''), REMEDIES[reason] ?? OTHERWISE)
+  const says: Partial<Record<Reason, string>> = {
+    EPROTOCOL: `what has port ${port} is no daemon`,
+    ...(isHere && { ESILENT: `what has port ${port} is silent` }),
+  }
+  const hint = isHere && reason === 'ESILENT' ? HUNG : (REMEDIES[reason] ?? OTHERWISE)
+  return bad(check, (says[reason] ?? message) + (isHere ? await by('tcp', port) : ''), hint)
 }
+
+const HUNG = 'if it hangs, end it: another takes its place'
 
 const OTHERWISE = 'what the message says has to be mended first'
 

@@ -74,6 +74,9 @@ test('what cannot be asked is told with what may be wrong', async t => {
   t.match(await found('127.0.0.3', port), {
     'tcp 127.0.0.3': { ok: false, text: /ETIMEDOUT/, hint: /does a firewall stop the port/ },
   })
+  t.match(await found('', port, { lookup: lookup('127.0.0.3') }), {
+    'tcp 127.0.0.3': { ok: false, text: `what has port ${port} is silent`, hint: /if it hangs/ },
+  })
   t.match(await found('255.255.255.255', port), {
     'tcp 255.255.255.255': { ok: false, hint: /is there a way to its network/ },
   })
