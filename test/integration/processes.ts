@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { freePort } from '../../lib/ports.ts'
 import { Cast, DAEMON, type Deed } from '../fixtures/cast.ts'
 import { moniker } from '../fixtures/command.ts'
-import { Onlookers, daemonNow } from '../fixtures/onlookers.ts'
+import { Onlookers, daemonNow, reach } from '../fixtures/onlookers.ts'
 
 const SERVICES = ['a', 'b', 'c']
 
@@ -56,6 +56,7 @@ class Stage {
     )
     const daemon = await daemonNow()
     await this.#onlookers.until('the daemon tells', () => this.#onlookers.daemon === daemon)
+    for (const [service, life] of after) this.#t.same([...(await reach(service))], [life])
     if (who === DAEMON) this.#t.same(this.#visits, visits, 'no connection minds the daemon')
   }
 
