@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { isMainThread } from 'node:worker_threads'
 import type { ListenCall } from './listencall.ts'
 import { designatedPort } from './defaults.ts'
@@ -22,6 +23,12 @@ export interface NamedAddress extends AddressInfo {
   /** Such as `starwars@1.2.0`. */
   readonly moniker: string
 }
+
+/**
+ * How long a peer that has not been heard of may be waiting for the daemon's word, in ms: one who goes
+ * to where a name is likely to be, or was, says nothing before it has that.
+ */
+const CONFIRMING = 100
 
 const publications = new WeakMap<Listener, Publication>()
 
@@ -84,6 +91,9 @@ class Publication {
   /** Under way since `close` was called, where there was a name to withdraw. */
   withdrawn: Promise<void> | undefined
   #lease: Lease | undefined
+  /** Who has connected last, and when. */
+  #latest: net.Socket | undefined
+  #since = 0
   /** The abstract Unix socket beside the port of a server. */
   #beside: Beside | undefined
   #state: 'binding' | 'registering' | 'registered' | 'failed' | 'closing' = 'binding'
@@ -143,16 +153,21 @@ class Publication {
       void this.#register()
       return this.#listener.listenerCount(event) > 0
     }
-    if (event === 'connection' && this.#gate) {
-      this.#gate.admit(args[0] as net.Socket, () => this.#pass(event, args))
-      return true
-    }
+    if (event === 'connection') return this.#connected(args as [net.Socket])
     if (event === 'close' && this.#state === 'failed') return false
     // A datagram that comes after `close` is not for anybody any more.
     if (event === 'message' && this.#state === 'closing') return false
     // It could not bind, or is closed and may listen anew.
     if (event === 'close' || (event === 'error' && this.#state === 'binding')) this.restore()
     return this.#pass(event, args)
+  }
+
+  #connected(args: [net.Socket]): boolean {
+    this.#latest = args[0]
+    this.#since = performance.now()
+    if (!this.#gate) return this.#pass('connection', args)
+    this.#gate.admit(args[0], () => this.#pass('connection', args))
+    return true
   }
 
   #pass(event: string, args: unknown[]): boolean {
@@ -246,9 +261,17 @@ class Publication {
     if (isFirst) {
       lease.removeAllListeners()
       if (listener instanceof net.Server) this.#shadow('listening', false)
-      this.withdrawn = lease.withdraw().then(() => this.#closeAll())
+      this.withdrawn = this.#confirmed()
+        .then(() => lease.withdraw())
+        .then(() => this.#closeAll())
     }
     return listener
+  }
+
+  /** When whoever has just connected knows that it is here; else the daemon would deny it. */
+  async #confirmed(): Promise<void> {
+    const left = this.#since + CONFIRMING - performance.now()
+    if (left > 0 && this.#latest?.bytesRead === 0) await pause(left)
   }
 
   /** Each `close` is answered in the words of the listener itself, the second as the first. */

@@ -52,6 +52,20 @@ test('the name goes before the port', async t => {
   await t.rejects(find(daemonPort, 'tie'), { code: 'ECONNREFUSED' })
 })
 
+test('it goes once whoever has just connected may know that it was there', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const serve = (socket: net.Socket) => void socket.resume().on('end', () => socket.end())
+  const server = await named(t, { service: 'once', daemonPort }, serve)
+  const peer = net.connect(portOf(server), '127.0.0.1')
+  t.teardown(() => peer.destroy())
+  await once(server, 'connection')
+  server.close()
+  t.match(await find(daemonPort, 'once'), { port: portOf(server) })
+  peer.destroy()
+  await once(server, 'close')
+  await t.rejects(find(daemonPort, 'once'), { code: 'ECONNREFUSED' })
+})
+
 test('closing twice is an error to the second, as in net', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = await named(t, { service: 'tie', daemonPort })
