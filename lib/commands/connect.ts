@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
 import { MonikerSocket } from '../socket.ts'
+import { hearOut } from './hearout.ts'
 import { format } from '../name.ts'
 import {
   daemonPortOption,
@@ -28,8 +29,8 @@ export const connectCommand = new Command('connect')
   .addHelpText(
     'after',
     `
-The end of standard input is passed on, and what still comes is written; the end of what comes ends
-the command. For ssh:
+The end of standard input is passed on, and what still comes is written. The end of what comes ends
+the command, but for a file or a pipe that has more to send: not before 5 seconds of silence. For ssh:
   ssh -o ProxyCommand='moniker connect ssh %h' theforce.net`,
   )
   .action(connect)
@@ -47,10 +48,11 @@ async function connect(
   stdin.pipe(socket).pipe(stdout, { end: false })
   // Whoever reads the output may have seen enough.
   stdout.on('error', () => socket.destroy())
-  socket.on('end', () => {
+  const end = () => {
     stdin.unpipe(socket).destroy()
     socket.end()
-  })
+  }
+  socket.on('end', () => hearOut(stdin, socket, end))
   await once(socket, 'close')
   stdin.destroy()
 }

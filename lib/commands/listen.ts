@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import type { Metadata } from '../protocol.ts'
 import type { NamedAddress } from '../publication.ts'
 import { createServer, type MonikerServer } from '../server.ts'
+import { hearOut } from './hearout.ts'
 import {
   daemonPortOption,
   metadataOption,
@@ -75,7 +76,8 @@ function converse(socket: Socket): void {
   const { stdin, stdout } = process
   const end = () => socket.end()
   stdin.on('close', end).pipe(socket).pipe(stdout, { end: false })
-  socket.on('end', end).on('close', () => stdin.off('close', end).unpipe(socket))
+  socket.on('end', () => hearOut(stdin, socket, () => (stdin.unpipe(socket), end())))
+  socket.on('close', () => stdin.off('close', end).unpipe(socket))
 }
 
 function execute(command: string, socket: Socket): void {

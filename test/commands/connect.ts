@@ -38,6 +38,23 @@ test('when the service ends, so does the command, though its input is open', asy
   t.equal(await heard, '')
 })
 
+test('what is piped in arrives whole, whichever side has nothing to say', async t => {
+  const { port } = await daemon(t)
+  const much = '0123456789abcde\n'.repeat(300_000)
+  for (const sender of ['listen', 'connect']) {
+    const listener = moniker(t, ['listen', 'file'], { port })
+    await listener.said(/listening as file/)
+    const caller = moniker(t, ['connect', 'file'], { port })
+    const [from, to] = sender === 'listen' ? [listener, caller] : [caller, listener]
+    to.child.stdin.end()
+    from.child.stdin.end(much)
+    const { status, stdout } = await to.ended
+    t.equal(status, 0)
+    t.ok(stdout === much, `${stdout.length} bytes by ${sender}`)
+    t.match(await from.ended, { status: 0 })
+  }
+})
+
 test('when nobody reads its output any more, the command ends', async t => {
   const { port } = await daemon(t)
   await named(t, { service: 'yes', daemonPort: port }, socket => {
