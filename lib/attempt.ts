@@ -4,6 +4,7 @@ import { LOOPBACK, isThisHost } from './address.ts'
 import type { ConnectCall } from './connectcall.ts'
 import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
+import { dial, exchange, handleOf, isWrapped } from './handle.ts'
 import { format, type Name } from './name.ts'
 import type { Endpoint, Road, Source } from './protocol.ts'
 import {
@@ -37,12 +38,6 @@ export interface NamedSocket extends net.Socket {
 
 type Place = Endpoint & { address: string }
 
-/** What of a handle matters here; the type is internal to Node. */
-interface Handle {
-  close(): void
-  hasRef(): boolean
-}
-
 /** Never a real host, nor a real port: the look-up beside them is for us to answer. */
 const PLACEHOLDER = { host: 'moniker.invalid', port: 1, path: undefined, family: 4 }
 
@@ -51,9 +46,9 @@ type Looked = (error: null, address: string, family: number) => void
 /**
  * One call of `connect` to a name, until the socket is connected or has failed. From the start `net`
  * takes the socket for one whose host is being looked up. Where an answer is remembered, or the service
- * is likely to be at the first Unix socket of its name on this host, the connection and a fresh question leave together, and nobody hears of the connection, nor does a byte
- * pass, before the answer has confirmed that the port still is that of the name: what is remembered may
- * be a stranger's by now. The question may be one that another call has under way: its answer is then
+ * is likely to be at the first Unix socket of its name on this host, the connection and a fresh question
+ * leave together, and nobody hears of the connection, nor does a byte pass, before the answer has
+ * confirmed that this is the place: what is remembered may be a stranger's by now. The question may be one that another call has under way: its answer is then
  * older than this call by less than a round trip, as that to any question is once it has come.
  */
 export class Attempt {
@@ -296,75 +291,6 @@ function ask(resolver: Resolving, name: Name, asked: ResolveOptions): Asking {
   const over = new AbortController()
   const answer = resolver.resolve(name, { ...asked, signal: over.signal })
   return { known: undefined, port: undefined, answer, leave: () => over.abort() }
-}
-
-/** As `net` connects, whatever class `socket` is of. */
-function dial(socket: net.Socket, options: object, callback?: () => void): void {
-  Reflect.apply(net.Socket.prototype.connect, socket, [options, callback])
-}
-
-function handleOf(socket: net.Socket): Handle | null {
-  return Reflect.get(socket, '_handle') as Handle | null
-}
-
-/**
- * Has `connect` make another handle. With it comes the state of a new stream, which this one is not: an
- * `end()` that was called before would be forgotten.
- */
-export function exchange(socket: net.Socket, connect: () => void, isConnected = false): void {
-  const handle = handleOf(socket)!
-  const isRef = handle.hasRef()
-  if (isConnected) part(handle)
-  else drop(handle)
-  undisguise(socket)
-  Object.assign(socket, { _handle: null, _undestroy: kept })
-  try {
-    connect()
-  } finally {
-    // To delete it would make a slow object of the socket.
-    Reflect.set(socket, '_undestroy', Reflect.get(net.Socket.prototype, '_undestroy'))
-  }
-  if (!isRef) socket.unref()
-}
-
-function kept(): void {}
-
-/**
- * Ends a connection that has not been made. What Node has to say of it later, be it that the next one
- * is made by then, is for nobody.
- */
-function drop(handle: Handle): void {
-  const owner = Object.getOwnPropertySymbols(handle).find(isOwner)!
-  Reflect.set(handle, owner, { destroyed: true })
-  handle.close()
-}
-
-/** Where a handle says whose it is; the symbol is internal to Node. */
-function isOwner({ description }: symbol): boolean {
-  return description === 'owner_symbol'
-}
-
-/** How long a server that was called by mistake has for its farewell, in ms. */
-const FAREWELL = 1_000
-
-/**
- * Ends a connection as who has nothing to say. What the server has said meanwhile is read: unread, it would
- * have the connection reset, which ends a server that does not expect it.
- */
-function part(handle: Handle): void {
-  const socket = new net.Socket({ handle } as object)
-  socket
-    .on('error', () => {})
-    .unref()
-    .resume()
-    .end()
-  setTimeout(() => socket.destroy(), FAREWELL).unref()
-}
-
-/** Whether somebody, as TLS does, has made the handle of `socket` part of another. */
-function isWrapped(socket: net.Socket): boolean {
-  const reading = Object.getOwnPropertyDescriptor(handleOf(socket)!, 'reading')
-  return reading?.get !== undefined
 }
 
 function familyOf({ address }: Place): 4 | 6 {

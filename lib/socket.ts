@@ -16,7 +16,8 @@ import {
 } from './connectcall.ts'
 import { callable, type CallableClass } from './callable.ts'
 import type { Failure } from './errors.ts'
-import { Attempt, exchange, type Moniker } from './attempt.ts'
+import { Attempt, type Moniker } from './attempt.ts'
+import { exchange } from './handle.ts'
 import type { Endpoint } from './protocol.ts'
 import { Resolver } from './resolver.ts'
 
