@@ -212,7 +212,7 @@ export class Attempt {
     this.#state = 'confirmed'
     if (!confirmed) return this.#redirect(place)
     this.#place = place
-    if (this.#isUnix) this.#disguise(place)
+    if (place.port !== guess!.port) this.#disguise(place)
     if (this.#failure) socket.destroy(this.#failure)
     else if (this.#isConnected) this.#release()
   }

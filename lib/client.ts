@@ -292,15 +292,20 @@ export function askDatagram(
         if (answer?.truncated) reject(new Error('the answer is too long for a datagram'))
         else if (answer) resolve(answer)
       })
-      .connect(port, address, (error?: Error) => {
-        if (error) reject(error)
-        else if (!signal.aborted) send(PAUSE)
-      })
+      .connect(port, address)
+    try {
+      send(PAUSE)
+    } catch {
+      // What has not been connected says why by an 'error'.
+    }
   })
-  return answer.finally(() => {
+  const over = () => {
     clearTimeout(timer)
-    socket.close()
-  })
+    // Whoever waits goes on first.
+    setImmediate(() => socket.close())
+  }
+  answer.then(over, over)
+  return answer
 }
 
 /** The answer in a datagram, if it is one to the question `id`. */

@@ -264,8 +264,10 @@ export class Resolver {
   async #find(query: Query, places: readonly Place[], signal: () => Signal) {
     const { question, details, key } = query
     try {
+      const kept = places.find(place => sessions.at(place))
+      // What is not to be waited for is not: a question is on its way before `connect` returns.
       const found =
-        (await askKept(places, question)) ??
+        (kept && (await askKept(kept, places, question))) ??
         (await this.#hunt(places, question, ask, details, signal()))
       return await this.#remember(query, found)
     } catch (error) {
@@ -388,12 +390,14 @@ const NOWHERE: readonly Fallback[] = []
 const GIVEN_UP = new Error('nobody waits for the answer any longer')
 
 /**
- * Asks over a connection that is kept to one of `places`. `undefined` if there is none, if it does not
- * answer soon, or if another place may know better.
+ * Asks over the connection that is kept to one of `places`. `undefined` if it does not answer soon, or if
+ * another place may know better.
  */
-async function askKept(places: readonly Place[], question: Asked): Promise<Found | undefined> {
-  const place = places.find(place => sessions.at(place))
-  if (!place) return undefined
+async function askKept(
+  place: Place,
+  places: readonly Place[],
+  question: Asked,
+): Promise<Found | undefined> {
   try {
     const answer = await sessions.at(place)!.askSoon(question, BESIDE)
     return places.length === 1 || !refusalIn(answer) ? { place, answer } : undefined
