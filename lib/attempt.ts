@@ -1,4 +1,4 @@
-import net, { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import createDebug from 'debug'
 import { LOOPBACK, isThisHost } from './address.ts'
 import type { ConnectCall } from './connectcall.ts'
@@ -31,7 +31,7 @@ export interface Moniker {
 }
 
 /** A socket that knows what name it has gone to. */
-export interface NamedSocket extends net.Socket {
+export interface NamedSocket extends Socket {
   moniker: Moniker | undefined
   connecting: boolean
 }
