@@ -70,7 +70,7 @@ test('what fails has the code that net programs know, and says the rest', async 
       silent,
       'ETIMEDOUT',
       'ESILENT',
-      /no answer about tie from .* within 300 ms; is monikerd/,
+      /no answer about tie from .* within 300 ms; does the daemon hang/,
     ],
   ] as const
   for (const [service, port, code, reason, message] of cases) {
