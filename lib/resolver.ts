@@ -273,7 +273,8 @@ export class Resolver {
     } catch (error) {
       this.#known.delete(key)
       if (isForsaken(query, error)) return this.#fallBack(query, error, signal())
-      if (!query.isNear) this.#failed.set(key, error, FAILED)
+      // That nobody waits any longer is no failure of the host.
+      if (!query.isNear && !signal().aborted) this.#failed.set(key, error, FAILED)
       throw error
     }
   }

@@ -362,6 +362,17 @@ test('what a far host refuses is remembered for a moment', async t => {
   t.equal(ours.status().questions, asked + 1)
 })
 
+test('that a question was given up is not remembered as a failure of the host', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'tie', daemonPort: port })
+  const resolver = new Resolver({ port })
+  const at = { host: '127.0.0.1', lookup: lookup('127.0.0.1') }
+  const { answer, leave } = resolver.ask(parse('tie'), at)
+  leave()
+  await t.rejects(answer)
+  t.match(await resolver.resolve(parse('tie'), at), { host: '127.0.0.1' })
+})
+
 test('a daemon at a loopback address may tell of a socket of this host', async t => {
   const answer = { transport: 'tcp', address: '127.0.0.2', port: 1, path: 'moniker-1' }
   const port = await stranger(t, socket => {
