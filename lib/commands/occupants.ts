@@ -49,10 +49,11 @@ async function familyOf(pid: string): Promise<string[]> {
   return [...family]
 }
 
-async function parentOf(pid: string): Promise<string> {
+/** `undefined` if it has gone meanwhile. */
+async function parentOf(pid: string): Promise<string | undefined> {
   // The name, in parentheses, may be anything.
   const stat = await textOf(`/proc/${pid}/stat`)
-  return stat.slice(stat.lastIndexOf(')') + 1).split(' ')[2] ?? ''
+  return stat.slice(stat.lastIndexOf(')') + 1).split(' ')[2]
 }
 
 async function pids(): Promise<string[]> {
