@@ -120,10 +120,14 @@ export class Client extends EventEmitter<{ close: [] }> {
     }
   }
 
-  /** The same, if it comes within `ms`; else fails with `ESILENT`. */
-  async askSoon(message: Asked, ms: number): Promise<Answer> {
+  /**
+   * The same, if it comes within `ms`; else fails with `ESILENT`. What is in a `hurry` does not wait for
+   * others to share a write with.
+   */
+  async askSoon(message: Asked, ms: number, { hurry = false } = {}): Promise<Answer> {
     const answer = this.ask(message)
     const id = this.#last
+    if (hurry) this.#flush()
     const { address: host, port } = this.#place
     const late = () => this.#settle(id)?.reject(new MonikerError('ESILENT', { host, port, ms }))
     const timer = setTimeout(late, ms)
@@ -145,6 +149,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   #flush(): void {
+    if (this.#unsent === '') return
     if (!this.#socket.destroyed) this.#socket.write(this.#unsent)
     this.#unsent = ''
   }

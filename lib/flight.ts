@@ -22,6 +22,11 @@ export class Flight<T> {
     )
   }
 
+  /** How many have joined it. */
+  get joined(): number {
+    return this.#joined
+  }
+
   /**
    * The answer, which `turned` may make another for each who joins, and what is to be called once it
    * has come or is wanted no more.

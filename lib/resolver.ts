@@ -92,6 +92,8 @@ export class Resolver {
   readonly #failed: Cache<unknown>
   readonly #outgoing: Outgoing | undefined
   readonly #flights = new Map<string, Flight<Resolution>>()
+  /** Whether the last question was shared: then the next may wait a moment for more who join. */
+  #isBusy = false
   #last: Query | undefined
 
   constructor({ port, timeout = TIMEOUT, now, policy = policyFile() }: ResolverOptions = {}) {
@@ -253,9 +255,12 @@ export class Resolver {
     const flying = this.#flights.get(key)
     if (flying) return flying
     const places = placesOf(addresses, query.port)
-    const flight = new Flight(
+    const flight: Flight<Resolution> = new Flight(
       signal => this.#find(query, places, signal),
-      () => this.#flights.delete(key),
+      () => {
+        this.#flights.delete(key)
+        this.#isBusy = flight.joined > 1
+      },
     )
     this.#flights.set(key, flight)
     return flight
@@ -267,7 +272,7 @@ export class Resolver {
       const kept = places.find(place => sessions.at(place))
       // What is not to be waited for is not: a question is on its way before `connect` returns.
       const found =
-        (kept && (await askKept(kept, places, question))) ??
+        (kept && (await askKept(kept, places, question, !query.isNear || !this.#isBusy))) ??
         (await this.#hunt(places, question, ask, details, signal()))
       return await this.#remember(query, found)
     } catch (error) {
@@ -398,9 +403,10 @@ async function askKept(
   place: Place,
   places: readonly Place[],
   question: Asked,
+  hurry: boolean,
 ): Promise<Found | undefined> {
   try {
-    const answer = await sessions.at(place)!.askSoon(question, BESIDE)
+    const answer = await sessions.at(place)!.askSoon(question, BESIDE, { hurry })
     return places.length === 1 || !refusalIn(answer) ? { place, answer } : undefined
   } catch {
     return undefined

@@ -126,6 +126,30 @@ t.test('answers may come in another order than the questions, all in one read', 
   )
 })
 
+t.test('who is in a hurry waits for nobody to share a write with', async t => {
+  const reads: number[] = []
+  const server = createServer(socket => {
+    socket
+      .on('error', () => {})
+      .on('data', bytes => {
+        const ids = String(bytes)
+          .trim()
+          .split('\n')
+          .map(text => (JSON.parse(text) as Message).id)
+        reads.push(ids.length)
+        for (const id of ids) socket.write(line({ id }))
+      })
+  })
+  t.teardown(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const one = await client(t, { port })
+  await Promise.all([1, 2].map(() => one.askSoon(status, 60_000)))
+  t.strictSame(reads.splice(0), [2])
+  await one.askSoon(status, 60_000, { hurry: true })
+  t.strictSame(reads, [1])
+})
+
 t.test('a question may be given up soon, and then no answer is waited for', async t => {
   const one = await client(t, await daemon(t), true)
   t.equal(one.asked, 0)
