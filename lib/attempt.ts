@@ -48,8 +48,9 @@ type Looked = (error: null, address: string, family: number) => void
  * takes the socket for one whose host is being looked up. Where an answer is remembered, or the service
  * is likely to be at the first Unix socket of its name on this host, the connection and a fresh question
  * leave together, and nobody hears of the connection, nor does a byte pass, before the answer has
- * confirmed that this is the place: what is remembered may be a stranger's by now. The question may be one that another call has under way: its answer is then
- * older than this call by less than a round trip, as that to any question is once it has come.
+ * confirmed that this is the place: what is remembered may be a stranger's by now. The question may be
+ * one that another call has under way: its answer is then older than this call by less than a round
+ * trip, as that to any question is once it has come.
  */
 export class Attempt {
   readonly #socket: NamedSocket
