@@ -108,6 +108,20 @@ t.test('whatever comes first, nobody else gets a byte, and all is told in order'
   )
 })
 
+t.test('what has failed already where the daemon still sees it has failed', async t => {
+  const { place } = await site(t, 'gone')
+  const gone = { ...place, port: await nobody(), path: newPath() }
+  const resolver = new Held(gone)
+  const socket = connect({ ...OFFERED, transports: ['tcp'], resolver })
+  const events = history(socket)
+  // As many turns as it takes to be refused.
+  for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+  t.strictSame(events, [])
+  resolver.answer(gone)
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+  t.equal(error.code, 'ECONNREFUSED')
+})
+
 t.test('a stranger that has taken the port since is not talked to', async t => {
   const { port: daemonPort } = await daemon(t)
   const first = await named(t, { service: 'echo', host: '127.0.0.1', daemonPort })
@@ -152,6 +166,21 @@ if (hasUnix) {
     }
     t.equal(all.length, 20)
     await t.resolves(Promise.all(all), 'none of its connections was reset')
+  })
+
+  t.test('who is not yet where he is likely to be is gone to by his port', async t => {
+    const port = await freePort()
+    const { place } = await site(t, 'late')
+    const resolver = new Held(undefined, port)
+    const socket = connect({ ...OFFERED, resolver })
+    t.teardown(() => socket.destroy())
+    socket.write('hello')
+    // What connects to no Unix socket has failed in the turn after.
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+    resolver.answer({ ...place, path: firstPath(ECHO, port)! })
+    const [echo] = (await once(socket, 'data')) as [Buffer]
+    t.equal(String(echo), 'hello')
+    t.equal(socket.remotePort, place.port)
   })
 
   t.test('a server that has come back is where it was', async t => {
