@@ -105,10 +105,16 @@ export function isWord(text: unknown): text is string {
   return typeof text === 'string' && word.test(text)
 }
 
-/** The exact version a server registers: `''` is `0.0.0`; throws `ERR_MONIKER_NAME` on a range. */
+/**
+ * The exact version a server registers: `''` is `0.0.0`, `1` and `1.0` are `1.0.0`; throws `ERR_MONIKER_NAME`
+ * on a range.
+ */
 export function exactVersion(version: string): string {
-  const exact = version === '' ? '0.0.0' : semver.valid(version)
-  if (exact) return exact
+  const wholes = version === '' ? ['0.0.0'] : [version, `${version}.0`, `${version}.0.0`]
+  for (const whole of wholes) {
+    const exact = semver.valid(whole)
+    if (exact) return exact
+  }
   const text = 'a server to give an exact version such as 1.2.0'
   throw new MonikerError('ENAME', { service: version, text })
 }

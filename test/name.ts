@@ -286,7 +286,9 @@ t.test('a server gives an exact version, and none is 0.0.0', async t => {
   fc.assert(fc.property(versions, version => equal(exactVersion(version), version)))
   t.equal(exactVersion(''), '0.0.0')
   t.equal(exactVersion('v1.2.3'), '1.2.3')
-  for (const range of ['1', '^1.0.0', '*', '>=1 <2', '1.2.3.4', 'latest']) {
+  t.equal(exactVersion('1'), '1.0.0', 'its last zeros may be left off')
+  t.equal(exactVersion('1.2'), '1.2.0')
+  for (const range of ['1.x', '^1', '^1.0.0', '*', '>=1 <2', '1.2.3.4', '1-a', 'latest']) {
     const expected = { code: 'ERR_MONIKER_NAME', message: /expected a server to give an exact/ }
     t.throws(() => exactVersion(range), expected, range)
   }
