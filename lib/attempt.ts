@@ -102,7 +102,9 @@ export class Attempt {
       : ask(resolver, name, asked)
     this.#leave = leave
     answer
-      .then(found => this.#answered(choose(found, select)))
+      .then(found => choose(found, select))
+      // In a turn of its own: what a listener throws is not for us to catch.
+      .then(found => process.nextTick(() => this.#answered(found)))
       .catch((error: Error) => this.#isWanted && this.#socket.destroy(error))
     try {
       // Who is choosy chooses among those that are there now.

@@ -25,6 +25,7 @@ export type BindNameOptions = Omit<ListenNameOptions, keyof ListenOptions> & Bin
 /** Where a datagram can go by name: a service, or a whole name or URI, or options. */
 export type DatagramTarget = string | URL | ConnectNameOptions
 
+type Place = Endpoint & { address: string }
 type Message = string | NodeJS.ArrayBufferView | readonly unknown[]
 type Sent = (error: Error | null, bytes: number) => void
 
@@ -161,22 +162,28 @@ export class MonikerDatagram extends Base {
   }
 
   async #connect({ name, options, callback }: ConnectCall): Promise<void> {
-    const { resolver: own = resolver, host = '' } = options
+    const { resolver: own = resolver } = options
     const { signal } = (this.#question = new AbortController())
     try {
       const found = await own.resolve(name, { ...this.#asked(options), signal })
       const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
-      const { address, port, version, source } = endpoint
-      debug('%s at %s is port %d of %s', format(found.name), host || 'this host', port, address)
-      this.#connected = { ...found.name, version, host, source }
-      this.emit('resolve', endpoint)
-      this.#question = undefined
-      if (!this.#isClosed()) super.connect(port, address, callback)
+      // In a turn of its own: what a listener throws is not for us to catch.
+      process.nextTick(() => this.#resolved(found, endpoint, callback))
     } catch (error) {
       this.#question = undefined
       if (!this.#isClosed()) this.#failed(error as Error, callback)
     }
+  }
+
+  #resolved({ name, host }: Resolution, endpoint: Place, callback: (() => void) | undefined): void {
+    this.#question = undefined
+    if (this.#isClosed()) return
+    const { address, port, version, source } = endpoint
+    debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
+    this.#connected = { ...name, version, host, source }
+    this.emit('resolve', endpoint)
+    if (!this.#isClosed()) super.connect(port, address, callback)
   }
 
   /** As `dgram` tells of a look-up that failed. */
@@ -196,7 +203,7 @@ export class MonikerDatagram extends Base {
   }
 
   /** The best endpoint of a family that this socket speaks, at an address that it can send to. */
-  #reachable({ name, host, endpoints }: Resolution): (Endpoint & { address: string }) | Error {
+  #reachable({ name, host, endpoints }: Resolution): Place | Error {
     const family = this.#family
     const found = endpoints.find(({ address }) => family === 0 || isIP(address) === family)
     if (!found) {

@@ -86,7 +86,8 @@ export class Gate {
       pass: () => {
         clearTimeout(over)
         socket.off('error', ignore).off('close', gone)
-        pass()
+        // What a listener throws is neither for us to catch nor for the others to suffer from.
+        process.nextTick(pass)
       },
     }
     const gone = () => {

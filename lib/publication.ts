@@ -184,19 +184,23 @@ class Publication {
         signal: this.#giveUp.signal,
         ...(gate && { expect: event => gate.told(event) }),
       })
-      // Closed at the very moment the answer came.
-      if (this.#state !== 'registering') return void lease.withdraw()
-      lease.on('lost', error => this.#lost(error))
-      lease.on('regained', () => Reflect.apply(this.#emit, this.#listener, ['registered']))
-      this.#lease = lease
+      // In a turn of its own: what a listener throws is not for us to catch.
+      process.nextTick(() => this.#registered(lease))
     } catch (error) {
       // What was closed meanwhile does not listen, and has not failed.
       if (this.#state === 'registering') this.#fail(error as Error)
-      return
     }
+  }
+
+  #registered(lease: Lease): void {
+    // Closed at the very moment the answer came.
+    if (this.#state !== 'registering') return void lease.withdraw()
     this.#state = 'registered'
+    this.#lease = lease
+    lease.on('lost', error => this.#lost(error))
+    lease.on('regained', () => Reflect.apply(this.#emit, this.#listener, ['registered']))
     if (this.#call.load && this.#listener instanceof net.Server) {
-      this.#restore.push(counting(this.#listener, load => this.#lease?.report(load)))
+      this.#restore.push(counting(this.#listener, load => lease.report(load)))
     }
     if (working.has(this.#listener)) announce(this.#listener)
     this.#listener.emit('listening')

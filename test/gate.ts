@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, Socket, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { Gate, type GateOptions } from '../lib/gate.ts'
+import { throws, uncaught } from './fixtures/thrown.ts'
 
 /** A server whose connections go by a gate, and those that were let in. */
 async function gated(t: Test, given: GateOptions = {}) {
@@ -48,10 +49,23 @@ t.test('one that is faster than the news is let in when they come', async t => {
   t.strictSame(admitted, [])
   socket.write('early')
   gate.told({ address: '127.0.0.1', ttl: 1 })
+  await new Promise(process.nextTick)
   t.strictSame(admitted, [other, second.other])
   t.equal(other.listenerCount('error'), 0, 'and is as any other')
   const [text] = (await once(other, 'data')) as [Buffer]
   t.equal(String(text), 'early')
+})
+
+t.test('what becomes of one that is let in is nothing to the next', async t => {
+  const gate = new Gate({ hold: 60_000 })
+  const passed: string[] = []
+  const thrown = uncaught()
+  gate.admit(from('192.0.2.7'), throws)
+  gate.admit(from('192.0.2.7'), () => passed.push('next'))
+  gate.expect('192.0.2.7', 1_000)
+  t.match(await thrown, { message: 'a listener of the program' })
+  await new Promise(process.nextTick)
+  t.strictSame(passed, ['next'])
 })
 
 t.test('one that nobody has sent is dropped', async t => {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { test, type Test } from 'tap'
 import { createSocket } from '../../index.ts'
 import { daemon } from '../fixtures/daemon.ts'
-import { thrown } from '../fixtures/thrown.ts'
+import { thrown, throws, uncaught } from '../fixtures/thrown.ts'
 
 /** One way for datagrams: by a port as in `dgram`, or by a name as with us. */
 interface Road {
@@ -100,6 +100,41 @@ const lines: Record<string, Line> = {
       () => socket.unref(),
     ].map(thrown)
     return [twice, after]
+  },
+  'what a listener throws is nobody’s to catch': async (road, t) => {
+    const server = await echo(road, t)
+    const log: unknown[] = []
+    for (const event of ['connect', 'message', 'close']) {
+      const thrown = uncaught()
+      const socket = road
+        .createSocket('udp4')
+        .on('error', error => log.push(error.message))
+        .once(event, throws)
+      Reflect.apply(socket.connect, socket, road.to(server))
+      socket.once('connect', () => (event === 'close' ? socket.close() : socket.send('hello')))
+      log.push(event, (await thrown).message)
+      if (event !== 'close') socket.close()
+    }
+    return log
+  },
+  'what a listener of listening throws is nobody’s to catch': async road => {
+    const thrown = uncaught()
+    const socket = road.createSocket('udp4').once('listening', throws)
+    socket.bind(...road.bound())
+    const { message } = await thrown
+    await new Promise<void>(resolve => socket.close(resolve))
+    return message
+  },
+  'what the callback of connect or send throws is nobody’s to catch': async (road, t) => {
+    const server = await echo(road, t)
+    return client(road, async socket => {
+      const thrown = uncaught()
+      socket.send('hello', ...road.to(server), throws as never)
+      const { message } = await thrown
+      const again = uncaught()
+      Reflect.apply(socket.connect, socket, [...road.to(server), throws])
+      return [message, (await again).message]
+    })
   },
   'send in its long and short forms': async (road, t) => {
     const server = await echo(road, t)

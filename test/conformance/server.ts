@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { listen as listenOnName } from '../../index.ts'
 import { events, roads, type Road } from '../fixtures/roads.ts'
-import { thrown } from '../fixtures/thrown.ts'
+import { thrown, throws, uncaught } from '../fixtures/thrown.ts'
 
 type Line = (road: Road, t: Test) => unknown
 
@@ -292,6 +292,27 @@ const lines: Record<string, Line> = {
     await once(server.listen(listening()), 'listening')
     await text(api.connect(connecting(server))).catch(() => {})
     await once(server.close(), 'close')
+    return log
+  },
+  'what a listener throws is nobody’s to catch': async ({ api, listening, connecting }) => {
+    const log: unknown[] = []
+    for (const event of ['listening', 'connection', 'close']) {
+      const server = api
+        .createServer(socket => socket.destroy())
+        .on('error', error => log.push(error.message))
+      const thrown = uncaught()
+      server.once(event, throws).listen(listening())
+      if (event !== 'listening') {
+        await once(server, 'listening')
+        api
+          .connect(connecting(server))
+          .on('error', () => {})
+          .resume()
+        if (event === 'close') server.close()
+      }
+      log.push(event, (await thrown).message, server.listening)
+      if (server.listening) await once(server.close(), 'close')
+    }
     return log
   },
   'a connection knows its server': async ({ api, listening, connecting }) => {

@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { events, roads, type Road } from '../fixtures/roads.ts'
+import { throws, uncaught } from '../fixtures/thrown.ts'
 
 type Line = (road: Road, t: Test) => unknown
 
@@ -92,6 +93,28 @@ const lines: Record<string, Line> = {
     const after = keys(socket.address())
     socket.destroy()
     return [before, after, remoteAddress, remoteFamily, localAddress, localFamily, timeout, port]
+  },
+  'what a listener throws is nobody’s to catch': async (road, t) => {
+    const server = await serve(road, t)
+    const log: unknown[] = []
+    for (const event of ['connect', 'ready', 'data', 'end', 'finish', 'close', 'connect']) {
+      const socket = road.api
+        .connect(road.connecting(server))
+        .on('error', error => log.push(error.message))
+      const thrown = uncaught()
+      socket.once(event, throws).resume().end('hello')
+      log.push(event, (await thrown).message, socket.connecting)
+      socket.destroy()
+    }
+    return log
+  },
+  'what the listener of connect throws is nobody’s to catch': async (road, t) => {
+    const server = await serve(road, t)
+    const thrown = uncaught()
+    const socket = road.api.connect(road.connecting(server), throws)
+    const { message } = await thrown
+    socket.destroy()
+    return message
   },
   'write before connect: its callback, return value and count': async (road, t) => {
     const server = await serve(road, t)
