@@ -236,6 +236,25 @@ export class MonikerDatagram extends Base {
   }
 }
 
+/* c8 ignore start -- Node 26 has them, and their tests run there. */
+/** What a name leads to has to be asked for, which a call that does not wait cannot do. */
+for (const method of ['bindSync', 'connectSync'] as const) {
+  const own = Reflect.get(dgram.Socket.prototype, method) as Function | undefined
+  const value = function (this: MonikerDatagram, ...args: unknown[]): unknown {
+    const isNamed = method === 'bindSync' ? listenCall(args) : connectCall(args)
+    if (!isNamed) return Reflect.apply(own!, this, args)
+    const text = `a port for ${method}, as a name has to be asked for: use ${method.slice(0, -4)}`
+    throw new MonikerError('EARGUMENT', { text })
+  }
+  if (own)
+    Object.defineProperty(MonikerDatagram.prototype, method, {
+      value,
+      configurable: true,
+      writable: true,
+    })
+}
+/* c8 ignore stop */
+
 function isMessage(message: unknown): boolean {
   return typeof message === 'string' || ArrayBuffer.isView(message) || Array.isArray(message)
 }

@@ -108,6 +108,9 @@ class Publication {
     this.#shadow('emit', (event: string, ...args: unknown[]) => this.#emitted(event, args))
     this.#shadow('close', (callback?: (error?: Error) => void) => this.#withdraw(callback))
     this.#shadow('address', () => this.#named(address.call(listener)))
+    const transfer = kTransfer && (Reflect.get(listener, kTransfer) as (() => unknown) | undefined)
+    /* c8 ignore next -- Node 26 has it, and its tests run there. */
+    if (transfer) this.#shadow(kTransfer!, () => this.#handOver(transfer))
     publications.set(listener, this)
     if (cluster.isWorker && this.options.exclusive) enlist(listener)
   }
@@ -133,7 +136,7 @@ class Publication {
     working.delete(this.#listener)
   }
 
-  #shadow(method: 'emit' | 'close' | 'address' | 'listening', replacement: unknown): void {
+  #shadow(method: 'emit' | 'close' | 'address' | 'listening' | symbol, replacement: unknown): void {
     const own = Object.getOwnPropertyDescriptor(this.#listener, method)
     Object.defineProperty(this.#listener, method, {
       value: replacement,
@@ -284,11 +287,24 @@ class Publication {
     for (const callback of this.#closes) this.#close.call(this.#listener, callback)
   }
 
+  /* c8 ignore start -- see above. */
+  /** Another thread takes the port, and with it all connections; the name stays ours. */
+  #handOver(transfer: () => unknown): unknown {
+    this.#beside?.close()
+    return transfer.call(this.#listener)
+  }
+  /* c8 ignore stop */
+
   #named(address: AddressInfo | string | null): NamedAddress | string | null {
     if (typeof address !== 'object' || !address) return address
     return { ...address, moniker: format(this.#call.name) }
   }
 }
+
+/** By what Node 26 moves a server to another thread, with `postMessage`. */
+const kTransfer = Object.getOwnPropertySymbols(net.Server.prototype).find(
+  ({ description }) => description === 'messaging_transfer_symbol',
+)
 
 /** The workers that share their names with this one: those of its cluster, or of its process. */
 const crew = cluster.isWorker

@@ -339,3 +339,18 @@ test('of several endpoints that is gone to which is selected', async t => {
   other.connect({ service: 'echo', daemonPort, select }, () => other.send('connected'))
   t.equal(await heard(peers[1]!), 'connected')
 })
+
+test('a call that does not wait takes no name, where Node has such calls', async t => {
+  const made = socket(t, 'udp4') as MonikerDatagram & Record<string, (target: unknown) => void>
+  if (!('bindSync' in dgram.Socket.prototype)) return t.notOk('bindSync' in made)
+  for (const method of ['bindSync', 'connectSync']) {
+    for (const target of ['echo', { service: 'echo' }]) {
+      t.throws(() => made[method]!(target), {
+        code: 'ERR_INVALID_ARG_VALUE',
+        message: new RegExp(
+          `a port for ${method}, as a name has to be asked for: use (bind|connect)$`,
+        ),
+      })
+    }
+  }
+})

@@ -296,6 +296,21 @@ const lines: Record<string, Line> = {
       return [...answers, await heard(socket)]
     })
   },
+  'bindSync and connectSync to a port, where Node has them': async (road, t) => {
+    if (!('bindSync' in dgram.Socket.prototype)) return 'not here'
+    type Prompt = dgram.Socket & {
+      bindSync(options: object): AddressInfo
+      connectSync(port: number, address: string): void
+    }
+    const server = await echo({ ...road, bound: () => [0, '127.0.0.1'] as never[] }, t)
+    return client(road, async socket => {
+      const prompt = socket as Prompt
+      const { port, address } = prompt.bindSync({ address: '127.0.0.1' })
+      prompt.connectSync(server.address().port, '127.0.0.1')
+      socket.send('prompt')
+      return [address, port === socket.address().port, await heard(socket)]
+    })
+  },
   'bind with options': async road => {
     const socket = road.createSocket({ type: 'udp4' })
     const [target] = road.bound() as unknown[]

@@ -1,4 +1,5 @@
 // Each line of what `net` documents of servers, on a port and on a name: the same comes of it.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
@@ -6,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { listen as listenOnName } from '../../index.ts'
 import { events, roads, type Road } from '../fixtures/roads.ts'
+import { bound, canMove, thread } from '../fixtures/thread.ts'
 import { thrown, throws, uncaught } from '../fixtures/thrown.ts'
 
 type Line = (road: Road, t: Test) => unknown
@@ -199,6 +201,57 @@ const lines: Record<string, Line> = {
     const found = address(server)
     await once(server.close(), 'close')
     return found
+  },
+  'a place that was bound before, where Node can': async ({ api, listening, connecting }) => {
+    if (!canMove) return 'not here'
+    const server = api.createServer(socket => socket.end('hello'))
+    const place = bound()
+    const { port } = place.address()
+    await once(server.listen(listening({ handle: place } as object)), 'listening')
+    const isThere = (server.address() as net.AddressInfo).port === port
+    const said = await text(api.connect(connecting(server)))
+    await once(server.close(), 'close')
+    return [isThere, said]
+  },
+  'a server is moved to another thread, where Node can': async (
+    { api, listening, connecting },
+    t,
+  ) => {
+    if (!canMove) return 'not here'
+    const server = api.createServer(socket => socket.end('from here'))
+    await once(server.listen(listening()), 'listening')
+    const there = connecting(server)
+    await thread(t)(server)
+    const said = [await text(api.connect(there)), await text(api.connect(there))]
+    const told = [server.listening, server.address()]
+    server.close()
+    return [said, told]
+  },
+  'what is stored for a call is there for its events': async ({ api, listening, connecting }) => {
+    const storage = new AsyncLocalStorage<string>()
+    const log: unknown[] = []
+    const server = api.createServer(socket => {
+      log.push('listener', storage.getStore())
+      socket.on('close', () => log.push('closed', storage.getStore())).pipe(socket)
+    })
+    for (const event of ['listening', 'connection', 'close']) {
+      server.on(event, () => log.push(event, storage.getStore()))
+    }
+    const run = (call: string, begin: (done: () => void) => unknown) =>
+      new Promise<void>(resolve =>
+        storage.run(call, () =>
+          begin(() => {
+            log.push(storage.getStore())
+            resolve()
+          }),
+        ),
+      )
+    await run('listen', done => server.listen(listening(), done))
+    await run('connect', done =>
+      api.connect(connecting(server)).resume().end('hello').once('close', done),
+    )
+    await run('close', done => server.close(done))
+    return log
   },
   'all addresses, and IPv6': async ({ api, listening }) => {
     const found: unknown[] = []

@@ -1,10 +1,12 @@
 // Each line of what `net` documents of sockets, over a port and over a name: the same comes of it.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import net from 'node:net'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { events, roads, type Road } from '../fixtures/roads.ts'
+import { bound, canMove, thread } from '../fixtures/thread.ts'
 import { throws, uncaught } from '../fixtures/thrown.ts'
 
 type Line = (road: Road, t: Test) => unknown
@@ -291,6 +293,60 @@ const lines: Record<string, Line> = {
     socket.end('set')
     return [same, await text(socket)]
   },
+  'setTypeOfService and the option, where Node has them': async (road, t) => {
+    if (!('setTypeOfService' in net.Socket.prototype)) return 'not here'
+    type Aware = net.Socket & { setTypeOfService(type: number): Aware; getTypeOfService(): number }
+    const server = await serve(road, t)
+    const one = road.api.connect(road.connecting(server, { typeOfService: 0x10 })) as Aware
+    const other = new road.api.Socket() as Aware
+    const log: unknown[] = [other.setTypeOfService(0x08) === other, other.getTypeOfService()]
+    other.connect(road.connecting(server))
+    await Promise.all([once(one, 'connect'), once(other, 'connect')])
+    for (const socket of [one, other]) {
+      log.push(socket.getTypeOfService(), socket.setTypeOfService(0x20).getTypeOfService())
+      socket.destroy()
+    }
+    return log
+  },
+  'a place that was bound before, where Node can': async (road, t) => {
+    if (!canMove) return 'not here'
+    const server = await serve(road, t)
+    const place = bound()
+    const { port } = place.address()
+    const socket = new road.api.Socket({ handle: place } as net.SocketConstructorOpts)
+    socket.connect(road.connecting(server)).end('hello')
+    await once(socket, 'connect')
+    return [socket.localPort === port, await text(socket)]
+  },
+  'a socket is moved to another thread, where Node can': async (road, t) => {
+    if (!canMove) return 'not here'
+    const server = await serve(road, t, {}, socket => socket.resume())
+    const heard = once(server, 'connection').then(([peer]) => text(peer as net.Socket))
+    const socket = road.api.connect(road.connecting(server))
+    await once(socket, 'connect')
+    await thread(t)(socket)
+    return [socket.destroyed, await heard]
+  },
+  'what is stored for a call is there for its events': async (road, t) => {
+    const server = await serve(road, t)
+    const storage = new AsyncLocalStorage<number>()
+    const log: unknown[] = []
+    const one = (call: number) =>
+      storage.run(call, async () => {
+        const socket = road.api.connect(road.connecting(server), () =>
+          log.push(storage.getStore() === call),
+        )
+        for (const event of ['lookup', 'connect', 'ready', 'data', 'end', 'finish', 'close']) {
+          socket.on(event, () => log.push(storage.getStore() === call))
+        }
+        socket.write('hello', () => log.push(storage.getStore() === call))
+        socket.end()
+        await closed(socket)
+      })
+    await one(1)
+    await Promise.all([2, 3, 4].map(one))
+    return new Set(log)
+  },
   'noDelay, keepAlive, keepAliveInitialDelay, highWaterMark as options': async (road, t) => {
     const server = await serve(road, t)
     const options = {
@@ -497,6 +553,8 @@ const DIFFERS = new Set([
   'resetAndDestroy before and after connect',
   // A bad look-up is none where the host is an address.
   'bad options are thrown at once',
+  // Nor is a Unix socket moved to another thread.
+  'a socket is moved to another thread, where Node can',
 ])
 
 /** What has come without the look-ups of this host, which there are none of where an address is given. */
