@@ -4,7 +4,7 @@ import { LOOPBACK, isThisHost } from './address.ts'
 import type { ConnectCall } from './connectcall.ts'
 import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
-import { dial, exchange, handleOf, isWrapped } from './handle.ts'
+import { dial, exchange, forsake, handleOf, isWrapped, type Progress } from './handle.ts'
 import { format, type Name } from './name.ts'
 import type { Endpoint, Road, Source } from './protocol.ts'
 import {
@@ -144,6 +144,12 @@ export class Attempt {
     if (guess) process.nextTick(() => this.#guess(guess))
   }
 
+  /** How far the handle of the socket has come, of which nobody knows yet. */
+  get progress(): Progress {
+    if (this.#place === undefined || this.#failure) return 'nowhere'
+    return this.#isConnected ? 'connected' : 'connecting'
+  }
+
   /** Whether the handle of the socket is on its way to somewhere, or there, and nobody knows yet. */
   get isUnderWay(): boolean {
     return this.#state !== 'over' && this.#place !== undefined
@@ -154,6 +160,13 @@ export class Attempt {
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#leave?.()
+  }
+
+  /** Gives up, and leaves in peace whoever was called and may be the wrong one. */
+  forsake(): void {
+    const isGuessing = this.#state === 'asking' && this.progress !== 'nowhere'
+    this.abandon()
+    if (isGuessing && !isWrapped(this.#socket)) forsake(this.#socket, this.progress)
   }
 
   /** Whether nobody is to hear yet that the socket is connected. */
@@ -173,8 +186,8 @@ export class Attempt {
     if (!isTCPLeft && this.#state === 'confirmed') return false
     this.#socket.connecting = true
     debug('%s', error.message)
+    this.#failure = error
     if (isTCPLeft) this.#dial(this.#place!, false)
-    else this.#failure = error
     return true
   }
 
@@ -199,9 +212,6 @@ export class Attempt {
     const socket = this.#socket
     const guess = this.#place
     const confirmed = guess && this.#confirmed(guess, endpoints)
-    // A Unix socket is connected in no time, and only then can its server be left in peace.
-    const isOnItsWay = this.#isUnix && !this.#isConnected && !this.#failure
-    if (!confirmed && isOnItsWay) return void setImmediate(() => this.#answered(found))
     const place = confirmed ?? endpoints[0]!
     const { host = '' } = this.#call.options
     const { namespace, service } = name
@@ -262,7 +272,7 @@ export class Attempt {
     const { address, port } = place
     const isUnix = mayUnix && !isWrapped(socket)
     const isExchange = isUnix || this.#place !== undefined
-    const isConnected = this.#isConnected
+    const { progress } = this
     this.#place = place
     this.#isUnix = isUnix
     this.#isConnected = false
@@ -273,7 +283,7 @@ export class Attempt {
       port,
       path: isUnix ? abstract(place.path!) : undefined,
     })
-    if (isExchange) exchange(socket, () => dial(socket, options), isConnected)
+    if (isExchange) exchange(socket, () => dial(socket, options), progress)
     else dial(socket, options)
     // It may have failed at once, and be on its way by TCP.
     if (isUnix && this.#isUnix) this.#disguise(place)

@@ -17,18 +17,22 @@ export function handleOf(socket: net.Socket): Handle | null {
   return Reflect.get(socket, '_handle') as Handle | null
 }
 
+/** How far a handle has come: nowhere, be it that it has failed, or on its way somewhere, or there. */
+export type Progress = 'nowhere' | 'connecting' | 'connected'
+
 /**
  * Has `connect` make another handle. With it comes the state of a new stream, which this one is not: an
- * `end()` that was called before would be forgotten. If the old one is connected, its server hears an
- * end, and has a second for its own.
+ * `end()` that was called before would be forgotten. Whoever the old one has reached hears an end.
  */
-export function exchange(socket: net.Socket, connect: () => void, isConnected = false): void {
-  const handle = handleOf(socket)!
-  const isRef = handle.hasRef()
-  if (isConnected) part(handle)
-  else drop(handle)
+export function exchange(
+  socket: net.Socket,
+  connect: () => void,
+  progress: Progress = 'nowhere',
+): void {
+  const isRef = handleOf(socket)!.hasRef()
+  forsake(socket, progress)
   undisguise(socket)
-  Object.assign(socket, { _handle: null, _undestroy: kept })
+  Reflect.set(socket, '_undestroy', kept)
   try {
     connect()
   } finally {
@@ -36,6 +40,14 @@ export function exchange(socket: net.Socket, connect: () => void, isConnected = 
     Reflect.set(socket, '_undestroy', Reflect.get(net.Socket.prototype, '_undestroy'))
   }
   if (!isRef) socket.unref()
+}
+
+/** Takes the handle of `socket`, which is done with it, and leaves in peace whoever it has reached, or will. */
+export function forsake(socket: net.Socket, progress: Progress): void {
+  const handle = handleOf(socket)!
+  Reflect.set(socket, '_handle', null)
+  if (progress === 'nowhere') handle.close()
+  else part(handle, progress === 'connecting')
 }
 
 /** Whether somebody, as TLS does, has made the handle of `socket` part of another. */
@@ -46,30 +58,16 @@ export function isWrapped(socket: net.Socket): boolean {
 
 function kept(): void {}
 
-/**
- * Ends a connection that has not been made. What Node has to say of it later, be it that the next one
- * is made by then, is for nobody.
- */
-function drop(handle: Handle): void {
-  const owner = Object.getOwnPropertySymbols(handle).find(isOwner)!
-  Reflect.set(handle, owner, { destroyed: true })
-  handle.close()
-}
-
-/** Where a handle says whose it is; the symbol is internal to Node. */
-function isOwner({ description }: symbol): boolean {
-  return description === 'owner_symbol'
-}
-
 /** How long a server that was called by mistake has for its farewell, in ms. */
 const FAREWELL = 1_000
 
 /**
- * Ends a connection as who has nothing to say. What the server has said meanwhile is read: unread, it would
- * have the connection reset, which ends a server that does not expect it.
+ * Ends a connection, once it is made, as who has nothing to say. What the server has said meanwhile is read:
+ * unread, it would have the connection reset, which ends a server that does not expect it.
  */
-function part(handle: Handle): void {
-  const socket = new net.Socket({ handle } as object)
+function part(handle: Handle, isConnecting: boolean): void {
+  const socket = new net.Socket({ handle, manualStart: true } as object)
+  Object.assign(socket, { connecting: isConnecting })
   socket
     .on('error', () => {})
     .unref()

@@ -84,10 +84,11 @@ class MonikerSocket extends net.Socket {
       if (call) begin(this, call)
       else Reflect.apply(super.connect, this, args)
     }
-    const isUnderWay = this[kAttempt]?.isUnderWay
+    const attempt = this[kAttempt]
+    const isUnderWay = attempt?.isUnderWay
     abandon(this)
     this.moniker = undefined
-    if (isUnderWay) exchange(this, go)
+    if (isUnderWay) exchange(this, go, attempt!.progress)
     else go()
     return this
   }
@@ -104,6 +105,7 @@ class MonikerSocket extends net.Socket {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this[kAttempt]?.forsake()
     abandon(this)
     super._destroy(error, callback)
   }

@@ -10,7 +10,7 @@ import { parse, type Name } from '../lib/name.ts'
 import { freePort } from '../lib/ports.ts'
 import { Resolver, type Resolution, type ResolveOptions } from '../lib/resolver.ts'
 import { connect } from '../lib/socket.ts'
-import { firstPath, hasUnix, newPath } from '../lib/unix.ts'
+import { firstPath, hasUnix, newPath, openBeside } from '../lib/unix.ts'
 import { awake } from './fixtures/awake.ts'
 import { Held, site, type Place } from './fixtures/held.ts'
 import { cert, key } from './fixtures/certificate.ts'
@@ -167,6 +167,42 @@ if (hasUnix) {
     t.equal(all.length, 20)
     await t.resolves(Promise.all(all), 'none of its connections was reset')
   })
+
+  t.test(
+    'so is he if there is no answer, or the socket is destroyed or goes elsewhere',
+    async t => {
+      const port = await freePort()
+      const server = createServer(socket => void socket.resume().end('hello'))
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      const beside = await openBeside(server, firstPath(ECHO, port))
+      const { place } = await site(t, 'elsewhere')
+      t.teardown(() => {
+        beside?.close()
+        server.close()
+      })
+      const fates: Record<string, (socket: Socket, resolver: Held) => unknown> = {
+        refused: (_socket, resolver) => resolver.fail(new MonikerError('ENOSERVICE')),
+        destroyed: socket => socket.destroy(),
+        sent: (_socket, resolver) => resolver.answer(place),
+        connected: socket => socket.connect(place.port, '127.0.0.1'),
+      }
+      for (const [fate, meet] of Object.entries(fates)) {
+        for (const isThere of [false, true]) {
+          const resolver = new Held(undefined, port)
+          const socket = connect({ ...OFFERED, resolver }).on('error', () => {})
+          t.teardown(() => socket.destroy())
+          const called = once(server, 'connection') as Promise<[Socket]>
+          await (isThere ? called : new Promise(process.nextTick))
+          // What he says is there to be read.
+          if (isThere) await new Promise(setImmediate)
+          meet(socket, resolver)
+          const [peer] = await called
+          await new Promise(resolve => peer.once('close', resolve).on('error', () => {}))
+          t.equal(peer.errored, null, `${fate} ${isThere ? 'once he is reached' : 'at once'}`)
+        }
+      }
+    },
+  )
 
   t.test('who is not yet where he is likely to be is gone to by his port', async t => {
     const port = await freePort()

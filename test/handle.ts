@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { dial, exchange, handleOf, isWrapped } from '../lib/handle.ts'
+import { nobody } from './fixtures/services.ts'
 
 /** A server, and how to reach it. */
 async function serving(t: Test, serve: (socket: Socket) => void = () => {}) {
@@ -30,13 +32,29 @@ t.test('a socket goes elsewhere in the middle of connecting, and hears of that a
   socket.end('hello')
   socket.unref()
   await new Promise(process.nextTick)
-  exchange(socket, () => dial(socket, second))
+  exchange(socket, () => dial(socket, second), 'connecting')
   t.notOk(handleOf(socket)!.hasRef(), 'and keeps no more alive than before')
   socket.ref()
   const [echo] = (await once(socket, 'data')) as [Buffer]
   t.equal(String(echo), 'hello', 'with what was written, and ended, before')
   await once(socket, 'close')
   t.equal(handleOf(socket), null)
+})
+
+t.test('one that has failed, or was never sent anywhere, goes elsewhere too', async t => {
+  const { port, host } = await serving(t, socket => void socket.end('hello'))
+  for (const isFailed of [true, false]) {
+    const socket = new net.Socket()
+    const look = !isFailed && { host: 'nowhere.invalid', lookup: () => {} }
+    dial(socket, { host, port: await nobody(), ...look })
+    if (isFailed) {
+      const destroy = socket.destroy.bind(socket)
+      await new Promise(resolve => Object.assign(socket, { destroy: resolve }))
+      Object.assign(socket, { destroy })
+    }
+    exchange(socket, () => dial(socket, { port, host }))
+    t.equal(await text(socket), 'hello')
+  }
 })
 
 t.test('a server that was called by mistake hears an end, whatever it has said', async t => {
@@ -57,7 +75,7 @@ t.test('a server that was called by mistake hears an end, whatever it has said',
       new Promise(setImmediate),
     ])
     accepted.length = 0
-    exchange(socket, () => dial(socket, right), true)
+    exchange(socket, () => dial(socket, right), 'connected')
     await once(served, 'end')
     if (isPatient) served.end('goodbye')
     else served.destroy()
