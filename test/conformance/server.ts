@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { text } from 'node:stream/consumers'
+import tls from 'node:tls'
 import { test, type Test } from 'tap'
 import { listen as listenOnName } from '../../index.ts'
 import { events, roads, type Road } from '../fixtures/roads.ts'
@@ -374,6 +375,22 @@ const lines: Record<string, Line> = {
     const socket = api.connect(connecting(server))
     const [peer] = (await once(server, 'connection')) as [net.Socket & { server: unknown }]
     const told = [peer.server === server, peer instanceof net.Socket, peer.remoteAddress]
+    const closed = settled(server)
+    socket.destroy()
+    peer.destroy()
+    server.close()
+    await closed
+    return told
+  },
+  'what is a Socket, and what is a Server': async ({ api, listening, connecting }) => {
+    const server = api.createServer()
+    await once(server.listen(listening()), 'listening')
+    const socket = api.connect(connecting(server))
+    const [peer] = (await once(server, 'connection')) as [net.Socket]
+    class Own extends api.Socket {}
+    const all: unknown[] = [socket, peer, new Own(), new net.Socket(), new tls.TLSSocket(peer)]
+    all.push(server, new http.Server(), new net.Server(), {}, null)
+    const told = all.map(one => [api.Socket, api.Server, Own].map(kind => one instanceof kind))
     const closed = settled(server)
     socket.destroy()
     peer.destroy()
