@@ -2,7 +2,7 @@ import createDebug from 'debug'
 import { isLoopback, isThisHost } from './address.ts'
 import { Cache } from './cache.ts'
 import { cancellable, deadline, Halt, type Signal } from './cancel.ts'
-import { accept, ask, askStream, type Place } from './client.ts'
+import { accept, type Place } from './client.ts'
 import { TIMEOUT, designatedPort, policyFile } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
 import { fallBack, type Fallback } from './fallback.ts'
@@ -21,6 +21,7 @@ import {
   type Resolve,
   type Road,
 } from './protocol.ts'
+import { ask, askStream } from './question.ts'
 import { sessions } from './session.ts'
 
 const debug = createDebug('moniker:resolver')
