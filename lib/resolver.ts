@@ -1,14 +1,13 @@
 import createDebug from 'debug'
-import { isLoopback, isThisHost } from './address.ts'
 import { Cache } from './cache.ts'
 import { cancellable, deadline, Halt, type Signal } from './cancel.ts'
 import { accept, type Place } from './client.ts'
-import { TIMEOUT, designatedPort, policyFile } from './defaults.ts'
+import { TIMEOUT, policyFile } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
-import { fallBack, type Fallback } from './fallback.ts'
+import { fallBack } from './fallback.ts'
 import { Flight } from './flight.ts'
-import { addressesOf, hunt, reachable, type Found, type LookupHostOptions } from './hunt.ts'
-import { format, isWord, parse, type Name } from './name.ts'
+import { addressesOf, hunt, reachable, type Found } from './hunt.ts'
+import { isWord, parse, type Name } from './name.ts'
 import { Outgoing } from './outgoing.ts'
 import { persist } from './persist.ts'
 import {
@@ -18,11 +17,12 @@ import {
   type Asked,
   type Endpoint,
   type Listed,
-  type Resolve,
-  type Road,
 } from './protocol.ts'
+import { Queries, isForsaken, type AskOptions, type Query, type ResolveOptions } from './query.ts'
 import { ask, askStream } from './question.ts'
 import { sessions } from './session.ts'
+
+export type { AskOptions, ResolveOptions } from './query.ts'
 
 const debug = createDebug('moniker:resolver')
 
@@ -35,27 +35,6 @@ export interface ResolverOptions {
   now?: () => number
   /** The file that says what may be connected to. Default `MONIKER_POLICY`, else none. */
   policy?: string | undefined
-}
-
-/** Whom to ask, and for how long. */
-export interface AskOptions extends LookupHostOptions {
-  /** The host whose daemon is asked. Default this host. */
-  host?: string | undefined
-  /** That daemon's designated port. Default the resolver's. */
-  daemonPort?: number | undefined
-  /** Gives the question up; the reason is the error. */
-  signal?: AbortSignal | undefined
-}
-
-export interface ResolveOptions extends AskOptions {
-  /** What will do. Default `['tcp']`. */
-  transports?: readonly Road[] | undefined
-  /** Namespaces to look in, one after the other, if there is none in the name's. Default none. */
-  also?: readonly string[] | undefined
-  /** Where to look, in this order, if the host has no daemon. Default nowhere. */
-  fallback?: readonly Fallback[] | undefined
-  /** How long to wait for a name, or a daemon, that is not there yet, in ms. Default 0, at most an hour. */
-  wait?: number | undefined
 }
 
 /** What is shared among all who ask has no `signal`. */
@@ -87,7 +66,7 @@ const BESIDE = 250
  * questions; those who ask for the same at the same time share one question.
  */
 export class Resolver {
-  readonly #port: number | undefined
+  readonly #queries: Queries
   readonly #timeout: number
   readonly #known: Cache<Known>
   readonly #failed: Cache<unknown>
@@ -95,10 +74,9 @@ export class Resolver {
   readonly #flights = new Map<string, Flight<Resolution>>()
   /** Whether the last question was shared: then the next may wait a moment for more who join. */
   #isBusy = false
-  #last: Query | undefined
 
   constructor({ port, timeout = TIMEOUT, now, policy = policyFile() }: ResolverOptions = {}) {
-    this.#port = port
+    this.#queries = new Queries(port)
     this.#outgoing = policy === undefined ? undefined : new Outgoing(policy)
     this.#timeout = timeout
     this.#known = new Cache(now && { now })
@@ -122,7 +100,7 @@ export class Resolver {
 
   /** The same for who is in a hurry, with what is remembered. */
   ask(name: Name, options: Omit<ResolveOptions, 'signal'> = {}): Asking {
-    const query = this.#query(name, options)
+    const query = this.#queries.of(name, options)
     // Most who ask do so with others, of this host.
     const flight = query.isNear && !options.wait && this.#flights.get(query.key)
     if (flight)
@@ -152,7 +130,7 @@ export class Resolver {
    * is asked for again beside it, so that a name that moved is found. Else fails as `resolve` does.
    */
   recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
-    const { key } = this.#query(name, options)
+    const { key } = this.#queries.of(name, options)
     const known = this.#known.get(key)
     if (known && known.age <= FRESH) return known.value.resolution
     const fresh = this.#refresh(key, name, options)
@@ -180,41 +158,6 @@ export class Resolver {
   async status(options: AskOptions = {}): Promise<Answer> {
     const { v: _, id: __, ...status } = await this.#ask({ op: 'status' }, options)
     return status
-  }
-
-  #portOf({ daemonPort }: AskOptions): number {
-    return daemonPort ?? this.#port ?? designatedPort()
-  }
-
-  /** The one before does again if it was for the same: it mostly is. */
-  #query(name: Name, options: ResolveOptions): Query {
-    const { host = '', transports = TCP, family = 0, also, fallback = NOWHERE, lookup } = options
-    const port = this.#portOf(options)
-    const last = this.#last
-    if (last?.name === name && last.host === host && last.port === port && !lookup) {
-      const { question } = last
-      const isAsked = question.transports === transports && question.also === also
-      if (isAsked && last.family === family && last.fallback === fallback) return last
-    }
-    const { namespace, service, version } = name
-    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()}`
-    const asked = { op: 'resolve', namespace, service, version, transports } as const
-    const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
-    const query: Query = {
-      name,
-      host,
-      port,
-      question: also ? Object.assign(asked, { also }) : asked,
-      details,
-      family,
-      key,
-      isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
-      fallback,
-      look: other => addressesOf(other, options, details),
-    }
-    // A look-up of the caller's own is for this call.
-    if (!lookup) this.#last = query
-    return query
   }
 
   /** Asks once the host has been looked up. */
@@ -311,7 +254,7 @@ export class Resolver {
   /** A question that is asked of the first daemon that answers, by a connection of its own. */
   async #ask(question: Asked, options: AskOptions): Promise<Answer> {
     const { host = '', signal } = options
-    const port = this.#portOf(options)
+    const port = this.#queries.portOf(options)
     const details = { host: host || 'localhost', port, syscall: question.op }
     const addresses = await this.#looked(addressesOf(host, options, details), { details }, signal)
     const places = placesOf(addresses, port)
@@ -375,25 +318,6 @@ interface Known {
   turn: number
 }
 
-/** A call to `resolve`, normalised. */
-interface Query {
-  readonly name: Name
-  readonly host: string
-  readonly port: number
-  readonly question: Resolve
-  readonly details: Details
-  readonly family: number
-  /** What is the same for all that have the same answer. */
-  readonly key: string
-  /** Whether it is this host that is asked, without any look-up. */
-  readonly isNear: boolean
-  readonly fallback: readonly Fallback[]
-  readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
-}
-
-const TCP: readonly Road[] = ['tcp']
-const NOWHERE: readonly Fallback[] = []
-
 const GIVEN_UP = new Error('nobody waits for the answer any longer')
 
 /**
@@ -421,14 +345,6 @@ function placesOf(addresses: readonly string[], port: number): Place[] {
 /** The name with the namespace it was found in, where that is another. */
 function foundIn(name: Name, { namespace }: Answer): Name {
   return namespace === '' || isWord(namespace) ? { ...name, namespace } : name
-}
-
-/** Whether to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */
-function isForsaken({ fallback, question }: Query, error: unknown): boolean {
-  const { reason } = error as MonikerError
-  const { namespace, also = [] } = question
-  const isPlain = [namespace, ...also].includes('')
-  return fallback.length > 0 && isPlain && (reason === 'ENODAEMON' || reason === 'ESILENT')
 }
 
 /** Whether a name may yet be found: nobody has said that it may not. */
