@@ -258,6 +258,10 @@ export function watch(
 export function watch(options?: WatchOptions): Watch
 export function watch(target: string | URL | WatchOptions = {}, more: WatchOptions = {}): Watch {
   const isName = typeof target === 'string' || target instanceof URL
+  if (!isName && (typeof target !== 'object' || target === null)) {
+    const text = `a name, a URI or options, got ${JSON.stringify(target) ?? String(target)}`
+    throw new MonikerError('EARGUMENT', { text })
+  }
   return new Watch(checked({ ...(isName ? aimed(target, more.host) : target), ...more }))
 }
 
