@@ -4,7 +4,7 @@ import { LOOPBACK, isThisHost } from './address.ts'
 import type { ConnectCall } from './connectcall.ts'
 import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
-import { dial, exchange, forsake, handleOf, isWrapped, type Progress } from './handle.ts'
+import { dial, exchange, forsake, handleOf, isWrapped, redial, type Progress } from './handle.ts'
 import { format, type Name } from './name.ts'
 import type { Endpoint, Road, Source } from './protocol.ts'
 import {
@@ -58,6 +58,7 @@ export class Attempt {
   /** What `net` is told; the place in it changes. */
   readonly #options: Record<string, unknown>
   readonly #roads: readonly Road[]
+  readonly #isGiven: boolean
   #leave: (() => void) | undefined
   /** What the socket connects to, or is connected to. */
   #place: Place | undefined
@@ -74,13 +75,15 @@ export class Attempt {
     this.#call = call
     // In Node 20 a key behind a spread takes microseconds.
     this.#options = Object.assign({}, call.options as object, PLACEHOLDER)
-    // The handle of somebody else is not ours to exchange.
-    this.#roads = handleOf(socket) ? TCP : roadsOf(call.options)
+    // The handle of somebody else, be it bound to a port, is not ours to exchange.
+    this.#isGiven = handleOf(socket) !== null
+    this.#roads = this.#isGiven ? TCP : roadsOf(call.options)
   }
 
-  start(resolver: Resolving, look: ConnectCall['options']['lookup']): void {
+  start(resolver: Resolving, looked: ResolveOptions['looked']): void {
     const { name, options, callback } = this.#call
     const { lookup, host = '', daemonPort, also, fallback, select, family, hints, wait } = options
+    const { blockList } = options as { blockList?: unknown }
     // What is no look-up at all, `net` says at once, where it would have used it.
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
@@ -89,7 +92,8 @@ export class Attempt {
     const asked = {
       host,
       daemonPort,
-      lookup: look,
+      lookup,
+      looked,
       family,
       hints,
       also,
@@ -108,7 +112,8 @@ export class Attempt {
       .catch((error: Error) => this.#isWanted && this.#socket.destroy(error))
     try {
       // Who is choosy chooses among those that are there now.
-      const guess = lookup || select ? undefined : (known?.endpoints[0] ?? this.#likely(port))
+      const isChoosy = lookup || select || blockList || this.#isGiven
+      const guess = isChoosy ? undefined : (known?.endpoints[0] ?? this.#likely(port))
       this.#wait(guess?.load === undefined ? guess : undefined, callback)
     } catch (error) {
       this.abandon()
@@ -144,10 +149,12 @@ export class Attempt {
     if (guess) process.nextTick(() => this.#guess(guess))
   }
 
-  /** How far the handle of the socket has come, of which nobody knows yet. */
+  /** Whom the handle of the socket has reached, of which nobody knows yet. */
   get progress(): Progress {
     if (this.#place === undefined || this.#failure) return 'nowhere'
-    return this.#isConnected ? 'connected' : 'connecting'
+    if (this.#isConnected) return 'connected'
+    // A Unix socket is connected in no time; what else is on its way may be so for long.
+    return this.#isUnix ? 'connecting' : 'nowhere'
   }
 
   /** Whether the handle of the socket is on its way to somewhere, or there, and nobody knows yet. */
@@ -162,17 +169,19 @@ export class Attempt {
     this.#leave?.()
   }
 
-  /** Gives up, and leaves in peace whoever was called and may be the wrong one. */
+  /** Gives up, as the socket is destroyed, and leaves in peace whoever was called and may be the wrong one. */
   forsake(): void {
-    const isGuessing = this.#state === 'asking' && this.progress !== 'nowhere'
+    const isGuessing = this.#state === 'asking'
     this.abandon()
     if (isGuessing && !isWrapped(this.#socket)) forsake(this.#socket, this.progress)
   }
 
-  /** Whether nobody is to hear yet that the socket is connected. */
-  holds(): boolean {
+  /** Whether nobody is to hear yet that the socket is connected, or ready. */
+  holds(event: 'connect' | 'ready'): boolean {
+    // News of a connection that the socket had before are for those who hear them.
+    if (event === 'ready') return this.#state === 'asking' && this.#isConnected
     if (this.#state === 'confirmed') this.#state = 'over'
-    if (this.#state === 'over') return false
+    if (this.#state === 'over' || this.#place === undefined) return false
     this.#isConnected = true
     // For all who ask, and for what is written meanwhile.
     this.#socket.connecting = true
@@ -181,23 +190,37 @@ export class Attempt {
 
   /** Whether a failure is none of the socket's, as there is another way to go or an answer to wait for. */
   mends(error: NodeJS.ErrnoException): boolean {
-    if (this.#state === 'over' || error.syscall !== 'connect') return false
+    if (this.#state === 'over' || !this.#isOurs(error)) return false
     const isTCPLeft = this.#isUnix && !isLikely(this.#place!) && this.#roads.includes('tcp')
-    if (!isTCPLeft && this.#state === 'confirmed') return false
+    const isAnotherWay = isTCPLeft && !isWrapped(this.#socket)
+    if (!isAnotherWay && this.#state === 'confirmed') return false
     this.#socket.connecting = true
     debug('%s', error.message)
     this.#failure = error
-    if (isTCPLeft) this.#dial(this.#place!, false)
+    if (isAnotherWay) this.#dial(this.#place!, false)
     return true
+  }
+
+  /** Whether a failure is that of the connection under way, and not one that somebody gave to `destroy`. */
+  #isOurs(error: NodeJS.ErrnoException & { address?: string; port?: number }): boolean {
+    if (error.syscall !== 'connect' || !this.#place) return false
+    const { path, address, port } = this.#place
+    if (this.#isUnix) return error.address === abstract(path!)
+    return error.address === address && error.port === port
   }
 
   get #isWanted(): boolean {
     return this.#state !== 'over'
   }
 
+  /** Whether somebody has taken the handle, as whoever sends the socket to another process. */
+  get #isGone(): boolean {
+    return handleOf(this.#socket) === null
+  }
+
   /** Goes where the name led before; not with a handle that somebody has wrapped, as it may need another. */
   #guess(place: Place): void {
-    if (!this.#isWanted || isWrapped(this.#socket)) return
+    if (!this.#isWanted || this.#isGone || isWrapped(this.#socket)) return
     if (this.#looked) {
       this.#place = place
       return this.#looked(null, place.address, familyOf(place))
@@ -207,7 +230,7 @@ export class Attempt {
   }
 
   #answered(found: Resolution): void {
-    if (!this.#isWanted) return
+    if (!this.#isWanted || this.#isGone) return
     const { name, endpoints } = found
     const socket = this.#socket
     const guess = this.#place
@@ -217,10 +240,11 @@ export class Attempt {
     const { namespace, service } = name
     const { version, source } = place
     debug('%s at %s is %o', service, host, place)
-    socket.moniker = { namespace, service, version, host, source }
     if (!guess || isLikely(guess)) this.#tellLookup(place)
-    socket.emit('resolve', place)
     // A listener may have destroyed the socket, or sent it elsewhere.
+    if (!this.#isWanted) return
+    socket.moniker = { namespace, service, version, host, source }
+    socket.emit('resolve', place)
     if (!this.#isWanted) return
     this.#state = 'confirmed'
     if (!confirmed) return this.#redirect(place)
@@ -283,8 +307,8 @@ export class Attempt {
       port,
       path: isUnix ? abstract(place.path!) : undefined,
     })
-    if (isExchange) exchange(socket, () => dial(socket, options), progress)
-    else dial(socket, options)
+    if (isExchange) exchange(socket, () => redial(socket, options), progress)
+    else redial(socket, options)
     // It may have failed at once, and be on its way by TCP.
     if (isUnix && this.#isUnix) this.#disguise(place)
   }
@@ -345,11 +369,12 @@ const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'b
 const BOTH: readonly Road[] = ['unix', 'tcp']
 const TCP: readonly Road[] = ['tcp']
 
-function moved({ name, options }: ConnectCall, { address, port }: Place): MonikerError {
+function moved({ name, options }: ConnectCall, place: Place): MonikerError {
+  const { address, port } = place
   return new MonikerError('EMOVED', {
     service: format(name),
     host: options.host || 'localhost',
     syscall: 'connect',
-    text: `port ${port} of ${address}`,
+    text: isLikely(place) ? 'where it is likely to be' : `port ${port} of ${address}`,
   })
 }

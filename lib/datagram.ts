@@ -88,7 +88,7 @@ export class MonikerDatagram extends Base {
   override connect(...args: unknown[]): void {
     const call = connectCall(args)
     if (this.#question || (call && this.#isConnected())) {
-      throw Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+      throw alreadyConnected()
     }
     if (call) void this.#connect(call)
     else Reflect.apply(super.connect, this, args)
@@ -177,14 +177,35 @@ export class MonikerDatagram extends Base {
   }
 
   #resolved({ name, host }: Resolution, endpoint: Place, callback: (() => void) | undefined): void {
-    this.#question = undefined
     if (this.#isClosed()) return
     const { address, port, version, source } = endpoint
     debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
     this.#connected = { ...name, version, host, source }
-    this.emit('resolve', endpoint)
+    try {
+      this.emit('resolve', endpoint)
+    } finally {
+      this.#question = undefined
+    }
     if (!this.#isClosed()) super.connect(port, address, callback)
   }
+
+  /* c8 ignore start -- Node 26 has such calls, and their tests run there. */
+  static {
+    for (const method of ['bindSync', 'connectSync'] as const) {
+      const own = Reflect.get(dgram.Socket.prototype, method) as Function | undefined
+      const value = function (this: MonikerDatagram, ...args: unknown[]): unknown {
+        if (method === 'connectSync' && this.#question) throw alreadyConnected()
+        const isNamed = method === 'bindSync' ? listenCall(args) : connectCall(args)
+        if (!isNamed) return Reflect.apply(own!, this, args)
+        // What a name leads to has to be asked for, which a call that does not wait cannot do.
+        const text = `a port for ${method}, as a name has to be asked for: use ${method.slice(0, -4)}`
+        throw new MonikerError('EARGUMENT', { text })
+      }
+      const property = { value, configurable: true, writable: true }
+      if (own) Object.defineProperty(MonikerDatagram.prototype, method, property)
+    }
+  }
+  /* c8 ignore stop */
 
   /** As `dgram` tells of a look-up that failed. */
   #failed(error: Error, callback: ((error: Error) => void) | undefined): void {
@@ -236,24 +257,10 @@ export class MonikerDatagram extends Base {
   }
 }
 
-/* c8 ignore start -- Node 26 has them, and their tests run there. */
-/** What a name leads to has to be asked for, which a call that does not wait cannot do. */
-for (const method of ['bindSync', 'connectSync'] as const) {
-  const own = Reflect.get(dgram.Socket.prototype, method) as Function | undefined
-  const value = function (this: MonikerDatagram, ...args: unknown[]): unknown {
-    const isNamed = method === 'bindSync' ? listenCall(args) : connectCall(args)
-    if (!isNamed) return Reflect.apply(own!, this, args)
-    const text = `a port for ${method}, as a name has to be asked for: use ${method.slice(0, -4)}`
-    throw new MonikerError('EARGUMENT', { text })
-  }
-  if (own)
-    Object.defineProperty(MonikerDatagram.prototype, method, {
-      value,
-      configurable: true,
-      writable: true,
-    })
+/** What `dgram` says to a second `connect`. */
+function alreadyConnected(): Error {
+  return Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
 }
-/* c8 ignore stop */
 
 function isMessage(message: unknown): boolean {
   return typeof message === 'string' || ArrayBuffer.isView(message) || Array.isArray(message)

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import net from 'node:net'
 import { undisguise } from './unix.ts'
 
@@ -12,12 +13,19 @@ export function dial(socket: net.Socket, options: object, callback?: () => void)
   Reflect.apply(net.Socket.prototype.connect, socket, [options, callback])
 }
 
+/** The same for another handle: a `write` that somebody has given the socket meanwhile stays. */
+export function redial(socket: net.Socket, options: object): void {
+  const own = Object.getOwnPropertyDescriptor(socket, 'write')
+  dial(socket, options)
+  if (own) Object.defineProperty(socket, 'write', own)
+}
+
 /** The handle of a socket, while it has one. */
 export function handleOf(socket: net.Socket): Handle | null {
   return Reflect.get(socket, '_handle') as Handle | null
 }
 
-/** How far a handle has come: nowhere, be it that it has failed, or on its way somewhere, or there. */
+/** Whom a handle has reached: nobody, be it that it is on its way; somebody in no time; or somebody. */
 export type Progress = 'nowhere' | 'connecting' | 'connected'
 
 /**
@@ -29,10 +37,12 @@ export function exchange(
   connect: () => void,
   progress: Progress = 'nowhere',
 ): void {
-  const isRef = handleOf(socket)!.hasRef()
-  forsake(socket, progress)
+  const handle = handleOf(socket)!
+  const isRef = handle.hasRef()
+  if (progress === 'nowhere') drop(handle)
+  else part(handle, progress)
   undisguise(socket)
-  Reflect.set(socket, '_undestroy', kept)
+  Object.assign(socket, { _handle: null, _undestroy: kept })
   try {
     connect()
   } finally {
@@ -42,32 +52,51 @@ export function exchange(
   if (!isRef) socket.unref()
 }
 
-/** Takes the handle of `socket`, which is done with it, and leaves in peace whoever it has reached, or will. */
+/** Leaves in peace whoever the handle of `socket` has reached; `net` is about to close it, and closes another. */
 export function forsake(socket: net.Socket, progress: Progress): void {
-  const handle = handleOf(socket)!
-  Reflect.set(socket, '_handle', null)
-  if (progress === 'nowhere') handle.close()
-  else part(handle, progress === 'connecting')
+  const handle = handleOf(socket)
+  if (!handle || progress === 'nowhere') return
+  part(handle, progress)
+  Reflect.set(socket, '_handle', { bytesRead: 0, bytesWritten: 0, close: setImmediate })
 }
 
 /** Whether somebody, as TLS does, has made the handle of `socket` part of another. */
 export function isWrapped(socket: net.Socket): boolean {
-  const reading = Object.getOwnPropertyDescriptor(handleOf(socket)!, 'reading')
+  const handle = handleOf(socket)
+  const reading = handle && Object.getOwnPropertyDescriptor(handle, 'reading')
   return reading?.get !== undefined
 }
 
 function kept(): void {}
 
+/**
+ * Ends a connection that has not been made. What Node has to say of it later, be it that the next one
+ * is made by then, is for nobody.
+ */
+function drop(handle: Handle): void {
+  const owner = Object.getOwnPropertySymbols(handle).find(isOwner)!
+  Reflect.set(handle, owner, { destroyed: true })
+  handle.close()
+}
+
+/** Where a handle says whose it is; the symbol is internal to Node. */
+function isOwner({ description }: symbol): boolean {
+  return description === 'owner_symbol'
+}
+
 /** How long a server that was called by mistake has for its farewell, in ms. */
 const FAREWELL = 1_000
+
+/** Where what it says is read to: a buffer of the program's own is not for it. */
+const SINK = { buffer: Buffer.alloc(4_096), callback: () => true }
 
 /**
  * Ends a connection, once it is made, as who has nothing to say. What the server has said meanwhile is read:
  * unread, it would have the connection reset, which ends a server that does not expect it.
  */
-function part(handle: Handle, isConnecting: boolean): void {
-  const socket = new net.Socket({ handle, manualStart: true } as object)
-  Object.assign(socket, { connecting: isConnecting })
+function part(handle: Handle, progress: Progress): void {
+  const socket = new net.Socket({ handle, manualStart: true, onread: SINK } as object)
+  Object.assign(socket, { connecting: progress === 'connecting' })
   socket
     .on('error', () => {})
     .unref()

@@ -13,6 +13,8 @@ export interface LookupHostOptions {
   family?: number | undefined
   /** As for `dns.lookup`. */
   hints?: number | undefined
+  /** Told what a look-up has found, or that it failed, as the event `'lookup'` of `net` tells it. */
+  looked?: ((error: Error | null, address?: string, family?: number) => void) | undefined
 }
 
 /** What a daemon has answered, and which. */
@@ -84,7 +86,7 @@ function isAnswer(error: unknown): boolean {
  */
 export function addressesOf(
   host: string,
-  { lookup, family = 0, hints }: LookupHostOptions,
+  { lookup, family = 0, hints, looked = () => {} }: LookupHostOptions,
   details: Details,
 ): readonly string[] | Promise<readonly string[]> {
   if (isIP(host)) return [host]
@@ -96,13 +98,20 @@ export function addressesOf(
   return new Promise((resolve, reject) => {
     const look = lookup ?? (dns.lookup as LookupFunction)
     // A look-up of the caller's own may not know `all`.
-    look(host || 'localhost', options, (error, found: string | LookupAddress[]) => {
-      const all = typeof found === 'string' ? [found] : (found ?? []).map(one => one.address)
-      const known = all.length > 0 && all.every(address => isIP(address))
-      if (error && error.code !== 'ENOTFOUND') reject(error)
-      else if (error || !known) reject(unknown(error))
-      else resolve(all)
-    })
+    look(
+      host || 'localhost',
+      options,
+      (error, found: string | LookupAddress[], family?: number) => {
+        const told = typeof found === 'string' ? [{ address: found, family }] : (found ?? [])
+        if (error) looked(error)
+        else for (const { address, family } of told) looked(null, address, family)
+        const all = told.map(({ address }) => address)
+        const known = all.length > 0 && all.every(address => isIP(address))
+        if (error && error.code !== 'ENOTFOUND') reject(error)
+        else if (error || !known) reject(unknown(error))
+        else resolve(all)
+      },
+    )
   })
 }
 

@@ -83,7 +83,8 @@ class Publication {
   readonly #call: ListenCall
   readonly #giveUp = new AbortController()
   readonly #restore: (() => void)[] = []
-  readonly #closes: (((error?: Error) => void) | undefined)[] = []
+  /** Who waits for the name to be withdrawn; once it is, the listener answers by itself. */
+  #closes: (((error?: Error) => void) | undefined)[] | undefined = []
   readonly #emit: Listener['emit']
   readonly #close: (callback?: (error?: Error) => void) => unknown
   /** Who is let in, where not everybody is. */
@@ -108,9 +109,10 @@ class Publication {
     this.#shadow('emit', (event: string, ...args: unknown[]) => this.#emitted(event, args))
     this.#shadow('close', (callback?: (error?: Error) => void) => this.#withdraw(callback))
     this.#shadow('address', () => this.#named(address.call(listener)))
+    /* c8 ignore start -- Node 26 has it, and its tests run there. */
     const transfer = kTransfer && (Reflect.get(listener, kTransfer) as (() => unknown) | undefined)
-    /* c8 ignore next -- Node 26 has it, and its tests run there. */
     if (transfer) this.#shadow(kTransfer!, () => this.#handOver(transfer))
+    /* c8 ignore stop */
     publications.set(listener, this)
     if (cluster.isWorker && this.options.exclusive) enlist(listener)
   }
@@ -263,7 +265,10 @@ class Publication {
     if (this.#state === 'closing' && !(listener instanceof net.Server)) throw notRunning()
     const isFirst = this.#state !== 'closing'
     this.#state = 'closing'
-    if (!lease) return this.#close.call(listener, callback) as Listener
+    if (!lease || !this.#closes) {
+      this.#beside?.close()
+      return this.#close.call(listener, callback) as Listener
+    }
     this.#closes.push(callback)
     if (isFirst) {
       lease.removeAllListeners()
@@ -284,13 +289,20 @@ class Publication {
   /** Each `close` is answered in the words of the listener itself, the second as the first. */
   #closeAll(): void {
     this.#beside?.close()
-    for (const callback of this.#closes) this.#close.call(this.#listener, callback)
+    const closes = this.#closes!
+    this.#closes = undefined
+    for (const callback of closes) this.#close.call(this.#listener, callback)
   }
 
   /* c8 ignore start -- see above. */
   /** Another thread takes the port, and with it all connections; the name stays ours. */
   #handOver(transfer: () => unknown): unknown {
     this.#beside?.close()
+    // What has no name yet gets none: its port is not ours any more.
+    if (this.#state !== 'registered') {
+      this.#state = 'closing'
+      this.#giveUp.abort()
+    }
     return transfer.call(this.#listener)
   }
   /* c8 ignore stop */

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import { isLoopback, isThisHost } from './address.ts'
 import { designatedPort } from './defaults.ts'
 import type { Details, MonikerError } from './errors.ts'
@@ -39,6 +40,8 @@ export interface Query {
   readonly key: string
   /** Whether it is this host that is asked, without any look-up. */
   readonly isNear: boolean
+  /** Whether hosts are looked up in a way of the caller's own. */
+  readonly isOwn: boolean
   readonly fallback: readonly Fallback[]
   readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
 }
@@ -61,17 +64,18 @@ export class Queries {
   /** The query of a call. The one before does again if it was for the same: it mostly is. */
   of(name: Name, options: ResolveOptions): Query {
     const { host = '', transports = TCP, family = 0, also, fallback = NOWHERE } = options
-    // How a host is looked up is for this call alone.
-    const isUsual = options.lookup === undefined && options.hints === undefined
+    const { lookup, hints, looked } = options
+    // What is somebody's own is for this call alone.
+    const isUsual = !lookup && hints === undefined && !looked && !also
     const port = this.portOf(options)
     const last = this.#last
     if (last?.name === name && last.host === host && last.port === port && isUsual) {
       const { question } = last
-      const isAsked = question.transports === transports && question.also === also
+      const isAsked = question.transports === transports && !question.also
       if (isAsked && last.family === family && last.fallback === fallback) return last
     }
     const { namespace, service, version } = name
-    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()}`
+    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()} ${idOf(lookup)}`
     const asked = { op: 'resolve', namespace, service, version, transports } as const
     const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
     const query: Query = {
@@ -82,13 +86,25 @@ export class Queries {
       details,
       family,
       key,
-      isNear: (isThisHost(host) || isLoopback(host)) && !options.lookup,
+      isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
+      isOwn: lookup !== undefined,
       fallback,
       look: other => addressesOf(other, options, details),
     }
     if (isUsual) this.#last = query
     return query
   }
+}
+
+const ids = new WeakMap<LookupFunction, number>()
+let last = 0
+
+/** What tells one way to look hosts up from all others. */
+function idOf(lookup: LookupFunction | undefined): number {
+  // What is no function is for `net` to refuse.
+  if (typeof lookup !== 'function') return 0
+  if (!ids.has(lookup)) ids.set(lookup, ++last)
+  return ids.get(lookup)!
 }
 
 const TCP: readonly Road[] = ['tcp']

@@ -229,13 +229,14 @@ export class Resolver {
   }
 
   async #remember(
-    { name, host, details, key }: Query,
+    { name, host, details, key, isOwn }: Query,
     { answer, place }: Found,
   ): Promise<Resolution> {
     const { endpoints, ttl } = reachable(accept(answer, details), place, details)
     const all = { name: foundIn(name, answer), host, endpoints, ttl }
     const resolution = this.#outgoing ? await this.#outgoing.allow(all, details) : all
-    this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
+    // Nobody else will look the host up like that; whoever does again has it remembered by `recall`.
+    if (!isOwn) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
   }
 

@@ -1,7 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import dns from 'node:dns'
 import net, {
-  type LookupFunction,
   type NetConnectOpts,
   type SocketConnectOpts,
   type SocketConstructorOpts,
@@ -17,7 +15,7 @@ import {
 import { callable, type CallableClass } from './callable.ts'
 import type { Failure } from './errors.ts'
 import { Attempt, type Moniker } from './attempt.ts'
-import { exchange } from './handle.ts'
+import { exchange, isWrapped } from './handle.ts'
 import type { Endpoint } from './protocol.ts'
 import { Resolver } from './resolver.ts'
 
@@ -88,14 +86,14 @@ class MonikerSocket extends net.Socket {
     const isUnderWay = attempt?.isUnderWay
     abandon(this)
     this.moniker = undefined
-    if (isUnderWay) exchange(this, go, attempt!.progress)
+    if (isUnderWay && !isWrapped(this)) exchange(this, go, attempt!.progress)
     else go()
     return this
   }
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const isNews = event === 'connect' || event === 'ready'
-    if (isNews && this[kAttempt]?.holds()) return false
+    if (isNews && this[kAttempt]?.holds(event)) return false
     return super.emit(event as string, ...args)
   }
 
@@ -125,23 +123,9 @@ function begin(socket: MonikerSocket, call: ConnectCall): void {
   const { lookup, host = '', resolver: own = resolver } = call.options
   const attempt = new Attempt(socket, call)
   socket[kAttempt] = attempt
-  attempt.start(own, lookup || !isThisHost(host) ? reported(socket, host, lookup) : undefined)
-}
-
-/** A look-up that says what it found by the event `'lookup'`, as `net` does. */
-function reported(
-  socket: net.Socket,
-  host: string,
-  lookup: LookupFunction = dns.lookup as LookupFunction,
-): LookupFunction {
-  return (asked, options, callback) =>
-    lookup(asked, options, (error, found, family) => {
-      const all = Array.isArray(found) ? found : [{ address: found, family }]
-      for (const one of error ? [{ address: undefined, family: undefined }] : all) {
-        socket.emit('lookup', error, one.address, one.family, host || 'localhost')
-      }
-      callback(error, found, family)
-    })
+  const looked = (error: Error | null, address?: string, family?: number) =>
+    void socket.emit('lookup', error, address, family, host || 'localhost')
+  attempt.start(own, lookup || !isThisHost(host) ? looked : undefined)
 }
 
 // As an event map of an interface cannot be widened, what is told beside it is declared before it.

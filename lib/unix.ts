@@ -50,6 +50,8 @@ export function disguise(socket: Socket, own: Shown, peer: Shown): void {
     getsockname,
     getpeername,
     reset,
+    setNoDelay: taken,
+    setKeepAlive: taken,
   })
   Object.assign(socket, { resetAndDestroy })
 }
@@ -66,6 +68,11 @@ function getpeername(this: Disguised, out: object): number {
 
 function reset(this: Disguised, done: () => void): number {
   this.close(done)
+  return 0
+}
+
+/** A Unix socket has no such setting; `net` keeps it for the handle that may come next. */
+function taken(): number {
   return 0
 }
 
@@ -136,7 +143,10 @@ function optionsOf(outer: Server): net.ServerOpts {
 
 /** Makes a connection of `inner` one of `outer`, as if that had accepted it. */
 function adopt(socket: Socket, inner: Server, outer: Server): void {
-  const { address, port } = outer.address() as AddressInfo
+  const listening = outer.address() as AddressInfo | null
+  // It has closed this very moment, or gone to another thread.
+  if (!listening) return void socket.destroy()
+  const { address, port } = listening
   const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
   disguise(socket, { address: here, port }, { address: here })
   const [from, to] = [inner, outer] as unknown as [Inner, Inner]

@@ -1,15 +1,17 @@
 import { once } from 'node:events'
-import { Socket, createServer, type Server } from 'node:net'
+import { BlockList, Socket, createServer, type Server } from 'node:net'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import fc from 'fast-check'
 import t from 'tap'
 import { MonikerError } from '../lib/errors.ts'
 import { Attempt, type NamedSocket } from '../lib/attempt.ts'
+import { handleOf } from '../lib/handle.ts'
 import { parse, type Name } from '../lib/name.ts'
 import { freePort } from '../lib/ports.ts'
+import type { Road } from '../lib/protocol.ts'
 import { Resolver, type Resolution, type ResolveOptions } from '../lib/resolver.ts'
-import { connect } from '../lib/socket.ts'
+import { connect, type ConnectOptions } from '../lib/socket.ts'
 import { firstPath, hasUnix, newPath, openBeside } from '../lib/unix.ts'
 import { awake } from './fixtures/awake.ts'
 import { Held, site, type Place } from './fixtures/held.ts'
@@ -272,16 +274,121 @@ t.test('what TLS has wrapped waits for the answer, and stays on TCP', async t =>
 })
 
 t.test('what has been wrapped on its way cannot be turned round', async t => {
-  const [good, other] = [await site(t, 'good'), await site(t, 'other')]
-  const resolver = new Held(good.place)
-  const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] })
-  while (good.seen.connections === 0) await new Promise(setImmediate)
-  const secure = tls.connect({ socket })
-  secure.on('error', () => {})
-  resolver.answer(other.place)
-  const [error] = (await once(socket, 'error')) as [MonikerError]
-  t.match(error, { code: 'ECONNREFUSED', reason: 'EMOVED', message: /has moved away from port/ })
-  t.equal(good.seen.bytes, 0)
+  const port = await freePort()
+  const [good, other] = [await site(t, 'good', firstPath(ECHO, port)), await site(t, 'other')]
+  const guesses: [held: Held, transports: Road[], message: RegExp][] = [
+    [new Held(good.place), ['tcp'], /has moved away from port/],
+    [new Held(good.place), ['unix', 'tcp'], /has moved away from port/],
+    [new Held(undefined, port), ['unix', 'tcp'], /has moved away from where it is likely to be/],
+  ]
+  for (const [resolver, transports, message] of hasUnix ? guesses : guesses.slice(0, 1)) {
+    const already = good.seen.connections
+    const socket = connect({ ...OFFERED, resolver, transports })
+    const events = history(socket)
+    while (good.seen.connections === already) await new Promise(setImmediate)
+    const secure = tls.connect({ socket })
+    secure.on('error', () => {})
+    resolver.answer(other.place)
+    const [error] = (await once(socket, 'error')) as [MonikerError]
+    t.match(error, { code: 'ECONNREFUSED', reason: 'EMOVED', message })
+    while (!events.includes('close')) await new Promise(setImmediate)
+    t.strictSame(events, ['resolve', 'error', 'close'])
+  }
+  t.equal(good.seen.bytes + other.seen.bytes, 0)
+})
+
+if (hasUnix) {
+  t.test('nor where its Unix socket has gone', async t => {
+    const { place } = await site(t, 'good')
+    for (const isAnswered of [false, true]) {
+      const resolver = new Held({ ...place, path: newPath() })
+      const socket = connect({ ...OFFERED, resolver })
+      const events = history(socket)
+      await new Promise(process.nextTick)
+      const secure = tls.connect({ socket })
+      secure.on('error', () => {})
+      if (isAnswered) resolver.answer({ ...place, path: newPath() })
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+      if (!isAnswered) resolver.answer({ ...place, path: newPath() })
+      while (!events.includes('close')) await new Promise(setImmediate)
+      t.strictSame(events, ['resolve', 'error', 'close'])
+    }
+  })
+}
+
+t.test('an error of somebody else is not taken for that of the connection', async t => {
+  const elsewhere = connect(await nobody(), '127.0.0.1')
+  const [error] = (await once(elsewhere, 'error')) as [NodeJS.ErrnoException]
+  const { place } = await site(t, 'good')
+  for (const known of [undefined, place]) {
+    const socket = connect({ ...OFFERED, resolver: new Held(known) })
+    await new Promise(setImmediate)
+    const closed = once(socket, 'error')
+    socket.destroy(error)
+    t.strictSame(await closed, [error])
+    t.ok(socket.destroyed)
+  }
+  const resolver = { resolve: () => Promise.reject(error) }
+  const socket = connect({ ...OFFERED, resolver })
+  t.strictSame(await once(socket, 'error'), [error], 'nor is one of a resolver')
+})
+
+t.test('a socket that is sent to a name as it is connected hears of that one', async t => {
+  const { place } = await site(t, 'good')
+  const socket = connect(place.port, '127.0.0.1')
+  const resolver = new Held(place)
+  socket.once('connect', () => {
+    socket.destroy()
+    socket.connect({ ...OFFERED, resolver, transports: ['tcp'] })
+    process.nextTick(() => process.nextTick(() => resolver.answer(place)))
+  })
+  await once(socket, 'connect')
+  await once(socket, 'connect')
+  socket.write('hello')
+  t.equal(String(await once(socket, 'data')), 'hello')
+  socket.destroy()
+})
+
+t.test('whoever takes its handle keeps it', async t => {
+  const { place } = await site(t, 'good')
+  for (const known of [undefined, place]) {
+    const resolver = new Held(known)
+    const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] })
+    const events = history(socket)
+    await new Promise(setImmediate)
+    const handle = handleOf(socket)!
+    t.teardown(() => handle.close())
+    Object.assign(socket, { _handle: null })
+    resolver.answer(place)
+    await new Promise(setImmediate)
+    t.strictSame(events, [])
+    await new Promise(resolve => socket.once('close', resolve).destroy())
+  }
+})
+
+t.test('where a connection may not go at once, it goes when there is an answer', async t => {
+  const { place, seen } = await site(t, 'good')
+  for (const options of [{ blockList: new BlockList() }, { select: (all: Place[]) => all[0] }]) {
+    const resolver = new Held(place)
+    const socket = connect({ ...OFFERED, ...options, resolver } as ConnectOptions)
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    t.equal(seen.connections, 0)
+    resolver.answer(place)
+    t.equal(await text(socket.end('hello')), 'hello')
+    seen.connections = 0
+  }
+})
+
+t.test('a listener of the look-up may end it', async t => {
+  const { place } = await site(t, 'good')
+  const resolver = new Held()
+  const socket = connect({ ...OFFERED, resolver })
+  const events = history(socket)
+  socket.on('lookup', () => socket.destroy())
+  resolver.answer(place)
+  await once(socket, 'close')
+  t.strictSame(events, ['close'])
+  t.equal(socket.moniker, undefined)
 })
 
 t.test('a resolver of the caller is asked, and told when nobody waits', async t => {

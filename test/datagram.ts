@@ -12,6 +12,7 @@ import { home } from './fixtures/home.ts'
 import { lines } from './fixtures/lines.ts'
 import { hasIPv6 } from './fixtures/ipv6.ts'
 import { lookup } from './fixtures/services.ts'
+import { thrown } from './fixtures/thrown.ts'
 
 function socket(t: Test, ...args: Parameters<typeof createSocket>): MonikerDatagram {
   const made = createSocket(...args)
@@ -338,6 +339,23 @@ test('of several endpoints that is gone to which is selected', async t => {
   }
   other.connect({ service: 'echo', daemonPort, select }, () => other.send('connected'))
   t.equal(await heard(peers[1]!), 'connected')
+})
+
+test('who is connecting to a name cannot connect elsewhere meanwhile', async t => {
+  await echo(t)
+  const made = socket(t, 'udp4')
+  const codes: unknown[] = []
+  const again = () => codes.push(thrown(() => made.connect(9)))
+  made.on('resolve', again)
+  made.connect('echo')
+  again()
+  if ('connectSync' in made) {
+    t.throws(() => (made.connectSync as (port: number) => void)(9), {
+      code: 'ERR_SOCKET_DGRAM_IS_CONNECTED',
+    })
+  }
+  await once(made, 'connect')
+  t.strictSame(codes, ['ERR_SOCKET_DGRAM_IS_CONNECTED', 'ERR_SOCKET_DGRAM_IS_CONNECTED'])
 })
 
 test('a call that does not wait takes no name, where Node has such calls', async t => {

@@ -3,7 +3,7 @@ import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
-import { dial, exchange, handleOf, isWrapped } from '../lib/handle.ts'
+import { dial, exchange, forsake, handleOf, isWrapped, redial } from '../lib/handle.ts'
 import { nobody } from './fixtures/services.ts'
 
 /** A server, and how to reach it. */
@@ -83,11 +83,71 @@ t.test('a server that was called by mistake hears an end, whatever it has said',
   }
 })
 
+t.test('what it says is not read to where the program reads', async t => {
+  const mistaken = await serving(t, socket => void socket.end('a stranger'))
+  const right = await serving(t)
+  const buffer = Buffer.alloc(16)
+  const socket = new net.Socket({ onread: { buffer, callback: () => true } })
+  t.teardown(() => socket.destroy())
+  const called = once(mistaken.server, 'connection') as Promise<[Socket]>
+  dial(socket, mistaken)
+  await once(socket, 'connect')
+  exchange(socket, () => dial(socket, right), 'connected')
+  const [served] = await called
+  await new Promise(resolve => served.resume().once('close', resolve))
+  t.strictSame(buffer, Buffer.alloc(16))
+})
+
+t.test('one that is destroyed leaves in peace whom it has reached, and closes as ever', async t => {
+  const { server, port, host } = await serving(t, socket => void socket.resume().end('welcome'))
+  for (const error of [undefined, new Error('enough')]) {
+    const socket = new net.Socket()
+    socket.on('error', () => {})
+    socket._destroy = function (error, callback) {
+      forsake(this, 'connected')
+      net.Socket.prototype._destroy.call(this, error, callback)
+    }
+    dial(socket, { port, host })
+    const called = once(server, 'connection') as Promise<[Socket]>
+    await once(socket, 'connect')
+    socket.destroy(error)
+    t.strictSame(await new Promise(resolve => socket.once('close', (...args) => resolve(args))), [
+      error !== undefined,
+    ])
+    const [served] = await called
+    if (!served.closed) await new Promise(resolve => served.once('close', resolve))
+    t.equal(served.errored, null)
+  }
+  const idle = new net.Socket()
+  forsake(idle, 'connected')
+  t.equal(handleOf(idle), null, 'one that has no handle has none to leave')
+  dial(idle, { port, host })
+  const handle = handleOf(idle)
+  forsake(idle, 'nowhere')
+  t.equal(handleOf(idle), handle, 'and one that has reached nobody is closed')
+  idle.destroy()
+})
+
+t.test('a write that somebody has put in the place of its own stays', async t => {
+  const { port, host } = await serving(t)
+  const socket = new net.Socket()
+  t.teardown(() => socket.destroy())
+  for (const own of [undefined, () => true]) {
+    if (own) socket.write = own
+    redial(socket, { port, host })
+    t.equal(socket.write, own ?? net.Socket.prototype.write)
+    await once(socket, 'connect')
+    socket.destroy()
+    await once(socket, 'close')
+  }
+})
+
 t.test('whether TLS has a handle is seen', async t => {
   const { port, host } = await serving(t)
   const socket = net.connect(port, host)
   t.teardown(() => socket.destroy())
   t.notOk(isWrapped(socket))
+  t.notOk(isWrapped(new net.Socket()), 'where there is one')
   tls.connect({ socket, rejectUnauthorized: false }).on('error', () => {})
   t.ok(isWrapped(socket))
 })

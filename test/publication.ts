@@ -13,7 +13,7 @@ import { Registrar } from '../lib/registrar.ts'
 import { Resolver } from '../lib/resolver.ts'
 import { createServer, listen } from '../lib/server.ts'
 import { connect } from '../lib/socket.ts'
-import { hasUnix } from '../lib/unix.ts'
+import { abstract, firstPath, hasUnix } from '../lib/unix.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { lines } from './fixtures/lines.ts'
 import { named, nobody, portOf, stranger } from './fixtures/services.ts'
@@ -476,3 +476,42 @@ test('how many connections there are is told, if it is to be', async t => {
   await once(server.close(), 'close')
   t.equal(server.listenerCount('connection'), 1, 'its own alone')
 })
+
+test('a server is closed as often as anybody likes, and each is answered', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer(socket => void socket.resume())
+  await once(server.listen({ service: 'tie', daemonPort, host: '127.0.0.1' }), 'listening')
+  const socket = net.connect(portOf(server), '127.0.0.1')
+  await once(server, 'connection')
+  const answers: unknown[] = []
+  const answered = (error?: Error) =>
+    answers.push((error as NodeJS.ErrnoException | undefined)?.code)
+  server.close(answered)
+  await withdraw(server)
+  server.close(answered)
+  socket.end()
+  await once(server, 'close')
+  await new Promise(setImmediate)
+  t.strictSame(answers.toSorted(), ['ERR_SERVER_NOT_RUNNING', undefined])
+})
+
+if (hasUnix) {
+  test('one that is closed before it has its name is closed on every road', async t => {
+    const mute = net.createServer(socket => void socket.resume())
+    await once(mute.listen(0, '127.0.0.1'), 'listening')
+    t.teardown(() => mute.close())
+    const daemonPort = portOf(mute)
+    const path = abstract(firstPath({ namespace: '', service: 'slow' }, daemonPort)!)
+    const server = createServer(socket => void socket.resume())
+    server.listen({ service: 'slow', daemonPort })
+    const [asking] = (await once(mute, 'connection')) as [net.Socket]
+    const socket = net.connect(path)
+    await once(server, 'connection')
+    server.close()
+    const [error] = (await once(net.connect(path), 'error')) as [NodeJS.ErrnoException]
+    t.equal(error.code, 'ECONNREFUSED')
+    socket.end()
+    await once(server, 'close')
+    asking.destroy()
+  })
+}

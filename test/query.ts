@@ -37,7 +37,6 @@ t.test('a call like the one before is the same query, and no other is', async t 
     { daemonPort: 8 },
     { transports },
     { family: 4 },
-    { also: ['mine'] },
     { fallback: ['srv'] },
   ]
   const keys = new Set<string>()
@@ -49,14 +48,20 @@ t.test('a call like the one before is the same query, and no other is', async t 
   t.equal(keys.size, others.length + 1, 'nor has any other its answer')
 })
 
-t.test('how a host is looked up is for one call alone', async t => {
+t.test('what is the caller’s own is for one call alone', async t => {
   const queries = new Queries(7)
   const usual = queries.of(name, {})
-  for (const options of [{ lookup: lookup('127.0.0.1') }, { hints: 1 }]) {
-    const own = queries.of(name, options)
-    t.not(own, usual)
+  const [one, other] = [lookup('127.0.0.1'), lookup('127.0.0.2')]
+  const own = [{ lookup: one }, { hints: 1 }, { looked: () => {} }, { also: ['mine'] }]
+  for (const options of own) {
+    t.not(queries.of(name, options), usual)
     t.equal(queries.of(name, {}), usual)
   }
+  const keys = [{ lookup: one }, { lookup: other }, {}].map(
+    options => queries.of(name, options).key,
+  )
+  t.equal(new Set(keys).size, 3, 'nor has another look-up its answer')
+  t.equal(queries.of(name, { lookup: one }).key, keys[0])
   t.notOk(queries.of(name, { lookup: lookup('127.0.0.1') }).isNear)
   t.strictSame(await queries.of(name, { lookup: lookup('10.0.0.1') }).look('a'), ['10.0.0.1'])
 })

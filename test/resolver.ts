@@ -280,6 +280,20 @@ test('what was resolved is recalled, and asked for again once it is old', async 
   await t.rejects(recalled, { code: 'ECONNREFUSED' })
 })
 
+test('what is remembered of a host is for who looks it up in the same way', async t => {
+  const { port } = await counted(t)
+  await named(t, { service: 'tie', daemonPort: port })
+  const resolver = new Resolver({ port, now: () => 0 })
+  const [one, other] = [lookup('127.0.0.1'), lookup('127.0.0.2')]
+  const recall = (lookup: LookupFunction) =>
+    resolver.recall(parse('tie'), { host: 'far.example', lookup })
+  const first = await recall(one)
+  t.equal(recall(one), first)
+  // No daemon is there.
+  await t.rejects(Promise.resolve(recall(other)), { code: 'ECONNREFUSED', reason: 'ENODAEMON' })
+  t.equal(recall(one), first)
+})
+
 test('those who ask for the same at the same time share one question', async t => {
   const { daemon: ours, port } = await counted(t)
   await named(t, { service: 'tie', daemonPort: port, shared: true })

@@ -105,6 +105,27 @@ t.test('what is reset before it is connected ends when it is', async t => {
   t.ok(isConnected)
 })
 
+t.test('a server that does not listen takes none', async t => {
+  const server = createServer(() => t.fail('a connection'))
+  const beside = await openBeside(server)
+  t.teardown(() => beside!.close())
+  await text(connect(abstract(beside!.path)))
+})
+
+t.test('what is set of it is kept, as a Unix socket has no such setting', async t => {
+  const server = createServer()
+  const { go } = await both(t, server)
+  const socket = go()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  t.equal(socket.setNoDelay(), socket)
+  t.equal(socket.setKeepAlive(true), socket)
+  const settings = Object.getOwnPropertySymbols(socket).filter(
+    key => Reflect.get(socket, key) === true,
+  )
+  t.match(settings.map(String), [/NoDelay/i, /KeepAlive/i])
+  socket.destroy()
+})
+
 t.test('beyond maxConnections they are dropped', async t => {
   const server = createServer()
   server.maxConnections = 1

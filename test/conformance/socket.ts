@@ -46,6 +46,13 @@ function state(socket: net.Socket) {
   return { connecting, pending, readyState, destroyed, bytesWritten, bytesRead, writable, readable }
 }
 
+/** What a socket remembers to have been set, under symbols that are internal to Node. */
+function kept(socket: net.Socket): unknown[] {
+  return Object.getOwnPropertySymbols(socket)
+    .filter(({ description = '' }) => /^kSet(NoDelay|KeepAlive)/.test(description))
+    .map(key => Reflect.get(socket, key) as unknown)
+}
+
 function closed(socket: net.Socket): Promise<unknown> {
   return new Promise(resolve => socket.once('close', resolve))
 }
@@ -171,6 +178,36 @@ const lines: Record<string, Line> = {
     const log = events(socket)
     socket.destroy(Object.assign(new Error('own'), { code: 'OWN' }))
     return [await closed(socket), log]
+  },
+  'close says whether there was an error': async (road, t) => {
+    const server = await serve(road, t)
+    const log: unknown[] = []
+    // The second goes to where the first has been, and the fourth to what is remembered.
+    for (const turns of [0, 1, 2, 3, 10]) {
+      for (const error of [undefined, new Error('own')]) {
+        const socket = road.api.connect(road.connecting(server)).on('error', () => {})
+        for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate)
+        socket.destroy(error)
+        log.push(await new Promise(resolve => socket.once('close', (...args) => resolve(args))))
+        log.push([socket.bytesRead, socket.bytesWritten])
+      }
+    }
+    return log
+  },
+  'settings on the way are those of the connection': async (road, t) => {
+    const server = await serve(road, t)
+    const log: unknown[] = []
+    for (const turns of [0, 1, 2]) {
+      const socket = road.api.connect(road.connecting(server))
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate)
+      log.push(socket.setNoDelay() === socket, socket.setKeepAlive(true, 9_000) === socket)
+      const write = () => true
+      socket.write = write
+      if (socket.connecting) await once(socket, 'connect')
+      log.push(socket.write === write, kept(socket))
+      socket.destroy()
+    }
+    return log
   },
   'destroySoon before connect': async (road, t) => {
     const server = await serve(road, t)
