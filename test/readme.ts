@@ -16,8 +16,11 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** How long a command has, in ms; none of those that wait do so for longer. */
 const PATIENCE = 60_000
 
-/** What tap has each program of ours load is not for the reader's. */
-const OUTSIDE = 'unset NODE_OPTIONS'
+/**
+ * What tap has each program of ours load is not for the reader's; and Python may not write half a line, in which
+ * another program would then write.
+ */
+const OUTSIDE = 'unset NODE_OPTIONS PYTHONUNBUFFERED'
 
 /** Built anew: what its readers run is the package, not its sources. */
 const dist = join(root, '.tap', 'readme')
