@@ -109,7 +109,7 @@ export class Attempt {
       .then(found => choose(found, select))
       // In a turn of its own: what a listener throws is not for us to catch.
       .then(found => process.nextTick(() => this.#answered(found)))
-      .catch((error: Error) => this.#isWanted && this.#socket.destroy(error))
+      .catch((error: unknown) => this.#failed(error as Error))
     try {
       // Who is choosy chooses among those that are there now.
       const isChoosy = lookup || select || blockList || this.#isGiven
@@ -119,6 +119,13 @@ export class Attempt {
       this.abandon()
       throw error
     }
+  }
+
+  #failed(error: Error): void {
+    if (!this.#isWanted) return
+    // To whoever has called `connect` it is that which has failed.
+    if (error instanceof MonikerError) Object.assign(error, { syscall: 'connect' })
+    this.#socket.destroy(error)
   }
 
   /** Where the service is most likely to be, if nothing is known of it and no version is asked for. */

@@ -89,7 +89,7 @@ export class Client extends EventEmitter<{ close: [] }> {
 
   /**
    * The answer to a question, be it a refusal. Fails if the connection closes first. What the daemon
-   * has to say of it later is `told`, for as long as the connection lasts.
+   * has to say of it later is `told`, unless it is refused, until it is to be forgotten.
    */
   async ask(message: Asked, signal?: Signal, told?: (event: Answer) => void): Promise<Answer> {
     signal?.throwIfAborted()
@@ -128,6 +128,11 @@ export class Client extends EventEmitter<{ close: [] }> {
     }
   }
 
+  /** Tells `told` nothing any more. */
+  forget(told: (event: Answer) => void): void {
+    for (const [id, one] of this.#told) if (one === told) this.#told.delete(id)
+  }
+
   /** Closes the connection; questions under way fail. */
   close(): void {
     this.#socket.destroy()
@@ -158,6 +163,7 @@ export class Client extends EventEmitter<{ close: [] }> {
     if ('event' in answer) return this.#told.get(id)?.(answer)
     // Nobody waits any longer, or the daemon could not read who asked.
     if (!pending) return debug('nobody asked: %o', answer)
+    if ('error' in answer) this.#told.delete(id)
     if (!Array.isArray(services)) return this.#settle(id)?.resolve(answer)
     for (const service of services) pending.services.push(service)
     if (more && pending.services.length < MAX_LIST) return

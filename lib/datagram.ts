@@ -13,7 +13,7 @@ import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
 import { format } from './name.ts'
 import type { Endpoint } from './protocol.ts'
-import { monikerOf, publish } from './publication.ts'
+import { monikerOf, notRunning, publish } from './publication.ts'
 import { Resolver, type RecallOptions, type Resolution } from './resolver.ts'
 import type { Moniker } from './socket.ts'
 
@@ -87,6 +87,7 @@ export class MonikerDatagram extends Base {
   override connect(port: number, listener: () => void): void
   override connect(...args: unknown[]): void {
     const call = connectCall(args)
+    if (call && this.#isClosed()) throw notRunning()
     if (this.#question || (call && this.#isConnected())) {
       throw alreadyConnected()
     }

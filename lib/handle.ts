@@ -20,9 +20,9 @@ export function redial(socket: net.Socket, options: object): void {
   if (own) Object.defineProperty(socket, 'write', own)
 }
 
-/** The handle of a socket, while it has one. */
-export function handleOf(socket: net.Socket): Handle | null {
-  return Reflect.get(socket, '_handle') as Handle | null
+/** The handle of a socket, or a server, while it has one. */
+export function handleOf(owner: net.Socket | net.Server): Handle | null {
+  return Reflect.get(owner, '_handle') as Handle | null
 }
 
 /** Whom a handle has reached: nobody, be it that it is on its way; somebody in no time; or somebody. */

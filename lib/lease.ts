@@ -9,6 +9,13 @@ import { refusalIn, type Answer, type Offer } from './protocol.ts'
 
 const debug = createDebug('moniker:lease')
 
+interface Held {
+  readonly client: Client
+  readonly registration: number
+  /** What the client tells of it. */
+  readonly told: (event: Answer) => void
+}
+
 /** Who watches over leases. */
 export interface Keeper {
   /** Stops watching over a lease, unless it has already; what `drop` begins, `rest` ends. */
@@ -30,7 +37,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   readonly #keeper: Keeper
   readonly #expect: ((event: Answer) => void) | undefined
   /** Where the name is held, and as what. */
-  #held: { client: Client; registration: number } | undefined
+  #held: Held | undefined
   /** When it was held first, in ms since 1970: whoever has held a name for longer keeps it. */
   #since: number | undefined
   #asking: Promise<unknown> | undefined
@@ -42,7 +49,9 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   constructor(offer: Offer, keeper: Keeper, port: number, expect?: (event: Answer) => void) {
     super()
     this.offer = offer
-    this.#details = { service: format(offer), host: 'localhost', port, syscall: 'register' }
+    // By what `net` or `dgram` would have failed.
+    const syscall = offer.transport === 'tcp' ? 'listen' : 'bind'
+    this.#details = { service: format(offer), host: 'localhost', port, syscall }
     this.#keeper = keeper
     this.#expect = expect
   }
@@ -88,32 +97,32 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
     await this.#asking
     const held = this.#held
     this.#held = undefined
-    if (held) await unregister(held.client, held.registration)
+    if (held) await unregister(held)
     this.#keeper.rest()
   }
 
   async #ask(client: Client, signal: Signal | undefined): Promise<number> {
     const age = this.#since !== undefined && { since: this.#since }
     const load = this.#load !== undefined && { load: this.#load }
-    const asked = client.ask(
-      { op: 'register', pid: process.pid, ...this.offer, ...age, ...load },
-      undefined,
-      event => this.#told(event, client),
-    )
+    const told = (event: Answer) => this.#told(event, client)
+    const offer = { op: 'register', pid: process.pid, ...this.offer, ...age, ...load } as const
+    const asked = client.ask(offer, undefined, told)
     const granted = asked.then(answer => grantIn(answer, this.#details))
     try {
       const { registration, connections } = await cancellable(granted, signal)
-      this.#hold(client, registration)
+      this.#hold({ client, registration, told })
       return connections
     } catch (error) {
       if (signal?.aborted)
-        granted.then(grant => unregister(client, grant.registration)).catch(() => {})
+        granted
+          .then(({ registration }) => unregister({ client, registration, told }))
+          .catch(() => {})
       throw error
     }
   }
 
-  #hold(client: Client, registration: number): void {
-    this.#held = { client, registration }
+  #hold(held: Held): void {
+    this.#held = held
     this.#since ??= Date.now()
     debug('%s is registered on port %d', this.#details.service, this.offer.port)
     if (this.#why === undefined) return
@@ -144,7 +153,8 @@ function grantIn(answer: Answer, details: Details): { registration: number; conn
   throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no registration' })
 }
 
-async function unregister(client: Client, registration: number): Promise<void> {
+async function unregister({ client, registration, told }: Held): Promise<void> {
+  client.forget(told)
   try {
     await client.ask({ op: 'unregister', registration }, AbortSignal.timeout(TIMEOUT))
   } catch (error) {

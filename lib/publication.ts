@@ -7,6 +7,7 @@ import type { ListenCall } from './listencall.ts'
 import { designatedPort } from './defaults.ts'
 import { MonikerError } from './errors.ts'
 import { Gate } from './gate.ts'
+import { handleOf } from './handle.ts'
 import { counting } from './load.ts'
 import { format } from './name.ts'
 import type { Offer } from './protocol.ts'
@@ -95,6 +96,8 @@ class Publication {
   /** Who has connected last, and when. */
   #latest: net.Socket | undefined
   #since = 0
+  /** Those who have connected before it was known to listen. */
+  readonly #early: ((isWanted: boolean) => void)[] = []
   /** The abstract Unix socket beside the port of a server. */
   #beside: Beside | undefined
   #state: 'binding' | 'registering' | 'registered' | 'failed' | 'closing' = 'binding'
@@ -138,7 +141,10 @@ class Publication {
     working.delete(this.#listener)
   }
 
-  #shadow(method: 'emit' | 'close' | 'address' | 'listening' | symbol, replacement: unknown): void {
+  #shadow(
+    method: 'emit' | 'close' | 'address' | 'listening' | 'listen' | symbol,
+    replacement: unknown,
+  ): void {
     const own = Object.getOwnPropertyDescriptor(this.#listener, method)
     Object.defineProperty(this.#listener, method, {
       value: replacement,
@@ -146,6 +152,8 @@ class Publication {
       writable: true,
     })
     this.#restore.push(() => {
+      // Whoever has put something else in its place since keeps it.
+      if (Reflect.get(this.#listener, method) !== replacement) return
       if (own) Object.defineProperty(this.#listener, method, own)
       else Reflect.deleteProperty(this.#listener, method)
     })
@@ -158,13 +166,26 @@ class Publication {
       void this.#register()
       return this.#listener.listenerCount(event) > 0
     }
+    if (event === 'connection' && this.#isEarly) return this.#hold(args as [net.Socket])
     if (event === 'connection') return this.#connected(args as [net.Socket])
     if (event === 'close' && this.#state === 'failed') return false
     // A datagram that comes after `close` is not for anybody any more.
     if (event === 'message' && this.#state === 'closing') return false
-    // It could not bind, or is closed and may listen anew.
-    if (event === 'close' || (event === 'error' && this.#state === 'binding')) this.restore()
+    if (this.#isOver(event)) {
+      // Closed behind our back, by the `close` of `net` itself.
+      if (this.#state === 'registered') void this.#lease!.withdraw()
+      this.restore()
+    }
     return this.#pass(event, args)
+  }
+
+  /** Whether it could not bind, or is closed and may listen anew; what it was before may close as late as now. */
+  #isOver(event: string): boolean {
+    if (event !== 'close' && event !== 'error') return false
+    if (this.#state === 'closing' || this.#state === 'failed') return event === 'close'
+    if (!(this.#listener instanceof net.Server))
+      return event === 'close' || this.#state === 'binding'
+    return event === (this.#state === 'binding' ? 'error' : 'close') && !handleOf(this.#listener)
   }
 
   #connected(args: [net.Socket]): boolean {
@@ -173,6 +194,29 @@ class Publication {
     if (!this.#gate) return this.#pass('connection', args)
     this.#gate.admit(args[0], () => this.#pass('connection', args))
     return true
+  }
+
+  /** Whether nobody has been told yet that it listens. */
+  get #isEarly(): boolean {
+    return this.#state === 'binding' || this.#state === 'registering'
+  }
+
+  /** Nobody is told of a connection before he is told that there is a server. */
+  #hold(args: [net.Socket]): boolean {
+    const [socket] = args
+    const ignore = () => {}
+    socket.on('error', ignore)
+    this.#early.push(isWanted => {
+      socket.off('error', ignore)
+      if (isWanted && !socket.destroyed) this.#emitted('connection', args)
+      else socket.destroy()
+    })
+    return true
+  }
+
+  /** Lets those in who came early, or turns them away. */
+  #release(isWanted: boolean): void {
+    for (const release of this.#early.splice(0)) release(isWanted)
   }
 
   #pass(event: string, args: unknown[]): boolean {
@@ -208,6 +252,7 @@ class Publication {
       this.#restore.push(counting(this.#listener, load => lease.report(load)))
     }
     if (working.has(this.#listener)) announce(this.#listener)
+    process.nextTick(() => this.#release(this.#state === 'registered'))
     this.#listener.emit('listening')
   }
 
@@ -244,7 +289,9 @@ class Publication {
    */
   #fail(error: Error): void {
     this.#state = 'failed'
-    if (this.#listener instanceof net.Server) this.#close.call(this.#listener)
+    this.#release(false)
+    // Nobody has called a `close` of a class of the program's own.
+    if (this.#listener instanceof net.Server) net.Server.prototype.close.call(this.#listener)
     process.nextTick(() => {
       this.restore()
       this.#listener.emit('error', error)
@@ -265,6 +312,7 @@ class Publication {
     if (this.#state === 'closing' && !(listener instanceof net.Server)) throw notRunning()
     const isFirst = this.#state !== 'closing'
     this.#state = 'closing'
+    this.#release(false)
     if (!lease || !this.#closes) {
       this.#beside?.close()
       return this.#close.call(listener, callback) as Listener
@@ -272,12 +320,24 @@ class Publication {
     this.#closes.push(callback)
     if (isFirst) {
       lease.removeAllListeners()
-      if (listener instanceof net.Server) this.#shadow('listening', false)
+      this.#shadow(Symbol.asyncDispose, async () => {})
+      if (listener instanceof net.Server) {
+        this.#shadow('listening', false)
+        this.#shadow('listen', (...args: unknown[]) => this.#listenAgain(args))
+      }
       this.withdrawn = this.#confirmed()
         .then(() => lease.withdraw())
         .then(() => this.#closeAll())
     }
     return listener
+  }
+
+  /** Who cannot wait for the name to be let go has the port at once, as with `net`. */
+  #listenAgain(args: unknown[]): unknown {
+    const listener = this.#listener as net.Server
+    this.#closeAll()
+    this.restore()
+    return Reflect.apply(listener.listen, listener, args)
   }
 
   /** When whoever has just connected knows that it is here; else the daemon would deny it. */
@@ -289,7 +349,7 @@ class Publication {
   /** Each `close` is answered in the words of the listener itself, the second as the first. */
   #closeAll(): void {
     this.#beside?.close()
-    const closes = this.#closes!
+    const closes = this.#closes ?? []
     this.#closes = undefined
     for (const callback of closes) this.#close.call(this.#listener, callback)
   }
@@ -309,6 +369,8 @@ class Publication {
 
   #named(address: AddressInfo | string | null): NamedAddress | string | null {
     if (typeof address !== 'object' || !address) return address
+    // To `net` a server that is being closed has none any more.
+    if (this.#state === 'closing' && this.#listener instanceof net.Server) return null
     return { ...address, moniker: format(this.#call.name) }
   }
 }
@@ -345,7 +407,7 @@ function dismiss(): void {
   for (const listener of working) listener.close()
 }
 
-/** What `dgram` says to a second `close`. */
-function notRunning(): Error {
+/** What `dgram` says to who uses a socket that is closed. */
+export function notRunning(): Error {
   return Object.assign(new Error('Not running'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
 }

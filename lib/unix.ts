@@ -1,13 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
+import { constants } from 'node:os'
 import type { Name } from './name.ts'
 
 /** Whether there are abstract Unix sockets here: they have the reach of the loopback addresses. */
 export const hasUnix = process.platform === 'linux'
 
-/** The ports that the connections over Unix sockets show: those that Linux gives out by itself. */
-const [FIRST, COUNT] = [32_768, 28_232]
+/** The ports that the connections over Unix sockets show: below those that Linux gives out by itself. */
+const [FIRST, COUNT] = [2_048, 30_720]
 let made = 0
+
+/** Those that are shown now: no two connections show the same. */
+const shown = new Set<number>()
 
 /** A name for an abstract Unix socket that nobody can guess, nor have had before. */
 export function newPath(): string {
@@ -39,36 +43,81 @@ export function abstract(path: string): string {
 type Shown = Pick<AddressInfo, 'address'> & Partial<AddressInfo>
 
 /**
- * Has a connection over a Unix socket show the addresses that one over TCP would have, and be ended
- * where that would be reset; `peer` is the other end, and a port that is not known is made up.
+ * Has a connection over a Unix socket show the addresses that one over TCP would have, and be written to,
+ * closed and ended as one; `peer` is the other end, and a port that is not known is made up.
  */
 export function disguise(socket: Socket, own: Shown, peer: Shown): void {
   const { _handle: handle } = socket as unknown as { _handle: Disguised }
-  Object.assign(handle, {
-    own: complete(own),
-    peer: complete(peer),
-    getsockname,
-    getpeername,
-    reset,
-    setNoDelay: taken,
-    setKeepAlive: taken,
+  const port = handle.port ?? madeUp()
+  Object.assign(handle, OVER_UNIX, {
+    own: complete(own, port),
+    peer: complete(peer, port),
+    port,
+    socket,
+    isBroken: handle.isBroken ?? false,
   })
   Object.assign(socket, { resetAndDestroy })
 }
 
-function getsockname(this: Disguised, out: object): number {
-  Object.assign(out, this.own)
-  return 0
+/** What a handle does in another way than over TCP. */
+const OVER_UNIX = {
+  getsockname(this: Disguised, out: object): number {
+    Object.assign(out, this.own)
+    return 0
+  },
+  getpeername(this: Disguised, out: object): number {
+    Object.assign(out, this.peer)
+    return 0
+  },
+  reset(this: Disguised, done: () => void): number {
+    this.close(done)
+    return 0
+  },
+  close(this: Disguised, done?: () => void): void {
+    shown.delete(this.port)
+    native(this, 'close', done)
+  },
+  setNoDelay: taken,
+  setKeepAlive: taken,
+  writev: writing('writev'),
+  writeBuffer: writing('writeBuffer'),
+  writeUtf8String: writing('writeUtf8String'),
+  writeAsciiString: writing('writeAsciiString'),
+  writeLatin1String: writing('writeLatin1String'),
+  writeUcs2String: writing('writeUcs2String'),
 }
 
-function getpeername(this: Disguised, out: object): number {
-  Object.assign(out, this.peer)
-  return 0
+/** Does what the handle would do by itself. */
+function native(handle: Disguised, method: string, ...args: unknown[]): unknown {
+  const prototype = Object.getPrototypeOf(handle) as Record<string, (...args: unknown[]) => unknown>
+  return Reflect.apply(prototype[method]!, handle, args)
 }
 
-function reset(this: Disguised, done: () => void): number {
-  this.close(done)
-  return 0
+/** What is written is taken, or refused, as TCP would. */
+function writing(method: string) {
+  return function (this: Disguised, request: Writing, ...what: unknown[]): number {
+    const status = native(this, method, request, ...what) as number
+    request.told = request.oncomplete
+    request.oncomplete = written
+    return forgiven(this, status)
+  }
+}
+
+function written(this: Writing, status: number, ...rest: unknown[]): void {
+  this.told(forgiven(this.handle, status), ...rest)
+}
+
+const EPIPE = -constants.errno.EPIPE
+
+/**
+ * TCP takes what is written to who has closed already, at first; what he has said before is yet to be read, and
+ * after that it is known. A Unix socket refuses it at once, and with the error all that would be lost.
+ */
+function forgiven(handle: Disguised, status: number): number {
+  if (status !== EPIPE) return status
+  const { socket, reading, isBroken } = handle
+  handle.isBroken = true
+  return isBroken && !(reading && !socket._readableState.ended) ? status : 0
 }
 
 /** A Unix socket has no such setting; `net` keeps it for the handle that may come next. */
@@ -88,16 +137,41 @@ function resetAndDestroy(this: Socket & { _reset: () => void }): Socket {
   return this
 }
 
-function complete({ address, port = FIRST + (made++ % COUNT) }: Shown): AddressInfo {
-  return { address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' }
+/** A port that no other connection of this process shows, as long as there are any. */
+function madeUp(): number {
+  const next = () => FIRST + (made++ % COUNT)
+  let port = next()
+  while (shown.has(port) && shown.size < COUNT) port = next()
+  shown.add(port)
+  return port
+}
+
+function complete({ address, port }: Shown, other: number): AddressInfo {
+  return { address, port: port ?? other, family: address.includes(':') ? 'IPv6' : 'IPv4' }
 }
 
 /** What of a handle matters here; the type is internal to Node. */
 interface Disguised {
   own: AddressInfo
   peer: AddressInfo
-  close(done: () => void): void
+  /** The one that is made up. */
+  port: number
+  socket: Socket & { _readableState: { ended: boolean } }
+  /** Whether something has been written that nobody will read. */
+  isBroken: boolean
+  readonly reading: boolean
+  close(done?: () => void): void
 }
+
+/** What goes with a write; the type is internal to Node. */
+interface Writing {
+  readonly handle: Disguised
+  oncomplete: (status: number, ...rest: unknown[]) => void
+  told: (status: number, ...rest: unknown[]) => void
+}
+
+/** To Node 20 a server that may have 0 connections may have any number. */
+const isNoneLimit = Number.parseInt(process.versions.node, 10) > 20
 
 /** What `net` keeps of a server, and of what it has accepted. */
 interface Inner {
@@ -122,7 +196,11 @@ export async function openBeside(outer: Server, wanted?: string): Promise<Beside
 }
 
 async function openAt(path: string, outer: Server): Promise<Beside | undefined> {
-  const inner = net.createServer(optionsOf(outer), socket => adopt(socket, inner, outer))
+  const at = outer.address() as AddressInfo
+  const inner = net.createServer(socket => adopt(socket, inner, outer, at))
+  for (const option of OPTIONS) {
+    Object.defineProperty(inner, option, { get: () => Reflect.get(outer, option) as unknown })
+  }
   const ready = new Promise<boolean>(resolve => {
     inner.once('listening', () => resolve(true)).on('error', () => resolve(false))
   })
@@ -135,23 +213,24 @@ export function canOpenBeside(outer: Server): boolean {
   return hasUnix && !(outer as { blockList?: unknown }).blockList
 }
 
-function optionsOf(outer: Server): net.ServerOpts {
-  const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark } =
-    outer as unknown as net.ServerOpts
-  return { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark } as net.ServerOpts
-}
+/** What a server does with each connection that it accepts, by what it is told at that time. */
+const OPTIONS = [
+  'allowHalfOpen',
+  'pauseOnConnect',
+  'noDelay',
+  'keepAlive',
+  'keepAliveInitialDelay',
+  'highWaterMark',
+]
 
 /** Makes a connection of `inner` one of `outer`, as if that had accepted it. */
-function adopt(socket: Socket, inner: Server, outer: Server): void {
-  const listening = outer.address() as AddressInfo | null
-  // It has closed this very moment, or gone to another thread.
-  if (!listening) return void socket.destroy()
-  const { address, port } = listening
+function adopt(socket: Socket, inner: Server, outer: Server, { address, port }: AddressInfo): void {
   const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
   disguise(socket, { address: here, port }, { address: here })
   const [from, to] = [inner, outer] as unknown as [Inner, Inner]
   const { maxConnections } = outer
-  if (typeof maxConnections === 'number' && to._connections >= maxConnections) {
+  const isLimited = typeof maxConnections === 'number' && (maxConnections > 0 || isNoneLimit)
+  if (isLimited && to._connections >= maxConnections) {
     const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket
     socket.destroy()
     outer.emit('drop', {

@@ -126,6 +126,25 @@ t.test('what a daemon tells later is told to whoever asked, and to nobody else',
   t.strictSame(events, ['early', 'up'])
 })
 
+t.test('who was refused, or is to be forgotten, is told nothing more', async t => {
+  const place = await fake(t, {
+    tcp: ({ id, op }, socket) => {
+      const answer = { id, ...(op === 'list' && { error: {} }) }
+      const told = [1, 2].map(id => ({ id, event: 'late' }))
+      socket.write([answer, ...told].map(line).join(''))
+    },
+  })
+  const one = await client(t, place)
+  const events: string[] = []
+  const kept = () => void events.push('kept')
+  await one.ask(status, undefined, kept)
+  await one.ask({ op: 'list' }, undefined, () => events.push('refused'))
+  t.strictSame(events, ['kept', 'kept'])
+  one.forget(kept)
+  await one.ask(status)
+  t.strictSame(events, ['kept', 'kept'])
+})
+
 t.test('what nobody asked for is passed over', async t => {
   const place = await fake(t, {
     tcp: ({ id }, socket) => {

@@ -319,8 +319,10 @@ test('a name can be waited for, be it to connect or to send', async t => {
   const [client, other] = [socket(t, 'udp4'), socket(t, 'udp4')]
   client.connect({ service: 'echo', wait: 60_000 }, () => client.send('connected'))
   other.send('sent', { service: 'echo', wait: 60_000 })
+  // They may hear before we do that there is somebody.
+  const answers = Promise.all([heard(client), heard(other)])
   await echo(t)
-  t.same(await Promise.all([heard(client), heard(other)]), ['connected', 'sent'])
+  t.same(await answers, ['connected', 'sent'])
 })
 
 test('of several endpoints that is gone to which is selected', async t => {
@@ -339,6 +341,12 @@ test('of several endpoints that is gone to which is selected', async t => {
   }
   other.connect({ service: 'echo', daemonPort, select }, () => other.send('connected'))
   t.equal(await heard(peers[1]!), 'connected')
+})
+
+test('one that is closed goes nowhere, as any', async t => {
+  const made = createSocket('udp4')
+  await new Promise<void>(resolve => made.close(resolve))
+  t.throws(() => made.connect('echo'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
 })
 
 test('who is connecting to a name cannot connect elsewhere meanwhile', async t => {

@@ -199,3 +199,9 @@ t.test('how busy a service is, is told to this daemon and the next', async t => 
   held.report(3)
   await held.withdraw()
 })
+
+t.test('its errors are those of what would have failed without a name', async t => {
+  const keeper = { drop: () => false, rest: () => {}, evicted: () => {} }
+  t.equal(new Lease(tie, keeper, 7).details.syscall, 'listen')
+  t.equal(new Lease({ ...tie, transport: 'udp' }, keeper, 7).details.syscall, 'bind')
+})

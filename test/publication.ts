@@ -2,6 +2,7 @@ import cluster, { type Address } from 'node:cluster'
 import { on, once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
+import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
@@ -11,7 +12,7 @@ import { parse } from '../lib/name.ts'
 import { withdraw } from '../lib/publication.ts'
 import { Registrar } from '../lib/registrar.ts'
 import { Resolver } from '../lib/resolver.ts'
-import { createServer, listen } from '../lib/server.ts'
+import { MonikerServer, createServer, listen } from '../lib/server.ts'
 import { connect } from '../lib/socket.ts'
 import { abstract, firstPath, hasUnix } from '../lib/unix.ts'
 import { daemon } from './fixtures/daemon.ts'
@@ -46,8 +47,11 @@ test('the name goes before the port', async t => {
   const port = portOf(server)
   server.close()
   t.equal(server.listening, false)
+  t.equal(server.address(), null)
   // Still bound: whoever was told the port a moment ago is not sent to a stranger.
-  t.equal(portOf(server), port)
+  const peer = net.connect(port, '127.0.0.1')
+  await once(peer, 'connect')
+  peer.destroy()
   await once(server, 'close')
   await t.rejects(find(daemonPort, 'tie'), { code: 'ECONNREFUSED' })
 })
@@ -59,8 +63,9 @@ test('it goes once whoever has just connected may know that it was there', async
   const peer = net.connect(portOf(server), '127.0.0.1')
   t.teardown(() => peer.destroy())
   await once(server, 'connection')
+  const port = portOf(server)
   server.close()
-  t.match(await find(daemonPort, 'once'), { port: portOf(server) })
+  t.match(await find(daemonPort, 'once'), { port })
   peer.destroy()
   await once(server, 'close')
   await t.rejects(find(daemonPort, 'once'), { code: 'ECONNREFUSED' })
@@ -141,7 +146,7 @@ test('a name that is taken is an error, and the server does not listen', async t
   const server = createServer()
   server.on('close', () => t.fail('closed')).on('listening', () => t.fail('listening'))
   const [error] = (await once(server.listen({ service: 'tie', daemonPort }), 'error')) as [Error]
-  t.match(error, { code: 'EADDRINUSE', reason: 'ETAKEN', syscall: 'register' })
+  t.match(error, { code: 'EADDRINUSE', reason: 'ETAKEN', syscall: 'listen' })
   t.equal(server.listening, false)
   t.equal(server.moniker, undefined)
   server.removeAllListeners()
@@ -453,6 +458,21 @@ test('the first server of a service is where it is likely to be, unless it is on
   t.match(await paths('fleet'), [unlikely])
 })
 
+test('an error that a program emits takes no name away', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const socket = createSocket('udp4')
+  const server = createServer()
+  for (const one of [socket, server]) one.on('error', () => {})
+  await once(socket.bind({ service: 'tie', daemonPort }), 'listening')
+  server.listen({ service: 'wing', daemonPort }).emit('error', new Error('early'))
+  await new Promise(resolve => server.once('listening', resolve))
+  for (const one of [socket, server]) one.emit('error', new Error('late'))
+  t.equal(socket.moniker?.service, 'tie')
+  t.equal(server.moniker?.service, 'wing')
+  for (const one of [socket, server]) await new Promise<void>(resolve => one.close(() => resolve()))
+  await t.rejects(find(daemonPort, 'wing'), { code: 'ECONNREFUSED' })
+})
+
 test('a datagram socket is not guarded', async t => {
   const socket = createSocket('udp4')
   t.teardown(() => socket.close())
@@ -475,6 +495,92 @@ test('how many connections there are is told, if it is to be', async t => {
   while ((await told()) !== 0) await new Promise(setImmediate)
   await once(server.close(), 'close')
   t.equal(server.listenerCount('connection'), 1, 'its own alone')
+})
+
+test('a server that is closed may listen at once, whatever it was before', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const first = await named(t, { service: 'tie', daemonPort })
+  const second = createServer()
+  const errors: unknown[] = []
+  const again = () => second.close() && second.listen({ service: 'tie', daemonPort })
+  second.on('error', (error: NodeJS.ErrnoException) => {
+    errors.push(error.code)
+    if (errors.length === 2) first.close()
+    again()
+  })
+  again()
+  await new Promise(resolve => second.once('listening', resolve))
+  t.match(await find(daemonPort, 'tie'), { port: portOf(second) })
+  t.ok(errors.length >= 2)
+
+  // Beside the port that it has had, as with `net`.
+  let closed = 0
+  second.close(() => closed++).listen({ service: 'wing', daemonPort })
+  await once(second, 'listening')
+  t.match(await find(daemonPort, 'wing'), { port: portOf(second) })
+  while (await find(daemonPort, 'tie').catch(() => undefined)) await new Promise(setImmediate)
+  t.equal(closed, 1)
+  second.close().listen(0)
+  await once(second, 'listening')
+  t.equal(second.moniker, undefined)
+  await new Promise(resolve => second.close(resolve))
+  second.listen({ service: 'wing', daemonPort })
+  await once(second, 'listening')
+  second.close()
+  await second[Symbol.asyncDispose]()
+  await once(second, 'close')
+})
+
+test('one that is closed by a close of `net` lets its name go', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort })
+  net.Server.prototype.close.call(server)
+  while (await find(daemonPort, 'tie').catch(() => undefined)) await new Promise(setImmediate)
+  t.notOk(server.listening)
+})
+
+test('what a program puts on a server stays', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'tie', daemonPort })
+  const { emit } = server
+  const mine = (event: string, ...args: unknown[]) => emit.call(server, event, ...args)
+  server.emit = mine as typeof emit
+  await new Promise(resolve => server.close(resolve))
+  t.equal(server.emit, mine)
+})
+
+test('a close of a class of its own is called by who closes it alone', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'tie', daemonPort })
+  let closed = 0
+  class Own extends MonikerServer {
+    override close(callback?: (error?: Error) => void): this {
+      closed++
+      return super.close(callback)
+    }
+  }
+  const server = new Own()
+  await once(server.listen({ service: 'tie', daemonPort }), 'error')
+  t.equal(closed, 0)
+})
+
+test('who connects before it is known to listen is let in after', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const events: string[] = []
+  const server = createServer(socket => void socket.end('hello'))
+  for (const event of ['listening', 'connection']) server.on(event, () => events.push(event))
+  for (const isKept of [true, false]) {
+    server.listen({ service: 'tie', daemonPort })
+    const socket = net.connect(portOf(server), '127.0.0.1')
+    // It is there already, and nobody is told, of what becomes of it either.
+    const early = new PassThrough()
+    server.emit('connection', early)
+    early.emit('error', new Error('reset'))
+    if (!isKept) server.close()
+    t.equal(await text(socket).catch(() => ''), isKept ? 'hello' : '')
+    if (isKept) await new Promise(resolve => server.close(resolve))
+  }
+  t.strictSame(events, ['listening', 'connection', 'connection'])
 })
 
 test('a server is closed as often as anybody likes, and each is answered', async t => {
@@ -505,13 +611,13 @@ if (hasUnix) {
     const server = createServer(socket => void socket.resume())
     server.listen({ service: 'slow', daemonPort })
     const [asking] = (await once(mute, 'connection')) as [net.Socket]
-    const socket = net.connect(path)
-    await once(server, 'connection')
+    const early = net.connect(path).on('error', () => {})
+    await once(early, 'connect')
+    server.on('connection', () => t.fail('a connection to a server that does not listen'))
     server.close()
     const [error] = (await once(net.connect(path), 'error')) as [NodeJS.ErrnoException]
     t.equal(error.code, 'ECONNREFUSED')
-    socket.end()
-    await once(server, 'close')
+    await once(early.resume(), 'close')
     asking.destroy()
   })
 }

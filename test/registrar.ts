@@ -54,7 +54,7 @@ t.test('a name that is taken says by whom', async t => {
   await t.rejects(registrar.register(offer('tie')), {
     code: 'EADDRINUSE',
     reason: 'ETAKEN',
-    syscall: 'register',
+    syscall: 'listen',
     service: 'tie@0.0.0',
     message: new RegExp(`tie@0.0.0 is already registered .* process ${process.pid} on port 4567`),
   })

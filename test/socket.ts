@@ -176,7 +176,7 @@ test('the error says what was asked where, and comes before close', async t => {
     code: 'ECONNREFUSED',
     reason: 'ENOSERVICE',
     service: 'echo@^1',
-    syscall: 'resolve',
+    syscall: 'connect',
   })
   await once(socket, 'close')
   t.same(events, ['error', 'close true'])

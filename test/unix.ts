@@ -66,7 +66,7 @@ t.test('what comes by the Unix socket is a connection of the server', async t =>
     allowHalfOpen: true,
     server,
   })
-  t.ok(served.remotePort! > 32_767)
+  t.ok(served.remotePort! < 32_768, 'no port that another client has')
   t.equal(await count(server), 1)
   const other = connect(port, '127.0.0.1')
   await once(server, 'connection')
@@ -105,11 +105,63 @@ t.test('what is reset before it is connected ends when it is', async t => {
   t.ok(isConnected)
 })
 
-t.test('a server that does not listen takes none', async t => {
-  const server = createServer(() => t.fail('a connection'))
-  const beside = await openBeside(server)
-  t.teardown(() => beside!.close())
-  await text(connect(abstract(beside!.path)))
+t.test('what is written to who has closed takes nothing from his last word', async t => {
+  const server = createServer(socket => socket.end('the last word', () => socket.destroy()))
+  const { go } = await both(t, server)
+  for (const isLate of [false, true]) {
+    const gone = once(server, 'connection').then(
+      ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
+    )
+    const socket = go()
+    disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+    const errors: unknown[] = []
+    if (isLate) await gone
+    for (let time = 0; time < 3; time++) socket.write('HELO', error => errors.push(error))
+    t.equal(await text(socket), 'the last word')
+    t.notOk(errors.some(Boolean))
+    await gone
+  }
+})
+
+t.test('it is told to who does not read, once', async t => {
+  const server = createServer()
+  const { go } = await both(t, server)
+  const socket = go().pause()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  const [[served]] = (await Promise.all([once(server, 'connection'), once(socket, 'connect')])) as [
+    [Socket],
+    unknown,
+  ]
+  const flushed = new Promise(resolve => socket.write(Buffer.alloc(1_000_000), resolve))
+  served.pause().destroy()
+  t.notOk(await flushed, 'what was on its way is lost, as with TCP')
+  socket.write('more')
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+  t.match(error, { code: 'EPIPE', syscall: 'write' })
+})
+
+t.test('no two connections show the same port, while there are enough', async t => {
+  const open = () => {
+    const handle = Object.create({ close: () => {} }) as { own: AddressInfo; close: () => void }
+    disguise({ _handle: handle } as never, { address: '::1' }, { address: '::1', port: 1 })
+    return handle
+  }
+  const all = [open()]
+  while (all.length < 30_000) all.push(open())
+  t.equal(new Set(all.map(({ own }) => own.port)).size, 30_000)
+  for (const { own } of all) if (own.port < 2_048 || own.port > 32_767) t.fail(String(own.port))
+  for (let time = 0; time < 1_000; time++) all.push(open())
+  t.ok(all.length > new Set(all.map(({ own }) => own.port)).size, 'then they do')
+  for (const handle of all) handle.close()
+  const first = open()
+  for (let time = 0; time < 30_720; time++) {
+    const next = open()
+    if (next.own.port === first.own.port) t.fail('a port that is shown')
+    next.close()
+  }
+  const some = Array.from({ length: 1_000 }, open)
+  t.equal(new Set(some.map(({ own }) => own.port)).size, 1_000)
+  for (const handle of [first, ...some]) handle.close()
 })
 
 t.test('what is set of it is kept, as a Unix socket has no such setting', async t => {
@@ -138,6 +190,14 @@ t.test('beyond maxConnections they are dropped', async t => {
   await once(second.resume(), 'close')
   t.equal(await count(server), 1)
   first.destroy()
+})
+
+t.test('maxConnections of 0 means what it means to Node', async t => {
+  const server = createServer(socket => void socket.end('hello'))
+  server.maxConnections = 0
+  const { go, port } = await both(t, server)
+  const said = (socket: Socket) => text(socket).catch(() => '')
+  t.equal(await said(go()), await said(connect(port, '127.0.0.1')))
 })
 
 t.test('the addresses are those of the loopback interface, as the server is bound', async t => {

@@ -369,6 +369,41 @@ const lines: Record<string, Line> = {
     }
     return log
   },
+  'one that cannot listen tries again, as Node’s documentation has it': async ({
+    api,
+    listening,
+  }) => {
+    const log: unknown[] = []
+    const server = api.createServer()
+    const holder = api.createServer()
+    await once(holder.listen(listening()), 'listening')
+    const { port } = holder.address() as net.AddressInfo
+    const again = () => server.listen(listening({ port }))
+    server.on('error', (error: NodeJS.ErrnoException) => {
+      log.push(error.code, error.syscall)
+      server.close(() => log.push('closed'))
+      if (log.length < 6) return again()
+      holder.close()
+      holder.once('close', again)
+    })
+    again()
+    await new Promise(resolve => server.once('listening', resolve))
+    log.push(server.listening)
+    server.close()
+    log.push(server.address(), server.listening)
+    await server[Symbol.asyncDispose]()
+    return log
+  },
+  'closed, and made to listen at once': async ({ api, listening, connecting }) => {
+    const server = api.createServer(socket => socket.end('hello'))
+    const log = events(server)
+    await once(server.listen(listening()), 'listening')
+    server.close(() => log.push('called')).listen(listening())
+    await once(server, 'listening')
+    const said = await text(api.connect(connecting(server)))
+    await once(server.close(), 'close')
+    return [said, log]
+  },
   'a connection knows its server': async ({ api, listening, connecting }) => {
     const server = api.createServer()
     await once(server.listen(listening()), 'listening')

@@ -194,6 +194,38 @@ const lines: Record<string, Line> = {
     }
     return log
   },
+  'what is said before the end is heard, whatever is written meanwhile': async (road, t) => {
+    const log: unknown[] = []
+    for (const isPatient of [false, true]) {
+      const server = await serve(road, t, {}, socket => {
+        socket.on('error', () => {})
+        if (isPatient) socket.end('the last word', () => socket.destroy())
+        else socket.destroy()
+      })
+      const socket = road.api.connect(road.connecting(server))
+      const heard = events(socket)
+      socket.write('hello', error => heard.push(error))
+      log.push(await text(socket), await closed(socket))
+      // By a name it is tried first where the name was before.
+      log.push(heard.filter(event => event !== 'connectionAttempt'))
+      await once(server.close(), 'close')
+    }
+    return log
+  },
+  'an error of somebody else destroys it': async (road, t) => {
+    const server = await serve(road, t)
+    const log: unknown[] = []
+    for (const turns of [0, 1, 5]) {
+      const socket = road.api.connect(road.connecting(server))
+      const heard = events(socket)
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate)
+      const foreign = { code: 'ECONNREFUSED', syscall: 'connect', address: '127.0.0.1', port: 1 }
+      socket.destroy(Object.assign(new Error('of another socket'), foreign))
+      await closed(socket)
+      log.push(heard.slice(-2))
+    }
+    return log
+  },
   'settings on the way are those of the connection': async (road, t) => {
     const server = await serve(road, t)
     const log: unknown[] = []
@@ -275,6 +307,11 @@ const lines: Record<string, Line> = {
       log.filter(event => event !== 'connectionAttempt'),
       state(socket),
     ]
+  },
+  'nobody there: what has failed': async road => {
+    const socket = road.api.connect(road.connecting(undefined))
+    const error = await new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
+    return [error.code, error.syscall, error.errno]
   },
   'nobody there, and something written': async road => {
     const socket = road.api.connect(road.connecting(undefined))
