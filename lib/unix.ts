@@ -49,54 +49,63 @@ type Shown = Pick<AddressInfo, 'address'> & Partial<AddressInfo>
 export function disguise(socket: Socket, own: Shown, peer: Shown): void {
   const { _handle: handle } = socket as unknown as { _handle: Disguised }
   const port = handle.port ?? madeUp()
-  Object.assign(handle, OVER_UNIX, {
+  // Cheaper by far than to give each handle methods of its own.
+  if (handle.port === undefined) Object.setPrototypeOf(handle, disguisedFor(handle))
+  const isBroken = handle.isBroken ?? false
+  Object.assign(handle, {
     own: complete(own, port),
     peer: complete(peer, port),
     port,
     socket,
-    isBroken: handle.isBroken ?? false,
+    isBroken,
   })
   Object.assign(socket, { resetAndDestroy })
 }
 
-/** What a handle does in another way than over TCP. */
-const OVER_UNIX = {
-  getsockname(this: Disguised, out: object): number {
-    Object.assign(out, this.own)
-    return 0
-  },
-  getpeername(this: Disguised, out: object): number {
-    Object.assign(out, this.peer)
-    return 0
-  },
-  reset(this: Disguised, done: () => void): number {
-    this.close(done)
-    return 0
-  },
-  close(this: Disguised, done?: () => void): void {
-    shown.delete(this.port)
-    native(this, 'close', done)
-  },
-  setNoDelay: taken,
-  setKeepAlive: taken,
-  writev: writing('writev'),
-  writeBuffer: writing('writeBuffer'),
-  writeUtf8String: writing('writeUtf8String'),
-  writeAsciiString: writing('writeAsciiString'),
-  writeLatin1String: writing('writeLatin1String'),
-  writeUcs2String: writing('writeUcs2String'),
+/** What handles do, by what they would do by themselves. */
+const disguises = new WeakMap<object, object>()
+
+function disguisedFor(handle: Disguised): object {
+  const native = Object.getPrototypeOf(handle) as Native
+  let disguise = disguises.get(native)
+  if (!disguise) disguises.set(native, (disguise = overUnix(native)))
+  return disguise
 }
 
-/** Does what the handle would do by itself. */
-function native(handle: Disguised, method: string, ...args: unknown[]): unknown {
-  const prototype = Object.getPrototypeOf(handle) as Record<string, (...args: unknown[]) => unknown>
-  return Reflect.apply(prototype[method]!, handle, args)
+/** A handle of a Unix socket that does all that TCP does otherwise as that does it. */
+function overUnix(native: Native): object {
+  return Object.assign(Object.create(native) as object, {
+    getsockname(this: Disguised, out: object): number {
+      Object.assign(out, this.own)
+      return 0
+    },
+    getpeername(this: Disguised, out: object): number {
+      Object.assign(out, this.peer)
+      return 0
+    },
+    reset(this: Disguised, done: () => void): number {
+      this.close(done)
+      return 0
+    },
+    close(this: Disguised, done?: () => void): void {
+      shown.delete(this.port)
+      native.close.call(this, done)
+    },
+    setNoDelay: taken,
+    setKeepAlive: taken,
+    writev: writing(native.writev),
+    writeBuffer: writing(native.writeBuffer),
+    writeUtf8String: writing(native.writeUtf8String),
+    writeAsciiString: writing(native.writeAsciiString),
+    writeLatin1String: writing(native.writeLatin1String),
+    writeUcs2String: writing(native.writeUcs2String),
+  })
 }
 
 /** What is written is taken, or refused, as TCP would. */
-function writing(method: string) {
-  return function (this: Disguised, request: Writing, ...what: unknown[]): number {
-    const status = native(this, method, request, ...what) as number
+function writing(write: Write): Write {
+  return function (request, what, more) {
+    const status = write.call(this, request, what, more)
     request.told = request.oncomplete
     request.oncomplete = written
     return forgiven(this, status)
@@ -161,6 +170,19 @@ interface Disguised {
   isBroken: boolean
   readonly reading: boolean
   close(done?: () => void): void
+}
+
+type Write = (this: Disguised, request: Writing, what: unknown, more: unknown) => number
+
+/** What every handle of a stream can do. */
+interface Native {
+  close(this: Disguised, done?: () => void): void
+  readonly writev: Write
+  readonly writeBuffer: Write
+  readonly writeUtf8String: Write
+  readonly writeAsciiString: Write
+  readonly writeLatin1String: Write
+  readonly writeUcs2String: Write
 }
 
 /** What goes with a write; the type is internal to Node. */
