@@ -194,24 +194,6 @@ const lines: Record<string, Line> = {
     }
     return log
   },
-  'what is said before the end is heard, whatever is written meanwhile': async (road, t) => {
-    const log: unknown[] = []
-    for (const isPatient of [false, true]) {
-      const server = await serve(road, t, {}, socket => {
-        socket.on('error', () => {})
-        if (isPatient) socket.end('the last word', () => socket.destroy())
-        else socket.destroy()
-      })
-      const socket = road.api.connect(road.connecting(server))
-      const heard = events(socket)
-      socket.write('hello', error => heard.push(error))
-      log.push(await text(socket), await closed(socket))
-      // By a name it is tried first where the name was before.
-      log.push(heard.filter(event => event !== 'connectionAttempt'))
-      await once(server.close(), 'close')
-    }
-    return log
-  },
   'an error of somebody else destroys it': async (road, t) => {
     const server = await serve(road, t)
     const log: unknown[] = []
