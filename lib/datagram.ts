@@ -46,6 +46,7 @@ const Base = dgram.Socket as unknown as new (
 export class MonikerDatagram extends Base {
   readonly #family: 0 | 4 | 6
   readonly #lookup: LookupFunction | undefined
+  readonly #signal: AbortSignal | undefined
   #question: AbortController | undefined
   #connected: Moniker | undefined
 
@@ -56,6 +57,7 @@ export class MonikerDatagram extends Base {
     super(type, listener)
     const options: SocketOptions = typeof type === 'string' ? { type } : type
     this.#lookup = options.lookup as LookupFunction | undefined
+    this.#signal = options.signal
     this.#family = options.type === 'udp4' ? 4 : options.ipv6Only ? 6 : 0
     super.once('close', () => this.#question?.abort())
   }
@@ -77,7 +79,7 @@ export class MonikerDatagram extends Base {
     if (!call) return Reflect.apply(super.bind, this, args) as this
     const address = typeof args[1] === 'string' ? { address: args[1] } : {}
     const bind = (options: object) => super.bind({ ...options, ...address }, call.callback)
-    publish(this, call, bind)
+    publish(this, { ...call, signal: this.#signal }, bind)
     return this
   }
 

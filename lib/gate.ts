@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { isOwn, plain } from './address.ts'
+import { still } from './handle.ts'
 import type { Answer } from './protocol.ts'
 
 /** How long a peer that nobody has told us of yet is held, in ms: it may be faster than the news. */
@@ -81,13 +82,17 @@ export class Gate {
   #wait(address: string, { socket, pass }: Held): void {
     const ignore = () => {}
     const over = setTimeout(() => socket.destroy(), this.#hold).unref()
+    const go = still(socket)
     const held = {
       socket,
       pass: () => {
         clearTimeout(over)
         socket.off('error', ignore).off('close', gone)
         // What a listener throws is neither for us to catch nor for the others to suffer from.
-        process.nextTick(pass)
+        process.nextTick(() => {
+          go()
+          pass()
+        })
       },
     }
     const gone = () => {

@@ -6,6 +6,9 @@ import { undisguise } from './unix.ts'
 export interface Handle {
   close(): void
   hasRef(): boolean
+  reading: boolean
+  readStart(): void
+  readStop(): void
 }
 
 /** As `net` connects, whatever class `socket` is of. */
@@ -23,6 +26,19 @@ export function redial(socket: net.Socket, options: object): void {
 /** The handle of a socket, or a server, while it has one. */
 export function handleOf(owner: net.Socket | net.Server): Handle | null {
   return Reflect.get(owner, '_handle') as Handle | null
+}
+
+/** Has nothing read of a connection, which nobody has heard of yet, until what is returned is called. */
+export function still(socket: net.Socket): () => void {
+  const handle = handleOf(socket)
+  if (!handle?.reading) return () => {}
+  handle.reading = false
+  handle.readStop()
+  return () => {
+    if (handleOf(socket) !== handle) return
+    handle.reading = true
+    handle.readStart()
+  }
 }
 
 /** Whom a handle has reached: nobody, be it that it is on its way; somebody in no time; or somebody. */

@@ -139,6 +139,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
 
   #evicted(event: Answer, client: Client): void {
     if (this.#held?.client !== client || this.#held.registration !== event.registration) return
+    client.forget(this.#held.told)
     const text = refusalIn(event)?.message ?? 'held by somebody who had it before'
     this.lose(new MonikerError('ETAKEN', { ...this.#details, text }))
     this.#keeper.evicted(this)

@@ -56,6 +56,8 @@ export interface ListenCall {
   readonly transports: readonly Road[]
   readonly options: ListenOptions
   readonly callback: (() => void) | undefined
+  /** Closes a datagram socket when it aborts. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**

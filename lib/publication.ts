@@ -7,7 +7,7 @@ import type { ListenCall } from './listencall.ts'
 import { designatedPort } from './defaults.ts'
 import { MonikerError } from './errors.ts'
 import { Gate } from './gate.ts'
-import { handleOf } from './handle.ts'
+import { handleOf, still } from './handle.ts'
 import { counting } from './load.ts'
 import { format } from './name.ts'
 import type { Offer } from './protocol.ts'
@@ -60,8 +60,7 @@ export function publish(
   }
   // What is taken already says so itself.
   if (isTaken(listener)) return bind(call.options)
-  // An earlier one that never came to listen has nothing to withdraw.
-  publications.get(listener)?.restore()
+  publications.get(listener)?.makeWay()
   const publication = new Publication(listener, call)
   try {
     bind(publication.options)
@@ -83,6 +82,8 @@ class Publication {
   readonly #listener: Listener
   readonly #call: ListenCall
   readonly #giveUp = new AbortController()
+  /** Whoever has just connected is not to be waited for. */
+  readonly #hurry = new AbortController()
   readonly #restore: (() => void)[] = []
   /** Who waits for the name to be withdrawn; once it is, the listener answers by itself. */
   #closes: (((error?: Error) => void) | undefined)[] | undefined = []
@@ -161,6 +162,8 @@ class Publication {
 
   /** Holds `'listening'` back until the name is registered. */
   #emitted(event: string, args: unknown[]): boolean {
+    // That of a `listen` before the last `close` may come as late as now.
+    if (event === 'listening' && this.#state === 'registering') return false
     if (event === 'listening' && this.#state === 'binding') {
       this.#state = 'registering'
       void this.#register()
@@ -174,6 +177,7 @@ class Publication {
     if (this.#isOver(event)) {
       // Closed behind our back, by the `close` of `net` itself.
       if (this.#state === 'registered') void this.#lease!.withdraw()
+      else if (this.#state === 'registering') this.#abandon()
       this.restore()
     }
     return this.#pass(event, args)
@@ -186,6 +190,13 @@ class Publication {
     if (!(this.#listener instanceof net.Server))
       return event === 'close' || this.#state === 'binding'
     return event === (this.#state === 'binding' ? 'error' : 'close') && !handleOf(this.#listener)
+  }
+
+  /** There is to be no name, nor anybody to let in. */
+  #abandon(): void {
+    this.#state = 'closing'
+    this.#giveUp.abort()
+    this.#release(false)
   }
 
   #connected(args: [net.Socket]): boolean {
@@ -204,12 +215,14 @@ class Publication {
   /** Nobody is told of a connection before he is told that there is a server. */
   #hold(args: [net.Socket]): boolean {
     const [socket] = args
+    const go = still(socket)
     const ignore = () => {}
     socket.on('error', ignore)
     this.#early.push(isWanted => {
       socket.off('error', ignore)
-      if (isWanted && !socket.destroyed) this.#emitted('connection', args)
-      else socket.destroy()
+      if (!isWanted || socket.destroyed) return void socket.destroy()
+      go()
+      this.#emitted('connection', args)
     })
     return true
   }
@@ -308,11 +321,13 @@ class Publication {
   #withdraw(callback?: (error?: Error) => void): Listener {
     const listener = this.#listener
     const lease = this.#lease
-    this.#giveUp.abort()
-    if (this.#state === 'closing' && !(listener instanceof net.Server)) throw notRunning()
     const isFirst = this.#state !== 'closing'
-    this.#state = 'closing'
-    this.#release(false)
+    if (!isFirst && !(listener instanceof net.Server)) {
+      // `dgram` itself closes one whose signal aborts, unless it is closed.
+      if (this.#call.signal?.aborted) return listener
+      throw notRunning()
+    }
+    this.#abandon()
     if (!lease || !this.#closes) {
       this.#beside?.close()
       return this.#close.call(listener, callback) as Listener
@@ -323,7 +338,10 @@ class Publication {
       this.#shadow(Symbol.asyncDispose, async () => {})
       if (listener instanceof net.Server) {
         this.#shadow('listening', false)
-        this.#shadow('listen', (...args: unknown[]) => this.#listenAgain(args))
+        this.#shadow('listen', (...args: unknown[]) => {
+          this.makeWay()
+          return Reflect.apply(listener.listen, listener, args)
+        })
       }
       this.withdrawn = this.#confirmed()
         .then(() => lease.withdraw())
@@ -332,18 +350,18 @@ class Publication {
     return listener
   }
 
-  /** Who cannot wait for the name to be let go has the port at once, as with `net`. */
-  #listenAgain(args: unknown[]): unknown {
-    const listener = this.#listener as net.Server
-    this.#closeAll()
+  /** For who cannot wait for the name to be let go before the listener is something else: as with `net`, it is closed at once. */
+  makeWay(): void {
+    this.#hurry.abort()
+    if (this.#state === 'closing') this.#closeAll()
     this.restore()
-    return Reflect.apply(listener.listen, listener, args)
   }
 
   /** When whoever has just connected knows that it is here; else the daemon would deny it. */
   async #confirmed(): Promise<void> {
     const left = this.#since + CONFIRMING - performance.now()
-    if (left > 0 && this.#latest?.bytesRead === 0) await pause(left)
+    if (left <= 0 || this.#latest?.bytesRead !== 0) return
+    await pause(left, undefined, { signal: this.#hurry.signal }).catch(() => {})
   }
 
   /** Each `close` is answered in the words of the listener itself, the second as the first. */
@@ -359,10 +377,7 @@ class Publication {
   #handOver(transfer: () => unknown): unknown {
     this.#beside?.close()
     // What has no name yet gets none: its port is not ours any more.
-    if (this.#state !== 'registered') {
-      this.#state = 'closing'
-      this.#giveUp.abort()
-    }
+    if (this.#state !== 'registered') this.#abandon()
     return transfer.call(this.#listener)
   }
   /* c8 ignore stop */
@@ -392,7 +407,7 @@ const working = new Set<Listener>()
 
 /** Has the listener closed with the worker, as the primary does for the ports that it knows. */
 function enlist(listener: Listener): void {
-  if (working.size === 0) cluster.worker!.once('disconnect', dismiss)
+  cluster.worker!.off('disconnect', dismiss).once('disconnect', dismiss)
   working.add(listener)
 }
 
@@ -404,7 +419,7 @@ function announce(listener: Listener): void {
 }
 
 function dismiss(): void {
-  for (const listener of working) listener.close()
+  for (const listener of working) if (!publications.get(listener)?.withdrawn) listener.close()
 }
 
 /** What `dgram` says to who uses a socket that is closed. */

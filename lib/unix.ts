@@ -51,13 +51,13 @@ export function disguise(socket: Socket, own: Shown, peer: Shown): void {
   const port = handle.port ?? madeUp()
   // Cheaper by far than to give each handle methods of its own.
   if (handle.port === undefined) Object.setPrototypeOf(handle, disguisedFor(handle))
-  const isBroken = handle.isBroken ?? false
+  const lost = handle.lost ?? 0
   Object.assign(handle, {
     own: complete(own, port),
     peer: complete(peer, port),
     port,
     socket,
-    isBroken,
+    lost,
   })
   Object.assign(socket, { resetAndDestroy })
 }
@@ -107,12 +107,15 @@ function writing(write: Write): Write {
   return function (request, what, more) {
     const status = write.call(this, request, what, more)
     /* c8 ignore start -- Node 26 makes the request itself, if it needs one, and tests of ours run there. */
-    if (typeof status !== 'number') return Object.defineProperty(status, 'oncomplete', ON_COMPLETE)
-    if (!request) return forgiven(this, status)
+    if (typeof status !== 'number') {
+      return Object.defineProperty(Object.assign(status, { what }), 'oncomplete', ON_COMPLETE)
+    }
+    if (!request) return forgiven(this, status, what)
     /* c8 ignore stop */
+    request.what = what
     request.told = request.oncomplete
     request.oncomplete = written
-    return forgiven(this, status)
+    return forgiven(this, status, what)
   }
 }
 
@@ -127,20 +130,40 @@ const ON_COMPLETE: ThisType<Writing> & PropertyDescriptor = {
 }
 
 function written(this: Writing, status: number, ...rest: unknown[]): void {
-  this.told(forgiven(this.handle, status), ...rest)
+  this.told(forgiven(this.handle, status, this.what), ...rest)
 }
 
 const EPIPE = -constants.errno.EPIPE
 
+/** How much a Unix socket holds on its way, in bytes; TCP holds no less. */
+const HELD = 212_992
+
 /**
- * TCP takes what is written to who has closed already, at first; what he has said before is yet to be read, and
- * after that it is known. A Unix socket refuses it at once, and with the error all that would be lost.
+ * TCP takes what is written to who has closed already, as much as it can hold: what he has said before is
+ * yet to be read, and then the end, or that more was lost. A Unix socket refuses it at once, and with the
+ * error all that would be lost.
  */
-function forgiven(handle: Disguised, status: number): number {
+function forgiven(handle: Disguised, status: number, what: unknown): number {
   if (status !== EPIPE) return status
-  const { socket, reading, isBroken } = handle
-  handle.isBroken = true
-  return isBroken && !(reading && !socket._readableState.ended) ? status : 0
+  const { socket, reading } = handle
+  const isFirst = handle.lost === 0
+  handle.lost += sizeOf(what)
+  const isHeld = handle.lost <= HELD
+  const isHeard = reading && !socket._readableState.ended
+  if (isHeard && !isHeld && socket.listenerCount('end', lose) === 0) socket.once('end', lose)
+  return isHeard || (isFirst && isHeld) ? 0 : status
+}
+
+/** Says of what has been lost, once all has been heard, what TCP says. */
+function lose(this: Socket): void {
+  const code = 'ECONNRESET'
+  const error = new Error(`write ${code}`)
+  this.destroy(Object.assign(error, { code, syscall: 'write', errno: -constants.errno[code] }))
+}
+
+function sizeOf(what: unknown): number {
+  if (Array.isArray(what)) return what.reduce((sum: number, one) => sum + sizeOf(one), 0)
+  return (what as string | Uint8Array).length
 }
 
 /** A Unix socket has no such setting; `net` keeps it for the handle that may come next. */
@@ -180,8 +203,8 @@ interface Disguised {
   /** The one that is made up. */
   port: number
   socket: Socket & { _readableState: { ended: boolean } }
-  /** Whether something has been written that nobody will read. */
-  isBroken: boolean
+  /** How much has been written that nobody will read, in bytes. */
+  lost: number
   readonly reading: boolean
   close(done?: () => void): void
 }
@@ -209,6 +232,7 @@ interface Writing {
   readonly handle: Disguised
   oncomplete: (status: number, ...rest: unknown[]) => void
   told: (status: number, ...rest: unknown[]) => void
+  what: unknown
 }
 
 /** To Node 20 a server that may have 0 connections may have any number. */

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, Socket, type AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { Gate, type GateOptions } from '../lib/gate.ts'
 import { throws, uncaught } from './fixtures/thrown.ts'
@@ -56,6 +57,18 @@ t.test('one that is faster than the news is let in when they come', async t => {
   t.equal(String(text), 'early')
 })
 
+t.test('one that has said all there is to say meanwhile is heard', async t => {
+  const { gate, admitted, knock } = await gated(t, { hold: 60_000 })
+  const { socket, other } = await knock()
+  socket.end()
+  await once(socket, 'finish')
+  await new Promise(setImmediate)
+  gate.expect('127.0.0.1', 1_000)
+  await new Promise(process.nextTick)
+  t.strictSame(admitted, [other])
+  t.equal(await text(other), '')
+})
+
 t.test('what becomes of one that is let in is nothing to the next', async t => {
   const gate = new Gate({ hold: 60_000 })
   const passed: string[] = []
@@ -81,9 +94,8 @@ t.test('one that nobody has sent is dropped', async t => {
 
 t.test('one that gives up is forgotten', async t => {
   const { gate, admitted, knock } = await gated(t, { hold: 60_000 })
-  const { socket, other } = await knock()
-  socket.resetAndDestroy()
-  await new Promise(resolve => other.once('close', resolve))
+  const { other } = await knock()
+  await new Promise(resolve => other.once('close', resolve).destroy(new Error('reset')))
   gate.expect('127.0.0.1', 1_000)
   t.strictSame(admitted, [])
 })

@@ -3,7 +3,7 @@ import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
-import { dial, exchange, forsake, handleOf, isWrapped, redial } from '../lib/handle.ts'
+import { dial, exchange, forsake, handleOf, isWrapped, redial, still } from '../lib/handle.ts'
 import { nobody } from './fixtures/services.ts'
 
 /** A server, and how to reach it. */
@@ -126,6 +126,29 @@ t.test('one that is destroyed leaves in peace whom it has reached, and closes as
   forsake(idle, 'nowhere')
   t.equal(handleOf(idle), handle, 'and one that has reached nobody is closed')
   idle.destroy()
+})
+
+t.test('nothing is read of a connection until it is to be', async t => {
+  const { server, port, host } = await serving(t)
+  const socket = net.connect(port, host)
+  t.teardown(() => socket.destroy())
+  let go!: () => void
+  const [served] = await new Promise<[Socket]>(resolve =>
+    server.once('connection', (one: Socket) => {
+      go = still(one)
+      resolve([one])
+    }),
+  )
+  socket.end('hello')
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  t.equal(served.bytesRead, 0)
+  still(served)()
+  go()
+  t.equal(await text(served), 'hello')
+  served.destroy()
+  go()
+  t.equal(handleOf(served), null, 'nor of one that has closed')
+  still(new net.Socket())()
 })
 
 t.test('a write that somebody has put in the place of its own stays', async t => {

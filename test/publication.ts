@@ -531,9 +531,64 @@ test('a server that is closed may listen at once, whatever it was before', async
   await once(second, 'close')
 })
 
+test('it may listen anew in whatever order', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const target = { service: 'tie', daemonPort }
+  const server = http.createServer()
+  t.teardown(() => server.close())
+  await once(listen(server, target), 'listening')
+  server.close()
+  await once(listen(server, target), 'listening')
+  t.match(await find(daemonPort, 'tie'), { port: portOf(server) })
+
+  // Somebody has just come, and may be waiting for word from the daemon.
+  const silent = net.connect(portOf(server), '127.0.0.1').on('error', () => {})
+  t.teardown(() => silent.destroy())
+  await once(server, 'connection')
+  server.close()
+  await once(listen(server, target), 'listening')
+
+  const other = createServer()
+  let heard = 0
+  const failed = new Promise(resolve => other.once('error', resolve))
+  other.on('listening', () => heard++)
+  other.listen({ service: 'wing', daemonPort }).close()
+  other.listen(target)
+  t.match(await failed, { code: 'EADDRINUSE' })
+  t.equal(heard, 0)
+  await t.rejects(find(daemonPort, 'wing'), { code: 'ECONNREFUSED' })
+})
+
+test('who has said all there is to say before it listens is heard', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer({ allowHalfOpen: true }, socket => {
+    socket.resume().on('end', () => socket.end('reply'))
+  })
+  t.teardown(() => server.close())
+  server.listen({ service: 'tie', daemonPort })
+  const socket = net.connect(portOf(server), '127.0.0.1').end()
+  t.equal(await text(socket), 'reply')
+})
+
+test('a datagram socket that is closed has nothing to abort', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const controller = new AbortController()
+  const socket = createSocket({ type: 'udp4', signal: controller.signal })
+  await once(socket.bind({ service: 'tie', daemonPort }), 'listening')
+  socket.close()
+  t.throws(() => socket.close(), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
+  controller.abort()
+  await once(socket, 'close')
+})
+
 test('one that is closed by a close of `net` lets its name go', async t => {
   const { port: daemonPort } = await daemon(t)
+  const early = createServer(() => {}).listen({ service: 'early', daemonPort })
+  early.on('listening', () => t.fail('it is closed'))
+  setImmediate(() => net.Server.prototype.close.call(early))
+  await once(early, 'close')
   const server = await named(t, { service: 'tie', daemonPort })
+  await t.rejects(find(daemonPort, 'early'), { code: 'ECONNREFUSED' })
   net.Server.prototype.close.call(server)
   while (await find(daemonPort, 'tie').catch(() => undefined)) await new Promise(setImmediate)
   t.notOk(server.listening)

@@ -125,6 +125,39 @@ t.test('what is written to who has closed takes nothing from his last word', asy
   t.notOk(errors.some(Boolean))
 })
 
+t.test('that more is lost than TCP would hold is told, once all is heard', async t => {
+  const server = createServer(socket => socket.end('the last word', () => socket.destroy()))
+  const { go } = await both(t, server)
+  const gone = once(server, 'connection').then(
+    ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
+  )
+  const socket = go()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  await gone
+  for (let time = 0; time < 3; time++) socket.write(Buffer.alloc(200_000))
+  let heard = ''
+  socket.on('data', chunk => (heard += String(chunk)))
+  const error = await new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
+  t.match(error, { code: 'ECONNRESET', syscall: 'write', errno: -104 })
+  t.equal(heard, 'the last word')
+})
+
+t.test('so is what is on its way when he goes', async t => {
+  const server = createServer({ pauseOnConnect: true })
+  const { go } = await both(t, server)
+  const socket = go().resume()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  const [[served]] = (await Promise.all([once(server, 'connection'), once(socket, 'connect')])) as [
+    [Socket],
+    unknown,
+  ]
+  socket.write(Buffer.alloc(1_000_000))
+  await new Promise(setImmediate)
+  const failed = new Promise(resolve => socket.once('error', resolve))
+  served.destroy()
+  t.match(await failed, { code: 'ECONNRESET' })
+})
+
 t.test('it is told to who does not read, once', async t => {
   const server = createServer()
   const { go } = await both(t, server)
@@ -134,9 +167,9 @@ t.test('it is told to who does not read, once', async t => {
     [Socket],
     unknown,
   ]
-  const flushed = new Promise(resolve => socket.write(Buffer.alloc(1_000_000), resolve))
   served.pause().destroy()
-  t.notOk(await flushed, 'what was on its way is lost, as with TCP')
+  await new Promise(resolve => served.once('close', resolve))
+  t.notOk(await new Promise(resolve => socket.write('some', resolve)), 'the first is lost')
   socket.write('more')
   const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
   t.match(error, { code: 'EPIPE', syscall: 'write' })
