@@ -112,7 +112,8 @@ export class Attempt {
       .catch((error: unknown) => this.#failed(error as Error))
     try {
       // Who is choosy chooses among those that are there now.
-      const isChoosy = lookup || select || blockList || this.#isGiven
+      // Whoever waits may do so for long, and nobody is to be held up meanwhile.
+      const isChoosy = lookup || select || blockList || wait || this.#isGiven
       const guess = isChoosy ? undefined : (known?.endpoints[0] ?? this.#likely(port))
       this.#wait(guess?.load === undefined ? guess : undefined, callback)
     } catch (error) {
@@ -130,8 +131,8 @@ export class Attempt {
 
   /** Where the service is most likely to be, if nothing is known of it and no version is asked for. */
   #likely(port: number | undefined): Place | undefined {
-    const { name, options } = this.#call
-    if (port === undefined || options.wait || name.version !== '') return undefined
+    const { name } = this.#call
+    if (port === undefined || name.version !== '') return undefined
     const path = this.#roads.includes('unix') ? firstPath(name, port) : undefined
     return path === undefined ? undefined : Object.assign({ path }, LIKELY)
   }

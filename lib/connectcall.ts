@@ -145,7 +145,10 @@ export function detour(target: ConnectNameOptions, args: readonly unknown[]): Co
 }
 
 /** On this host a name that gives no namespace is looked for in this process's own first. */
-function placed(name: Name, options: ConnectNameOptions): Pick<ConnectCall, 'name' | 'options'> {
+export function placed<O extends Pick<Partial<ConnectNameOptions>, 'host' | 'namespace' | 'also'>>(
+  name: Name,
+  options: O,
+): { name: Name; options: O } {
   const { host = '', namespace } = options
   const isHere = isThisHost(host) || isLoopback(host)
   const here = isHere && namespace === undefined ? homed(name) : name

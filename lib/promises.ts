@@ -6,17 +6,14 @@ import { connectCall, namedCall, type ConnectCall, type ConnectNameOptions } fro
 import type { ListenNameOptions } from './listencall.ts'
 import { cancellable } from './cancel.ts'
 import { choose } from './choice.ts'
+import type { Connection, Service } from './promises/connection.ts'
 import { DatagramService, converse } from './promises/datagram.ts'
 import { Stream, StreamService } from './promises/stream.ts'
 import type { Transport } from './protocol.ts'
-import type { NamedAddress } from './publication.ts'
 import { Resolver } from './resolver.ts'
 import { connect as connectSocket } from './socket.ts'
 
-/** What gives a wait up; its reason is the error. */
-export interface Cancel {
-  signal?: AbortSignal | undefined
-}
+export type { Cancel, Connection, Service } from './promises/connection.ts'
 
 /** Streams (`'tcp'`, the default) or datagrams (`'udp'`). */
 export interface Kind {
@@ -25,33 +22,6 @@ export interface Kind {
 
 export type ServiceOptions = Omit<ListenNameOptions, 'service'> & Kind
 export type ConnectOptions = Omit<ConnectNameOptions, 'service' | 'transports'> & Kind
-
-/** The two ends of a conversation: of a stream, or of datagrams with one peer. */
-export interface Connection {
-  /** Done when the system has taken all of it: one datagram, or so many bytes of a stream. */
-  send(data: string | Uint8Array, options?: Cancel): Promise<void>
-  /**
-   * The next bytes of a stream, or exactly `size` of them (fewer only at its end); the next datagram,
-   * or its first `size` bytes. `null` at the end.
-   */
-  receive(size?: number, options?: Cancel): Promise<Buffer | null>
-  /**
-   * Sends what is to be sent and closes; a peer that does not close too is left after 5 seconds, or
-   * when `signal` says so.
-   */
-  close(options?: Cancel): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
-}
-
-/** A name that is listened on. Each `accept`, or turn of `for await`, is a peer. */
-export interface Service extends AsyncIterable<Connection> {
-  readonly address: NamedAddress
-  /** The next peer; `null` once the service is closed. */
-  accept(options?: Cancel): Promise<Connection | null>
-  /** Withdraws the name and stops listening; peers that were accepted are left to whoever did. */
-  close(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
-}
 
 const resolver = new Resolver()
 
@@ -77,7 +47,8 @@ export async function connect(
   host?: string | ConnectOptions,
   options: ConnectOptions = {},
 ): Promise<Connection> {
-  const given = typeof host === 'string' ? { ...options, host } : { ...host }
+  const given =
+    typeof host === 'object' ? { ...host } : { ...options, ...(host !== undefined && { host }) }
   const { transport = 'tcp', signal, ...others } = given
   signal?.throwIfAborted()
   const { name, options: named } = namedCall(target, given.host)

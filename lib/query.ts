@@ -1,4 +1,3 @@
-import type { LookupFunction } from 'node:net'
 import { isLoopback, isThisHost } from './address.ts'
 import { designatedPort } from './defaults.ts'
 import type { Details, MonikerError } from './errors.ts'
@@ -96,15 +95,14 @@ export class Queries {
   }
 }
 
-const ids = new WeakMap<LookupFunction, number>()
+const ids = new WeakMap<object, number>()
 let last = 0
 
-/** What tells one way to look hosts up from all others. */
-function idOf(lookup: LookupFunction | undefined): number {
-  // What is no function is for `net` to refuse.
-  if (typeof lookup !== 'function') return 0
-  if (!ids.has(lookup)) ids.set(lookup, ++last)
-  return ids.get(lookup)!
+/** What tells one function, or object, of a program's own from all others; 0 of what is neither. */
+export function idOf(own: unknown): number {
+  if (typeof own !== 'function' && (typeof own !== 'object' || own === null)) return 0
+  if (!ids.has(own)) ids.set(own, ++last)
+  return ids.get(own)!
 }
 
 const TCP: readonly Road[] = ['tcp']

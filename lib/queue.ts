@@ -10,6 +10,7 @@ export class Queue<T> {
   readonly #takers: Taker<T>[] = []
   #isOver = false
   #error: Error | undefined
+  #failure: Error | undefined
 
   constructor(max: number) {
     this.#max = max
@@ -23,6 +24,14 @@ export class Queue<T> {
     else if (this.#values.length >= this.#max) return false
     else this.#values.push(value)
     return true
+  }
+
+  /** Whoever waits first, or takes next, gets an error once; more may come after. */
+  fail(error: Error): void {
+    if (this.#isOver) return
+    const taker = this.#takers.shift()
+    if (taker) taker.reject(error)
+    else this.#failure ??= error
   }
 
   /** Nothing more will come. Whoever waits, or takes later, gets `null`, or the `error`. */
@@ -41,11 +50,17 @@ export class Queue<T> {
     signal?.throwIfAborted()
     const value = this.#values.shift()
     if (value !== undefined) return value
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure) throw failure
     if (this.#error) throw this.#error
     if (this.#isOver) return null
     let taker!: Taker<T>
     const abort = () => {
-      this.#takers.splice(this.#takers.indexOf(taker), 1)
+      const place = this.#takers.indexOf(taker)
+      // What it waited for has come in this very turn.
+      if (place === -1) return
+      this.#takers.splice(place, 1)
       taker.reject(signal!.reason)
     }
     signal?.addEventListener('abort', abort, { once: true })

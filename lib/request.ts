@@ -46,16 +46,16 @@ export function request(
   if (typeof options === 'function') return request(target, {}, options)
   const { tls = false, ...others } = options
   const { place, url, auth } = aimed(target)
-  const { pathname, search, hostname } = url
-  const host = hostname.replaceAll(/[[\]]/g, '')
+  const { pathname, search } = url
   const all = {
     agent: tls ? agents.secure : agents.plain,
     ...place,
-    host,
     path: pathname + search,
     ...(auth && { auth }),
     ...(typeof tls === 'object' && tls),
     ...others,
+    // As that of `http` is, it is for this time.
+    ...(others.agent === false && { agent: tls ? new HttpsAgent() : new Agent() }),
   }
   return tls ? https.request(all, callback) : http.request(all, callback)
 }
@@ -110,9 +110,12 @@ export function fetchBy(load: () => Promise<object>) {
 function aimed(target: string | URL) {
   const { path, userinfo, host } = parseURI(target)
   const { name, options } = namedCall(target)
-  const place = { ...name, ...pick(options, ['daemonPort', 'also']) }
-  const shown = host.includes(':') ? `[${host}]` : host || 'localhost'
-  return { place, url: new URL(path, `http://${shown}`), auth: decoded(userinfo) }
+  const place = { ...name, ...pick(options, ['daemonPort', 'also']), host: host || 'localhost' }
+  // A zone is this host's business.
+  const shown = host.includes(':') ? `[${host.replace(/%.*/, '')}]` : place.host
+  // However it begins, a path leads to no other host.
+  const url = new URL(`http://${shown}${path.startsWith('/') ? '' : '/'}${path}`)
+  return { place, url, auth: decoded(userinfo) }
 }
 
 /** How many names the connections are kept of, by default. */

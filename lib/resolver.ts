@@ -2,6 +2,7 @@ import createDebug from 'debug'
 import { Cache } from './cache.ts'
 import { cancellable, deadline, Halt, type Signal } from './cancel.ts'
 import { accept, type Place } from './client.ts'
+import { placed } from './connectcall.ts'
 import { TIMEOUT, policyFile } from './defaults.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
 import { fallBack } from './fallback.ts'
@@ -90,7 +91,9 @@ export class Resolver {
    */
   async resolve(name: Name | string, options: ResolveOptions = {}): Promise<Resolution> {
     const { signal } = options
-    const { answer, leave } = this.ask(typeof name === 'string' ? parse(name) : name, options)
+    // A text means what it means to `connect`.
+    const at = typeof name === 'string' ? placed(parse(name), options) : { name, options }
+    const { answer, leave } = this.ask(at.name, at.options)
     try {
       return await cancellable(answer, signal)
     } finally {
@@ -367,9 +370,12 @@ const WAITED: readonly Reason[] = [
 /** The endpoints, each of those who share an answer beginning with another. */
 function turned(resolution: Resolution, turn: number): Resolution {
   const { endpoints } = resolution
-  // The least busy is the best for all.
-  if (endpoints[0]!.load !== undefined) return resolution
-  const first = turn % endpoints.length
+  const { load } = endpoints[0]!
+  // The least busy come first; those that are as busy as each other take turns.
+  const rest = endpoints.findIndex(endpoint => endpoint.load !== load)
+  const count = rest === -1 ? endpoints.length : rest
+  const first = turn % count
   if (first === 0) return resolution
-  return { ...resolution, endpoints: [...endpoints.slice(first), ...endpoints.slice(0, first)] }
+  const best = [...endpoints.slice(first, count), ...endpoints.slice(0, first)]
+  return { ...resolution, endpoints: [...best, ...endpoints.slice(count)] }
 }

@@ -368,7 +368,12 @@ t.test('whoever takes its handle keeps it', async t => {
 
 t.test('where a connection may not go at once, it goes when there is an answer', async t => {
   const { place, seen } = await site(t, 'good')
-  for (const options of [{ blockList: new BlockList() }, { select: (all: Place[]) => all[0] }]) {
+  const choosy = [
+    { blockList: new BlockList() },
+    { select: (all: Place[]) => all[0] },
+    { wait: 1_000 },
+  ]
+  for (const options of choosy) {
     const resolver = new Held(place)
     const socket = connect({ ...OFFERED, ...options, resolver } as ConnectOptions)
     for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)

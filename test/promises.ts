@@ -131,3 +131,13 @@ t.test('a connection that is given up while it is made is closed', async t => {
   const { signal } = controller
   await t.rejects(connect('echo', { transport: 'udp', resolver, signal }), reason)
 })
+
+t.test('options are those of a call without a host too', async t => {
+  await home(t)
+  const stage = await service('clock', { transport: 'udp' })
+  const client = await connect('clock', undefined, { transport: 'udp' })
+  await client.send('hello')
+  t.equal(String(await (await stage.accept())!.receive()), 'hello')
+  await client.close()
+  await stage.close()
+})

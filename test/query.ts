@@ -2,7 +2,7 @@ import t from 'tap'
 import { MonikerError, type Reason } from '../lib/errors.ts'
 import type { Fallback } from '../lib/fallback.ts'
 import { parse } from '../lib/name.ts'
-import { Queries, isForsaken, type ResolveOptions } from '../lib/query.ts'
+import { Queries, idOf, isForsaken, type ResolveOptions } from '../lib/query.ts'
 import { lookup } from './fixtures/services.ts'
 
 const name = parse('ns:tie@^1')
@@ -80,4 +80,11 @@ t.test('it is looked elsewhere for what has no namespace, if the host has no dae
     const query = new Queries(7).of(parse(text), options)
     t.equal(isForsaken(query, new MonikerError(reason)), forsaken, `${text} ${reason}`)
   }
+})
+
+t.test('each function or object is told from all others', async t => {
+  const [one, other] = [() => {}, {}]
+  t.equal(idOf(one), idOf(one))
+  t.not(idOf(one), idOf(other))
+  for (const none of [undefined, null, 7, 'text']) t.equal(idOf(none), 0)
 })

@@ -48,3 +48,33 @@ t.test('whoever gives up takes nothing', async t => {
   queue.push(1)
   t.equal(await second, 1)
 })
+
+t.test('a failure is told once, and is no end', async t => {
+  const queue = new Queue<number>(2)
+  const error = new Error('for once')
+  const waiting = [queue.take(), queue.take()]
+  queue.fail(error)
+  await t.rejects(waiting[0]!, error)
+  queue.push(1)
+  t.equal(await waiting[1]!, 1)
+  queue.push(2)
+  queue.fail(error)
+  queue.fail(new Error('another'))
+  t.equal(await queue.take(), 2, 'what had come before comes first')
+  await t.rejects(queue.take(), error)
+  queue.push(3)
+  t.equal(await queue.take(), 3)
+  queue.end()
+  queue.fail(error)
+  t.equal(await queue.take(), null)
+})
+
+t.test('whoever gives up what has just come has it', async t => {
+  const queue = new Queue<number>(2)
+  const controller = new AbortController()
+  const [first, second] = [queue.take(controller.signal), queue.take()]
+  queue.push(1)
+  controller.abort()
+  queue.push(2)
+  t.same(await Promise.all([first, second]), [1, 2])
+})

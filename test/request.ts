@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { createServer, type ClientRequest, type IncomingMessage, type Server } from 'node:http'
+import http, { type ClientRequest, type IncomingMessage, type Server } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
+import type { Endpoint } from '../lib/protocol.ts'
 import { fetch, fetchBy, get, request } from '../lib/request.ts'
+import { listen } from '../lib/server.ts'
 import { cert } from './fixtures/certificate.ts'
 import { home } from './fixtures/home.ts'
 import { hasIPv6 } from './fixtures/ipv6.ts'
@@ -33,6 +35,8 @@ test('a request goes to a name, with what its URI says', async t => {
     ['web://', 'web@1.2.0 GET / localhost - '],
     ['web://localhost/a?b=1#c', 'web@1.2.0 GET /a?b=1 localhost - '],
     ['web@^1://127.0.0.1?q', 'web@1.2.0 GET /?q 127.0.0.1 - '],
+    ['web://a:s@localhost//127.0.0.2/x', 'web@1.2.0 GET //127.0.0.2/x localhost Basic YTpz '],
+    ['web://localhost/\\evil.example', 'web@1.2.0 GET //evil.example localhost - '],
     ['ns:web:///ä b', 'ns:web GET /%C3%A4%20b localhost - '],
     [new URL(`web://a:s%40@127.0.0.1:${port}/`), 'web@1.2.0 GET / 127.0.0.1 Basic YTpzQA== '],
   ]
@@ -41,6 +45,32 @@ test('a request goes to a name, with what its URI says', async t => {
     t.equal(bare(await said(get(target))), answer, String(target))
     t.equal(bare(await (await fetch(target)).text()), answer, 'fetched')
   }
+})
+
+test('what is for one request alone is none of the next', async t => {
+  await home(t)
+  await site(t, 'web')
+  t.match(await said(get('web://', { agent: false })), /^web 1 /)
+  t.match(await said(get('web://', { agent: false })), /^web 2 /, 'a connection of its own')
+  await site(t, 'safe', true)
+  t.match(await said(get('safe://', { agent: false, tls: { ca: cert } })), /^safe 1 /)
+  for (const side of ['light', 'dark']) {
+    const server = http.createServer((_asked, response) => response.end(side))
+    listen(server, { service: 'force', shared: true, metadata: { side } })
+    t.teardown(() => server.close())
+    await once(server, 'listening')
+  }
+  for (const side of ['light', 'dark', 'light']) {
+    const select = (all: readonly Endpoint[]) => all.find(({ metadata }) => metadata?.side === side)
+    t.equal(await said(get('force://', { select } as object)), side)
+  }
+})
+
+test('a host may have a zone', async t => {
+  await home(t)
+  const asked = { code: /ECONNREFUSED|EHOSTUNREACH/, host: '::1%lo', service: 'web' }
+  await t.rejects(once(get('web://[::1%25lo]/z'), 'response'), asked)
+  await t.rejects(fetch('web://[::1%25lo]/z'), { cause: asked })
 })
 
 test('connections are kept, and pooled by name', async t => {
@@ -98,7 +128,7 @@ test('it goes over TLS where it is to', async t => {
 
 test('a redirect stays with the name, or leads to another origin as it says', async t => {
   await home(t)
-  const plain = createServer((_request, response) => response.end('a port'))
+  const plain = http.createServer((_request, response) => response.end('a port'))
   await once(plain.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => {
     plain.close()

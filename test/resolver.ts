@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { LookupFunction } from 'node:net'
+import { connect, type LookupFunction } from 'node:net'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import { parse } from '../lib/name.ts'
@@ -519,12 +519,45 @@ test('a question that everybody has given up fails, and nothing else does', asyn
 test('those who share an answer all get the least busy first', async t => {
   const { port } = await daemon(t)
   const all = { service: 'web', shared: true, load: true, daemonPort: port }
-  for (let servers = 0; servers < 2; servers++) await named(t, all)
+  const busy = await named(t, all)
+  const connected = once(busy, 'connection')
+  const socket = connect(portOf(busy), '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  await connected
+  const before = new Resolver({ port })
+  const loads = async () => (await before.resolve(parse('web'))).endpoints.map(({ load }) => load)
+  while ((await loads())[0] !== 1) await new Promise(setImmediate)
+  await named(t, all)
   const resolver = new Resolver({ port })
   const [one, other] = await Promise.all([
     resolver.resolve(parse('web'), { host: '127.0.0.1' }),
     resolver.resolve(parse('web'), { host: '127.0.0.1' }),
   ])
   t.same(one!.endpoints, other!.endpoints)
-  t.match(one!.endpoints, [{ load: 0 }, { load: 0 }])
+  t.match(one!.endpoints, [{ load: 0 }, { load: 1 }])
+})
+
+test('a text means what it means to connect', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'tie', namespace: 'shop', daemonPort: port })
+  await named(t, { service: 'wing', namespace: '', daemonPort: port })
+  process.env.MONIKER_NAMESPACE = 'shop'
+  t.teardown(() => delete process.env.MONIKER_NAMESPACE)
+  const resolver = new Resolver({ port })
+  t.match(await resolver.resolve('tie'), { name: { namespace: 'shop' } })
+  t.match(await resolver.resolve('wing'), { name: { namespace: '' } })
+  // A name is what it is.
+  await t.rejects(resolver.resolve(parse('tie')), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+})
+
+test('those that are as busy as each other take turns', async t => {
+  const { port } = await daemon(t)
+  for (let time = 0; time < 2; time++) {
+    await named(t, { service: 'tie', shared: true, load: true, daemonPort: port })
+  }
+  const resolver = new Resolver({ port })
+  const all = await Promise.all([1, 2, 3, 4].map(() => resolver.resolve(parse('tie'))))
+  const ports = all.map(({ endpoints }) => endpoints[0]!.port)
+  t.equal(new Set(ports).size, 2)
+  t.same(ports.slice(0, 2), ports.slice(2))
 })

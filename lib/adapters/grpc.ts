@@ -1,5 +1,4 @@
 import { Metadata, experimental, status } from '@grpc/grpc-js'
-import { parse } from '../name.ts'
 import { Resolver } from '../resolver.ts'
 
 type Target = experimental.GrpcUri
@@ -44,7 +43,7 @@ export function register(resolver: Pick<Resolver, 'resolve'> = new Resolver()): 
     async #find(signal: AbortSignal): Promise<Found> {
       const { authority: host = '', path } = this.#target
       try {
-        const { endpoints } = await resolver.resolve(parse(path), { host, signal })
+        const { endpoints } = await resolver.resolve(path, { host, signal })
         const value = endpoints.map(({ address, port }) => ({
           addresses: [{ host: address, port }],
         }))

@@ -2,6 +2,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { ConnectNameOptions } from '../connectcall.ts'
+import { idOf } from '../query.ts'
 import { connect } from '../socket.ts'
 
 /** Which service an agent's requests go to; each request may say otherwise in its own options. */
@@ -56,5 +57,8 @@ function isNamed(options: object): options is ConnectNameOptions {
 function pooled(options: object, nameOf: (options: object) => string): string {
   if (!isNamed(options)) return nameOf(options)
   const { namespace = '', service, version = '', daemonPort = '' } = options
-  return [nameOf({ ...options, port: 0 }), namespace, service, version, daemonPort].join(':')
+  const { also = [], fallback = [], transports = [], select, resolver, lookup } = options
+  const name = [namespace, service, version, daemonPort, also, fallback, transports]
+  const own = [select, resolver, lookup].map(idOf)
+  return [nameOf({ ...options, port: 0 }), ...name, ...own].join(':')
 }

@@ -4,7 +4,7 @@ import { isIPv6 } from 'node:net'
 import type { ListenNameOptions } from '../listencall.ts'
 import { cancellable } from '../cancel.ts'
 import { createSocket, type MonikerDatagram } from '../datagram.ts'
-import type { Cancel, Connection, Service } from '../promises.ts'
+import { checkSize, type Cancel, type Connection, type Service } from './connection.ts'
 import { withdraw, type NamedAddress } from '../publication.ts'
 import { Queue } from '../queue.ts'
 
@@ -37,6 +37,7 @@ class Conversation implements Connection {
   }
 
   async receive(size?: number, { signal }: Cancel = {}): Promise<Buffer | null> {
+    checkSize(size)
     const datagram = await this.received.take(signal)
     return datagram?.subarray(0, size) ?? null
   }
@@ -61,7 +62,8 @@ export function converse(socket: Socket): Connection {
   const conversation = new Conversation((data, sent) => socket.send(data, sent), close)
   socket
     .on('message', message => conversation.received.push(message))
-    .on('error', error => conversation.received.end(error))
+    // A datagram that nobody was there for is no reason not to hear the next.
+    .on('error', error => conversation.received.fail(error))
   return conversation
 }
 
@@ -81,7 +83,7 @@ export class DatagramService implements Service {
     this.#socket = createSocket(host && isIPv6(host) ? 'udp6' : 'udp4')
     this.#socket
       .on('message', (message, from) => this.#hear(message, from))
-      .on('error', error => this.#end(error))
+      .on('error', error => this.#peers.fail(error))
   }
 
   get address(): NamedAddress {
@@ -125,8 +127,8 @@ export class DatagramService implements Service {
     conversation.received.push(message)
   }
 
-  #end(error?: Error): void {
-    this.#peers.end(error)
-    for (const { received } of this.#conversations.values()) received.end(error)
+  #end(): void {
+    this.#peers.end()
+    for (const { received } of this.#conversations.values()) received.end()
   }
 }

@@ -1,9 +1,10 @@
+import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import type { Server, Socket } from 'node:net'
 import type { ListenNameOptions } from '../listencall.ts'
 import { cancellable } from '../cancel.ts'
 import { TIMEOUT } from '../defaults.ts'
-import type { Cancel, Connection, Service } from '../promises.ts'
+import { checkSize, type Cancel, type Connection, type Service } from './connection.ts'
 import { withdraw, type NamedAddress } from '../publication.ts'
 import { Queue } from '../queue.ts'
 import { createServer } from '../server.ts'
@@ -33,7 +34,8 @@ export class Stream implements Connection {
     await cancellable(sent, signal)
   }
 
-  receive(size?: number, { signal }: Cancel = {}): Promise<Buffer | null> {
+  async receive(size?: number, { signal }: Cancel = {}): Promise<Buffer | null> {
+    checkSize(size)
     const before = this.#turn
     const mine = cancellable(before, signal).then(() => this.#read(size, signal))
     this.#turn = Promise.allSettled([before, mine])
@@ -46,6 +48,7 @@ export class Stream implements Connection {
     const destroy = () => this.destroy()
     const closed = new Promise(resolve => socket.once('close', resolve))
     const timer = setTimeout(destroy, TIMEOUT)
+    if (signal?.aborted) destroy()
     signal?.addEventListener('abort', destroy, { once: true })
     // What nobody has received would hold the end of the stream up.
     socket.removeAllListeners('readable').resume().end()
@@ -67,6 +70,7 @@ export class Stream implements Connection {
     const socket = this.#socket
     for (;;) {
       signal?.throwIfAborted()
+      if (size === 0) return Buffer.alloc(0)
       const chunk = socket.read(size) as Buffer | null
       if (chunk) return chunk
       if (this.#error) throw this.#error

@@ -108,3 +108,19 @@ t.test('a service that fails says so to those who wait', async t => {
   await second.close()
   await first.close()
 })
+
+t.test('that nobody was there once is told once, and the next is heard', async t => {
+  const port = await nobody()
+  const client = await dial(t, port)
+  await client.send('to nobody')
+  await t.rejects(client.receive(), { code: 'ECONNREFUSED' })
+  const socket = createSocket('udp4').bind(port, '127.0.0.1')
+  t.teardown(() => socket.close())
+  await once(socket, 'listening')
+  socket.on('message', (message, from) => socket.send(message, from.port, from.address))
+  await client.send('hello')
+  t.equal(String(await client.receive()), 'hello')
+  for (const size of [-1, 2.5, NaN]) {
+    await t.rejects(client.receive(size), { code: 'ERR_INVALID_ARG_VALUE', message: /a size of 0/ })
+  }
+})

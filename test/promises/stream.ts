@@ -99,3 +99,19 @@ t.test('a service that fails says so to those who wait', async t => {
   await t.rejects(listening, { code: 'EADDRINUSE' })
   await t.rejects(failing.accept(), { code: 'EADDRINUSE' })
 })
+
+t.test('no bytes are had at once, and less than none are refused', async t => {
+  const { stream, other } = await pair(t)
+  t.equal((await stream.receive(0))!.length, 0)
+  for (const size of [-1, 2.5, NaN]) {
+    await t.rejects(stream.receive(size), { code: 'ERR_INVALID_ARG_VALUE', message: /a size of 0/ })
+  }
+  other.write('hello')
+  t.equal(String(await stream.receive()), 'hello')
+})
+
+t.test('a close that is given up already waits for nobody', async t => {
+  const { stream, socket } = await pair(t)
+  await stream.close({ signal: AbortSignal.abort() })
+  t.ok(socket.destroyed)
+})
