@@ -60,6 +60,8 @@ export class Attempt {
   readonly #roads: readonly Road[]
   readonly #isGiven: boolean
   #leave: (() => void) | undefined
+  /** Does nothing but keep the process alive while a name is waited for: the question does not. */
+  #awake: NodeJS.Timeout | undefined
   /** What the socket connects to, or is connected to. */
   #place: Place | undefined
   #state: 'asking' | 'confirmed' | 'over' = 'asking'
@@ -105,6 +107,7 @@ export class Attempt {
       ? resolver.ask(name, asked)
       : ask(resolver, name, asked)
     this.#leave = leave
+    if (wait) this.#awake = setInterval(() => {}, 0x7fff_ffff)
     answer
       .then(found => choose(found, select))
       // In a turn of its own: what a listener throws is not for us to catch.
@@ -123,6 +126,7 @@ export class Attempt {
   }
 
   #failed(error: Error): void {
+    clearInterval(this.#awake)
     if (!this.#isWanted) return
     // To whoever has called `connect` it is that which has failed.
     if (error instanceof MonikerError) Object.assign(error, { syscall: 'connect' })
@@ -170,8 +174,15 @@ export class Attempt {
     return this.#state !== 'over' && this.#place !== undefined
   }
 
+  /** Whether it is to keep the process alive while it waits for a name, as it does from the beginning. */
+  keepAlive(isRef: boolean): void {
+    if (isRef) this.#awake?.ref()
+    else this.#awake?.unref()
+  }
+
   /** Gives up: the socket is destroyed, or goes elsewhere. */
   abandon(): void {
+    clearInterval(this.#awake)
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#leave?.()
@@ -238,6 +249,7 @@ export class Attempt {
   }
 
   #answered(found: Resolution): void {
+    clearInterval(this.#awake)
     if (!this.#isWanted || this.#isGone) return
     const { name, endpoints } = found
     const socket = this.#socket

@@ -9,6 +9,8 @@ export interface PersistOptions {
   longest?: number
   /** Gives up, in a pause too; the reason is the error. */
   signal?: Signal | undefined
+  /** Whether pauses keep the process alive no longer. Default false. */
+  quiet?: boolean
 }
 
 /**
@@ -18,7 +20,7 @@ export interface PersistOptions {
 export async function persist<T>(
   attempt: (left: number) => Promise<T>,
   ms: number,
-  { worth = () => true, first = 50, longest = 1_000, signal }: PersistOptions = {},
+  { worth = () => true, first = 50, longest = 1_000, signal, quiet = false }: PersistOptions = {},
 ): Promise<T> {
   const end = performance.now() + ms
   let wait = first
@@ -31,17 +33,18 @@ export async function persist<T>(
       const rest = end - performance.now()
       if (rest <= 0 || !worth(error)) throw error
       // Those who lost the same daemon do not all come back at once; the last try is at the very end.
-      await rested(Math.min(wait * (0.5 + Math.random() / 2), rest), signal)
+      await rested(Math.min(wait * (0.5 + Math.random() / 2), rest), signal, quiet)
       wait = Math.min(wait * 2, longest)
     }
   }
 }
 
-/** A pause that keeps the process alive, and ends with the reason of `signal`. */
-export async function rested(ms: number, signal: Signal | undefined): Promise<void> {
+/** A pause that keeps the process alive, unless it is `quiet`, and ends with the reason of `signal`. */
+export async function rested(ms: number, signal: Signal | undefined, quiet = false): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<void>(resolve => {
     timer = setTimeout(resolve, ms)
+    if (quiet) timer.unref()
   })
   try {
     await cancellable(over, signal)

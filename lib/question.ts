@@ -31,6 +31,11 @@ export function askStream(place: Place, message: Asked, signal: Signal): Promise
   return insist(() => askOverStream(place, message, signal), place, signal)
 }
 
+/** The same, for who keeps the process alive by himself, or does not. */
+export function askQuietly(place: Place, message: Asked, signal: Signal): Promise<Answer> {
+  return askOverStream(place, message, signal, true)
+}
+
 /** Asks this host's own daemon again where there is none, but not for long. */
 function insist(
   attempt: () => Promise<Answer>,
@@ -66,8 +71,13 @@ async function askBoth(place: Place, message: Asked, signal: Signal): Promise<An
   }
 }
 
-async function askOverStream(place: Place, message: Asked, signal: Signal): Promise<Answer> {
-  const client = await Client.connect(place, signal)
+async function askOverStream(
+  place: Place,
+  message: Asked,
+  signal: Signal,
+  quiet = false,
+): Promise<Answer> {
+  const client = await Client.connect(place, signal, { quiet })
   try {
     return await client.ask(message, signal)
   } finally {

@@ -20,7 +20,7 @@ import {
   type Listed,
 } from './protocol.ts'
 import { Queries, isForsaken, type AskOptions, type Query, type ResolveOptions } from './query.ts'
-import { ask, askStream } from './question.ts'
+import { ask, askQuietly, askStream } from './question.ts'
 import { sessions } from './session.ts'
 
 export type { AskOptions, ResolveOptions } from './query.ts'
@@ -94,14 +94,19 @@ export class Resolver {
     // A text means what it means to `connect`.
     const at = typeof name === 'string' ? placed(parse(name), options) : { name, options }
     const { answer, leave } = this.ask(at.name, at.options)
+    const awake = options.wait ? setInterval(() => {}, 0x7fff_ffff) : undefined
     try {
       return await cancellable(answer, signal)
     } finally {
+      clearInterval(awake)
       leave(signal?.reason)
     }
   }
 
-  /** The same for who is in a hurry, with what is remembered. */
+  /**
+   * The same for who is in a hurry, with what is remembered. While it waits for a name it is for him to keep the process
+   * alive.
+   */
   ask(name: Name, options: Omit<ResolveOptions, 'signal'> = {}): Asking {
     const query = this.#queries.of(name, options)
     // Most who ask do so with others, of this host.
@@ -187,14 +192,14 @@ export class Resolver {
       const places = placesOf(await this.#looked(found, query, signal), port)
       const asked = { ...question, ...(left > 0 && { wait: left }) }
       try {
-        const answered = await this.#hunt(places, asked, askStream, details, signal, left)
+        const answered = await this.#hunt(places, asked, askQuietly, details, signal, left)
         return await this.#remember(query, answered)
       } catch (error) {
         if (isForsaken(query, error)) return this.#fallBack(query, error, signal)
         throw error
       }
     }
-    return persist(attempt, wait, { worth: mayStillCome, signal })
+    return persist(attempt, wait, { worth: mayStillCome, signal, quiet: true })
   }
 
   #flight(query: Query, addresses: readonly string[]): Flight<Resolution> {
@@ -296,7 +301,9 @@ export class Resolver {
 
   #deadline(details: Details, signal?: Signal, wait = 0) {
     const ms = wait + this.#timeout
-    return deadline(ms, () => new MonikerError('ESILENT', { ...details, ms }), signal)
+    const late = () => new MonikerError('ESILENT', { ...details, ms })
+    // What is asked, or looked up, keeps the process alive, or does not.
+    return deadline(ms, late, signal, { quiet: true })
   }
 }
 

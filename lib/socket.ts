@@ -97,6 +97,16 @@ class MonikerSocket extends net.Socket {
     return super.emit(event as string, ...args)
   }
 
+  override ref(): this {
+    this[kAttempt]?.keepAlive(true)
+    return super.ref()
+  }
+
+  override unref(): this {
+    this[kAttempt]?.keepAlive(false)
+    return super.unref()
+  }
+
   override destroy(error?: Error): this {
     if (error && this[kAttempt]?.mends(error)) return this
     return super.destroy(error)

@@ -542,3 +542,20 @@ t.test('where servers tell how busy they are, nobody goes by what was true befor
   for (let times = 0; times < 4; times++) heard.add(await text(connect(all)))
   t.same(heard, new Set(['one', 'another']))
 })
+
+t.test('a socket that waits keeps the process alive as long as it is to', async t => {
+  for (const wait of [1_000, 0]) {
+    const timers = () => process.getActiveResourcesInfo().filter(one => one === 'Timeout').length
+    const before = timers()
+    const socket = connect({ ...OFFERED, wait, resolver: new Held() })
+    const more = () => timers() - before
+    const held = wait ? 1 : 0
+    t.equal(more(), held)
+    t.equal(socket.unref(), socket)
+    t.equal(more(), 0)
+    t.equal(socket.ref(), socket)
+    t.equal(more(), held)
+    await new Promise(resolve => socket.once('close', resolve).destroy())
+    t.equal(more(), 0)
+  }
+})

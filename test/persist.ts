@@ -1,5 +1,6 @@
 import t from 'tap'
 import { persist, rested } from '../lib/persist.ts'
+import { awake } from './fixtures/awake.ts'
 
 /** Fails `times` times, and notes what it was told was left. */
 function failing(times: number) {
@@ -61,4 +62,17 @@ t.test('it can be given up, in a try and in a pause', async t => {
   await t.rejects(pausing, reason)
   await t.rejects(rested(60_000, signal), reason)
   await rested(1, undefined)
+})
+
+t.test('a quiet one keeps nothing alive in its pauses', async t => {
+  awake(t)
+  const timers = () => process.getActiveResourcesInfo().filter(one => one === 'Timeout').length
+  const before = timers()
+  let tries = 0
+  const attempt = () =>
+    ++tries < 2 ? Promise.reject(new Error('not yet')) : Promise.resolve('made')
+  const made = persist(attempt, 60_000, { first: 50, quiet: true })
+  await new Promise(setImmediate)
+  t.equal(timers(), before)
+  t.equal(await made, 'made')
 })

@@ -468,3 +468,13 @@ test('clients go to the server with the fewest connections, if the servers tell'
   }
   t.same(counts, [2, 2, 2])
 })
+
+test('ref and unref are those of net, be it connecting or not', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const socket = connect({ service: 'echo', daemonPort })
+  t.equal(socket.unref().ref(), socket)
+  await once(socket, 'connect')
+  t.equal(socket.unref().ref(), socket)
+  socket.destroy()
+})

@@ -51,6 +51,36 @@ async function outcome(program: string, daemonPort?: number): Promise<unknown> {
   return [await once(child, 'close'), said]
 }
 
+/** Each waits for a name that does not come. */
+const waiting: Record<string, [program: string, said: string]> = {
+  'a socket that waits': [
+    'api.connect(later).on("error", ({ reason }) => console.log(reason))',
+    'ENOSERVICE\n',
+  ],
+  'a socket that waits and is unref’d': ['api.connect({ ...later, wait: 60_000 }).unref()', ''],
+  'a socket that waits, and is destroyed': [
+    'const socket = api.connect({ ...later, wait: 60_000 }); setTimeout(() => socket.destroy(), 50)',
+    '',
+  ],
+  'a socket that waits, is unref’d and ref’d': [
+    'api.connect(later).unref().ref().on("error", ({ reason }) => console.log(reason))',
+    'ENOSERVICE\n',
+  ],
+  'a resolver that waits': [
+    'await new api.Resolver().resolve("nobody", later).catch(({ reason }) => console.log(reason))',
+    'ENOSERVICE\n',
+  ],
+}
+
+test('what waits for a name keeps its program alive, unless it is unref’d', async t => {
+  const { port } = await daemon(t)
+  const outcomes = Object.entries(waiting).map(async ([what, [program, said]]) => {
+    const later = 'const later = { ...nowhere(), wait: 500 }\n'
+    t.same(await outcome(later + program, port), [[0, null], said], what)
+  })
+  await Promise.all(outcomes)
+})
+
 test('programs end when their likes of net do', async t => {
   const { port } = await daemon(t)
   const outcomes = Object.entries(programs).map(async ([what, program]) => {
