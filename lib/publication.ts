@@ -175,9 +175,7 @@ class Publication {
     // A datagram that comes after `close` is not for anybody any more.
     if (event === 'message' && this.#state === 'closing') return false
     if (this.#isOver(event)) {
-      // Closed behind our back, by the `close` of `net` itself.
-      if (this.#state === 'registered') void this.#lease!.withdraw()
-      else if (this.#state === 'registering') this.#abandon()
+      this.#letGo()
       this.restore()
     }
     return this.#pass(event, args)
@@ -190,6 +188,12 @@ class Publication {
     if (!(this.#listener instanceof net.Server))
       return event === 'close' || this.#state === 'binding'
     return event === (this.#state === 'binding' ? 'error' : 'close') && !handleOf(this.#listener)
+  }
+
+  /** Closed behind our back, by the `close` of `net` itself, it lets its name go all the same. */
+  #letGo(): void {
+    if (this.#state === 'registered') void this.#lease!.withdraw()
+    else if (this.#state === 'registering') this.#abandon()
   }
 
   /** There is to be no name, nor anybody to let in. */
@@ -324,7 +328,8 @@ class Publication {
     const isFirst = this.#state !== 'closing'
     if (!isFirst && !(listener instanceof net.Server)) {
       // `dgram` itself closes one whose signal aborts, unless it is closed.
-      if (this.#call.signal?.aborted) return listener
+      if (this.#call.signal?.aborted && !callback) return listener
+      if (callback) listener.once('close', callback)
       throw notRunning()
     }
     this.#abandon()
@@ -354,6 +359,7 @@ class Publication {
   makeWay(): void {
     this.#hurry.abort()
     if (this.#state === 'closing') this.#closeAll()
+    this.#letGo()
     this.restore()
   }
 

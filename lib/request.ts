@@ -23,9 +23,14 @@ export type FetchOptions = RequestInit & SecureOptions
 
 type Answered = (response: IncomingMessage) => void
 
+/** The one whose connections are kept, and those that are for one request, as `agent: false` of `http` has it. */
 const agents = {
-  plain: new Agent({ keepAlive: true }),
-  secure: new HttpsAgent({ keepAlive: true }),
+  plain: { kept: new Agent({ keepAlive: true }), once: () => new Agent() },
+  secure: { kept: new HttpsAgent({ keepAlive: true }), once: () => new HttpsAgent() },
+}
+
+function agentsFor(tls: SecureOptions['tls']): (typeof agents)['plain' | 'secure'] {
+  return tls ? agents.secure : agents.plain
 }
 
 /**
@@ -44,18 +49,16 @@ export function request(
   callback?: Answered,
 ): ClientRequest {
   if (typeof options === 'function') return request(target, {}, options)
-  const { tls = false, ...others } = options
+  const { tls = false, agent, ...others } = options
   const { place, url, auth } = aimed(target)
   const { pathname, search } = url
   const all = {
-    agent: tls ? agents.secure : agents.plain,
     ...place,
     path: pathname + search,
     ...(auth && { auth }),
     ...(typeof tls === 'object' && tls),
     ...others,
-    // As that of `http` is, it is for this time.
-    ...(others.agent === false && { agent: tls ? new HttpsAgent() : new Agent() }),
+    agent: agent === false ? agentsFor(tls).once() : (agent ?? agentsFor(tls).kept),
   }
   return tls ? https.request(all, callback) : http.request(all, callback)
 }

@@ -135,8 +135,8 @@ function written(this: Writing, status: number, ...rest: unknown[]): void {
 
 const EPIPE = -constants.errno.EPIPE
 
-/** How much a Unix socket holds on its way, in bytes; TCP holds no less. */
-const HELD = 212_992
+/** How much TCP holds on its way at least, in bytes, where both ends are on one host. */
+const HELD = 524_288
 
 /**
  * TCP takes what is written to who has closed already, as much as it can hold: what he has said before is
@@ -149,7 +149,9 @@ function forgiven(handle: Disguised, status: number, what: unknown): number {
   const isFirst = handle.lost === 0
   handle.lost += sizeOf(what)
   const isHeld = handle.lost <= HELD
-  const isHeard = reading && !socket._readableState.ended
+  // What is written before it is connected leaves before anything is read.
+  const isReading = reading || (handle.bytesRead === 0 && !socket.isPaused())
+  const isHeard = isReading && !socket._readableState.ended
   if (isHeard && !isHeld && socket.listenerCount('end', lose) === 0) socket.once('end', lose)
   return isHeard || (isFirst && isHeld) ? 0 : status
 }
@@ -206,6 +208,7 @@ interface Disguised {
   /** How much has been written that nobody will read, in bytes. */
   lost: number
   readonly reading: boolean
+  readonly bytesRead: number
   close(done?: () => void): void
 }
 

@@ -578,7 +578,10 @@ test('a datagram socket that is closed has nothing to abort', async t => {
   socket.close()
   t.throws(() => socket.close(), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
   controller.abort()
+  let called = 0
+  t.throws(() => socket.close(() => called++), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
   await once(socket, 'close')
+  t.equal(called, 1)
 })
 
 test('one that is closed by a close of `net` lets its name go', async t => {
@@ -587,6 +590,10 @@ test('one that is closed by a close of `net` lets its name go', async t => {
   early.on('listening', () => t.fail('it is closed'))
   setImmediate(() => net.Server.prototype.close.call(early))
   await once(early, 'close')
+  const again = await named(t, { service: 'ghost', daemonPort })
+  net.Server.prototype.close.call(again)
+  await once(again.listen({ service: 'other', daemonPort }), 'listening')
+  while (await find(daemonPort, 'ghost').catch(() => undefined)) await new Promise(setImmediate)
   const server = await named(t, { service: 'tie', daemonPort })
   await t.rejects(find(daemonPort, 'early'), { code: 'ECONNREFUSED' })
   net.Server.prototype.close.call(server)

@@ -52,6 +52,7 @@ test('what is for one request alone is none of the next', async t => {
   await site(t, 'web')
   t.match(await said(get('web://', { agent: false })), /^web 1 /)
   t.match(await said(get('web://', { agent: false })), /^web 2 /, 'a connection of its own')
+  t.match(await said(get('web://', { agent: undefined })), /^web 3 /, 'none is that of ours')
   await site(t, 'safe', true)
   t.match(await said(get('safe://', { agent: false, tls: { ca: cert } })), /^safe 1 /)
   for (const side of ['light', 'dark']) {

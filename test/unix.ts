@@ -134,12 +134,27 @@ t.test('that more is lost than TCP would hold is told, once all is heard', async
   const socket = go()
   disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
   await gone
-  for (let time = 0; time < 3; time++) socket.write(Buffer.alloc(200_000))
+  for (let time = 0; time < 3; time++) socket.write(Buffer.alloc(300_000))
   let heard = ''
   socket.on('data', chunk => (heard += String(chunk)))
   const error = await new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
   t.match(error, { code: 'ECONNRESET', syscall: 'write', errno: -104 })
   t.equal(heard, 'the last word')
+})
+
+t.test('so it is with what was written before it was connected', async t => {
+  const server = createServer(socket => socket.end('the last word', () => socket.destroy()))
+  const { go } = await both(t, server)
+  const gone = once(server, 'connection').then(
+    ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
+  )
+  const socket = go()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  // It is told of the connection once all is over.
+  await gone
+  t.ok(socket.connecting || socket.bytesRead === 0)
+  socket.write(Buffer.alloc(300_000))
+  t.equal(await text(socket), 'the last word')
 })
 
 t.test('so is what is on its way when he goes', async t => {
