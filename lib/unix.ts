@@ -146,6 +146,8 @@ const HELD = 524_288
 function forgiven(handle: Disguised, status: number, what: unknown): number {
   if (status !== EPIPE) return status
   const { socket, reading } = handle
+  // Whoever goes on and on is to hear of it now: he may leave no time to read.
+  if (handle.lost > HELD) return status
   const isFirst = handle.lost === 0
   handle.lost += sizeOf(what)
   const isHeld = handle.lost <= HELD

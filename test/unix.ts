@@ -134,7 +134,7 @@ t.test('that more is lost than TCP would hold is told, once all is heard', async
   const socket = go()
   disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
   await gone
-  for (let time = 0; time < 3; time++) socket.write(Buffer.alloc(300_000))
+  for (let time = 0; time < 2; time++) socket.write(Buffer.alloc(300_000))
   let heard = ''
   socket.on('data', chunk => (heard += String(chunk)))
   const error = await new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
@@ -155,6 +155,26 @@ t.test('so it is with what was written before it was connected', async t => {
   t.ok(socket.connecting || socket.bytesRead === 0)
   socket.write(Buffer.alloc(300_000))
   t.equal(await text(socket), 'the last word')
+})
+
+t.test('whoever writes on and on hears of it, though he leaves no time to read', async t => {
+  const server = createServer(socket => socket.destroy())
+  const { go } = await both(t, server)
+  const gone = once(server, 'connection').then(
+    ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
+  )
+  const socket = go()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  await gone
+  let writes = 0
+  const failed = new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
+  const write = () => {
+    if (writes++ > 1_000) t.fail('it is never told')
+    else while (socket.write(Buffer.alloc(10_000)));
+  }
+  write()
+  socket.on('drain', write)
+  t.match(await failed, { code: /EPIPE|ECONNRESET/ })
 })
 
 t.test('so is what is on its way when he goes', async t => {
