@@ -154,7 +154,7 @@ function forgiven(handle: Disguised, status: number, what: unknown): number {
   // What is written before it is connected leaves before anything is read.
   const isReading = reading || (handle.bytesRead === 0 && !socket.isPaused())
   const isHeard = isReading && !socket._readableState.ended
-  if (isHeard && !isHeld && socket.listenerCount('end', lose) === 0) socket.once('end', lose)
+  if (isHeard && !isHeld) socket.once('end', lose)
   return isHeard || (isFirst && isHeld) ? 0 : status
 }
 
