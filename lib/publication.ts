@@ -355,7 +355,10 @@ class Publication {
     return listener
   }
 
-  /** For who cannot wait for the name to be let go before the listener is something else: as with `net`, it is closed at once. */
+  /**
+   * For who cannot wait for the name to be let go before the listener is something else: as with `net`,
+   * it is closed at once.
+   */
   makeWay(): void {
     this.#hurry.abort()
     if (this.#state === 'closing') this.#closeAll()
