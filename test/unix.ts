@@ -29,6 +29,17 @@ async function both(t: Test, server: Server, host = '127.0.0.1') {
   return { port, ...beside, go: () => connect(abstract(beside.path)) }
 }
 
+/** A disguised socket to `server`, which has closed its end of it already. */
+async function left(t: Test, server: Server): Promise<Socket> {
+  const { go } = await both(t, server)
+  const called = once(server, 'connection') as Promise<[Socket]>
+  const socket = go()
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
+  const [served] = await called
+  await new Promise(resolve => served.once('close', resolve))
+  return socket
+}
+
 function count(server: Server): Promise<number> {
   return new Promise(resolve => server.getConnections((_error, found) => resolve(found)))
 }
@@ -107,13 +118,7 @@ t.test('what is reset before it is connected ends when it is', async t => {
 
 t.test('what is written to who has closed takes nothing from his last word', async t => {
   const server = createServer(socket => socket.end('the last word', () => socket.destroy()))
-  const { go } = await both(t, server)
-  const gone = once(server, 'connection').then(
-    ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
-  )
-  const socket = go()
-  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
-  await gone
+  const socket = await left(t, server)
   const errors: unknown[] = []
   for (const encoding of ['utf8', 'latin1', 'ascii', 'ucs2'] as const) {
     socket.write('HELO', encoding, error => errors.push(error))
@@ -127,13 +132,7 @@ t.test('what is written to who has closed takes nothing from his last word', asy
 
 t.test('that more is lost than TCP would hold is told, once all is heard', async t => {
   const server = createServer(socket => socket.end('the last word', () => socket.destroy()))
-  const { go } = await both(t, server)
-  const gone = once(server, 'connection').then(
-    ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
-  )
-  const socket = go()
-  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
-  await gone
+  const socket = await left(t, server)
   for (let time = 0; time < 2; time++) socket.write(Buffer.alloc(300_000))
   let heard = ''
   socket.on('data', chunk => (heard += String(chunk)))
@@ -144,14 +143,8 @@ t.test('that more is lost than TCP would hold is told, once all is heard', async
 
 t.test('so it is with what was written before it was connected', async t => {
   const server = createServer(socket => socket.end('the last word', () => socket.destroy()))
-  const { go } = await both(t, server)
-  const gone = once(server, 'connection').then(
-    ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
-  )
-  const socket = go()
-  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
   // It is told of the connection once all is over.
-  await gone
+  const socket = await left(t, server)
   t.ok(socket.connecting || socket.bytesRead === 0)
   socket.write(Buffer.alloc(300_000))
   t.equal(await text(socket), 'the last word')
@@ -159,13 +152,7 @@ t.test('so it is with what was written before it was connected', async t => {
 
 t.test('whoever writes on and on hears of it, though he leaves no time to read', async t => {
   const server = createServer(socket => socket.destroy())
-  const { go } = await both(t, server)
-  const gone = once(server, 'connection').then(
-    ([served]) => new Promise(resolve => (served as Socket).once('close', resolve)),
-  )
-  const socket = go()
-  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
-  await gone
+  const socket = await left(t, server)
   let writes = 0
   const failed = new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
   const write = () => {

@@ -16,6 +16,14 @@ type Line = (road: Road, t: Test) => unknown
 const settled = (server: net.Server): Promise<unknown> =>
   new Promise(resolve => server.once('close', resolve))
 
+/** Done when both ends of a connection, and its server, are closed. */
+async function parted(server: net.Server, ...ends: net.Socket[]): Promise<void> {
+  const closed = settled(server)
+  for (const end of ends) end.destroy()
+  server.close()
+  await closed
+}
+
 /** An address without what no two servers have in common. */
 function address(server: net.Server) {
   const found = server.address()
@@ -410,11 +418,7 @@ const lines: Record<string, Line> = {
     const socket = api.connect(connecting(server))
     const [peer] = (await once(server, 'connection')) as [net.Socket & { server: unknown }]
     const told = [peer.server === server, peer instanceof net.Socket, peer.remoteAddress]
-    const closed = settled(server)
-    socket.destroy()
-    peer.destroy()
-    server.close()
-    await closed
+    await parted(server, socket, peer)
     return told
   },
   'what is a Socket, and what is a Server': async ({ api, listening, connecting }) => {
@@ -426,11 +430,7 @@ const lines: Record<string, Line> = {
     const all: unknown[] = [socket, peer, new Own(), new net.Socket(), new tls.TLSSocket(peer)]
     all.push(server, new http.Server(), new net.Server(), {}, null)
     const told = all.map(one => [api.Socket, api.Server, Own].map(kind => one instanceof kind))
-    const closed = settled(server)
-    socket.destroy()
-    peer.destroy()
-    server.close()
-    await closed
+    await parted(server, socket, peer)
     return told
   },
   'http: closeAllConnections, closeIdleConnections and keep-alive': async ({
