@@ -3,6 +3,7 @@ import createDebug from 'debug'
 import { LOOPBACK, isThisHost } from './address.ts'
 import type { ConnectCall } from './connectcall.ts'
 import { choose } from './choice.ts'
+import { disguise, undisguise } from './disguise.ts'
 import { MonikerError } from './errors.ts'
 import { dial, exchange, forsake, handleOf, isWrapped, redial, type Progress } from './handle.ts'
 import { format, type Name } from './name.ts'
@@ -14,7 +15,7 @@ import {
   type ResolveOptions,
   type Resolving,
 } from './resolver.ts'
-import { abstract, disguise, firstPath, hasUnix, undisguise } from './unix.ts'
+import { abstract, firstPath, hasUnix } from './unix.ts'
 
 const debug = createDebug('moniker:socket')
 

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import net from 'node:net'
-import { undisguise } from './unix.ts'
+import { undisguise } from './disguise.ts'
 
 /** What of a handle matters here; the type is internal to Node. */
 export interface Handle {

@@ -1,0 +1,210 @@
+import type { AddressInfo, Socket } from 'node:net'
+import { constants } from 'node:os'
+
+/** The ports that the connections over Unix sockets show: below those that Linux gives out by itself. */
+const [FIRST, COUNT] = [2_048, 30_720]
+let made = 0
+
+/** Those that are shown now: no two connections show the same. */
+const shown = new Set<number>()
+
+/** An address that is shown; a port that is left out is made up. */
+type Shown = Pick<AddressInfo, 'address'> & Partial<AddressInfo>
+
+/**
+ * Has a connection over a Unix socket show the addresses that one over TCP would have, and be written to,
+ * closed and ended as one; `peer` is the other end, and a port that is not known is made up.
+ */
+export function disguise(socket: Socket, own: Shown, peer: Shown): void {
+  const { _handle: handle } = socket as unknown as { _handle: Disguised }
+  const port = handle.port ?? madeUp()
+  // Cheaper by far than to give each handle methods of its own.
+  if (handle.port === undefined) Object.setPrototypeOf(handle, disguisedFor(handle))
+  const lost = handle.lost ?? 0
+  Object.assign(handle, {
+    own: complete(own, port),
+    peer: complete(peer, port),
+    port,
+    socket,
+    lost,
+  })
+  Object.assign(socket, { resetAndDestroy })
+}
+
+/** What handles do, by what they would do by themselves. */
+const disguises = new WeakMap<object, object>()
+
+function disguisedFor(handle: Disguised): object {
+  const native = Object.getPrototypeOf(handle) as Native
+  let disguise = disguises.get(native)
+  if (!disguise) disguises.set(native, (disguise = overUnix(native)))
+  return disguise
+}
+
+/** A handle of a Unix socket that does all that TCP does otherwise as that does it. */
+function overUnix(native: Native): object {
+  return Object.assign(Object.create(native) as object, {
+    getsockname(this: Disguised, out: object): number {
+      Object.assign(out, this.own)
+      return 0
+    },
+    getpeername(this: Disguised, out: object): number {
+      Object.assign(out, this.peer)
+      return 0
+    },
+    reset(this: Disguised, done: () => void): number {
+      this.close(done)
+      return 0
+    },
+    close(this: Disguised, done?: () => void): void {
+      shown.delete(this.port)
+      native.close.call(this, done)
+    },
+    setNoDelay: taken,
+    setKeepAlive: taken,
+    writev: writing(native.writev),
+    writeBuffer: writing(native.writeBuffer),
+    writeUtf8String: writing(native.writeUtf8String),
+    writeAsciiString: writing(native.writeAsciiString),
+    writeLatin1String: writing(native.writeLatin1String),
+    writeUcs2String: writing(native.writeUcs2String),
+  })
+}
+
+/** What is written is taken, or refused, as TCP would. */
+function writing(write: Write): Write {
+  return function (request, what, more) {
+    const status = write.call(this, request, what, more)
+    /* c8 ignore start -- Node 26 makes the request itself, if it needs one, and tests of ours run there. */
+    if (typeof status !== 'number') {
+      return Object.defineProperty(Object.assign(status, { what }), 'oncomplete', ON_COMPLETE)
+    }
+    if (!request) return forgiven(this, status, what)
+    /* c8 ignore stop */
+    request.what = what
+    request.told = request.oncomplete
+    request.oncomplete = written
+    return forgiven(this, status, what)
+  }
+}
+
+/** Of a request whose `oncomplete` is yet to be set. */
+const ON_COMPLETE: ThisType<Writing> & PropertyDescriptor = {
+  /* c8 ignore start -- see above. */
+  get: () => written,
+  set(told: Writing['told']) {
+    this.told = told
+  },
+  /* c8 ignore stop */
+}
+
+function written(this: Writing, status: number, ...rest: unknown[]): void {
+  this.told(forgiven(this.handle, status, this.what), ...rest)
+}
+
+const EPIPE = -constants.errno.EPIPE
+
+/** How much TCP holds on its way at least, in bytes, where both ends are on one host. */
+const HELD = 524_288
+
+/**
+ * TCP takes what is written to who has closed already, as much as it can hold: what he has said before is
+ * yet to be read, and then the end, or that more was lost. A Unix socket refuses it at once, and with the
+ * error all that would be lost.
+ */
+function forgiven(handle: Disguised, status: number, what: unknown): number {
+  if (status !== EPIPE) return status
+  const { socket, reading } = handle
+  // Whoever goes on and on is to hear of it now: he may leave no time to read.
+  if (handle.lost > HELD) return status
+  const isFirst = handle.lost === 0
+  handle.lost += sizeOf(what)
+  const isHeld = handle.lost <= HELD
+  // What is written before it is connected leaves before anything is read.
+  const isReading = reading || (handle.bytesRead === 0 && !socket.isPaused())
+  const isHeard = isReading && !socket._readableState.ended
+  if (isHeard && !isHeld) socket.once('end', lose)
+  return isHeard || (isFirst && isHeld) ? 0 : status
+}
+
+/** Says of what has been lost, once all has been heard, what TCP says. */
+function lose(this: Socket): void {
+  const code = 'ECONNRESET'
+  const error = new Error(`write ${code}`)
+  this.destroy(Object.assign(error, { code, syscall: 'write', errno: -constants.errno[code] }))
+}
+
+function sizeOf(what: unknown): number {
+  if (Array.isArray(what)) return what.reduce((sum: number, one) => sum + sizeOf(one), 0)
+  return (what as string | Uint8Array).length
+}
+
+/** A Unix socket has no such setting; `net` keeps it for the handle that may come next. */
+function taken(): number {
+  return 0
+}
+
+/** Takes back what `disguise` has done to a socket that is going to have another handle. */
+export function undisguise(socket: Socket): void {
+  if (Object.hasOwn(socket, 'resetAndDestroy')) Reflect.deleteProperty(socket, 'resetAndDestroy')
+}
+
+/** As that of `net`, which insists on TCP. */
+function resetAndDestroy(this: Socket & { _reset: () => void }): Socket {
+  if (this.connecting) this.once('connect', () => this._reset())
+  else this._reset()
+  return this
+}
+
+/** A port that no other connection of this process shows, as long as there are any. */
+function madeUp(): number {
+  const next = () => FIRST + (made++ % COUNT)
+  let port = next()
+  while (shown.has(port) && shown.size < COUNT) port = next()
+  shown.add(port)
+  return port
+}
+
+function complete({ address, port }: Shown, other: number): AddressInfo {
+  return { address, port: port ?? other, family: address.includes(':') ? 'IPv6' : 'IPv4' }
+}
+
+/** What of a handle matters here; the type is internal to Node. */
+interface Disguised {
+  own: AddressInfo
+  peer: AddressInfo
+  /** The one that is made up. */
+  port: number
+  socket: Socket & { _readableState: { ended: boolean } }
+  /** How much has been written that nobody will read, in bytes. */
+  lost: number
+  readonly reading: boolean
+  readonly bytesRead: number
+  close(done?: () => void): void
+}
+
+type Write = (
+  this: Disguised,
+  request: Writing | null,
+  what: unknown,
+  more: unknown,
+) => number | Writing
+
+/** What every handle of a stream can do. */
+interface Native {
+  close(this: Disguised, done?: () => void): void
+  readonly writev: Write
+  readonly writeBuffer: Write
+  readonly writeUtf8String: Write
+  readonly writeAsciiString: Write
+  readonly writeLatin1String: Write
+  readonly writeUcs2String: Write
+}
+
+/** What goes with a write; the type is internal to Node. */
+interface Writing {
+  readonly handle: Disguised
+  oncomplete: (status: number, ...rest: unknown[]) => void
+  told: (status: number, ...rest: unknown[]) => void
+  what: unknown
+}
