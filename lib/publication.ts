@@ -1,9 +1,8 @@
-import cluster from 'node:cluster'
 import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { isMainThread } from 'node:worker_threads'
 import type { ListenCall } from './listencall.ts'
+import { announce, crew, dismiss, enlist } from './crew.ts'
 import { designatedPort } from './defaults.ts'
 import { MonikerError } from './errors.ts'
 import { Gate } from './gate.ts'
@@ -118,7 +117,7 @@ class Publication {
     if (transfer) this.#shadow(kTransfer!, () => this.#handOver(transfer))
     /* c8 ignore stop */
     publications.set(listener, this)
-    if (cluster.isWorker && this.options.exclusive) enlist(listener)
+    if (this.options.exclusive) enlist(listener)
   }
 
   get moniker(): Moniker {
@@ -139,7 +138,7 @@ class Publication {
     this.#beside?.close()
     for (const restore of this.#restore.splice(0)) restore()
     publications.delete(this.#listener)
-    working.delete(this.#listener)
+    dismiss(this.#listener)
   }
 
   #shadow(
@@ -199,6 +198,7 @@ class Publication {
   /** There is to be no name, nor anybody to let in. */
   #abandon(): void {
     this.#state = 'closing'
+    dismiss(this.#listener)
     this.#giveUp.abort()
     this.#release(false)
   }
@@ -268,7 +268,7 @@ class Publication {
     if (this.#call.load && this.#listener instanceof net.Server) {
       this.#restore.push(counting(this.#listener, load => lease.report(load)))
     }
-    if (working.has(this.#listener)) announce(this.#listener)
+    announce(this.#listener)
     process.nextTick(() => this.#release(this.#state === 'registered'))
     this.#listener.emit('listening')
   }
@@ -403,33 +403,6 @@ class Publication {
 const kTransfer = Object.getOwnPropertySymbols(net.Server.prototype).find(
   ({ description }) => description === 'messaging_transfer_symbol',
 )
-
-/** The workers that share their names with this one: those of its cluster, or of its process. */
-const crew = cluster.isWorker
-  ? `cluster-${process.ppid}`
-  : isMainThread
-    ? undefined
-    : `process-${process.pid}`
-
-/** What listens in this worker of a cluster, on ports that its primary knows nothing of. */
-const working = new Set<Listener>()
-
-/** Has the listener closed with the worker, as the primary does for the ports that it knows. */
-function enlist(listener: Listener): void {
-  cluster.worker!.off('disconnect', dismiss).once('disconnect', dismiss)
-  working.add(listener)
-}
-
-/** Tells the primary that this worker listens; the message is that of `net` in a worker. */
-function announce(listener: Listener): void {
-  const { address, port, family } = listener.address() as AddressInfo
-  const addressType = listener instanceof net.Server ? Number(family.at(-1)) : `udp${family.at(-1)}`
-  process.send!({ cmd: 'NODE_CLUSTER', act: 'listening', address, port, addressType }, () => {})
-}
-
-function dismiss(): void {
-  for (const listener of working) if (!publications.get(listener)?.withdrawn) listener.close()
-}
 
 /** What `dgram` says to who uses a socket that is closed. */
 export function notRunning(): Error {
