@@ -13,6 +13,7 @@ import type { Road } from '../lib/protocol.ts'
 import { Resolver, type Resolution, type ResolveOptions } from '../lib/resolver.ts'
 import { connect, type ConnectOptions } from '../lib/socket.ts'
 import { firstPath, hasUnix, newPath, openBeside } from '../lib/unix.ts'
+import { active } from './fixtures/active.ts'
 import { awake } from './fixtures/awake.ts'
 import { Held, site, type Place } from './fixtures/held.ts'
 import { cert, key } from './fixtures/certificate.ts'
@@ -545,10 +546,9 @@ t.test('where servers tell how busy they are, nobody goes by what was true befor
 
 t.test('a socket that waits keeps the process alive as long as it is to', async t => {
   for (const wait of [1_000, 0]) {
-    const timers = () => process.getActiveResourcesInfo().filter(one => one === 'Timeout').length
-    const before = timers()
+    const before = active('Timeout')
     const socket = connect({ ...OFFERED, wait, resolver: new Held() })
-    const more = () => timers() - before
+    const more = () => active('Timeout') - before
     const held = wait ? 1 : 0
     t.equal(more(), held)
     t.equal(socket.unref(), socket)

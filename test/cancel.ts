@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
 import { Halt, cancellable, deadline } from '../lib/cancel.ts'
+import { active } from './fixtures/active.ts'
 
 const never = new Promise<never>(() => {})
 
@@ -103,10 +104,9 @@ t.test('there is no deadline for what is already cancelled', async t => {
 })
 
 t.test('a quiet deadline keeps nothing alive', async t => {
-  const timers = () => process.getActiveResourcesInfo().filter(kind => kind === 'Timeout').length
-  const before = timers()
+  const before = active('Timeout')
   const { free } = deadline(60_000, () => new Error('late'), undefined, { quiet: true })
-  t.equal(timers(), before)
+  t.equal(active('Timeout'), before)
   free()
 })
 

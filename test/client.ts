@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
 import { Client, accept } from '../lib/client.ts'
 import { MAX_LINE } from '../lib/lines.ts'
+import { active } from './fixtures/active.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { client, fake, silent } from './fixtures/fake.ts'
 import { line, type Message } from './fixtures/lines.ts'
@@ -219,15 +220,14 @@ t.test('a connection can be refused, or given up', async t => {
 
 t.test('a client keeps the program alive only while a question is under way', async t => {
   const place = await fake(t, { tcp: silent })
-  const sockets = () => process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap')
   const one = await client(t, place)
-  const idle = sockets().length
+  const idle = active('TCPSocketWrap')
   const controller = new AbortController()
   const asked = one.ask(status, controller.signal)
-  t.equal(sockets().length, idle + 1)
+  t.equal(active('TCPSocketWrap'), idle + 1)
   controller.abort()
   await t.rejects(asked, { name: 'AbortError' })
-  t.equal(sockets().length, idle)
+  t.equal(active('TCPSocketWrap'), idle)
 })
 
 /** What an error should match. */

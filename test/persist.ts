@@ -1,5 +1,6 @@
 import t from 'tap'
 import { persist, rested } from '../lib/persist.ts'
+import { active } from './fixtures/active.ts'
 import { awake } from './fixtures/awake.ts'
 
 /** Fails `times` times, and notes what it was told was left. */
@@ -66,13 +67,12 @@ t.test('it can be given up, in a try and in a pause', async t => {
 
 t.test('a quiet one keeps nothing alive in its pauses', async t => {
   awake(t)
-  const timers = () => process.getActiveResourcesInfo().filter(one => one === 'Timeout').length
-  const before = timers()
+  const before = active('Timeout')
   let tries = 0
   const attempt = () =>
     ++tries < 2 ? Promise.reject(new Error('not yet')) : Promise.resolve('made')
   const made = persist(attempt, 60_000, { first: 50, quiet: true })
   await new Promise(setImmediate)
-  t.equal(timers(), before)
+  t.equal(active('Timeout'), before)
   t.equal(await made, 'made')
 })

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { MAX_LINE } from '../lib/lines.ts'
 import { PADDED } from '../lib/protocol.ts'
 import { ask, askQuietly, askStream } from '../lib/question.ts'
+import { active } from './fixtures/active.ts'
 import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { byTCP, client, fake, silent } from './fixtures/fake.ts'
@@ -200,21 +201,13 @@ function endless(t: Test): void {
 
 t.test('one that is asked quietly keeps nothing alive', async t => {
   awake(t)
-  const before = process.getActiveResourcesInfo()
+  const before = active('TCPSocketWrap')
   const place = await fake(t, { tcp: silent })
   const over = new AbortController()
   const asked = askQuietly(place, resolve, over.signal)
   while (place.streamed.length === 0) await new Promise(setImmediate)
-  t.equal(
-    count('TCPSocketWrap') - before.filter(one => one === 'TCPSocketWrap').length,
-    1,
-    'that of the daemon',
-  )
+  t.equal(active('TCPSocketWrap') - before, 1, 'that of the daemon')
   over.abort(new Error('enough'))
   await t.rejects(asked, { message: 'enough' })
   t.match(await askQuietly(await fake(t, { tcp: byTCP }), resolve, never), { by: 'tcp' })
 })
-
-function count(resource: string): number {
-  return process.getActiveResourcesInfo().filter(one => one === resource).length
-}

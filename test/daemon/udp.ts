@@ -10,6 +10,7 @@ import { Datagrams } from '../../lib/daemon/udp.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/lines.ts'
 import { type Answer } from '../../lib/protocol.ts'
+import { active } from '../fixtures/active.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 import { hasIPv6 } from '../fixtures/ipv6.ts'
 import { line, type Message } from '../fixtures/lines.ts'
@@ -316,7 +317,7 @@ t.test('sockets that are not to be waited for are not', async t => {
   const counted = async () => {
     // Handles close at the end of a turn of the loop.
     for (let turn = 0; turn < 2; turn++) await setImmediate()
-    return process.getActiveResourcesInfo().filter(name => name === 'UDPWrap').length
+    return active('UDPWrap')
   }
   const before = await counted()
   await listener(t, { ref: false })
