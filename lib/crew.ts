@@ -3,19 +3,31 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import { Server, type AddressInfo } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 
-/** Who shares names with this program without saying so: the workers of its cluster, or the threads of its process. */
-export const crew = cluster.isWorker
+/** What to bind to, of which no more than this needs to be known. */
+interface Place {
+  port?: unknown
+  exclusive?: boolean | undefined
+}
+
+/** Who shares names without saying so: the workers of a cluster, or the threads of a process. */
+export const together = cluster.isWorker
   ? `cluster-${process.ppid}`
-  : isMainThread
-    ? undefined
-    : `process-${process.pid}`
+  : !isMainThread && `process-${process.pid}`
+
+/**
+ * Workers of a cluster share a port that the system chose by the order in which they ask, whatever it
+ * is for; a name needs one of its own, and workers share the name instead.
+ */
+export function apart<P extends Place>(place: P): P {
+  return together && !place.port ? { ...place, exclusive: true } : place
+}
 
 /** What listens in this worker of a cluster, on ports that its primary knows nothing of. */
 const working = new Set<Server | DatagramSocket>()
 
 /** Has `listener` closed with the worker, as the primary does for the ports that it knows. */
-export function enlist(listener: Server | DatagramSocket): void {
-  if (!cluster.isWorker) return
+export function enlist(listener: Server | DatagramSocket, { exclusive }: Place): void {
+  if (!cluster.isWorker || !exclusive) return
   cluster.worker!.off('disconnect', closeAll).once('disconnect', closeAll)
   working.add(listener)
 }

@@ -2,7 +2,7 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ListenCall } from './listencall.ts'
-import { announce, crew, dismiss, enlist } from './crew.ts'
+import { announce, apart, dismiss, enlist, together } from './crew.ts'
 import { designatedPort } from './defaults.ts'
 import { MonikerError } from './errors.ts'
 import { Gate } from './gate.ts'
@@ -117,20 +117,16 @@ class Publication {
     if (transfer) this.#shadow(kTransfer!, () => this.#handOver(transfer))
     /* c8 ignore stop */
     publications.set(listener, this)
-    if (this.options.exclusive) enlist(listener)
+    enlist(listener, this.options)
   }
 
   get moniker(): Moniker {
     return { ...this.#call.name, host: '' }
   }
 
-  /**
-   * What to bind to. Workers of a cluster share a port that the system chose by the order in which
-   * they ask, whatever it is for; a name needs one of its own, and workers share the name instead.
-   */
+  /** What to bind to. */
   get options(): ListenCall['options'] {
-    const { options } = this.#call
-    return crew && !options.port ? { ...options, exclusive: true } : options
+    return apart(this.#call.options)
   }
 
   /** Gives the listener its own methods back. */
@@ -279,7 +275,7 @@ class Publication {
     const listener = this.#listener
     const isServer = listener instanceof net.Server && transports.includes('unix')
     if (!isServer || !canOpenBeside(listener)) return undefined
-    const isAlone = !guarded && !shared && crew === undefined
+    const isAlone = !guarded && !shared && !together
     const port = daemonPort ?? designatedPort()
     return openBeside(listener, isAlone ? firstPath(name, port) : undefined)
   }
@@ -293,7 +289,7 @@ class Publication {
       port,
       address,
       ...(this.#beside && { path: this.#beside.path }),
-      shared: shared || (crew ?? false),
+      shared: shared || together,
       ...(guarded && { guarded }),
       ...(metadata && { metadata }),
       ...(load && { load: 0 }),

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { test, type Test } from 'tap'
-import { crew } from '../lib/crew.ts'
+import { together } from '../lib/crew.ts'
 import { Resolver } from '../lib/resolver.ts'
 import { createServer } from '../lib/server.ts'
 import { connect } from '../lib/socket.ts'
@@ -72,6 +72,6 @@ test('the threads of a process share a name among them', async t => {
 })
 
 test('a program of one process and one thread shares nothing unsaid', t => {
-  t.equal(crew, undefined)
+  t.equal(together, false)
   t.end()
 })

@@ -38,6 +38,13 @@ test('any server of node can have a name', async t => {
   t.same([server.address, server.close, server.emit], [address, close, emit], 'its own again')
 })
 
+test('the daemon is that of the process, unless another is asked for', async t => {
+  const { port } = await daemon(t)
+  t.intercept(process, 'env', { value: { ...process.env, MONIKER_PORT: String(port) } })
+  const server = await named(t, { service: 'tie' })
+  t.match(await find(port, 'tie'), { port: portOf(server) })
+})
+
 test('the name goes before the port', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = await named(t, { service: 'tie', daemonPort })
