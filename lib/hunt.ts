@@ -71,9 +71,13 @@ export async function hunt(
   }
 }
 
-/** The failure that says most: a daemon's own word before that of a network. */
+/** The failure that says most: a daemon's own word, that who is there is none, or what the network said last. */
 function worst(failures: unknown[], details: Details): unknown {
-  return located(failures.find(isAnswer) ?? failures.at(-1), details)
+  return located(failures.find(isAnswer) ?? failures.find(isStrange) ?? failures.at(-1), details)
+}
+
+function isStrange(error: unknown): boolean {
+  return error instanceof MonikerError && error.reason === 'EPROTOCOL'
 }
 
 function isAnswer(error: unknown): boolean {

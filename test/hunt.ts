@@ -1,6 +1,7 @@
 import type { LookupFunction } from 'node:net'
 import t from 'tap'
 import type { Place } from '../lib/client.ts'
+import { MonikerError } from '../lib/errors.ts'
 import { addressesOf, hunt, reachable } from '../lib/hunt.ts'
 import type { Answer } from '../lib/protocol.ts'
 import { awake } from './fixtures/awake.ts'
@@ -63,6 +64,22 @@ t.test('what a daemon says goes before what a network does', async t => {
   const none = hunt(places.slice(0, 1), nobody.how, details)
   nobody.questions.a!(refused)
   await t.rejects(none, { code: 'ECONNREFUSED', reason: 'ENODAEMON', service: 'tie' })
+})
+
+t.test('a stranger is told of, be there nobody elsewhere', async t => {
+  const { questions, how, until } = asked()
+  const found = hunt(places, how, details)
+  questions.a!(new MonikerError('EPROTOCOL', { text: 'expected one JSON object a line' }))
+  await until('b')
+  questions.b!(refused)
+  await until('c')
+  questions.c!(refused)
+  await t.rejects(found, {
+    code: 'EPROTO',
+    reason: 'EPROTOCOL',
+    service: 'tie',
+    host: 'far.example',
+  })
 })
 
 t.test('once one has said no, the others are waited for a moment', async t => {
