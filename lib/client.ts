@@ -33,7 +33,7 @@ interface Pending {
 export class Client extends EventEmitter<{ close: [] }> {
   readonly #socket: Socket
   readonly #place: Place
-  readonly #isQuiet: boolean
+  #isQuiet: boolean
   readonly #pending = new Map<Id, Pending>()
   readonly #told = new Map<Id, (event: Answer) => void>()
   #last = 0
@@ -131,6 +131,12 @@ export class Client extends EventEmitter<{ close: [] }> {
   /** Tells `told` nothing any more. */
   forget(told: (event: Answer) => void): void {
     for (const [id, one] of this.#told) if (one === told) this.#told.delete(id)
+  }
+
+  /** From now on it keeps no process alive. */
+  unref(): void {
+    this.#isQuiet = true
+    this.#socket.unref()
   }
 
   /** Closes the connection; questions under way fail. */

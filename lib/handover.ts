@@ -1,5 +1,6 @@
 import { LOOPBACK } from './address.ts'
 import { Client, accept } from './client.ts'
+import { FOLLOWING, type Daemon } from './daemon/daemon.ts'
 
 /** How many embedded daemons may take the port before us. */
 const TRIES = 10
@@ -7,46 +8,66 @@ const TRIES = 10
 /** How long a daemon is given to say whether it hands over, in ms. */
 const PATIENCE = 2_000
 
+/** What a daemon does to take the place of another. */
+export type Successor = Pick<Daemon, 'start'>
+
+export interface SucceedOptions {
+  /** How long a daemon is given to say whether it hands over, in ms. Default 2,000. */
+  patience?: number
+}
+
 /**
- * Runs `start`, which binds the designated port. Where an embedded daemon of this host has that, it
- * hands it over first, and has its programs go to us once `start` is done. Fails as `start` does.
+ * Starts `daemon`. Where an embedded one of this host has the designated port, it hands that over first,
+ * and sends its programs here once it is bound. Fails as `start` does.
  */
-export async function succeed(port: number, start: () => Promise<void>): Promise<void> {
+export async function succeed(
+  port: number,
+  daemon: Successor,
+  { patience = PATIENCE }: SucceedOptions = {},
+): Promise<void> {
   let before: Client | undefined
-  try {
-    for (let tries = TRIES; ; tries--) {
-      try {
-        return await start()
-      } catch (error) {
-        before?.close()
-        if (tries === 0 || !hasCode(error, 'EADDRINUSE')) throw error
-        before = await predecessor(port).catch(() => {
-          throw error
-        })
-      }
+  for (let tries = TRIES; ; tries--) {
+    try {
+      const handing = before
+      return await daemon.start(handing && (() => dismiss(handing)))
+    } catch (error) {
+      before?.close()
+      if (tries === 0 || !hasCode(error, 'EADDRINUSE')) throw error
+      before = await predecessor(port, patience).catch(() => {
+        throw error
+      })
     }
+  }
+}
+
+/** Has a daemon send its programs away; done when it has, or does not for long. Nothing waits for that. */
+async function dismiss(before: Client): Promise<void> {
+  before.unref()
+  try {
+    await before.ask({ op: 'handover' }, AbortSignal.timeout(FOLLOWING))
+  } catch {
+    // It closes all connections, this one too.
   } finally {
-    before?.close()
+    before.close()
   }
 }
 
 /**
- * The daemon that has handed over; it keeps its programs until the connection to it closes. None if
+ * The daemon that has handed over; it keeps its programs until it is asked again. None if
  * it has gone by itself; fails if it does not agree, or is no daemon.
  */
-async function predecessor(port: number): Promise<Client | undefined> {
+async function predecessor(port: number, patience: number): Promise<Client | undefined> {
   for (const address of LOOPBACK) {
     try {
-      return await yielding(address, port)
+      return await yielding(address, port, AbortSignal.timeout(patience))
     } catch (error) {
-      if (!hasCode(error, 'ECONNREFUSED')) throw error
+      if (!hasCode(error, 'ECONNREFUSED') && !hasCode(error, 'ECONNRESET')) throw error
     }
   }
   return undefined
 }
 
-async function yielding(address: string, port: number): Promise<Client> {
-  const signal = AbortSignal.timeout(PATIENCE)
+async function yielding(address: string, port: number, signal: AbortSignal): Promise<Client> {
   const client = await Client.connect({ address, port }, signal)
   try {
     accept(await client.ask({ op: 'handover' }, signal), { host: address, port })

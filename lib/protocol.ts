@@ -133,7 +133,7 @@ export interface Status {
   readonly op: 'status'
 }
 
-/** An embedded daemon makes way for one that stands alone. */
+/** An embedded daemon makes way for another. */
 export interface Handover {
   readonly op: 'handover'
 }

@@ -230,6 +230,17 @@ t.test('a client keeps the program alive only while a question is under way', as
   t.equal(active('TCPSocketWrap'), idle)
 })
 
+t.test('one that is to keep nothing alive does not, even then', async t => {
+  const place = await fake(t, { tcp: silent })
+  const one = await client(t, place)
+  const idle = active('TCPSocketWrap')
+  one.unref()
+  const asked = one.ask(status)
+  t.equal(active('TCPSocketWrap'), idle)
+  one.close()
+  await t.rejects(asked, { code: 'ECONNRESET' })
+})
+
 /** What an error should match. */
 interface Expected {
   code: string

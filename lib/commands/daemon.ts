@@ -46,7 +46,7 @@ async function daemon({
   const hosts = host && reachable(host)
   const daemon = new Daemon({ port, publicList, policy, log, ...(hosts && { hosts }) })
   try {
-    await (ifNeeded ? daemon.start() : succeed(port, () => daemon.start()))
+    await (ifNeeded ? daemon.start() : succeed(port, daemon))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw absent(error)
     return occupied(port, hosts, ifNeeded)

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import createDebug from 'debug'
-import { isLoopback } from '../address.ts'
+import { LOOPBACK, isLoopback } from '../address.ts'
 import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
 import { VERSION, type Answer } from '../protocol.ts'
@@ -23,8 +23,10 @@ export interface DaemonOptions {
   port?: number
   /** The addresses to bind. Default all of them. */
   hosts?: readonly string[]
-  /** Whether this daemon lives inside another program, which it must not keep alive. Default false. */
+  /** Whether this daemon lives inside another program, and makes way for one that stands alone. Default false. */
   embedded?: boolean
+  /** Whether it keeps its program, or thread, alive. Default true, unless it is embedded. */
+  ref?: boolean
   /** Whether programs on other hosts may list the services of this one. Default false. */
   publicList?: boolean
   /**
@@ -42,6 +44,8 @@ export interface DaemonOptions {
   limits?: LimitsOptions
   /** The file that says who may publish, resolve and list what. Default none: see SECURITY.md. */
   policy?: string | undefined
+  /** How long a daemon that takes its place is given to bind the port, in ms. Default 1,000. */
+  linger?: number
   /** Called with what is worth a line in a log: what the policy refused, a hundred in a row at most. */
   log?: (text: string) => void
   /** How long half a line may wait for its end, and answers to be read, in ms. Default 10,000. */
@@ -102,7 +106,7 @@ export class Daemon {
   #datagrams: Datagrams
   #port: number
   #starting: Promise<void> | undefined
-  /** The connection of the daemon that takes our place. */
+  /** The connection of the daemon that is taking our place. */
   #successor: Owner | undefined
 
   constructor(options: DaemonOptions = {}) {
@@ -150,19 +154,52 @@ export class Daemon {
     return this.#port
   }
 
+  get #isRef(): boolean {
+    const { embedded = false, ref = !embedded } = this.#options
+    return ref
+  }
+
+  /** Whether it has started, and neither stopped nor made way for another. */
+  get isAnswering(): boolean {
+    return this.#servers.some(({ listening }) => listening)
+  }
+
   /**
-   * Makes way for a stand-alone daemon: the port is free once it has the answer. Names are held until
-   * that has bound it, and closed the connection: whoever comes back at once comes to it.
+   * Makes way for a stand-alone daemon, or one in a thread of its own: the port is free once it has the
+   * answer. Names are held until that has bound it, and asks again: whoever comes back at once comes to
+   * it.
    */
   #handOver(successor: Owner): Answer {
+    if (successor === this.#successor) {
+      void this.stop()
+      return { handover: true }
+    }
     if (!this.#options.embedded) {
       throw new MonikerError('EDENIED', { text: 'only an embedded daemon hands over' })
     }
     this.#successor = successor
     this.#datagrams.close()
-    for (const server of this.#servers) server.close()
-    setTimeout(() => void this.stop(), LINGER).unref()
+    for (const server of this.#servers.splice(0)) server.close()
+    setTimeout(() => this.#left(successor), this.#options.linger ?? LINGER).unref()
     return { handover: true }
+  }
+
+  /** Whoever was to take our place has gone, or says nothing: we go on, with all the names that we hold. */
+  #left(owner: Owner): void {
+    if (owner !== this.#successor) return
+    this.#successor = undefined
+    const before = Promise.resolve(this.#starting).catch(() => {})
+    this.#starting = before.then(() => this.#goOn()).catch(() => this.#close())
+  }
+
+  async #goOn(): Promise<void> {
+    // It may be there all the same. Some systems let us bind an address where another has bound all of them.
+    const isThere = await isTaken(this.port)
+    // Meanwhile another may have asked.
+    if (this.#successor || this.isAnswering) return
+    if (isThere) return this.#close()
+    this.#datagrams = this.#makeDatagrams()
+    await this.#listenAll()
   }
 
   #age(): number {
@@ -170,12 +207,18 @@ export class Daemon {
   }
 
   /**
-   * Begins to answer. Fails with `EADDRINUSE` if the designated port is taken, and with
-   * `ERR_MONIKER_POLICY` if the policy is none.
+   * Begins to answer. Once it does, `dismiss` has a daemon that has made way send its programs here: until
+   * that is done, for half a minute at most, this one is as young as when it started. Fails with `EADDRINUSE`
+   * if the designated port is taken, and with `ERR_MONIKER_POLICY` if the policy is none.
    */
-  start(): Promise<void> {
+  start(dismiss?: () => Promise<void>): Promise<void> {
+    this.#born = performance.now() + (dismiss ? FOLLOWING : 0)
     this.#starting = this.reload().then(() => this.#bind())
-    return this.#starting
+    if (!dismiss) return this.#starting
+    return this.#starting.then(() => {
+      const over = () => void (this.#born = performance.now())
+      dismiss().then(over, over)
+    })
   }
 
   /**
@@ -198,11 +241,8 @@ export class Daemon {
   }
 
   async #bind(): Promise<void> {
-    const { hosts = ['::'], embedded } = this.#options
-    this.#born = performance.now()
     try {
-      for (const host of hosts)
-        await this.#listenIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
+      await this.#listenAll()
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       const again = code === 'EADDRINUSE' && this.#options.port === 0 && this.#port !== 0
@@ -214,7 +254,13 @@ export class Daemon {
       return this.#bind()
     }
     const { addresses } = this.#datagrams
-    debug('answering on port %d at %s, and by UDP at %s', this.port, hosts, addresses)
+    debug('answering on port %d, and by UDP at %s', this.port, addresses)
+  }
+
+  async #listenAll(): Promise<void> {
+    const { hosts = ['::'], embedded } = this.#options
+    for (const host of hosts)
+      await this.#listenIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
   }
 
   /**
@@ -232,6 +278,7 @@ export class Daemon {
   }
 
   async #close(): Promise<void> {
+    this.#successor = undefined
     this.#datagrams.close()
     for (const socket of this.#sockets.keys()) socket.destroy()
     await Promise.all(
@@ -257,7 +304,7 @@ export class Daemon {
 
   async #listen(host: string): Promise<void> {
     const server = createServer({ allowHalfOpen: true }, socket => this.#serve(socket))
-    if (this.#options.embedded) server.unref()
+    if (!this.#isRef) server.unref()
     server.listen({ port: this.port, host, exclusive: true, backlog: BACKLOG })
     await once(server, 'listening')
     this.#servers.push(server)
@@ -272,8 +319,8 @@ export class Daemon {
   }
 
   #serve(socket: Socket): void {
-    const { embedded, patience = 10_000, idle = 300_000 } = this.#options
-    if (embedded) socket.unref()
+    const { patience = 10_000, idle = 300_000 } = this.#options
+    if (!this.#isRef) socket.unref()
     this.#counters.connections++
     let leave: () => void
     try {
@@ -286,7 +333,7 @@ export class Daemon {
       answer: this.#answer,
       ended: owner => this.#audience.release(owner),
       closed: owner => {
-        if (owner === this.#successor) void this.stop()
+        this.#left(owner)
         this.#leave(socket)
         this.#audience.release(owner)
         this.#registry.release(owner)
@@ -329,7 +376,7 @@ export class Daemon {
     return new Datagrams({
       answer: this.#answer,
       refused: error => this.#refused(error),
-      ref: !this.#options.embedded,
+      ref: this.#isRef,
     })
   }
 
@@ -353,8 +400,21 @@ export class Daemon {
  */
 const BACKLOG = 4_096
 
-/** How long a daemon that takes our place is given to bind the port, in ms. */
+/** How long a daemon that takes our place is given, in ms. */
 const LINGER = 1_000
+
+/** How long a daemon whose place we have taken may take to send its programs here, in ms. */
+export const FOLLOWING = 30_000
+
+/** Whether anybody listens on a port of 127.0.0.1. */
+function isTaken(port: number): Promise<boolean> {
+  const socket = connect({ port, host: LOOPBACK[0]! })
+  const isRefused = ({ code }: NodeJS.ErrnoException) => code === 'ECONNREFUSED'
+  return once(socket, 'connect', { signal: AbortSignal.timeout(LINGER) })
+    .then(() => true)
+    .catch((error: Error) => !isRefused(error))
+    .finally(() => socket.destroy())
+}
 
 /** What the kernel says of an address, or a whole family, that this host has not. */
 const MISSING: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']

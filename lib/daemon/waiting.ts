@@ -4,6 +4,9 @@ import type { Audience, Interest } from './audience.ts'
 import type { Reply, Step } from './handler.ts'
 import type { Change } from './registry.ts'
 
+/** How often a young daemon asks itself whether it is one still, in ms. */
+const STEP = 100
+
 /** How long a name that is taken may take to be let go, in ms: its holder has just gone, maybe. */
 const PARTING = 50
 
@@ -23,9 +26,10 @@ export function waiting(audience: Audience, { grace = () => 0 }: WaitingOptions 
     try {
       return next()
     } catch (refusal) {
-      const wait = Math.max((owner && question.wait) ?? 0, grace())
+      const more = () => Math.min(grace(), STEP)
+      const wait = Math.max((owner && question.wait) ?? 0, more())
       if (wait <= 0 || !isAbsence(refusal)) throw refusal
-      return hold(audience, owner ?? {}, question, { change: 'up', wait, next, refusal })
+      return hold(audience, owner ?? {}, question, { change: 'up', wait, more, next, refusal })
     }
   }
 }
@@ -48,6 +52,8 @@ interface Hold {
   readonly change: Change
   /** How long to wait for it, in ms. */
   readonly wait: number
+  /** How much longer, once that is over. */
+  readonly more?: () => number
   readonly next: () => Reply
   readonly refusal: unknown
 }
@@ -56,7 +62,7 @@ function hold(
   audience: Audience,
   owner: object,
   interest: Interest,
-  { change: wanted, wait, next, refusal }: Hold,
+  { change: wanted, wait, more = () => 0, next, refusal }: Hold,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let last = refusal
@@ -81,7 +87,12 @@ function hold(
       clearTimeout(timer)
       how(what)
     }
-    const timer = setTimeout(() => settle(reject, last), wait).unref()
+    const late = () => {
+      const left = more()
+      if (left > 0) timer = setTimeout(late, left).unref()
+      else settle(reject, last)
+    }
+    let timer = setTimeout(late, wait).unref()
   })
 }
 

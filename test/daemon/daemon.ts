@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
+import { Socket, connect, createServer } from 'node:net'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { userInfo } from 'node:os'
@@ -17,6 +17,7 @@ import { ground } from '../fixtures/ground.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 import { hasIPv6 } from '../fixtures/ipv6.ts'
 import { line, lines, type Message } from '../fixtures/lines.ts'
+import { nobody } from '../fixtures/services.ts'
 
 const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 }
 const resolve = { op: 'resolve', service: 'starwars' }
@@ -105,6 +106,23 @@ t.test('a daemon that is young waits for the names there were before', async t =
   }
 })
 
+t.test('so does one that takes the place of another, until that has gone', async t => {
+  const one = new Daemon({ port: 0, hosts: ['127.0.0.1'], grace: 0 })
+  t.teardown(() => one.stop())
+  let go!: () => void
+  const gone = new Promise<void>(resolve => (go = resolve))
+  await one.start(() => gone)
+  const [early, owner] = [await lines(t, one.port), await lines(t, one.port)]
+  early.ask(resolve)
+  while (one.status().followers === 0) await new Promise(setImmediate)
+  owner.ask(starwars)
+  t.match(await early.answer(), { endpoints: [{ port: 4000 }] })
+  go()
+  await gone
+  early.ask({ ...resolve, service: 'other' })
+  t.match(await early.answer(), { error: { code: 'ENOSERVICE' } })
+})
+
 t.test('the namespace of a user is for that user, and for root', async t => {
   const uid = process.getuid?.() ?? -1
   const { port } = await daemon(t)
@@ -125,25 +143,52 @@ t.test('the namespace of a user is for that user, and for root', async t => {
   )
 })
 
-t.test(
-  'a daemon that has handed over keeps its names until the other is there, or for a second',
-  async t => {
-    const { port } = await daemon(t, { embedded: true })
-    const [successor, owner, patient] = [
-      await lines(t, port),
-      await lines(t, port),
-      await lines(t, port),
-    ]
-    owner.ask(starwars)
-    await owner.answer()
-    successor.ask({ op: 'handover' })
-    t.match(await successor.answer(), { handover: true })
-    await t.rejects(once(connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
-    patient.ask(resolve)
-    t.match(await patient.answer(), { endpoints: [{ port: 4000 }] })
-    t.same(await patient.rest(), [])
-  },
-)
+/** One that makes way, at a port that nobody else takes. */
+async function yielding(t: Test, linger: number): Promise<Daemon> {
+  return daemon(t, { port: await nobody(), embedded: true, linger })
+}
+
+t.test('a daemon that has handed over keeps its names until the other is there', async t => {
+  const one = await yielding(t, 60_000)
+  const { port } = one
+  const [successor, owner, patient] = [
+    await lines(t, port),
+    await lines(t, port),
+    await lines(t, port),
+  ]
+  owner.ask(starwars)
+  await owner.answer()
+  successor.ask({ op: 'handover' })
+  t.match(await successor.answer(), { handover: true })
+  await t.rejects(once(connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
+  patient.ask(resolve)
+  t.match(await patient.answer(), { endpoints: [{ port: 4000 }] })
+  successor.ask({ op: 'handover' })
+  t.same(await patient.rest(), [])
+})
+
+t.test('it does as well if that has gone without a word', async t => {
+  const one = await yielding(t, 60_000)
+  const [successor, patient] = [await lines(t, one.port), await lines(t, one.port)]
+  successor.ask({ op: 'handover' })
+  t.match(await successor.answer(), { handover: true })
+  await daemon(t, { port: one.port })
+  successor.socket.end()
+  t.same(await patient.rest(), [])
+})
+
+t.test('if no other is there in time, it goes on with them', async t => {
+  const one = await yielding(t, 0)
+  const [successor, owner] = [await lines(t, one.port), await lines(t, one.port)]
+  owner.ask(starwars)
+  await owner.answer()
+  successor.ask({ op: 'handover' })
+  t.match(await successor.answer(), { handover: true })
+  while (!one.isAnswering) await new Promise(setImmediate)
+  const client = await lines(t, one.port)
+  client.ask(resolve)
+  t.match(await client.answer(), { endpoints: [{ port: 4000 }] })
+})
 
 t.test('a daemon that stands alone hands nothing over', async t => {
   const { port } = await daemon(t)
@@ -490,6 +535,57 @@ t.test('a daemon that has stopped may start again', async t => {
   await one.stop()
   await one.start()
   t.match(await datagram(t, one.port, resolve), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('who asks while it is about to go on has the place', async t => {
+  const one = await yielding(t, 60_000)
+  const [first, second] = [await lines(t, one.port), await lines(t, one.port)]
+  first.ask({ op: 'handover' })
+  t.match(await first.answer(), { handover: true })
+  const { connect } = Socket.prototype
+  const looking = new Promise<() => void>(resolve => {
+    const value = function (this: Socket, ...args: unknown[]) {
+      held.restore()
+      resolve(() => Reflect.apply(connect, this, args))
+      return this
+    }
+    const held = t.intercept(Socket.prototype, 'connect', { value })
+  })
+  first.socket.end()
+  const look = await looking
+  second.ask({ op: 'handover' })
+  t.match(await second.answer(), { handover: true })
+  look()
+  const other = await daemon(t, { port: one.port })
+  second.ask({ op: 'handover' })
+  await second.rest()
+  t.notOk(one.isAnswering)
+  t.ok(other.isAnswering)
+})
+
+t.test('one that is stopped does not go on', async t => {
+  const one = await yielding(t, 60_000)
+  const successor = await lines(t, one.port)
+  const handover = { op: 'handover' }
+  successor.ask(handover, { ...handover, id: 2 }, { ...handover, id: 3 })
+  await successor.rest()
+  await one.stop()
+  t.notOk(one.isAnswering)
+})
+
+t.test('a daemon answers from its start until it stops, or makes way', async t => {
+  const one = new Daemon({ port: 0, hosts: ['127.0.0.1'], embedded: true })
+  t.teardown(() => one.stop())
+  t.notOk(one.isAnswering)
+  await one.start()
+  t.ok(one.isAnswering)
+  await one.stop()
+  t.notOk(one.isAnswering)
+  await one.start()
+  const nc = await lines(t, one.port)
+  nc.ask({ op: 'handover' })
+  t.match(await nc.answer(), { handover: true })
+  t.notOk(one.isAnswering)
 })
 
 t.test('a daemon that has never started stops as well', async () => {

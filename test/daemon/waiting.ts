@@ -15,11 +15,11 @@ const here = program(owner)
 const resolve = (given: Answer = {}) =>
   question({ op: 'resolve', service: 'a', wait: 60_000, ...given })
 
-function daemon(grace = 0) {
+function daemon(grace: () => number = () => 0) {
   const audience = new Audience({ max: 2 })
   const registry = new Registry((change, entry) => audience.tell(change, entry))
   const answer = chain(
-    waiting(audience, { grace: () => grace }),
+    waiting(audience, { grace }),
     parting(audience),
     local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
   )
@@ -51,6 +51,15 @@ t.test('what does not come in time is refused with the latest reason', async t =
   registry.register({}, offer())
   await t.rejects(never as Promise<Answer>, { code: 'ECONNREFUSED', offered: ['1.0.0'] })
   t.equal(audience.size, 0)
+})
+
+t.test('what does not come while the daemon is young is refused afterwards', async t => {
+  awake(t)
+  const graces = [60_000, 1, 0]
+  const { answer } = daemon(() => graces.shift()!)
+  const never = answer(resolve({ wait: 0 }), here)
+  await t.rejects(never as Promise<Answer>, { code: 'ECONNREFUSED' })
+  t.same(graces, [])
 })
 
 t.test('nobody waits who does not ask to, or over UDP', async t => {
@@ -99,13 +108,14 @@ t.test('it is waited for in each of the namespaces', async t => {
 
 t.test('a daemon that is young waits for whatever it is asked for, over UDP too', async t => {
   awake(t)
-  const { registry, answer } = daemon(60_000)
+  const { registry, answer } = daemon(() => 60_000)
   const { owner: _, ...datagram } = here
   const answers = [answer(resolve({ wait: 0 }), here), answer(resolve(), datagram)]
   registry.register({}, offer())
   for (const one of answers) t.match(await one, { endpoints: [{ port: 80 }] })
 
-  const never = daemon(1).answer(resolve({ wait: 0 }), datagram)
+  const grace = [1]
+  const never = daemon(() => grace.pop() ?? 0).answer(resolve({ wait: 0 }), datagram)
   await t.rejects(never as Promise<Answer>, { code: 'ECONNREFUSED' })
 })
 
