@@ -2,6 +2,7 @@ import type { Lease } from '../lease.ts'
 import { format } from '../name.ts'
 import { bound } from '../ports.ts'
 import type { Registrar } from '../registrar.ts'
+import { tellLapses } from './lapses.ts'
 import type { Entry } from './portlist.ts'
 
 /** How many rounds pass at most before a name that could not be had is tried again. */
@@ -63,6 +64,8 @@ class Hold {
   readonly entry: Entry
   readonly #options: HolderOptions
   #lease: Lease | undefined
+  /** Nothing more is told of it. */
+  #over: (() => void) | undefined
   /** How many rounds to sit out, and how many after the next failure. */
   #rest = 0
   #pause = 1
@@ -94,6 +97,7 @@ class Hold {
     const lease = this.#lease
     if (!lease) return
     this.#lease = undefined
+    this.#over!()
     await lease.withdraw()
     this.#tell(`${this.#name} is withdrawn: ${why}`)
   }
@@ -111,10 +115,11 @@ class Hold {
     const { metadata, ...offer } = { ...name, ...others, address }
     const full = { ...offer, ...(metadata && { metadata }) }
     const lease = await this.#options.registrar.register(full, { signal })
-    const isThere = () => this.#tell(`${this.#name} is ${this.#port}`)
-    this.#lease = lease.on('lost', error => this.#tell(error.message)).on('regained', isThere)
+    const there = `${this.#name} is ${this.#port}`
+    this.#over = tellLapses(lease, text => this.#tell(text), there)
+    this.#lease = lease
     this.#pause = 1
-    isThere()
+    this.#tell(there)
   }
 
   #tell(text: string): void {

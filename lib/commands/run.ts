@@ -6,6 +6,7 @@ import { freePort, isFree, listening } from '../ports.ts'
 import type { Metadata, Offer } from '../protocol.ts'
 import { Registrar } from '../registrar.ts'
 import { Resolver } from '../resolver.ts'
+import { tellLapses } from './lapses.ts'
 import { portsOf } from './occupants.ts'
 import { awake } from './awake.ts'
 import { distinct, find, neighbour } from './neighbours.ts'
@@ -135,9 +136,8 @@ async function hold(
   address = await listening(port, signal).finally(() => clearTimeout(late))
   const lease = await Registrar.at(daemonPort).register({ ...offer, address }, { signal })
   tell(`${format(offer)} is port ${offer.port}`)
-  lease
-    .on('lost', error => tell(error.message))
-    .on('regained', () => tell(`${format(offer)} is registered again`))
+  const over = tellLapses(lease, tell, `${format(offer)} is registered again`)
   if (!signal.aborted) await once(signal, 'abort')
+  over()
   await lease.withdraw()
 }
