@@ -3,8 +3,8 @@ import createDebug from 'debug'
 import { LOOPBACK } from './address.ts'
 import { cancellable, deadline, type Signal } from './cancel.ts'
 import { Client } from './client.ts'
-import { Daemon } from './daemon/daemon.ts'
-import { TIMEOUT, designatedPort, embeddedHosts, policyFile } from './defaults.ts'
+import { TIMEOUT, designatedPort } from './defaults.ts'
+import { embed } from './embedded.ts'
 import { MonikerError, located } from './errors.ts'
 import { Lease, type Keeper } from './lease.ts'
 import type { Answer, Offer } from './protocol.ts'
@@ -73,10 +73,10 @@ export class Registrar implements Keeper {
   #crowd = 1
   #isRecovering = false
 
-  /** `embed` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
-  constructor(port: number, embed: (port: number) => Promise<void> = startEmbedded) {
+  /** `start` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
+  constructor(port: number, start: (port: number) => Promise<void> = embed) {
     this.#port = port
-    this.#embed = embed
+    this.#embed = start
   }
 
   /** The one registrar of this process for a designated port. */
@@ -273,11 +273,6 @@ export class Registrar implements Keeper {
       this.evicted(lease)
     }
   }
-}
-
-async function startEmbedded(port: number): Promise<void> {
-  const policy = policyFile()
-  await new Daemon({ port, hosts: embeddedHosts(), embedded: true, policy }).start()
 }
 
 function between(least: number, most: number): number {
