@@ -1,12 +1,15 @@
 import { LOOPBACK } from './address.ts'
 import { Client, accept } from './client.ts'
-import { FOLLOWING, type Daemon } from './daemon/daemon.ts'
+import type { Daemon } from './daemon/daemon.ts'
 
 /** How many embedded daemons may take the port before us. */
 const TRIES = 10
 
 /** How long a daemon is given to say whether it hands over, in ms. */
 const PATIENCE = 2_000
+
+/** How long it may take to send its programs to us, in ms. */
+const FOLLOWING = 30_000
 
 /** What a daemon does to take the place of another. */
 export type Successor = Pick<Daemon, 'start'>

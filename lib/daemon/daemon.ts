@@ -208,11 +208,11 @@ export class Daemon {
 
   /**
    * Begins to answer. Once it does, `dismiss` has a daemon that has made way send its programs here: until
-   * that is done, for half a minute at most, this one is as young as when it started. Fails with `EADDRINUSE`
+   * that is done this one is as young as when it started. Fails with `EADDRINUSE`
    * if the designated port is taken, and with `ERR_MONIKER_POLICY` if the policy is none.
    */
   start(dismiss?: () => Promise<void>): Promise<void> {
-    this.#born = performance.now() + (dismiss ? FOLLOWING : 0)
+    this.#born = dismiss ? Infinity : performance.now()
     this.#starting = this.reload().then(() => this.#bind())
     if (!dismiss) return this.#starting
     return this.#starting.then(() => {
@@ -402,9 +402,6 @@ const BACKLOG = 4_096
 
 /** How long a daemon that takes our place is given, in ms. */
 const LINGER = 1_000
-
-/** How long a daemon whose place we have taken may take to send its programs here, in ms. */
-export const FOLLOWING = 30_000
 
 /** Whether anybody listens on a port of 127.0.0.1. */
 function isTaken(port: number): Promise<boolean> {
