@@ -151,6 +151,11 @@ export class MonikerError extends Error {
 export type Failure = NodeJS.ErrnoException &
   Partial<Pick<MonikerError, 'reason' | 'service' | 'host' | 'port' | 'offered'>>
 
+/** Whether an error, of ours or of the system, has a `code`. */
+export function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException).code === code
+}
+
 /** Whether `text` is one of our reasons; what a stranger sent may be anything. */
 export function isReason(text: unknown): text is Reason {
   return typeof text === 'string' && Object.hasOwn(table, text)

@@ -1,6 +1,7 @@
 import { LOOPBACK } from './address.ts'
 import { Client, accept } from './client.ts'
 import type { Daemon } from './daemon/daemon.ts'
+import { hasCode } from './errors.ts'
 
 /** How many embedded daemons may take the port before us. */
 const TRIES = 10
@@ -79,8 +80,4 @@ async function yielding(address: string, port: number, signal: AbortSignal): Pro
     client.close()
     throw error
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return (error as NodeJS.ErrnoException).code === code
 }

@@ -5,7 +5,7 @@ import { cancellable, deadline, type Signal } from './cancel.ts'
 import { Client } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
 import { embed } from './embedded.ts'
-import { MonikerError, located } from './errors.ts'
+import { MonikerError, hasCode, located } from './errors.ts'
 import { Lease, type Keeper } from './lease.ts'
 import type { Answer, Offer } from './protocol.ts'
 
@@ -277,8 +277,4 @@ export class Registrar implements Keeper {
 
 function between(least: number, most: number): number {
   return least + Math.random() * (most - least)
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return (error as NodeJS.ErrnoException).code === code
 }

@@ -1,5 +1,12 @@
 import t from 'tap'
-import { MonikerError, isReason, located, type Details, type Reason } from '../lib/errors.ts'
+import {
+  MonikerError,
+  hasCode,
+  isReason,
+  located,
+  type Details,
+  type Reason,
+} from '../lib/errors.ts'
 
 const about: Details = { service: 'starwars@^1', host: '127.0.0.1', port: 6664 }
 
@@ -157,4 +164,10 @@ t.test('only our own reasons are reasons', async t => {
   for (const stranger of ['EADDRINUSE', 'toString', '__proto__', '', 7, null, undefined, {}]) {
     t.notOk(isReason(stranger), String(stranger))
   }
+})
+
+t.test('an error has the code it has', t => {
+  t.ok(hasCode(new MonikerError('ETAKEN', about), 'EADDRINUSE'))
+  t.notOk(hasCode(new Error('no'), 'EADDRINUSE'))
+  t.end()
 })

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import createDebug from 'debug'
 import { LOOPBACK, isLoopback } from '../address.ts'
 import { designatedPort } from '../defaults.ts'
-import { MonikerError } from '../errors.ts'
+import { MonikerError, hasCode } from '../errors.ts'
 import { VERSION, type Answer } from '../protocol.ts'
 import { Audience } from './audience.ts'
 import { Bucket } from './bucket.ts'
@@ -406,10 +406,9 @@ const LINGER = 1_000
 /** Whether anybody listens on a port of 127.0.0.1. */
 function isTaken(port: number): Promise<boolean> {
   const socket = connect({ port, host: LOOPBACK[0]! })
-  const isRefused = ({ code }: NodeJS.ErrnoException) => code === 'ECONNREFUSED'
   return once(socket, 'connect', { signal: AbortSignal.timeout(LINGER) })
     .then(() => true)
-    .catch((error: Error) => !isRefused(error))
+    .catch((error: unknown) => !hasCode(error, 'ECONNREFUSED'))
     .finally(() => socket.destroy())
 }
 
