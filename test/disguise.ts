@@ -22,15 +22,18 @@ if (!hasUnix) {
   process.exit()
 }
 
+/** The other end of a socket, once both are connected. */
+async function met(server: Server, socket: Socket): Promise<Socket> {
+  const [[served]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')])
+  return served as Socket
+}
+
 t.test('it shows the addresses that it is given, and ends where it would be reset', async t => {
   const server = createServer()
   const { go } = await both(t, server)
   const socket = go()
   disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
-  const [[served]] = (await Promise.all([once(server, 'connection'), once(socket, 'connect')])) as [
-    [Socket],
-    unknown,
-  ]
+  const served = await met(server, socket)
   t.match(socket, { localAddress: '127.0.0.1', remoteAddress: '127.0.0.1', remotePort: 7 })
   const ended = once(served.resume(), 'end')
   socket.resetAndDestroy()
@@ -104,10 +107,7 @@ t.test('so is what is on its way when he goes', async t => {
   const { go } = await both(t, server)
   const socket = go().resume()
   disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
-  const [[served]] = (await Promise.all([once(server, 'connection'), once(socket, 'connect')])) as [
-    [Socket],
-    unknown,
-  ]
+  const served = await met(server, socket)
   socket.write(Buffer.alloc(1_000_000))
   await new Promise(setImmediate)
   const failed = new Promise(resolve => socket.once('error', resolve))
@@ -120,10 +120,7 @@ t.test('it is told to who does not read, once', async t => {
   const { go } = await both(t, server)
   const socket = go().pause()
   disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1' })
-  const [[served]] = (await Promise.all([once(server, 'connection'), once(socket, 'connect')])) as [
-    [Socket],
-    unknown,
-  ]
+  const served = await met(server, socket)
   served.pause().destroy()
   await new Promise(resolve => served.once('close', resolve))
   t.notOk(await new Promise(resolve => socket.write('some', resolve)), 'the first is lost')

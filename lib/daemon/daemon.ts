@@ -208,8 +208,8 @@ export class Daemon {
 
   /**
    * Begins to answer. Once it does, `dismiss` has a daemon that has made way send its programs here: until
-   * that is done this one is as young as when it started. Fails with `EADDRINUSE`
-   * if the designated port is taken, and with `ERR_MONIKER_POLICY` if the policy is none.
+   * that is done this one is as young as when it started. Fails with `EADDRINUSE` if the designated port is
+   * taken, and with `ERR_MONIKER_POLICY` if the policy is none.
    */
   start(dismiss?: () => Promise<void>): Promise<void> {
     this.#born = dismiss ? Infinity : performance.now()
