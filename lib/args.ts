@@ -1,5 +1,6 @@
 import { MonikerError } from './errors.ts'
-import { isRange, isWord, parse, type Name } from './name.ts'
+import { isWord, parse, type Name } from './name.ts'
+import { isRange } from './version.ts'
 import { defaultNamespace } from './namespace.ts'
 import { ROADS } from './protocol.ts'
 

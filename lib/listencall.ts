@@ -10,7 +10,8 @@ import {
   isURI,
   nameIn,
 } from './args.ts'
-import { exactVersion, parse, type Name } from './name.ts'
+import { parse, type Name } from './name.ts'
+import { exactVersion } from './version.ts'
 import { MAX_GROUP, MAX_METADATA, ROADS, type Metadata, type Road } from './protocol.ts'
 
 /** What `listen` takes to be known by a name, beside every option of `net`'s. */

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
-import semver from 'semver'
 import { MonikerError } from './errors.ts'
+import { isRange } from './version.ts'
 
 /** A service, the namespace it lives in, and a version: exact for a server, a range for a client. */
 export interface Name {
@@ -103,29 +103,6 @@ export function formatURI(target: Partial<Target> & Pick<Target, 'service'>): st
 /** Whether `text` may stand as a service or a namespace. */
 export function isWord(text: unknown): text is string {
   return typeof text === 'string' && word.test(text)
-}
-
-/**
- * The exact version a server registers: `''` is `0.0.0`, `1` and `1.0` are `1.0.0`; throws `ERR_MONIKER_NAME`
- * on a range.
- */
-export function exactVersion(version: string): string {
-  const wholes = version === '' ? ['0.0.0'] : [version, `${version}.0`, `${version}.0.0`]
-  for (const whole of wholes) {
-    const exact = semver.valid(whole)
-    if (exact) return exact
-  }
-  const text = 'a server to give an exact version such as 1.2.0'
-  throw new MonikerError('ENAME', { service: version, text })
-}
-
-/** Whether `text` is a version range (or nothing, which is any version). */
-export function isRange(text: unknown): text is string {
-  return (
-    typeof text === 'string' &&
-    text.length <= 128 &&
-    (text === '' || semver.validRange(text) !== null)
-  )
 }
 
 function fromGroups(groups: Record<string, string | undefined>, text: string): Name {

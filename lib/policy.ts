@@ -1,6 +1,6 @@
 import type { BlockList } from 'node:net'
 import { isIP } from 'node:net'
-import semver from 'semver'
+import { satisfies } from './version.ts'
 
 /** What can be allowed or denied; `connect` is what the programs of this host do. */
 export const ACTIONS = ['publish', 'resolve', 'list', 'connect'] as const
@@ -104,7 +104,7 @@ function matches(rule: Rule, subject: Subject): boolean {
   return (
     (!name || like(name, subject.service)) &&
     (!namespace || like(namespace, subject.namespace)) &&
-    (!version || semver.satisfies(subject.version, version, { includePrerelease: true })) &&
+    (!version || satisfies(subject.version, version, { includePrerelease: true })) &&
     (!from || isAt(from, subject)) &&
     (!to || isAt(to, subject)) &&
     isUser(rule, subject)

@@ -2,10 +2,10 @@ import { constants } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { BlockList, isIP } from 'node:net'
 import { dirname } from 'node:path'
-import semver from 'semver'
 import { isMap, isScalar, isSeq, type Node } from 'yaml'
 import { MonikerError } from './errors.ts'
 import { ACTIONS, Policy, type Action, type Places, type Rule } from './policy.ts'
+import { isRange } from './version.ts'
 import { UserTable, type Users } from './users.ts'
 import { MAX_FILE, parseYaml, type Parsed } from './yaml.ts'
 
@@ -160,7 +160,7 @@ class Reader {
 
   #range(node: Node): string {
     const text = this.#texts(node).join(' || ')
-    if (text.length <= 1_024 && semver.validRange(text) !== null) return text
+    if (isRange(text, 1_024)) return text
     throw this.#wrong(node, `expected a version range such as ^1, got ${JSON.stringify(text)}`)
   }
 

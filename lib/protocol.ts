@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer'
 import { isIP } from 'node:net'
 import { MonikerError } from './errors.ts'
 import { MAX_LINE } from './lines.ts'
-import { exactVersion, isRange, isWord } from './name.ts'
+import { isWord } from './name.ts'
+import { exactVersion, isRange } from './version.ts'
 
 /** The version of the protocol, `v` in every message. */
 export const VERSION = 1

@@ -1,20 +1,9 @@
-import { deepStrictEqual, equal, ok, throws } from 'node:assert/strict'
+import { deepStrictEqual, ok, throws } from 'node:assert/strict'
 import { domainToASCII } from 'node:url'
 import fc from 'fast-check'
-import semver from 'semver'
 import t from 'tap'
-import {
-  exactVersion,
-  format,
-  formatURI,
-  isRange,
-  isWord,
-  parse,
-  parseURI,
-  type Name,
-  type Target,
-} from '../lib/name.ts'
-import { ranges, versions, words } from './fixtures/names.ts'
+import { format, formatURI, isWord, parse, parseURI, type Name, type Target } from '../lib/name.ts'
+import { ranges, words } from './fixtures/names.ts'
 
 const plain = { noNullPrototype: true }
 
@@ -279,29 +268,5 @@ t.test('a word is a service or a namespace, and nothing else is', async t => {
   for (const word of ['a', 'A', 'http', long]) t.ok(isWord(word), word)
   for (const other of ['', '1a', 'a b', `${long}a`, 7, null, undefined, ['a']]) {
     t.notOk(isWord(other), String(other))
-  }
-})
-
-t.test('a server gives an exact version, and none is 0.0.0', async t => {
-  fc.assert(fc.property(versions, version => equal(exactVersion(version), version)))
-  t.equal(exactVersion(''), '0.0.0')
-  t.equal(exactVersion('v1.2.3'), '1.2.3')
-  t.equal(exactVersion('1'), '1.0.0', 'its last zeros may be left off')
-  t.equal(exactVersion('1.2'), '1.2.0')
-  for (const range of ['1.x', '^1', '^1.0.0', '*', '>=1 <2', '1.2.3.4', '1-a', 'latest']) {
-    const expected = { code: 'ERR_MONIKER_NAME', message: /expected a server to give an exact/ }
-    t.throws(() => exactVersion(range), expected, range)
-  }
-})
-
-t.test('a range is one to semver, within reason', async t => {
-  fc.assert(
-    fc.property(ranges, range => {
-      ok(isRange(range))
-      ok(semver.validRange(range) !== null)
-    }),
-  )
-  for (const other of ['one', '1.2.3.4', ' '.repeat(129), 1, null, undefined]) {
-    t.notOk(isRange(other), String(other))
   }
 })

@@ -1,6 +1,6 @@
-import semver from 'semver'
 import { MonikerError } from '../errors.ts'
 import { format } from '../name.ts'
+import { compareVersions, satisfies as isInRange } from '../version.ts'
 import type { Id, Offer, Resolve } from '../protocol.ts'
 
 /** One name that is held: what was offered, by whom, and since which registration. */
@@ -185,7 +185,7 @@ function satisfies(version: string, range: string): boolean {
   const pair = `${range} ${version}`
   let judgement = judgements.get(pair)
   if (judgement === undefined) {
-    judgement = semver.satisfies(version, range)
+    judgement = isInRange(version, range)
     if (judgements.size >= JUDGEMENTS) judgements.clear()
     judgements.set(pair, judgement)
   }
@@ -194,7 +194,7 @@ function satisfies(version: string, range: string): boolean {
 
 /** A service with one entry more. */
 function inserted({ entries, turn }: Service, entry: Entry): Service {
-  const below = entries.findIndex(other => semver.lt(other.version, entry.version))
+  const below = entries.findIndex(other => compareVersions(other.version, entry.version) < 0)
   return several(entries.toSpliced(below === -1 ? entries.length : below, 0, entry), turn)
 }
 
