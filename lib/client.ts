@@ -1,12 +1,12 @@
 import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import createDebug from 'debug'
 import { cancellable, type Signal } from './cancel.ts'
+import { diagnostics } from './diagnostics.ts'
 import { MonikerError, isReason, type Details } from './errors.ts'
-import { LineSplitter } from './lines.ts'
+import { LineReader } from './lines.ts'
 import { decode, encode, refusalIn, type Answer, type Asked, type Id } from './protocol.ts'
 
-const debug = createDebug('moniker:client')
+const debug = diagnostics('moniker:client')
 
 /** A daemon's whereabouts. */
 export interface Place {
@@ -47,16 +47,13 @@ export class Client extends EventEmitter<{ close: [] }> {
     this.#socket = socket
     this.#place = place
     this.#isQuiet = isQuiet
-    const splitter = new LineSplitter()
-    splitter
-      .on('data', (lines: string[]) => this.#read(lines))
-      .on('error', error => socket.destroy(error))
+    const reader = new LineReader()
     socket.on('error', error => {
       debug('%s: %s', place.address, error.message)
       this.#why = error
     })
     socket.on('close', () => this.#closed())
-    socket.unref().pipe(splitter)
+    socket.unref().on('data', (chunk: Buffer) => this.#read(reader, chunk))
   }
 
   /**
@@ -155,9 +152,9 @@ export class Client extends EventEmitter<{ close: [] }> {
     this.#unsent = ''
   }
 
-  #read(lines: string[]): void {
+  #read(reader: LineReader, chunk: Buffer): void {
     try {
-      for (const line of lines) this.#take(decode(line))
+      for (const line of reader.read(chunk)) this.#take(decode(line))
     } catch (error) {
       this.#socket.destroy(error as Error)
     }

@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer'
-import { Transform } from 'readable-stream'
 import { MonikerError } from './errors.ts'
 
 /** The longest line or datagram, in bytes. */
@@ -20,36 +19,21 @@ export function split(bytes: Buffer): { lines: string[]; rest: Buffer } {
   return { lines, rest }
 }
 
-/**
- * Bytes in; out comes, for each chunk that ended at least one line, the array of its lines, so that
- * one read can be answered by one write. Fails with `EPROTO` on a line over `MAX_LINE` bytes.
- */
-export class LineSplitter extends Transform {
+/** The lines of what comes in pieces: it remembers the rest. */
+export class LineReader {
   #rest: Buffer = NOTHING
 
-  constructor() {
-    super({ readableObjectMode: true })
-  }
-
-  /** Whether half a line is waiting for its end. */
+  /** True if half a line is waiting for its end. */
   get partial(): boolean {
     return this.#rest.length > 0
   }
 
-  override _transform(
-    chunk: Buffer,
-    _encoding: BufferEncoding,
-    done: (error?: Error) => void,
-  ): void {
-    try {
-      const { lines, rest } = split(this.partial ? Buffer.concat([this.#rest, chunk]) : chunk)
-      // Of no bytes too a view would keep what was read, for as long as the connection is silent.
-      this.#rest = rest.length > 0 ? rest : NOTHING
-      if (lines.length > 0) this.push(lines)
-      done()
-    } catch (error) {
-      done(error as Error)
-    }
+  /** The lines that `chunk` ends. Throws `EPROTO` on a line over `MAX_LINE` bytes. */
+  read(chunk: Buffer): string[] {
+    const { lines, rest } = split(this.partial ? Buffer.concat([this.#rest, chunk]) : chunk)
+    // Of no bytes too a view would keep what was read, for as long as the connection is silent.
+    this.#rest = rest.length > 0 ? rest : NOTHING
+    return lines
   }
 }
 

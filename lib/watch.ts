@@ -1,20 +1,20 @@
 import { EventEmitter, once } from 'node:events'
 import type { LookupFunction } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import createDebug from 'debug'
-import semver from 'semver'
 import { pick } from './args.ts'
 import { connectCall, namedCall } from './connectcall.ts'
 import { Backlog } from './backlog.ts'
 import { cancellable, deadline, type Signal } from './cancel.ts'
 import { Client, accept } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
+import { diagnostics } from './diagnostics.ts'
 import { MonikerError, located, type Details, type Reason } from './errors.ts'
 import { MAX_WAIT, listed, listedIn, type Answer, type Asked, type Listed } from './protocol.ts'
 import { addressesOf } from './hunt.ts'
 import { Roster, type Change } from './roster.ts'
+import { satisfies } from './version.ts'
 
-const debug = createDebug('moniker:watch')
+const debug = diagnostics('moniker:watch')
 
 /** Whose coming and going to tell; what is left out may be anything. */
 export interface WatchOptions {
@@ -220,7 +220,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   }
 
   #hear(event: unknown, service: Listed): void {
-    if (this.#range !== '' && !semver.satisfies(service.version, this.#range)) return
+    if (!satisfies(service.version, this.#range)) return
     if (event === 'up') this.#roster.up(service)
     else if (event === 'down') this.#roster.down(service)
   }

@@ -1,9 +1,8 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
-import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import { LineSplitter, MAX_LINE, split } from '../lib/lines.ts'
+import { LineReader, MAX_LINE, split } from '../lib/lines.ts'
 
 const EPROTO = { code: 'EPROTO', reason: 'EPROTOCOL' }
 
@@ -22,9 +21,6 @@ function splitAll(chunks: Buffer[]): { lines: string[]; rest: Buffer } {
   }
   return { lines, rest }
 }
-
-/** A line of so many bytes, its end not counted. */
-const lineOf = (length: number) => `${'x'.repeat(length)}\n`
 
 t.test('bytes give the same lines wherever they are cut', async () => {
   fc.assert(
@@ -61,36 +57,11 @@ t.test('a line may have 4,096 bytes and no more, however it is cut', async t => 
   }
 })
 
-t.test('a stream of lines is split as its bytes come', async t => {
-  const splitter = new LineSplitter()
-  const got: string[][] = []
-  splitter.on('data', (lines: string[]) => got.push(lines))
-  const bytes = Buffer.from('one\ntwo\nthr€e\n')
-  for (const byte of bytes.subarray(0, 11)) splitter.write(Buffer.from([byte]))
-  t.ok(splitter.partial, 'half a character is half a line')
-  splitter.write(bytes.subarray(11))
-  t.notOk(splitter.partial)
-  splitter.end()
-  await once(splitter, 'end')
-
-  t.strictSame(got, [['one'], ['two'], ['thr€e']])
-})
-
-t.test('one chunk gives one array of lines', async t => {
-  const splitter = new LineSplitter()
-  splitter.write('one\ntwo\nth')
-
-  t.strictSame(splitter.read(), ['one', 'two'])
-  t.equal(splitter.read(), null)
-  t.ok(splitter.partial)
-})
-
-t.test('a stream fails on a line that is too long, ended or not', async t => {
-  for (const chunk of [lineOf(MAX_LINE + 1), 'x'.repeat(MAX_LINE + 1)]) {
-    const splitter = new LineSplitter()
-    splitter.write(chunk)
-    const [error] = (await once(splitter, 'error')) as [Error]
-    t.match(error, EPROTO)
-    t.ok(splitter.destroyed)
-  }
+t.test('a reader remembers what no line has ended yet', async t => {
+  const reader = new LineReader()
+  t.strictSame(reader.read(Buffer.from('one\ntwo\nth')), ['one', 'two'])
+  t.ok(reader.partial)
+  t.strictSame(reader.read(Buffer.from('ree\n')), ['three'])
+  t.notOk(reader.partial)
+  t.throws(() => reader.read(Buffer.from('x'.repeat(MAX_LINE + 1))), EPROTO)
 })

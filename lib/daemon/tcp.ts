@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net'
-import createDebug from 'debug'
 import { isOwn, plain } from '../address.ts'
+import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
-import { LineSplitter } from '../lines.ts'
 import {
   decode,
   encode,
@@ -14,8 +13,9 @@ import {
   type Id,
 } from '../protocol.ts'
 import { refusable, type Handler, type Owner, type Peer } from './handler.ts'
+import { LineSplitter } from './splitter.ts'
 
-const debug = createDebug('moniker:daemon:tcp')
+const debug = diagnostics('moniker:daemon:tcp')
 
 export interface ServeOptions {
   answer: Handler

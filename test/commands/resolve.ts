@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { resolveCommand } from '../../lib/commands/resolve.ts'
-import { LineSplitter } from '../../lib/lines.ts'
+import { LineSplitter } from '../../lib/daemon/splitter.ts'
 import { decode, encode } from '../../lib/protocol.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'

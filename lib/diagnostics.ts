@@ -1,0 +1,91 @@
+import { createRequire } from 'node:module'
+import type createDebug from 'debug'
+
+/** Writes a line of diagnostics, as the package `debug` does. */
+export interface Log {
+  (format: string, ...args: unknown[]): void
+  /** True if somebody reads it. */
+  readonly enabled: boolean
+}
+
+interface Line {
+  readonly namespace: string
+  readonly args: [format: string, ...args: unknown[]]
+}
+
+/** The number of lines that are kept while the package is being loaded; later ones are dropped. */
+const MAX_KEPT = 100
+
+const kept: Line[] = []
+const logs = new Map<string, createDebug.Debugger>()
+
+/** The package `debug`, `null` once it could not be loaded, `undefined` before that is known. */
+let debug: typeof createDebug | null | undefined
+let isLoading = false
+
+/**
+ * The diagnostics of one part of this library, such as `moniker:socket`. They need the package `debug`: it is
+ * loaded for the first line that somebody reads, so that nobody else waits for it. It is always the program's own
+ * copy, so that its `debug.enable()` reaches ours. If it is missing or broken, there are no diagnostics.
+ */
+export function diagnostics(namespace: string): Log {
+  const log = (...args: Line['args']): void => {
+    if (isRead()) write({ namespace, args })
+  }
+  return Object.defineProperty(log, 'enabled', {
+    get: () => isRead() && (debug ? logOf(debug, namespace).enabled : debug === undefined),
+  }) as unknown as Log
+}
+
+function write(line: Line): void {
+  if (debug) return print(debug, line)
+  if (debug === null) return
+  if (kept.length < MAX_KEPT) kept.push(line)
+  if (isLoading) return
+  isLoading = true
+  void load()
+}
+
+async function load(): Promise<void> {
+  debug = await loaded()
+  for (const line of kept.splice(0)) if (debug) print(debug, line)
+}
+
+async function loaded(): Promise<typeof createDebug | null> {
+  try {
+    const found = (await import('debug')) as unknown as { default?: typeof createDebug }
+    const made = found.default ?? (found as unknown as typeof createDebug)
+    return typeof made === 'function' ? made : null
+  } catch {
+    return null
+  }
+}
+
+function print(create: typeof createDebug, { namespace, args }: Line): void {
+  logOf(create, namespace)(...args)
+}
+
+function logOf(create: typeof createDebug, namespace: string): createDebug.Debugger {
+  let log = logs.get(namespace)
+  if (!log) logs.set(namespace, (log = create(namespace)))
+  return log
+}
+
+/** True if `DEBUG` is set, as `debug.enable()` sets it too, or the program has loaded the package itself. */
+function isRead(): boolean {
+  return Boolean(process.env.DEBUG) || (file ??= locate()).isLoaded()
+}
+
+/** The program's copy of the package. It is looked for once, and its place among loaded modules at each line. */
+let file: { isLoaded(): boolean } | undefined
+
+function locate(): { isLoaded(): boolean } {
+  try {
+    const { cache, resolve } = createRequire(import.meta.url)
+    const path = resolve('debug')
+    return { isLoaded: () => path in cache }
+  } catch {
+    // It is not installed, or we are in a bundle.
+    return { isLoaded: () => false }
+  }
+}
