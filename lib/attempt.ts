@@ -1,8 +1,8 @@
 import { isIP, type Socket } from 'node:net'
-import createDebug from 'debug'
 import { LOOPBACK, isThisHost } from './address.ts'
 import type { ConnectCall } from './connectcall.ts'
 import { choose } from './choice.ts'
+import { diagnostics } from './diagnostics.ts'
 import { disguise, undisguise } from './disguise.ts'
 import { MonikerError } from './errors.ts'
 import { dial, exchange, forsake, handleOf, isWrapped, redial, type Progress } from './handle.ts'
@@ -17,7 +17,7 @@ import {
 } from './resolver.ts'
 import { abstract, firstPath, hasUnix } from './unix.ts'
 
-const debug = createDebug('moniker:socket')
+const debug = diagnostics('moniker:socket')
 
 /** What name a socket has gone to, or a server is known by. */
 export interface Moniker {

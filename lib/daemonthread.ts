@@ -1,9 +1,9 @@
+import { diagnostics } from './diagnostics.ts'
 import { workerData } from 'node:worker_threads'
-import createDebug from 'debug'
 import { embedded } from './embedded.ts'
 import { succeed } from './handover.ts'
 
-const debug = createDebug('moniker:daemonthread')
+const debug = diagnostics('moniker:daemonthread')
 
 /** How long the program may be busy before it hands over, in ms: nobody waits for that. */
 const PATIENCE = 3_600_000

@@ -5,9 +5,9 @@ import dgram, {
   type SocketType,
 } from 'node:dgram'
 import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
-import createDebug from 'debug'
 import { pick } from './args.ts'
 import { connectCall, type ConnectCall, type ConnectNameOptions } from './connectcall.ts'
+import { diagnostics } from './diagnostics.ts'
 import { listenCall, type ListenNameOptions } from './listencall.ts'
 import { choose } from './choice.ts'
 import { MonikerError } from './errors.ts'
@@ -17,7 +17,7 @@ import { monikerOf, notRunning, publish } from './publication.ts'
 import { Resolver, type RecallOptions, type Resolution } from './resolver.ts'
 import type { Moniker } from './socket.ts'
 
-const debug = createDebug('moniker:datagram')
+const debug = diagnostics('moniker:datagram')
 
 /** What `bind` takes to be known by a name, beside every option of `dgram`'s. */
 export type BindNameOptions = Omit<ListenNameOptions, keyof ListenOptions> & BindOptions

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import createDebug from 'debug'
 import { Daemon } from './daemon/daemon.ts'
 import { embeddedHosts, policyFile } from './defaults.ts'
+import { diagnostics } from './diagnostics.ts'
 
-const debug = createDebug('moniker:embedded')
+const debug = diagnostics('moniker:embedded')
 
 export interface EmbedOptions {
   /** How long to be the daemon before a thread is, in ms: most programs are over sooner. Default 2,000. */

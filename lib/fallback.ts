@@ -2,12 +2,12 @@ import dns from 'node:dns'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import createDebug from 'debug'
 import { isThisHost, mayLead } from './address.ts'
 import { cancellable, type Signal } from './cancel.ts'
+import { diagnostics } from './diagnostics.ts'
 import type { Endpoint, Transport } from './protocol.ts'
 
-const debug = createDebug('moniker:fallback')
+const debug = diagnostics('moniker:fallback')
 
 /**
  * Where to look on a host that has no daemon: in the DNS (`_http._tcp.theforce.net`), or in this

@@ -1,13 +1,13 @@
 import { EventEmitter } from 'node:events'
-import createDebug from 'debug'
 import { cancellable, type Signal } from './cancel.ts'
 import { accept, type Client } from './client.ts'
 import { TIMEOUT } from './defaults.ts'
+import { diagnostics } from './diagnostics.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
 import { format } from './name.ts'
 import { refusalIn, type Answer, type Offer } from './protocol.ts'
 
-const debug = createDebug('moniker:lease')
+const debug = diagnostics('moniker:lease')
 
 interface Held {
   readonly client: Client

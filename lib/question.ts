@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
-import createDebug from 'debug'
 import { isLoopback, literally } from './address.ts'
 import { Halt, type Signal } from './cancel.ts'
 import { Client, type Place } from './client.ts'
+import { diagnostics } from './diagnostics.ts'
 import { MAX_LINE } from './lines.ts'
 import { persist } from './persist.ts'
 import { PADDED, decode, encode, type Answer, type Asked, type Id } from './protocol.ts'
 
-const debug = createDebug('moniker:question')
+const debug = diagnostics('moniker:question')
 
 /** How long a datagram is waited for before it is sent again, and TCP tried as well, in ms; each pause is twice the last. */
 const PAUSE = 200

@@ -1,10 +1,10 @@
 import type { SocketConnectOpts } from 'node:net'
-import createDebug from 'debug'
 import { namedCall, type ConnectNameOptions } from './connectcall.ts'
+import { diagnostics } from './diagnostics.ts'
 import { rested } from './persist.ts'
 import { connect, type MonikerSocket } from './socket.ts'
 
-const debug = createDebug('moniker:reconnect')
+const debug = diagnostics('moniker:reconnect')
 
 /** Beside every option of `connect` that is not in the name. */
 export type ReconnectOptions = Omit<

@@ -1,15 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import createDebug from 'debug'
 import { LOOPBACK } from './address.ts'
 import { cancellable, deadline, type Signal } from './cancel.ts'
 import { Client } from './client.ts'
 import { TIMEOUT, designatedPort } from './defaults.ts'
-import { embed } from './embedded.ts'
+import { diagnostics } from './diagnostics.ts'
 import { MonikerError, hasCode, located } from './errors.ts'
 import { Lease, type Keeper } from './lease.ts'
 import type { Answer, Offer } from './protocol.ts'
 
-const debug = createDebug('moniker:registrar')
+const debug = diagnostics('moniker:registrar')
 
 /**
  * How long a daemon may take to say whether a name is held again, in ms, before it is asked anew: twice
@@ -74,7 +73,7 @@ export class Registrar implements Keeper {
   #isRecovering = false
 
   /** `start` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
-  constructor(port: number, start: (port: number) => Promise<void> = embed) {
+  constructor(port: number, start: (port: number) => Promise<void> = becomeDaemon) {
     this.#port = port
     this.#embed = start
   }
@@ -273,6 +272,12 @@ export class Registrar implements Keeper {
       this.evicted(lease)
     }
   }
+}
+
+/** The daemon is loaded only where there is none yet: most programs find one. */
+async function becomeDaemon(port: number): Promise<void> {
+  const { embed } = await import('./embedded.ts')
+  return embed(port)
 }
 
 function between(least: number, most: number): number {

@@ -1,9 +1,8 @@
-import http, { type ClientRequest, type IncomingMessage } from 'node:http'
-import https from 'node:https'
+import type http from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { ConnectionOptions } from 'node:tls'
 import type undici from 'undici'
-import { Agent, HttpsAgent, type NamedAgentOptions } from './adapters/http.ts'
-import { connector } from './adapters/undici.ts'
+import { agents, type NamedAgentOptions } from './adapters/agents.ts'
 import { pick } from './args.ts'
 import { namedCall } from './connectcall.ts'
 import { Cache } from './cache.ts'
@@ -23,14 +22,16 @@ export type FetchOptions = RequestInit & SecureOptions
 
 type Answered = (response: IncomingMessage) => void
 
-/** The one whose connections are kept, and those that are for one request, as `agent: false` of `http` has it. */
-const agents = {
-  plain: { kept: new Agent({ keepAlive: true }), once: () => new Agent() },
-  secure: { kept: new HttpsAgent({ keepAlive: true }), once: () => new HttpsAgent() },
-}
+/** The agent whose connections are kept, with TLS and without. */
+const kept: Partial<Record<'http' | 'https', http.Agent>> = {}
 
-function agentsFor(tls: SecureOptions['tls']): (typeof agents)['plain' | 'secure'] {
-  return tls ? agents.secure : agents.plain
+/** The agent of a request that names none. `false` means one of its own, as with `http`. */
+function agentFor(scheme: 'http' | 'https', agent: http.RequestOptions['agent']): http.Agent {
+  if (agent) return agent as http.Agent
+  const { Agent, HttpsAgent } = agents()
+  const make = (options?: object) =>
+    scheme === 'https' ? new HttpsAgent(options) : new Agent(options)
+  return agent === false ? make() : (kept[scheme] ??= make({ keepAlive: true }))
 }
 
 /**
@@ -52,15 +53,17 @@ export function request(
   const { tls = false, agent, ...others } = options
   const { place, url, auth } = aimed(target)
   const { pathname, search } = url
+  const scheme = tls ? 'https' : 'http'
   const all = {
     ...place,
     path: pathname + search,
     ...(auth && { auth }),
     ...(typeof tls === 'object' && tls),
     ...others,
-    agent: agent === false ? agentsFor(tls).once() : (agent ?? agentsFor(tls).kept),
+    agent: agentFor(scheme, agent),
   }
-  return tls ? https.request(all, callback) : http.request(all, callback)
+  const { request: send } = process.getBuiltinModule(`node:${scheme}`) as typeof http
+  return send(all, callback)
 }
 
 /** `http.get` for a name: a request that is sent as it is. */
@@ -80,9 +83,17 @@ export function get(target: string | URL, ...args: unknown[]): ClientRequest {
  * to be installed beside this one; without it fails with `ERR_MODULE_NOT_FOUND`. Connections are kept and
  * pooled by name; a redirect to another origin is followed as any `fetch` does.
  */
-export const fetch = fetchBy(() => import('undici'))
+export const fetch = fetchBy(async () => {
+  // Within a `try` bundlers know that it may be missing.
+  try {
+    return await import('undici')
+    /* c8 ignore next 3 -- It is there in a clone; the tests of the package go without it. */
+  } catch (error) {
+    throw error as Error
+  }
+})
 
-/** `fetch` by what `load` gives. */
+/** `fetch` by the package that `load` gives. */
 export function fetchBy(load: () => Promise<object>) {
   const pools = new WeakMap<object, Cache<object>>()
   return async (target: string | URL, options: FetchOptions = {}): Promise<Response> => {
@@ -90,7 +101,8 @@ export function fetchBy(load: () => Promise<object>) {
     const { place, url, auth } = aimed(target)
     if (tls) url.protocol = 'https:'
     const { Agent: Dispatcher, Pool, fetch } = await loaded(load, format(place))
-    const pool = pooled(pools, typeof tls === 'object' ? tls : agents, keyOf(place, url), () => {
+    const { connector } = await import('./adapters/undici.ts')
+    const pool = pooled(pools, typeof tls === 'object' ? tls : kept, keyOf(place, url), () => {
       const connect = connector({ ...place, ...(typeof tls === 'object' && { tls }) })
       return new Dispatcher({
         factory: (origin, given) =>

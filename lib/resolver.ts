@@ -1,9 +1,9 @@
-import createDebug from 'debug'
 import { Cache } from './cache.ts'
 import { cancellable, deadline, Halt, type Signal } from './cancel.ts'
 import { accept, type Place } from './client.ts'
 import { placed } from './connectcall.ts'
 import { TIMEOUT, policyFile } from './defaults.ts'
+import { diagnostics } from './diagnostics.ts'
 import { MonikerError, type Details, type Reason } from './errors.ts'
 import { fallBack } from './fallback.ts'
 import { Flight } from './flight.ts'
@@ -25,7 +25,7 @@ import { sessions } from './session.ts'
 
 export type { AskOptions, ResolveOptions } from './query.ts'
 
-const debug = createDebug('moniker:resolver')
+const debug = diagnostics('moniker:resolver')
 
 export interface ResolverOptions {
   /** The designated port that daemons are asked at. Default `MONIKER_PORT`, else 6664. */

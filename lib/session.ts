@@ -1,9 +1,9 @@
-import createDebug from 'debug'
 import { Cache } from './cache.ts'
 import { Client, type Place } from './client.ts'
 import { TIMEOUT } from './defaults.ts'
+import { diagnostics } from './diagnostics.ts'
 
-const debug = createDebug('moniker:session')
+const debug = diagnostics('moniker:session')
 
 export interface SessionsOptions {
   /** Two answers of one daemon within so many ms make it one that is asked often. Default 1,000. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import createDebug from 'debug'
 import { LOOPBACK, isLoopback } from '../address.ts'
 import { designatedPort } from '../defaults.ts'
+import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode } from '../errors.ts'
 import { VERSION, type Answer } from '../protocol.ts'
 import { Audience } from './audience.ts'
@@ -16,7 +16,7 @@ import { Datagrams } from './udp.ts'
 import { parting, waiting } from './waiting.ts'
 import { watching } from './watching.ts'
 
-const debug = createDebug('moniker:daemon')
+const debug = diagnostics('moniker:daemon')
 
 export interface DaemonOptions {
   /** The designated port. Default `MONIKER_PORT`, else 6664; 0 is any free one. */

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import createDebug from 'debug'
 import { isLoopback } from '../address.ts'
+import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
 import {
   refusal,
@@ -15,7 +15,7 @@ import {
 } from '../protocol.ts'
 import { taken, type Entry, type Registry } from './registry.ts'
 
-const debug = createDebug('moniker:daemon')
+const debug = diagnostics('moniker:daemon')
 
 /** A connection: names are held by it, and it can be told more than answers. */
 export interface Owner {

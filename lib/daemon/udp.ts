@@ -2,14 +2,14 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import createDebug from 'debug'
 import { isOwn, literally } from '../address.ts'
+import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from '../lines.ts'
 import { decode, encode, idOf, question, refusal, type Answer, type Id } from '../protocol.ts'
 import { refusable, type Handler, type Peer, type Reply } from './handler.ts'
 
-const debug = createDebug('moniker:daemon:udp')
+const debug = diagnostics('moniker:daemon:udp')
 
 export interface DatagramsOptions {
   answer: Handler
