@@ -1,4 +1,4 @@
-// Listing 2 of "Decoupling Port and Protocol on the Internet": a client that knows no port.
+// Listing 1 of "Decoupling Port and Protocol on the Internet": a client that knows no port.
 // With --udp the same over datagrams.
 import { parseArgs } from 'node:util'
 import { connect } from '../lib/promises.ts'

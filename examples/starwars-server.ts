@@ -1,4 +1,4 @@
-// Listing 1 of "Decoupling Port and Protocol on the Internet": a server that chooses no port.
+// Listing 2 of "Decoupling Port and Protocol on the Internet": a server that chooses no port.
 // With --udp the same over datagrams.
 import { service } from '../lib/promises.ts'
 import { REQUEST, RESPONSE, SERVICE, VERSION, pack, unpack, type SwResponse } from './starwars.ts'
