@@ -1,8 +1,8 @@
-// What the README claims must run: its programs, and its sessions in a terminal.
+// README.md and the pages in docs/ tell the truth: their programs and sessions run, and their links lead somewhere.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { t, test, type Test } from 'tap'
 import { nobody } from './fixtures/services.ts'
@@ -10,7 +10,6 @@ import { nobody } from './fixtures/services.ts'
 // A process takes its time to start; the tests need not wait for each other.
 t.jobs = 4
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** How long a command has, in ms; none of those that wait do so for longer. */
@@ -27,16 +26,44 @@ const dist = join(root, '.tap', 'readme')
 const build = 'node_modules/.bin/tsc -p tsconfig.build.json --outDir "$0"'
 execFileSync('bash', ['-c', `${OUTSIDE}; ${build}`, dist], { cwd: root })
 
-/** The README's fenced blocks in a language, and the heading each stands under. */
-function blocks(language: string): { heading: string; code: string }[] {
-  const fences = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
-  return fences.flatMap(({ 1: found, 2: code = '', index: at }) => {
-    const heading =
-      readme
-        .slice(0, at)
-        .match(/^#+ .*$/gm)
-        ?.at(-1) ?? ''
-    return found === language ? [{ heading, code }] : []
+/** A page, by its path from the root. */
+interface Page {
+  readonly file: string
+  readonly text: string
+}
+
+/** A fenced block, and the heading and page that it stands on. */
+interface Block {
+  readonly title: string
+  readonly code: string
+}
+
+const page = (file: string): Page => ({ file, text: readFileSync(join(root, file), 'utf8') })
+const markdown = (folder: string) =>
+  readdirSync(join(root, folder))
+    .filter(name => name.endsWith('.md'))
+    .map(name => join(folder, name))
+
+/** The pages whose programs and sessions are run. */
+const manual = ['README.md', ...markdown('docs')].map(page)
+
+const FENCE = /^```(\w+)\n(.*?)^```$/gms
+const HEADING = /^#+ (.*)$/gm
+
+/** The text with spaces for its fenced blocks: what is in them is neither heading nor link. */
+function prose(text: string): string {
+  return text.replaceAll(FENCE, block => ' '.repeat(block.length))
+}
+
+/** The fenced blocks in a language. */
+function blocks(language: string): Block[] {
+  return manual.flatMap(({ file, text }) => {
+    const headings = [...prose(text).matchAll(HEADING)]
+    const found = [...text.matchAll(FENCE)].filter(([, word]) => word === language)
+    return found.map(({ 2: code = '', index: at }) => {
+      const heading = headings.findLast(({ index }) => index < at)?.[1]
+      return { title: `"${heading}" of ${file}`, code }
+    })
   })
 }
 
@@ -54,12 +81,17 @@ function built(entry: string): string {
   return JSON.stringify(file.replace('./dist', dist))
 }
 
-for (const { heading, code } of blocks('js')) {
-  test(`the program under "${heading}" runs`, async t => {
+/** The port in the program of `net` that the README begins with; it may be somebody's here. */
+const PORT = '4181'
+
+for (const { title, code } of blocks('js')) {
+  test(`the program under ${title} runs`, async t => {
     const program = join(t.testdir(), 'program.mjs')
     writeFileSync(
       program,
-      code.replaceAll(/'(moniker-net[^']*)'/g, (_text, entry) => built(entry as string)),
+      code
+        .replaceAll(/'(moniker-net[^']*)'/g, (_text, entry) => built(entry as string))
+        .replaceAll(PORT, String(await nobody())),
     )
     const child = spawn('bash', ['-c', `${OUTSIDE}; exec node "$0"`, program], {
       env: await environment(),
@@ -70,8 +102,8 @@ for (const { heading, code } of blocks('js')) {
   })
 }
 
-for (const { heading, code } of blocks('console')) {
-  test(`the session under "${heading}" goes as shown`, async t => {
+for (const { title, code } of blocks('console')) {
+  test(`the session under ${title} goes as shown`, async t => {
     const steps = code.split(/^\$ /m).slice(1)
     const shell = await bash(t)
     for (const step of steps) {
@@ -81,36 +113,66 @@ for (const { heading, code } of blocks('console')) {
   })
 }
 
-test('what it points to is there', t => {
-  const slug = (heading: string) =>
-    heading
-      .toLowerCase()
-      .replaceAll(/[^\w -]/g, '')
-      .replaceAll(' ', '-')
-  const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, text = '']) => slug(text))
-  for (const [, to = ''] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
-    t.ok(to.startsWith('#') ? headings.includes(to.slice(1)) : existsSync(join(root, to)), to)
-  }
-  t.end()
-})
-
-test('what it shows of other libraries is what is tested with them', t => {
-  const bare = (text: string) => text.replaceAll('MonikerSocket', 'Socket').replaceAll(/[\s,]/g, '')
-  const tested = ['adapters', 'integration']
-    .map(directory => join(root, 'test', directory))
-    .flatMap(directory => readdirSync(directory).map(file => join(directory, file)))
-    .map(file => bare(readFileSync(file, 'utf8')))
-  for (const { code } of blocks('ts')) {
-    const lines = code.split('\n').map(bare)
-    for (const line of lines.filter(line => line && !line.startsWith('import'))) {
-      t.ok(
-        tested.some(test => test.includes(line)),
-        line,
-      )
+test('links lead somewhere', t => {
+  const pages = [...markdown('.'), ...markdown('docs')].map(page)
+  const anchors = new Map(pages.map(({ file, text }) => [file, anchorsOf(text)]))
+  for (const { file, text } of pages) {
+    for (const [, to = ''] of prose(text).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path, anchor] = to.split('#') as [string, string?]
+      const target = path ? join(dirname(file), path) : file
+      t.ok(existsSync(join(root, target)), `${file} has a link to ${to}: the file`)
+      if (anchor) t.ok(anchors.get(target)?.has(anchor), `${file} has a link to ${to}: the heading`)
     }
   }
   t.end()
 })
+
+test('the README begins with the demo and the tests', t => {
+  const shell = [...page('README.md').text.matchAll(FENCE)].filter(([, word = '']) =>
+    ['sh', 'bash', 'shell', 'console'].includes(word),
+  )
+  const first = shell.slice(0, 2).map(([, word, code]) => [word, code])
+  t.strictSame(first, [
+    ['sh', 'npm ci && npm run demo\n'],
+    ['sh', 'npm ci && npm test\n'],
+  ])
+  t.end()
+})
+
+/** A line of code as it is compared: without what formatting, or the name of a class, changes. */
+function bare(text: string): string {
+  return text.replaceAll('MonikerSocket', 'Socket').replaceAll(/[\s,]/g, '')
+}
+
+test('what is shown of libraries, and of the paper, is what runs elsewhere', t => {
+  const tested = ['test/adapters', 'test/integration', 'examples']
+    .flatMap(folder => readdirSync(join(root, folder)).map(name => join(folder, name)))
+    .map(file => bare(readFileSync(join(root, file), 'utf8')))
+  const lines = blocks('ts').flatMap(({ code }) => code.split('\n'))
+  const cells = [...page('README.md').text.matchAll(/^\| `[^|]+ \| [^|]+ \| `(.+)` \|$/gm)]
+  t.ok(cells.length > 5, 'the README has a table of libraries')
+  for (const line of [...lines, ...cells.map(([, cell = '']) => cell)]) {
+    if (!bare(line) || line.startsWith('import')) continue
+    t.ok(
+      tested.some(text => text.includes(bare(line))),
+      line,
+    )
+  }
+  t.end()
+})
+
+/** What can stand behind a `#` in a link to a page; headings that are the same could not be told apart. */
+function anchorsOf(text: string): Set<string> {
+  const headings = [...prose(text).matchAll(HEADING)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  )
+  const twice = headings.find((heading, index) => headings.indexOf(heading) !== index)
+  if (twice) throw new Error(`two headings are #${twice}`)
+  return new Set(headings)
+}
 
 /** A shell that knows our commands; all that it starts ends with the test. */
 async function bash(t: Test) {

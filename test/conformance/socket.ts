@@ -605,7 +605,7 @@ const lines: Record<string, Line> = {
 }
 
 const DIFFERS = new Set([
-  // A Unix socket knows no reset; the README says so.
+  // A Unix socket knows no reset; docs/differences.md says so.
   'resetAndDestroy before and after connect',
   // A bad look-up is none where the host is an address.
   'bad options are thrown at once',
