@@ -5,6 +5,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { t, test, type Test } from 'tap'
+import { daemonCommand } from '../lib/commands/daemon.ts'
 import { nobody } from './fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
@@ -157,6 +158,21 @@ test('what is shown of libraries, and of the paper, is what runs elsewhere', t =
       tested.some(text => text.includes(bare(line))),
       line,
     )
+  }
+  t.end()
+})
+
+test('no error and no setting of monikerd is left out', t => {
+  const code = readFileSync(join(root, 'lib', 'errors.ts'), 'utf8')
+  const known = [...code.matchAll(/^ {2}(E[A-Z]+): \{\n {4}code: '(\w+)'/gm)]
+  const told = [...page('docs/errors.md').text.matchAll(/^\| `([A-Z_]+)` \| `([A-Z]+)` \|/gm)]
+  t.strictSame(
+    told.map(([, code, reason]) => `${reason} ${code}`).toSorted(),
+    known.map(([, reason, code]) => `${reason} ${code}`).toSorted(),
+  )
+  const settings = page('docs/server.md').text
+  for (const { long } of daemonCommand.options.filter(({ long }) => long !== '--version')) {
+    t.ok(settings.includes(`| \`${long}\` |`), String(long))
   }
   t.end()
 })
