@@ -1,35 +1,38 @@
 #!/usr/bin/env node
-import { CommanderError, type Command } from 'commander'
-import { MonikerError } from './errors.ts'
-import { monikerCommand } from './commands/moniker.ts'
+import { keepCompiled } from './commands/compilecache.ts'
+import { version } from './commands/version.ts'
 
 const { argv, stdout, stderr } = process
+const [first, ...others] = argv.slice(2)
 
-/** What we are called by those who have called us. */
-const speaker = argv[2] === 'daemon' ? 'monikerd' : 'moniker'
+/** The name of the command that was called. */
+const speaker = first === 'daemon' ? 'monikerd' : 'moniker'
 
-/** What is wrong with the words of a call themselves, whoever was to be asked. */
+/** The reasons for which the words of a call are wrong by themselves, whatever host was to be asked. */
 const USAGE = ['ENAME', 'EARGUMENT']
 
-// That nobody reads any more is no failure; that what is read is not whole is one.
+// A reader that has gone is no failure; output that could not all be written is one.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') fail(error, 1)
 })
 
-const moniker = await monikerCommand(argv[2])
-overrideExit(moniker)
+// The daemon runs for long, and as root: it neither needs nor trusts what somebody has compiled.
+if (first !== 'daemon') keepCompiled()
 
-try {
-  await moniker.parseAsync()
-} catch (error) {
-  // Commander has said itself what was wrong with the call.
-  if (error instanceof CommanderError) process.exitCode = error.exitCode && 2
-  else fail(error, error instanceof MonikerError && USAGE.includes(error.reason) ? 2 : 1)
-}
-
-function overrideExit(command: Command): void {
-  command.exitOverride()
-  for (const below of command.commands) overrideExit(below)
+// A shell waits for the first at each key, and scripts for the second: neither needs the command line.
+if (first === 'complete') {
+  const { complete } = await import('./commands/complete.ts')
+  await complete(others[0] === '--' ? others.slice(1) : others)
+} else if ((first === '--version' || first === '-V') && others.length === 0) {
+  stdout.write(`${version}\n`)
+} else {
+  const { run } = await import('./commands/moniker.ts')
+  try {
+    await run(argv)
+  } catch (error) {
+    const { reason } = error as { reason?: string }
+    fail(error, reason && USAGE.includes(reason) ? 2 : 1)
+  }
 }
 
 function fail(error: unknown, status: number): void {

@@ -13,7 +13,8 @@ import {
 } from 'rolldown'
 import { dts } from 'rolldown-plugin-dts'
 import { esmExternalRequirePlugin } from 'rolldown/plugins'
-import { lateRequire, loadedByRequire, namedPackage, oneState } from './plugins.ts'
+import { shape } from '../lib/commands/shape.ts'
+import { lateRequire, loadedByRequire, oneState, replaced } from './plugins.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
@@ -30,6 +31,13 @@ const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Pack
 
 /** The packages that a program brings itself, and `debug`, of which it must have one copy only. */
 const OUTSIDE = ['debug', 'undici', 'ioredis', '@grpc/grpc-js']
+
+/** The modules that are data once this is built: the version, and the words that completion knows. */
+const known = {
+  'lib/commands/version.ts': `export const version = ${JSON.stringify(own.version)}
+    export const engines = ${JSON.stringify(own.engines)}`,
+  'lib/commands/shape.ts': `export const shape = async () => (${JSON.stringify(await shape())})`,
+}
 
 /** The sources of what `package.json` exports, without their ending. */
 const exported = Object.values(own.exports).flatMap(entry =>
@@ -57,7 +65,7 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
     plugins: [
       // In a module what CommonJS packages require of Node is imported: bundlers cannot see a `require`.
       isModule && esmExternalRequirePlugin({ external: [/^node:/, ...builtinModules] }),
-      namedPackage(own),
+      replaced(root, known),
       lateRequire(),
       !isModule && loadedByRequire(OUTSIDE),
       oneState(own, root),
@@ -138,7 +146,7 @@ async function companions(): Promise<void> {
           return file ? { id: file, external: true } : undefined
         },
       },
-      namedPackage(own),
+      replaced(root, known),
       oneState(own, root),
     ],
   })

@@ -40,7 +40,9 @@ export function oneState({ name, version }: Package, root: string): Plugin {
     load: id => (id === STATE ? stateOf(symbol) : undefined),
     transform(code, id) {
       const file = relative(root, id).replaceAll('\\', '/')
-      if (!/^(index|lib\/.*)\.ts$/.test(file) || isAbsolute(file)) return undefined
+      const isShared = /^(index|lib\/.*)\.ts$/.test(file) && !isAbsolute(file)
+      // The commands are programs, of which no other imports anything.
+      if (!isShared || file.startsWith('lib/commands/')) return undefined
       return { code: shared(code, file), map: null }
     },
   }
@@ -117,14 +119,11 @@ export function loadedByRequire(packages: readonly string[]): Plugin {
   }
 }
 
-/** Has the version of the package in the bundle, rather than a file that may not be beside it. */
-export function namedPackage(own: Package & { engines: object }): Plugin {
+/** Puts data in the place of modules that would find them out at run time. Keys are paths of sources. */
+export function replaced(root: string, modules: Readonly<Record<string, string>>): Plugin {
   return {
-    name: 'named-package',
-    load: id =>
-      /[\\/]lib[\\/]commands[\\/]version\.ts$/.test(id)
-        ? `export const version = ${JSON.stringify(own.version)}\nexport const engines = ${JSON.stringify(own.engines)}`
-        : undefined,
+    name: 'replaced',
+    load: id => modules[relative(root, id).replaceAll('\\', '/')],
   }
 }
 

@@ -1,12 +1,13 @@
-import type { Command, Option } from 'commander'
-import { format } from '../name.ts'
 import type { Listed } from '../protocol.ts'
+import type { Shape } from './shape.ts'
 
 /** A word that may stand where the cursor is, and what it means. */
 export interface Candidate {
   readonly word: string
   readonly about: string
 }
+
+type Option = Shape['options'][number]
 
 /** What the shell is told where any file will do. */
 const FILES: Candidate = { word: ':files', about: '' }
@@ -19,7 +20,7 @@ const LOOKING = ['connect', 'resolve', 'wait', 'env', 'watch']
 
 /** A call that is being typed. */
 interface Typed {
-  readonly command: Command
+  readonly command: Shape
   /** What stands between the command and the cursor. */
   readonly before: readonly string[]
   /** The word at the cursor, as far as it goes. */
@@ -32,7 +33,7 @@ interface Typed {
  * may stand.
  */
 export async function candidates(
-  root: Command,
+  root: Shape,
   words: readonly string[],
   services: Typed['services'],
 ): Promise<Candidate[]> {
@@ -42,9 +43,9 @@ export async function candidates(
 }
 
 /** The command that is called, which may be below another, and what follows it. */
-function called(root: Command, words: readonly string[]): Pick<Typed, 'command' | 'before'> {
+function called(root: Shape, words: readonly string[]): Pick<Typed, 'command' | 'before'> {
   const [first, ...before] = words
-  const below = root.commands.find(command => command.name() === first)
+  const below = root.commands.find(({ name }) => name === first)
   return below ? called(below, before) : { command: root, before: words }
 }
 
@@ -53,30 +54,26 @@ function possible(typed: Typed): Promise<Candidate[]> | Candidate[] {
   if (before.includes('--')) return [FILES]
   const option = optionIn(command, before.at(-1))
   if (option) return valuesOf(option, typed)
-  const help = command.createHelp()
-  if (current.startsWith('-')) return help.visibleOptions(command).flatMap(described)
-  const commands = help.visibleCommands(command)
-  if (commands.length > 0) {
+  if (current.startsWith('-')) return command.options.flatMap(described)
+  if (command.commands.length > 0) {
     // What is no command has none below it.
     if (before.length > 0) return []
-    return commands.map(command => ({ word: command.name(), about: command.description() }))
+    return command.commands.map(({ name: word, about }) => ({ word, about }))
   }
   return argumentsOf(typed)
 }
 
 /** The option that `word` is, if a value has to follow it. */
-function optionIn(command: Command, word = ''): Option | undefined {
-  return command.options.find(
-    ({ short, long, required }) => required && [short, long].includes(word),
-  )
+function optionIn({ options }: Shape, word = ''): Option | undefined {
+  return options.find(({ flags, takesValue }) => takesValue && flags.includes(word))
 }
 
-function described({ long, description }: Option): Candidate[] {
-  return long ? [{ word: long, about: description }] : []
+function described({ shown, about }: Option): Candidate[] {
+  return shown ? [{ word: shown, about }] : []
 }
 
 function valuesOf(option: Option, typed: Typed): Promise<Candidate[]> | Candidate[] {
-  switch (option.attributeName()) {
+  switch (option.attribute) {
     case 'with':
       return names(typed)
     case 'namespace':
@@ -85,7 +82,7 @@ function valuesOf(option: Option, typed: Typed): Promise<Candidate[]> | Candidat
     case 'policy':
       return [FILES]
     default:
-      return plain(option.argChoices)
+      return plain(option.choices)
   }
 }
 
@@ -93,15 +90,16 @@ function argumentsOf(typed: Typed): Promise<Candidate[]> | Candidate[] {
   const { command, before } = typed
   const values = before.filter((_, index) => optionIn(command, before[index - 1]))
   const others = before.filter(word => !word.startsWith('-'))
-  const all = command.registeredArguments
+  const all = command.arguments
   const argument = all[others.length - values.length] ?? all.findLast(({ variadic }) => variadic)
-  if (argument && FILED.includes(argument.name())) return [FILES]
-  if (argument?.name() === 'name' && LOOKING.includes(command.name())) return names(typed)
-  return plain(argument?.argChoices)
+  if (argument && FILED.includes(argument.name)) return [FILES]
+  if (argument?.name === 'name' && LOOKING.includes(command.name)) return names(typed)
+  return plain(argument?.choices)
 }
 
 /** The names of services, after what may stand before them: `other=`, or a list that goes on. */
 async function names({ current, services }: Typed): Promise<Candidate[]> {
+  const { format } = await import('../name.ts')
   const start = current.slice(0, Math.max(current.lastIndexOf(','), current.lastIndexOf('=')) + 1)
   const precise = current.includes('@')
   return (await services()).map(({ namespace, service, version, transport, port }) => ({

@@ -1,12 +1,6 @@
 import { Argument, Command } from 'commander'
-import { Resolver } from '../resolver.ts'
-import { candidates } from './candidates.ts'
-import { printable } from './table.ts'
 
-/** How long the daemon is waited for, in ms: somebody has pressed a key. */
-const PATIENCE = 1_000
-
-/** Each shell asks `moniker complete`; how it does, and what it makes of the answer, differs. */
+/** The script of each shell. All ask `moniker complete`; how they ask, and what they make of the answer, differs. */
 export const SCRIPTS = {
   // Bash takes `:`, `=` and `@` for the ends of words, and completes what comes after them.
   bash: `_moniker() {
@@ -64,15 +58,3 @@ In ~/.bashrc, in ~/.zshrc (after compinit), and once for fish:
   moniker completion fish > ~/.config/fish/completions/moniker.fish`,
   )
   .action((shell: keyof typeof SCRIPTS) => console.log(SCRIPTS[shell]))
-
-/** What the scripts ask: the words that are typed so far, the last of them unfinished. */
-export const completeCommand = new Command('complete')
-  .description('Says what may stand next, for the scripts of `moniker completion`.')
-  .argument('[words...]')
-  .action(async (words: string[], _options, command: Command) => {
-    const resolver = new Resolver({ timeout: PATIENCE })
-    const services = () => resolver.list().catch(() => [])
-    const found = await candidates(command.parent!, words, services)
-    const lines = new Set(found.map(({ word, about }) => [word, about].map(printable).join('\t')))
-    for (const line of lines) console.log(line)
-  })

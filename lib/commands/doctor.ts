@@ -3,7 +3,7 @@ import { designatedPort } from '../defaults.ts'
 import { checkup, type Finding } from './checkup.ts'
 import { colour } from './colour.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
-import { printable } from './table.ts'
+import { printable } from './printable.ts'
 
 interface Options {
   daemonPort?: number

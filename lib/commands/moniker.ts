@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { version } from './version.ts'
 
 /** Each is loaded when it is called: whoever types one word is not to wait for all the others. */
@@ -17,11 +17,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   daemon: async () => (await import('./daemon.ts')).daemonCommand,
   policy: async () => (await import('./policy.ts')).policyCommand,
   completion: async () => (await import('./completion.ts')).completionCommand,
-  complete: async () => (await import('./completion.ts')).completeCommand,
 }
-
-/** What is for scripts, and speaks of all the others. */
-const HIDDEN = 'complete'
 
 /** The command line, with the command that is called; with all of them if that is none, or needs them. */
 export async function monikerCommand(called = ''): Promise<Command> {
@@ -33,10 +29,28 @@ export async function monikerCommand(called = ''): Promise<Command> {
       'after',
       '\nExit status: 0 done, 1 failed, 2 wrong usage; `run` passes on that of its command.',
     )
-  const isAlone = called !== HIDDEN && Object.hasOwn(COMMANDS, called)
+  const isAlone = Object.hasOwn(COMMANDS, called)
   for (const [name, load] of Object.entries(COMMANDS)) {
     if (isAlone && name !== called) continue
-    moniker.addCommand(await load(), { hidden: name === HIDDEN })
+    moniker.addCommand(await load())
   }
   return moniker
+}
+
+/** Runs the command that `argv` calls. Fails as the command does; sets the exit status to 2 if the call itself is wrong. */
+export async function run(argv: readonly string[]): Promise<void> {
+  const moniker = await monikerCommand(argv[2])
+  overrideExit(moniker)
+  try {
+    await moniker.parseAsync(argv)
+  } catch (error) {
+    // The package has said itself what was wrong.
+    if (!(error instanceof CommanderError)) throw error
+    process.exitCode = error.exitCode && 2
+  }
+}
+
+function overrideExit(command: Command): void {
+  command.exitOverride()
+  for (const below of command.commands) overrideExit(below)
 }

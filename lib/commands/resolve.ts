@@ -11,7 +11,7 @@ import {
   useNamespace,
 } from './options.ts'
 import { urlOf } from './neighbours.ts'
-import { printable } from './table.ts'
+import { printable } from './printable.ts'
 
 interface Options {
   daemonPort?: number

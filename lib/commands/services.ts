@@ -2,7 +2,8 @@ import { format } from '../name.ts'
 import type { Listed } from '../protocol.ts'
 import type { Change } from '../roster.ts'
 import { colour } from './colour.ts'
-import { printable, table } from './table.ts'
+import { printable } from './printable.ts'
+import { table } from './table.ts'
 
 const HEAD = ['NAME', 'VERSION', 'TRANSPORT', 'ADDRESS', 'PORT', 'PROCESS']
 

@@ -1,4 +1,5 @@
 import Table from 'cli-table3'
+import { printable } from './printable.ts'
 
 /** Rows as plain columns, under a head if there is one. */
 export function table(rows: readonly (readonly unknown[])[], head: string[] = []): string {
@@ -6,11 +7,6 @@ export function table(rows: readonly (readonly unknown[])[], head: string[] = []
   const lines = new Table({ head, style, chars: BORDERLESS })
   for (const row of rows) lines.push(row.map(printable))
   return lines.toString().replaceAll(/ +$/gm, '')
-}
-
-/** Perhaps somebody else's words, on their way to a terminal: without what would steer it. */
-export function printable(value: unknown): string {
-  return String(value).replaceAll(/\p{Cc}/gu, ' ')
 }
 
 const EDGES = ['top', 'bottom', 'mid'].flatMap(side =>

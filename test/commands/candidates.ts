@@ -1,6 +1,7 @@
 import { Argument, Command, Option } from 'commander'
 import { test } from 'tap'
 import { candidates } from '../../lib/commands/candidates.ts'
+import { shapeOf } from '../../lib/commands/shape.ts'
 import type { Listed } from '../../lib/protocol.ts'
 
 const common = { transport: 'tcp', address: '::', shared: false } as const
@@ -70,7 +71,7 @@ const cases: [typed: string, words: string[]][] = [
 ]
 for (const [typed, words] of cases) {
   test(`after "${typed}" may stand ${words.join(', ') || 'anything'}`, async t => {
-    const found = await candidates(root, typed.split(' '), async () => services)
+    const found = await candidates(shapeOf(root), typed.split(' '), async () => services)
     t.same(
       found.map(({ word }) => word),
       words,
@@ -80,7 +81,7 @@ for (const [typed, words] of cases) {
 
 test('each says what it is', async t => {
   const about = async (...words: string[]) =>
-    (await candidates(root, words, async () => services)).map(({ about }) => about)
+    (await candidates(shapeOf(root), words, async () => services)).map(({ about }) => about)
   t.same(await about('conn'), ['joins'])
   t.same(await about('wait', '--t'), ['how long'])
   t.same(await about('wait', 'shop'), ['15.0.0, tcp port 5433'])

@@ -7,7 +7,7 @@ import { SCRIPTS } from '../../lib/commands/completion.ts'
 import { monikerCommand } from '../../lib/commands/moniker.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
-import { named, nobody } from '../fixtures/services.ts'
+import { named } from '../fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
 t.jobs = 3
@@ -84,11 +84,7 @@ for (const shell of Object.keys(SHELLS) as Shell[]) {
 /** For what runs inside this process, and is caught in what it writes. */
 const alone = { buffered: false }
 
-test('where there is no daemon there are no names', alone, async t => {
-  process.env.MONIKER_PORT = String(await nobody())
-  t.teardown(() => delete process.env.MONIKER_PORT)
+test('the script for a shell is printed as it is', alone, async t => {
   const moniker = await monikerCommand()
-  t.equal(await printed(t, moniker, 'complete', '--', 'connect', ''), '')
-  t.equal(await printed(t, moniker, 'complete', '--', 'completion', 'b'), 'bash\t\n')
   t.equal(await printed(t, moniker, 'completion', 'zsh'), `${SCRIPTS.zsh}\n`)
 })

@@ -1,5 +1,6 @@
 import { test } from 'tap'
-import { printable, table } from '../../lib/commands/table.ts'
+import { printable } from '../../lib/commands/printable.ts'
+import { table } from '../../lib/commands/table.ts'
 
 test('columns are as wide as their widest, and nothing trails', async t => {
   const rows = [
