@@ -21,7 +21,7 @@ export interface Comparison {
   beside: Spread
   /** Ours over the other, pair by pair. */
   ratio: Spread
-  /** What the ratio has to reach. */
+  /** What the ratio has to reach, or how much more ours may be. */
   target?: TargetName
 }
 

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Comparison, Findings, Growth, Spread } from './measure.ts'
+import { spread, type Comparison, type Findings, type Growth, type Spread } from './measure.ts'
 import { growthPlot, ratioPlot, type Bar } from './plot.ts'
 import type { Profile } from './profile.ts'
 import { bound, isMet, targets, type Target, type TargetName } from './targets.ts'
@@ -89,11 +89,17 @@ export function verdicts(found: Found): Verdict[] {
   const skipped = all.flatMap(findings => findings.skipped ?? [])
   return (Object.entries(targets) as [TargetName, Target][]).map(([name, target]) => {
     const of = ({ target: other }: { target?: TargetName }) => other === name
+    const comparison = comparisons.find(of)
     const growth = growths.find(of)
-    const spread = comparisons.find(of)?.ratio ?? (growth && last(growth))
+    const spread = comparison ? aimedAt(comparison, target) : growth && last(growth)
     const why = skipped.find(skip => skip.targets?.includes(name))?.why ?? NOT_RUN
     return { target, ...(spread && { spread }), why }
   })
+}
+
+/** By what a comparison is judged: its ratio, or how much more ours is. */
+function aimedAt({ ratio, pairs }: Comparison, { unit }: Target): Spread {
+  return unit ? spread(pairs.map(([ours, beside]) => ours - beside)) : ratio
 }
 
 function last({ figures }: Growth): Spread {
@@ -143,8 +149,10 @@ export function growthTable(growths: Growth[]): { head: string[]; rows: string[]
   return { head: ['of', ...sizes.map(size => size.toLocaleString('en'))], rows }
 }
 
-function inTargetUnit(spread: Spread, { unit }: Target): string {
-  return unit ? `${figure(spread.median)} ${unit}` : ratios(spread)
+/** Such as `0.98 / 1.00 / 1.03`, or `11 / 11.5 / 12 MB more`. */
+export function inTargetUnit(spread: Spread, { unit }: Target): string {
+  if (!unit) return ratios(spread)
+  return `${spread.min < spread.max ? range(spread) : figure(spread.median)} ${unit}`
 }
 
 function section(
@@ -180,7 +188,8 @@ function markdown(head: string[], rows: string[][]): string {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-function drawings(found: Found): Record<string, string> {
+/** Every plot, by its name. */
+export function drawings(found: Found): Record<string, string> {
   const all: Record<string, string> = { targets: ratioPlot(verdicts(found).flatMap(aimed)) }
   for (const [name, { comparisons, growths = [] }] of Object.entries(found)) {
     if (comparisons.length > 0) all[name] = ratioPlot(comparisons.map(bar))
@@ -193,7 +202,9 @@ function aimed({ target, spread }: Verdict): Bar[] {
   return spread && !target.unit ? [{ what: target.what, spread, target }] : []
 }
 
-function bar({ what, names, ratio, target }: Comparison): Bar {
+/** Only what a ratio has to reach has a place beside it. */
+function bar({ what, names, ratio, target: name }: Comparison): Bar {
+  const target: Target | undefined = name && targets[name]
   const title = `${what}, beside ${names[1]}`
-  return { what: title, spread: ratio, ...(target && { target: targets[target] }) }
+  return { what: title, spread: ratio, ...(target && !target.unit && { target }) }
 }

@@ -1,4 +1,4 @@
-/** What has to be reached: a ratio of ours to the other, or a figure, as its median. */
+/** What has to be reached, as a median: a ratio of ours to the other, or else a figure, such as how much more ours is. */
 export interface Target {
   what: string
   beside: string
@@ -10,6 +10,7 @@ export interface Target {
 }
 
 const PLAIN = 'plain `net` over TCP'
+const SCRIPT = 'a script of Node that asks and prints'
 
 export const targets = {
   streamTcp: { what: 'throughput, one stream over TCP, 64 KiB', beside: PLAIN, least: 0.99 },
@@ -39,6 +40,35 @@ export const targets = {
     what: '99th percentile of a warm connect, 20 ms round trip, 1 % loss',
     beside: PLAIN,
     most: 1.25,
+  },
+  startImport: {
+    what: "whole process: `import 'moniker-net'`",
+    beside: "`import 'node:net'`",
+    most: 1.3,
+  },
+  startVersion: { what: 'whole process: `moniker --version`', beside: '`node -e 0`', most: 1.4 },
+  startComplete: {
+    what: 'whole process: completion of a word',
+    beside: '`node -e 0`',
+    most: 1.4,
+  },
+  startResolve: { what: 'whole process: `moniker resolve NAME`', beside: SCRIPT, most: 1.6 },
+  startList: { what: 'whole process: `moniker ls`', beside: SCRIPT, most: 1.6 },
+  startConnect: {
+    what: 'whole process: connect, one byte there and back',
+    beside: 'plain `net`, by port',
+    most: 1.6,
+  },
+  startListen: {
+    what: 'whole process: listen on a name, no daemon there',
+    beside: 'plain `net`, port 0',
+    most: 2.5,
+  },
+  startMemory: {
+    what: 'memory (RSS) of a process that listens on a name',
+    beside: 'plain `net`, port 0',
+    most: 12,
+    unit: 'MB more',
   },
   askTcp: { what: 'look-ups a second, pipelined TCP', beside: '`epmd`', least: 20 },
   askUdp: { what: 'look-ups a second, UDP', beside: '`epmd`', least: 5 },

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Comparison, Findings } from '../../benchmarks/measure.ts'
 import { compare, percentile, spread } from '../../benchmarks/measure.ts'
 import { growthPlot, ratioPlot } from '../../benchmarks/plot.ts'
-import { headlined, report, verdicts } from '../../benchmarks/report.ts'
+import { drawings, headlined, report, verdicts } from '../../benchmarks/report.ts'
 import { targets, type TargetName } from '../../benchmarks/targets.ts'
 
 const options = { pairs: 3, smoke: true, progress: () => {} }
@@ -63,6 +63,21 @@ t.test('the README has the measured figures in its marked place, and nowhere els
   t.match(once, /^before\n<!-- begin.*× 1\.40 \|\n<!-- end -->\nafter\n$/s)
   t.equal(headlined(once, machine, found), once, 'writing it again changes nothing')
   t.equal(headlined('no place\n', machine, found), 'no place\n')
+})
+
+t.test('where a target has a unit, it is judged by how much more ours is', async t => {
+  const comparison = await beside(12, 'startMemory')
+  const found = { start: findings({ comparisons: [comparison] }) }
+  t.match(report(machine, found), '| ≤ 12 MB more | 11 MB more | met |')
+  const [more] = verdicts(found).filter(({ spread }) => spread)
+  t.strictSame(more?.spread, { min: 11, median: 11, max: 11 })
+  const given = { ...comparison, pairs: [9, 14, 20].map((ours): [number, number] => [ours, 1]) }
+  const text = report(machine, { start: findings({ comparisons: [given] }) })
+  t.match(text, '| ≤ 12 MB more | 8 / 13 / 19 MB more | **missed** |')
+  const { start, targets: all } = drawings(found)
+  t.match(start, '12.00<', 'the ratio is drawn')
+  t.notMatch(start, '≤ 12', 'beside nothing that it has to reach')
+  t.notMatch(all, targets.startMemory.what, 'and not among those of the targets')
 })
 
 t.test('plots are drawings that need nothing else', async t => {
