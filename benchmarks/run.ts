@@ -1,5 +1,5 @@
-// run [throughput] [connect] [latency] [lookups] [resolve] [registry] [scale] [--report] [--json]
-//     [--smoke] [--pairs N]
+// run [throughput] [connect] [latency] [lookups] [resolve] [registry] [scale] [start] [--report]
+//     [--json] [--smoke] [--pairs N]
 import { execFileSync } from 'node:child_process'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,7 @@ import {
   HEAD,
   NOT_RUN,
   growthTable,
+  inTargetUnit,
   row,
   verdicts,
   write,
@@ -22,6 +23,7 @@ import {
   type Machine,
 } from './report.ts'
 import { scale } from './scale.ts'
+import { start } from './start.ts'
 import { bound, isMet } from './targets.ts'
 import { throughput } from './throughput.ts'
 
@@ -33,6 +35,7 @@ const all: Record<string, Benchmark> = {
   resolve: resolving,
   registry,
   scale,
+  start,
 }
 
 const { values, positionals } = parseArgs({
@@ -75,7 +78,7 @@ function showTargets(found: Found): void {
   const rows = told.map(({ target, spread, why }) => [
     target.what,
     bound(target),
-    spread ? spread.median.toFixed(2) : why,
+    spread ? inTargetUnit(spread, target) : why,
     spread ? (isMet(target, spread.median) ? 'met' : 'MISSED') : 'not measured',
   ])
   if (rows.length > 0) console.log(`\n${table(rows, ['target', 'of', 'measured', ''])}`)
