@@ -48,7 +48,7 @@ const { values, positionals } = parseArgs({
   },
 })
 const { json, smoke } = values
-const pairs = Number(values.pairs ?? (smoke ? 1 : 7))
+const pairs = Number(values.pairs ?? (smoke ? 1 : 9))
 const chosen = positionals.length > 0 ? positionals : Object.keys(all)
 const unknown = chosen.filter(name => !Object.hasOwn(all, name))
 if (unknown.length > 0 || !(pairs > 0)) {
