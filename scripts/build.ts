@@ -1,8 +1,9 @@
-// Makes `dist`: the package as it is published, and beside it the examples and benchmarks, which are not.
+// build [FOLDER]: makes `dist`, the package as it is published, and beside it the examples and benchmarks, which are
+// not; in another folder only the code of the package, for a test.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { builtinModules, isBuiltin } from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   rolldown,
@@ -17,7 +18,8 @@ import { shape } from '../lib/commands/shape.ts'
 import { lateRequire, loadedByRequire, oneState, replaced } from './plugins.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const dist = join(root, 'dist')
+const given = process.argv[2]
+const dist = given ? resolve(given) : join(root, 'dist')
 const declarations = join(root, 'node_modules', '.cache', 'declarations')
 
 interface Package {
@@ -181,13 +183,20 @@ function licences(chunks: readonly OutputChunk[]): string {
   return texts.join(`\n${'-'.repeat(72)}\n\n`)
 }
 
+/** What the types are bundled from. */
+function declare(): void {
+  rmSync(declarations, { recursive: true, force: true })
+  const compiler = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
+  const project = ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', declarations]
+  execFileSync(process.execPath, [compiler, ...project], { cwd: root, stdio: 'inherit' })
+}
+
 rmSync(dist, { recursive: true, force: true })
-rmSync(declarations, { recursive: true, force: true })
-const compiler = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
-const project = ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', declarations]
-execFileSync(process.execPath, [compiler, ...project], { cwd: root, stdio: 'inherit' })
+if (!given) declare()
 const chunks = [...(await build('esm')), ...(await build('cjs'))]
-writeFileSync(join(dist, 'licences.txt'), licences(chunks))
-await types('d.ts')
-await types('d.cts')
-await companions()
+if (!given) {
+  writeFileSync(join(dist, 'licences.txt'), licences(chunks))
+  await types('d.ts')
+  await types('d.cts')
+  await companions()
+}

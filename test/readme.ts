@@ -22,9 +22,9 @@ const PATIENCE = 60_000
  */
 const OUTSIDE = 'unset NODE_OPTIONS PYTHONUNBUFFERED'
 
-/** Built anew: what its readers run is the package, not its sources. */
+/** The package, built anew: its readers run it, not its sources. */
 const dist = join(root, '.tap', 'readme')
-const build = 'node_modules/.bin/tsc -p tsconfig.build.json --outDir "$0"'
+const build = 'exec node --import=./test/fixtures/strip.js scripts/build.ts "$0"'
 execFileSync('bash', ['-c', `${OUTSIDE}; ${build}`, dist], { cwd: root })
 
 /** A page, by its path from the root. */
@@ -76,10 +76,10 @@ async function environment() {
 /** The file of ours that a reader imports as `entry`, in quotes. */
 function built(entry: string): string {
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-    exports: Record<string, { default: string }>
+    exports: Record<string, { import: { default: string } }>
   }
-  const { default: file } = exports[entry.replace('moniker-net', '.')]!
-  return JSON.stringify(file.replace('./dist', dist))
+  const { import: file } = exports[entry.replace('moniker-net', '.')]!
+  return JSON.stringify(file.default.replace('./dist', dist))
 }
 
 /** The port in the program of `net` that the README begins with; it may be somebody's here. */
