@@ -17,6 +17,7 @@ import { active } from './fixtures/active.ts'
 import { awake } from './fixtures/awake.ts'
 import { Held, site, type Place } from './fixtures/held.ts'
 import { cert, key } from './fixtures/certificate.ts'
+import { withoutUnix } from './fixtures/beside.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { named, nobody, portOf } from './fixtures/services.ts'
 
@@ -492,46 +493,49 @@ t.test('a listener may destroy the socket, or send it elsewhere', async t => {
   }
 })
 
-t.test('on this host a socket goes by the faster road, and nobody can tell', async t => {
-  if (!hasUnix) return t.pass('there are no abstract Unix sockets here')
-  const { seen, place, server } = await site(t, 'good')
-  const go = (options: object = {}) => {
-    const resolver = new Held()
-    const socket = connect({ ...OFFERED, resolver, ...options })
-    resolver.answer(place)
-    return socket
-  }
-  const isUnix = async (socket: Socket) => {
-    await once(socket, 'connect')
-    const { _handle: handle } = socket as unknown as { _handle: object }
-    t.match(socket, { remoteAddress: '127.0.0.1', remotePort: place.port, remoteFamily: 'IPv4' })
-    t.match(socket.address(), { address: '127.0.0.1', family: 'IPv4', port: Number })
-    socket.setNoDelay(true).setKeepAlive(true).setTimeout(0)
-    socket.destroy()
-    return handle.constructor.name === 'Pipe'
-  }
-  t.ok(await isUnix(go()))
-  t.notOk(await isUnix(go({ transports: ['tcp'] })))
-  t.notOk(await isUnix(go({ host: '127.0.0.1' })))
-  t.notOk(await isUnix(go({ localAddress: '127.0.0.1' })))
-  t.ok(await isUnix(go({ family: 0 })))
-  const failed = new Held()
-  const lost = connect({ ...OFFERED, resolver: failed, transports: ['unix'] })
-  failed.answer({ ...place, path: newPath() })
-  t.match(await once(lost, 'error'), [{ code: 'ECONNREFUSED', syscall: 'connect' }])
-  t.equal(seen.connections, 5)
+t.test(
+  'on this host a socket goes by the faster road, and nobody can tell',
+  { skip: withoutUnix },
+  async t => {
+    const { seen, place, server } = await site(t, 'good')
+    const go = (options: object = {}) => {
+      const resolver = new Held()
+      const socket = connect({ ...OFFERED, resolver, ...options })
+      resolver.answer(place)
+      return socket
+    }
+    const isUnix = async (socket: Socket) => {
+      await once(socket, 'connect')
+      const { _handle: handle } = socket as unknown as { _handle: object }
+      t.match(socket, { remoteAddress: '127.0.0.1', remotePort: place.port, remoteFamily: 'IPv4' })
+      t.match(socket.address(), { address: '127.0.0.1', family: 'IPv4', port: Number })
+      socket.setNoDelay(true).setKeepAlive(true).setTimeout(0)
+      socket.destroy()
+      return handle.constructor.name === 'Pipe'
+    }
+    t.ok(await isUnix(go()))
+    t.notOk(await isUnix(go({ transports: ['tcp'] })))
+    t.notOk(await isUnix(go({ host: '127.0.0.1' })))
+    t.notOk(await isUnix(go({ localAddress: '127.0.0.1' })))
+    t.ok(await isUnix(go({ family: 0 })))
+    const failed = new Held()
+    const lost = connect({ ...OFFERED, resolver: failed, transports: ['unix'] })
+    failed.answer({ ...place, path: newPath() })
+    t.match(await once(lost, 'error'), [{ code: 'ECONNREFUSED', syscall: 'connect' }])
+    t.equal(seen.connections, 5)
 
-  const silent = go().unref()
-  await once(silent, 'connect')
-  const { _handle: handle } = silent as unknown as { _handle: { hasRef: () => boolean } }
-  t.notOk(handle.hasRef(), 'it stays unref’d')
-  silent.resetAndDestroy()
-  await once(silent, 'close')
-  const early = go()
-  early.resetAndDestroy()
-  await once(early, 'close')
-  t.ok(server.listening)
-})
+    const silent = go().unref()
+    await once(silent, 'connect')
+    const { _handle: handle } = silent as unknown as { _handle: { hasRef: () => boolean } }
+    t.notOk(handle.hasRef(), 'it stays unref’d')
+    silent.resetAndDestroy()
+    await once(silent, 'close')
+    const early = go()
+    early.resetAndDestroy()
+    await once(early, 'close')
+    t.ok(server.listening)
+  },
+)
 
 t.test('where servers tell how busy they are, nobody goes by what was true before', async t => {
   const { port: daemonPort } = await daemon(t)

@@ -10,7 +10,7 @@ import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { home } from './fixtures/home.ts'
 import { lines } from './fixtures/lines.ts'
-import { hasIPv6 } from './fixtures/ipv6.ts'
+import { withoutIPv6 } from './fixtures/ipv6.ts'
 import { lookup } from './fixtures/services.ts'
 import { thrown } from './fixtures/thrown.ts'
 
@@ -264,8 +264,7 @@ test('a socket that is closed while it resolves hears no more of it', async t =>
   }
 })
 
-test('IPv4 and IPv6 meet where they can', async t => {
-  if (!hasIPv6) return t.pass('no IPv6 here')
+test('IPv4 and IPv6 meet where they can', { skip: withoutIPv6 }, async t => {
   await home(t, ['127.0.0.1', '::1'])
   await echo(t, 'four')
   await echo(t, 'six', 'udp6')

@@ -9,13 +9,14 @@ const root = new URL('..', import.meta.url)
 
 const all = await pages()
 
+const skip = spawnSync('groff', ['--version']).status !== 0 && 'groff is not installed'
+
 for (const { file, text } of all) {
   test(`${file} says what the commands say; if not, npm run man`, async t => {
     t.equal(readFileSync(new URL(file, root), 'utf8'), text)
   })
 
-  test(`${file} is a page that is set without complaint`, async t => {
-    if (spawnSync('groff', ['--version']).error) return t.pass('there is no groff here')
+  test(`${file} is a page that is set without complaint`, { skip }, async t => {
     const { stdout, stderr } = spawnSync(
       'groff',
       ['-man', '-ww', '-z', '-Kutf8', fileURLToPath(new URL(file, root))],

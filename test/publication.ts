@@ -12,6 +12,7 @@ import { Resolver } from '../lib/resolver.ts'
 import { MonikerServer, createServer, listen } from '../lib/server.ts'
 import { connect } from '../lib/socket.ts'
 import { abstract, firstPath, hasUnix } from '../lib/unix.ts'
+import { withoutUnix } from './fixtures/beside.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { lines } from './fixtures/lines.ts'
 import { named, nobody, portOf, stranger } from './fixtures/services.ts'
@@ -381,25 +382,28 @@ test('so does one of http, whatever is sent early', async t => {
   t.match(await text(early), /guarded$/)
 })
 
-test('the first server of a service is where it is likely to be, unless it is one of several, or guarded', async t => {
-  if (!hasUnix) return t.pass('there are no abstract Unix sockets here')
-  const { port: daemonPort } = await daemon(t)
-  const likely = `moniker-${daemonPort}--tie`
-  const resolver = new Resolver({ port: daemonPort })
-  const paths = async (service: string) => {
-    const { endpoints } = await resolver.resolve(parse(service), { transports: ['unix', 'tcp'] })
-    return endpoints.map(({ path }) => path)
-  }
-  const unlikely = /^moniker-[0-9a-f]{24}$/
-  for (const service of ['tie@1.0.0', 'tie@2.0.0']) await named(t, { service, daemonPort })
-  t.match(await paths('tie@1'), [likely])
-  t.match(await paths('tie@2'), [unlikely])
+test(
+  'the first server of a service is where it is likely to be, unless it is one of several, or guarded',
+  { skip: withoutUnix },
+  async t => {
+    const { port: daemonPort } = await daemon(t)
+    const likely = `moniker-${daemonPort}--tie`
+    const resolver = new Resolver({ port: daemonPort })
+    const paths = async (service: string) => {
+      const { endpoints } = await resolver.resolve(parse(service), { transports: ['unix', 'tcp'] })
+      return endpoints.map(({ path }) => path)
+    }
+    const unlikely = /^moniker-[0-9a-f]{24}$/
+    for (const service of ['tie@1.0.0', 'tie@2.0.0']) await named(t, { service, daemonPort })
+    t.match(await paths('tie@1'), [likely])
+    t.match(await paths('tie@2'), [unlikely])
 
-  await named(t, { service: 'wing', daemonPort, guarded: true })
-  await named(t, { service: 'fleet', daemonPort, shared: true })
-  t.match(await paths('wing'), [unlikely])
-  t.match(await paths('fleet'), [unlikely])
-})
+    await named(t, { service: 'wing', daemonPort, guarded: true })
+    await named(t, { service: 'fleet', daemonPort, shared: true })
+    t.match(await paths('wing'), [unlikely])
+    t.match(await paths('fleet'), [unlikely])
+  },
+)
 
 test('an error that a program emits takes no name away', async t => {
   const { port: daemonPort } = await daemon(t)

@@ -8,7 +8,7 @@ import { active } from './fixtures/active.ts'
 import { awake } from './fixtures/awake.ts'
 import { daemon } from './fixtures/daemon.ts'
 import { byTCP, client, fake, silent } from './fixtures/fake.ts'
-import { hasIPv6 } from './fixtures/ipv6.ts'
+import { withoutIPv6 } from './fixtures/ipv6.ts'
 import { line } from './fixtures/lines.ts'
 
 const resolve = { op: 'resolve', service: 'starwars' } as const
@@ -44,7 +44,7 @@ t.test('a real daemon answers by UDP, a refusal as well', async t => {
   t.match(one.status(), { connections: 1 })
 })
 
-t.test('a daemon is asked over IPv6 as well', { skip: !hasIPv6 }, async t => {
+t.test('a daemon is asked over IPv6 as well', { skip: withoutIPv6 }, async t => {
   const { port } = await daemon(t, { hosts: ['::1'] })
   t.match(await ask({ address: '::1', port }, resolve, never), { error: { code: 'ENOSERVICE' } })
 })

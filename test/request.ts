@@ -7,7 +7,7 @@ import { fetch, fetchBy, get, request } from '../lib/request.ts'
 import { listen } from '../lib/server.ts'
 import { cert } from './fixtures/certificate.ts'
 import { home } from './fixtures/home.ts'
-import { hasIPv6 } from './fixtures/ipv6.ts'
+import { withoutIPv6 } from './fixtures/ipv6.ts'
 import { web, type Serve } from './fixtures/web.ts'
 
 /** A server on `name` that says what it was asked, and over how many connections; `/away` leads away. */
@@ -107,7 +107,7 @@ test('a request has a body, options and a callback, as one of http', async t => 
   t.match(await waiting, /^late 1 GET/)
 })
 
-test('an address of IPv6 stands in brackets', { skip: !hasIPv6 }, async t => {
+test('an address of IPv6 stands in brackets', { skip: withoutIPv6 }, async t => {
   await home(t, ['127.0.0.1', '::1'])
   await site(t, 'web')
   t.match(await said(get('web://[::1]/x')), /GET \/x \[::1\] /)

@@ -5,17 +5,23 @@ import { once } from 'node:events'
 import { syncBuiltinESMExports } from 'node:module'
 import { test } from 'tap'
 import { occupants, portsOf } from '../../lib/commands/occupants.ts'
+import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { nobody, stranger } from '../fixtures/services.ts'
 
 const { pid } = process
 
-test('who has a port is known on Linux', async t => {
-  if (process.platform !== 'linux') return t.pass('this is not Linux')
+const linux = { skip: process.platform !== 'linux' && 'only Linux tells' }
+
+test('who has a port is known on Linux', linux, async t => {
   const port = await stranger(t)
   t.match(await occupants({ transport: 'tcp', port }), [{ pid, name: /\w/ }])
   t.same(await occupants({ transport: 'udp', port }), [])
   t.same(await occupants({ transport: 'tcp', port: await nobody() }), [])
+})
 
+const v6 = { skip: linux.skip || withoutIPv6 }
+
+test('and who has one of IPv6', v6, async t => {
   const socket = createSocket('udp6')
   t.teardown(() => socket.close())
   await once(socket.bind(0, '::1'), 'listening')
@@ -38,8 +44,7 @@ test('what may not be seen is not known', async t => {
   t.same(await occupants({ transport: 'tcp', port }), [])
 })
 
-test('where a process waits is known, or one that it has started', async t => {
-  if (process.platform !== 'linux') return t.pass('this is not Linux')
+test('where a process waits is known, or one that it has started', linux, async t => {
   const port = await stranger(t)
   t.ok((await portsOf(pid)).includes(port))
   t.ok((await portsOf(process.ppid)).includes(port))

@@ -15,7 +15,7 @@ import { MAX_LINE } from '../../lib/lines.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { ground } from '../fixtures/ground.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
-import { hasIPv6 } from '../fixtures/ipv6.ts'
+import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { line, lines, type Message } from '../fixtures/lines.ts'
 import { nobody } from '../fixtures/services.ts'
 
@@ -474,7 +474,7 @@ t.test('what would fail on any port is not tried for ever', async t => {
   t.strictSame(one.status().udp, [], 'and nothing is left behind')
 })
 
-t.test('both loopback addresses are answered at', { skip: !hasIPv6 }, async t => {
+t.test('both loopback addresses are answered at', { skip: withoutIPv6 }, async t => {
   const one = await daemon(t, { hosts: ['127.0.0.1', '::1'] })
   t.strictSame(one.status().udp, ['127.0.0.1', '::1'])
   for (const host of ['127.0.0.1', '::1']) {

@@ -12,7 +12,7 @@ import { MAX_LINE } from '../../lib/lines.ts'
 import { type Answer } from '../../lib/protocol.ts'
 import { active } from '../fixtures/active.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
-import { hasIPv6 } from '../fixtures/ipv6.ts'
+import { hasIPv6, withoutIPv6 } from '../fixtures/ipv6.ts'
 import { line, type Message } from '../fixtures/lines.ts'
 
 const echo: Handler = question => ({ got: question.op })
@@ -251,7 +251,7 @@ t.test('all addresses of IPv4 are those and no others', async t => {
   t.strictSame(datagrams.addresses, ['127.0.0.1'])
 })
 
-t.test('a link-local address is told with its zone', { skip: !hasIPv6 }, async t => {
+t.test('a link-local address is told with its zone', { skip: withoutIPv6 }, async t => {
   interfaces(t, { lo: [{ address: '::1', scopeid: 1 }] })
   const { datagrams } = await listener(t, { host: '::' })
   t.strictSame(datagrams.addresses, ['::1%lo'])
