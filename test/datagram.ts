@@ -349,6 +349,7 @@ test('one that is closed goes nowhere, as any', async t => {
 })
 
 test('who is connecting to a name cannot connect elsewhere meanwhile', async t => {
+  await home(t)
   await echo(t)
   const made = socket(t, 'udp4')
   const codes: unknown[] = []
