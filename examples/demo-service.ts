@@ -1,47 +1,71 @@
-// One of the demo's two services, a program of its own: demo-service archive | mirror
+// One of the demo's two programs, a process of its own: demo-service archive | mirror MEGABYTES
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import net, { type Socket } from 'node:net'
+import net, { type AddressInfo, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createServer } from '../index.ts'
 
-/** What the parent is told once the service can be reached, by name and, to compare, by number. */
+/** What the demo is told once the service can be reached, by name and, to compare, by port. */
 export interface Ready {
   pid: number
-  address: net.AddressInfo
+  /** The port that the system chose for the name. */
+  port: number
+  /** The port of the same service over plain `net`. */
   plainPort: number
-  /** SHA-256 of what the archive sends. */
+  /** SHA-256 of what the service sends by itself. */
   checksum: string
 }
 
-const CHUNK = 65_536
-const archive = randomBytes(64 * 2 ** 20)
+const CHUNK = 62_500
+const STEP = 1_000
 
-function* chunks(): Iterable<Buffer> {
-  for (let at = 0; at < archive.length; at += CHUNK) yield archive.subarray(at, at + CHUNK)
+const [service = '', megabytes = ''] = process.argv.slice(2)
+const count = (Number(megabytes) * 1e6) / CHUNK
+const noise = randomBytes(CHUNK + count * STEP)
+
+/** No two alike, though all are cut from a few megabytes of noise: each starts a step later in it. */
+function* archive(): Iterable<Buffer> {
+  for (let at = 0; at < count * STEP; at += STEP) yield noise.subarray(at, at + CHUNK)
 }
 
-const services = {
+const services: Record<string, (socket: Socket) => Promise<void>> = {
   /** Sends all it has. */
-  archive: (socket: Socket) => pipeline(Readable.from(chunks()), socket),
+  archive: socket => pipeline(Readable.from(archive()), socket.resume()),
   /** Sends back what it gets. */
-  mirror: (socket: Socket) => pipeline(socket, socket),
+  mirror: socket => pipeline(socket, socket),
 }
 
-const service = process.argv[2] as keyof typeof services
-const serve = (socket: Socket) => {
-  services[service](socket).catch((error: Error) => console.error(`${service}: ${error.message}`))
+/** A peer may leave when it has seen enough; the demo itself sees to it that all arrives. */
+function serve(socket: Socket): void {
+  socket.on('error', () => {})
+  services[service]!(socket).catch(() => {})
 }
 
-const named = createServer({ allowHalfOpen: true }, serve).listen(`demo:${service}@1.0.0`)
-const plain = net.createServer({ allowHalfOpen: true }, serve).listen(0)
-await Promise.all([once(named, 'listening'), once(plain, 'listening')])
+function checksum(): string {
+  const hash = createHash('sha256')
+  for (const chunk of archive()) hash.update(chunk)
+  return hash.digest('hex')
+}
 
-process.send?.({
-  pid: process.pid,
-  address: named.address() as net.AddressInfo,
-  plainPort: (plain.address() as net.AddressInfo).port,
-  checksum: createHash('sha256').update(archive).digest('hex'),
-} satisfies Ready)
+// The demo may have gone while this program was loading.
 process.once('disconnect', () => process.exit())
+if (!process.connected) process.exit()
+
+const host = '127.0.0.1'
+const options = { allowHalfOpen: true }
+const named = createServer(options, serve).listen({ service: `${service}@1.0.0`, host })
+const plain = net.createServer(options, serve).listen({ port: 0, host })
+try {
+  await Promise.all([once(named, 'listening'), once(plain, 'listening')])
+} catch (error) {
+  console.error(`${service}: ${(error as Error).message}`)
+  process.exit(1)
+}
+
+process.send!({
+  pid: process.pid,
+  port: (named.address() as AddressInfo).port,
+  plainPort: (plain.address() as AddressInfo).port,
+  checksum: service === 'archive' ? checksum() : '',
+} satisfies Ready)

@@ -1,103 +1,199 @@
-// The main job, end to end: two programs listen on names, and this one, which knows no port, moves
-// data through both. Nothing is configured and no daemon runs: the first to listen becomes it.
-import { fork } from 'node:child_process'
+// The main job, end to end: two programs listen on names, and this one, which knows no port, pipes data
+// through both. Nothing is configured and no daemon runs: the first to listen becomes it.
+// demo [MEGABYTES]
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { fileURLToPath } from 'node:url'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Resolver, connect } from '../index.ts'
+import { Program } from './demo-program.ts'
 import type { Ready } from './demo-service.ts'
+import { bar, progress, say, settle, styled } from './demo-terminal.ts'
 
-const ROUNDS = 9
-const program = fileURLToPath(import.meta.resolve('./demo-service.js'))
+/** Pairs of speeds, at most, and the milliseconds after which no other is begun. */
+const PAIRS = 25
+const BUDGET = 5_000
 
-/** Starts a program, and waits until it listens. */
-async function start(service: string): Promise<Ready> {
-  const child = fork(program, [service])
-  process.once('exit', () => child.kill())
-  const early = once(child, 'exit').then(() => {
-    throw new Error(`the ${service} could not be started`)
+/** Milliseconds that one speed is measured, at most. */
+const SLICE = 500
+
+/** Milliseconds without a byte after which a service has stalled; a name is waited for as long. */
+const PATIENCE = 10_000
+
+/** The longest that all of it may take, in ms. */
+const DEADLINE = 90_000
+
+/** Milliseconds from the error on a connection until the end of the program that caused it is known. */
+const GRACE = 500
+
+const megabytes = Number(process.argv[2] ?? 200)
+
+/** All that is waited for ends when this does; the reason is why the demo has failed. */
+const run = new AbortController()
+const { signal } = run
+
+// Two demos may run at a time: each has its names to itself.
+process.env.MONIKER_NAMESPACE = `demo-${process.pid}`
+
+const open = (service: string) => connect({ service, wait: PATIENCE })
+
+function showSwap(): void {
+  const lines = [
+    ["import net from 'node:net'", "import net from 'moniker-net'"],
+    ['server.listen(4181)', "server.listen('archive@1.0.0')"],
+    ['net.connect(4181)', "net.connect('archive@^1')"],
+  ] as const
+  say(styled('bold', 'Moniker: names where the port numbers were'))
+  say()
+  say(`  ${'before'.padEnd(31)}after`)
+  for (const [before, after] of lines) {
+    say(`  ${styled('dim', before.padEnd(30))} ${styled('green', after)}`)
+  }
+}
+
+/** Starts both programs, and says where they are. */
+async function start(programs: Program[]): Promise<Ready> {
+  progress(() => 'starting two programs')
+  for (const service of ['archive', 'mirror']) {
+    programs.push(new Program(service, megabytes, error => run.abort(error)))
+  }
+  const [archive, mirror] = await Promise.all(programs.map(program => program.ready(signal)))
+  const { pid, port, embedded } = await new Resolver().status({ signal })
+  heading('Two programs listen under names, on ports that the system has chosen')
+  say(`  archive@1.0.0  process ${archive!.pid}, port ${archive!.port}`)
+  say(`  mirror@1.0.0   process ${mirror!.pid}, port ${mirror!.port}`)
+  say(
+    embedded
+      ? `  Nothing was set up: process ${String(pid)} tells the ports, on port ${String(port)}.`
+      : `  The daemon of this host tells the ports: process ${String(pid)}, on port ${String(port)}.`,
+  )
+  return archive!
+}
+
+/** Pipes all of the archive through the mirror, and compares the checksums. */
+async function move(sent: string): Promise<void> {
+  heading(`This program knows no port, and pipes ${megabytes} MB through both`)
+  say(styled('green', "  pipeline(net.connect('archive@^1'), net.connect('mirror'), here)"))
+  const [archive, mirror] = [open('archive@^1'), open('mirror')]
+  const hash = createHash('sha256')
+  const began = performance.now()
+  let size = 0
+  const rate = () => `${Math.round(size / 1e3 / (performance.now() - began))} MB/s`
+  const here = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      size += chunk.length
+      hash.update(chunk)
+      progress(() => `  ${bar(size / 1e6 / megabytes)} ${Math.floor(size / 1e6)} MB, ${rate()}`)
+      done()
+    },
   })
-  const [ready] = (await Promise.race([once(child, 'message'), early])) as [Ready]
-  // From here on the connections alone keep us running.
-  child.unref()
-  child.channel?.unref()
-  console.log(`demo:${service} is port ${ready.address.port} of process ${ready.pid}`)
-  return ready
+  mirror.setTimeout(PATIENCE, () => {
+    const isStuck = mirror.writableNeedDrain || mirror.writableEnded
+    run.abort(new Error(`${isStuck ? 'mirror' : 'archive'} has stalled`))
+  })
+  await pipeline(archive, mirror, here, { signal })
+  if (size < megabytes * 1e6) throw new Error(`only ${size / 1e6} MB have come through`)
+  const received = hash.digest('hex')
+  say(`  ${size / 1e6} MB: archive → mirror → here, ${rate()}`)
+  say(`  SHA-256 sent      ${short(sent)}`)
+  say(
+    `  SHA-256 received  ${short(received)}  ${sent === received ? styled('green', 'the same') : 'another'}`,
+  )
+  if (sent !== received) throw new Error('what archive sent through mirror has been damaged')
 }
 
-/** Counts what flows through, and takes its checksum only where that is asked for. */
-class Sink extends Writable {
-  size = 0
-  readonly #hash = createHash('sha256')
-  readonly #check: boolean
-
-  constructor(check: boolean) {
-    super()
-    this.#check = check
-  }
-
-  get checksum(): string {
-    return this.#hash.digest('hex')
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.size += chunk.length
-    if (this.#check) this.#hash.update(chunk)
-    done()
+/** Megabytes a second over one connection to the archive, from the moment there is one. */
+async function speed(socket: Socket): Promise<number> {
+  try {
+    socket.setTimeout(PATIENCE, () => run.abort(new Error('archive has stalled')))
+    await once(socket, 'connect', { signal })
+    const began = performance.now()
+    let size = 0
+    socket.on('data', chunk => {
+      size += chunk.length
+      if (performance.now() - began > SLICE) socket.destroy()
+    })
+    await once(socket, 'close', { signal })
+    return size / 1e3 / (performance.now() - began)
+  } finally {
+    socket.destroy()
   }
 }
 
-/** Bytes a second over one connection, from the moment there is one. */
-async function throughput(open: () => Socket): Promise<number> {
-  const sink = new Sink(false)
-  const socket = open()
-  await once(socket, 'connect')
-  const start = performance.now()
-  await pipeline(socket, sink)
-  return (sink.size / (performance.now() - start)) * 1000
+/** Measures by name and by port in turn, and neither always first. */
+async function compare(plainPort: number): Promise<void> {
+  heading('It reads the archive by name, and by port with plain net, in turn')
+  const names: number[] = []
+  const ports: number[] = []
+  const ways = [
+    async () => names.push(await speed(open('archive@^1'))),
+    async () => ports.push(await speed(net.connect(plainPort, '127.0.0.1'))),
+  ]
+  // Once for nothing: code that has never run is slow.
+  for (const way of ways) await way()
+  names.length = ports.length = 0
+  const began = performance.now()
+  const done = () => Math.max(names.length / PAIRS, (performance.now() - began) / BUDGET)
+  do {
+    progress(() => `  ${bar(done())} pair ${names.length + 1}`)
+    for (const way of names.length % 2 ? ways.toReversed() : ways) await way()
+  } while (done() < 1)
+  const ratios = names.map((speed, pair) => speed / ports[pair]!)
+  const [least, most] = [Math.min(...ratios), Math.max(...ratios)].map(ratio => ratio.toFixed(2))
+  say(`  moniker-net, by name  ${Math.round(median(names))} MB/s`)
+  say(`  plain net, by port    ${Math.round(median(ports))} MB/s`)
+  say(
+    `  ratio                 ${median(ratios).toFixed(2)}, the median of ${names.length} pairs (${least} to ${most})`,
+  )
+}
+
+function heading(text: string): void {
+  say()
+  say(styled('bold', text))
+}
+
+function short(checksum: string): string {
+  return `${checksum.slice(0, 32)}…`
 }
 
 function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!
 }
 
-const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
-
-const archive = await start('archive')
-await start('mirror')
-const { pid, port, embedded } = await new Resolver().status()
-console.log(
-  `the daemon of this host is process ${String(pid)}, on port ${String(port)}${embedded ? ', started by itself' : ''}\n`,
-)
-
-const sink = new Sink(true)
-await pipeline(connect('demo:archive@^1'), connect('demo:mirror'), sink)
-if (sink.checksum !== archive.checksum) {
-  throw new Error(
-    `the data were damaged: ${megabytes(sink.size)} came through, with another checksum`,
-  )
-}
-console.log(`archive → mirror → here: ${megabytes(sink.size * 3)} moved through pipes`)
-console.log(`intact: SHA-256 ${archive.checksum.slice(0, 16)}… at both ends\n`)
-
-const byNumber: number[] = []
-const byName: number[] = []
-const measure = [
-  async () => byNumber.push(await throughput(() => net.connect(archive.plainPort, '127.0.0.1'))),
-  async () => byName.push(await throughput(() => connect('demo:archive'))),
-]
-for (const run of measure) await run()
-byNumber.length = byName.length = 0
-// One beside the other, and neither always first.
-for (let round = 0; round < ROUNDS; round++) {
-  for (const run of round % 2 ? measure.toReversed() : measure) await run()
+/** All of it; says why it failed, if it did. */
+async function demo(): Promise<unknown> {
+  const programs: Program[] = []
+  const deadline = setTimeout(() => run.abort(new Error('the demo takes too long')), DEADLINE)
+  try {
+    if (!Number.isInteger(megabytes) || megabytes < 1) throw new Error('usage: demo [MEGABYTES]')
+    showSwap()
+    const archive = await start(programs)
+    await move(archive.checksum)
+    await compare(archive.plainPort)
+    return undefined
+  } catch (error) {
+    await pause(GRACE, undefined, { signal }).catch(() => {})
+    return signal.aborted ? signal.reason : error
+  } finally {
+    clearTimeout(deadline)
+    await Promise.all(programs.map(program => program.stop()))
+    settle()
+  }
 }
 
-const ratios = byName.map((speed, round) => speed / byNumber[round]!).sort((a, b) => a - b)
-const [least, most] = [ratios[0]!, ratios.at(-1)!].map(ratio => ratio.toFixed(2))
-console.log(`by name   ${megabytes(median(byName))}/s`)
-console.log(`by number ${megabytes(median(byNumber))}/s, plain net in the same run`)
-console.log(`ratio     ${median(ratios).toFixed(2)} (${least} to ${most}, ${ROUNDS} pairs)`)
+const signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+for (const name of signals) process.on(name, () => run.abort(name))
+process.stdout.on('error', error => run.abort(error))
+
+const failure = await demo()
+const killer = signals.find(name => name === failure)
+if (killer) {
+  // The default action this time, so that the caller sees the signal in the exit status.
+  process.removeAllListeners(killer)
+  process.kill(process.pid, killer)
+} else if (failure) {
+  console.error(`demo: ${(failure as Error).message}`)
+  process.exit(1)
+}
