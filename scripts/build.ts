@@ -82,6 +82,7 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
     exports: 'named',
     // Each program reads them when it starts; the sources are in the maps.
     comments: { annotation: true, legal: true, jsdoc: false },
+    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
     entryFileNames: `[name].${ending}`,
     chunkFileNames: `lib/[name]-[hash].${ending}`,
     // What is needed at once is one file; what makes a process the daemon is another.
