@@ -52,8 +52,9 @@ function move(port: number, execArgv: string[]): void {
   // The program's streams are its own; only diagnostics that it has asked for go there.
   const quiet = { stdout: true, stderr: !debug.enabled }
   try {
-    // TypeScript where this is, else what has been made of it.
-    const file = new URL(`daemonthread${extname(import.meta.url)}`, import.meta.url)
+    // TypeScript where this is, else the module that has been made of it, also beside the CommonJS build.
+    const ending = extname(import.meta.url) === '.ts' ? 'ts' : 'js'
+    const file = new URL(`daemonthread.${ending}`, import.meta.url)
     new Worker(file, { name: 'moniker', workerData: port, execArgv, env, ...quiet })
       .on('error', failed)
       .unref()
