@@ -4,6 +4,7 @@ import net, {
   type SocketConnectOpts,
   type SocketConstructorOpts,
 } from 'node:net'
+import type { Readable } from 'node:stream'
 import { isThisHost } from './address.ts'
 import {
   connectCall,
@@ -138,17 +139,40 @@ function begin(socket: MonikerSocket, call: ConnectCall): void {
   attempt.start(own, lookup || !isThisHost(host) ? looked : undefined)
 }
 
-// As an event map of an interface cannot be widened, what is told beside it is declared before it.
-// oxlint-disable-next-line no-unsafe-declaration-merging
-interface MonikerSocket {
-  on: OwnEvents<this> & net.Socket['on']
-  once: OwnEvents<this> & net.Socket['once']
+/** The events of a socket, as the types of every supported Node know them, and ours among them. */
+interface SocketEvents {
+  close: [hadError: boolean]
+  connect: []
+  connectionAttempt: [address: string, port: number, family: number]
+  connectionAttemptFailed: [address: string, port: number, family: number, error: Error]
+  connectionAttemptTimeout: [address: string, port: number, family: number]
+  data: [data: Buffer]
+  drain: []
+  end: []
+  error: [error: Failure]
+  finish: []
+  lookup: [error: Error | null, address: string, family: number | null, host: string]
+  pause: []
+  pipe: [source: Readable]
+  readable: []
+  ready: []
+  resolve: [endpoint: Endpoint]
+  resume: []
+  timeout: []
+  unpipe: [source: Readable]
 }
 
-interface OwnEvents<Self> {
-  (event: 'resolve', listener: (endpoint: Endpoint) => void): Self
-  (event: 'error', listener: (error: Failure) => void): Self
+// oxlint-disable-next-line no-unsafe-declaration-merging
+interface MonikerSocket {
+  on<E extends keyof SocketEvents>(event: E, listener: Listener<E>): this
+  on(event: string | symbol, listener: AnyListener): this
+  once<E extends keyof SocketEvents>(event: E, listener: Listener<E>): this
+  once(event: string | symbol, listener: AnyListener): this
 }
+
+type Listener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void
+// oxlint-disable-next-line no-explicit-any -- as those of `net` have it
+type AnyListener = (...args: any[]) => void
 
 const Callable: CallableClass<typeof MonikerSocket> = callable(MonikerSocket, (self, [options]) => {
   net.Socket.call(self, options)

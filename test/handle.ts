@@ -87,7 +87,9 @@ t.test('what it says is not read to where the program reads', async t => {
   const mistaken = await serving(t, socket => void socket.end('a stranger'))
   const right = await serving(t)
   const buffer = Buffer.alloc(16)
-  const socket = new net.Socket({ onread: { buffer, callback: () => true } })
+  const onread = { buffer, callback: () => true }
+  // The types of Node 20 know it of `connect` alone.
+  const socket = new net.Socket({ onread } as net.SocketConstructorOpts)
   t.teardown(() => socket.destroy())
   const called = once(mistaken.server, 'connection') as Promise<[Socket]>
   dial(socket, mistaken)

@@ -552,7 +552,7 @@ test('what a program puts on a server stays', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = await named(t, { service: 'tie', daemonPort })
   const { emit } = server
-  const mine = (event: string, ...args: unknown[]) => emit.call(server, event, ...args)
+  const mine = (...args: unknown[]) => Reflect.apply(emit, server, args)
   server.emit = mine as typeof emit
   await new Promise(resolve => server.close(resolve))
   t.equal(server.emit, mine)
