@@ -1,7 +1,7 @@
-import net, { type ListenOptions, type ServerOpts, type Socket } from 'node:net'
+import net, { type AddressInfo, type ListenOptions, type ServerOpts, type Socket } from 'node:net'
 import { listenCall, type ListenNameOptions } from './listencall.ts'
 import { callable, type CallableClass } from './callable.ts'
-import { monikerOf, publish } from './publication.ts'
+import { monikerOf, publish, type NamedAddress } from './publication.ts'
 import type { Moniker } from './socket.ts'
 
 /** Whatever has a handle that is listening, or may be. */
@@ -30,6 +30,11 @@ class MonikerServer extends net.Server {
     if (call) publish(this, call, options => super.listen(options, call.callback))
     else Reflect.apply(super.listen, this, args)
     return this
+  }
+
+  /** The address, and as `moniker` the name, of a server that has one. `null` unless it listens. */
+  override address(): (AddressInfo & Partial<NamedAddress>) | string | null {
+    return super.address()
   }
 
   /** What name this server is known by; `undefined` if by none. */
