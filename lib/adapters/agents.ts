@@ -8,16 +8,31 @@ import { connect } from '../socket.ts'
 /** Which service an agent's requests go to; each request may say otherwise in its own options. */
 export type NamedAgentOptions = Partial<ConnectNameOptions>
 
+/** An agent that knows names. */
+export interface NamedAgent extends http.Agent {
+  readonly options: http.AgentOptions & NamedAgentOptions
+}
+
+/** The same for `https`. */
+export interface NamedHttpsAgent extends https.Agent {
+  readonly options: https.AgentOptions & NamedAgentOptions
+}
+
+interface Agents {
+  readonly Agent: new (options?: http.AgentOptions & NamedAgentOptions) => NamedAgent
+  readonly HttpsAgent: new (options?: https.AgentOptions & NamedAgentOptions) => NamedHttpsAgent
+}
+
 type Connected = (error: Error | null, stream: Duplex) => void
 
 /** The agents of `http` and `https` that know names. Both modules of Node's are loaded for the first request. */
-export function agents(): ReturnType<typeof makeAgents> {
+export function agents(): Agents {
   return (made ??= makeAgents())
 }
 
-let made: ReturnType<typeof makeAgents> | undefined
+let made: Agents | undefined
 
-function makeAgents() {
+function makeAgents(): Agents {
   const { Agent: HttpAgent } = process.getBuiltinModule('node:http')
   const { Agent: TlsAgent } = process.getBuiltinModule('node:https')
 

@@ -1,4 +1,4 @@
-import { agents } from './agents.ts'
+import { agents, type NamedAgent, type NamedHttpsAgent } from './agents.ts'
 
 export type { NamedAgentOptions } from './agents.ts'
 
@@ -8,5 +8,5 @@ export type { NamedAgentOptions } from './agents.ts'
  * is an `http.Agent`. Connections are kept and pooled by name.
  */
 export const { Agent, HttpsAgent } = agents()
-export type Agent = InstanceType<typeof Agent>
-export type HttpsAgent = InstanceType<typeof HttpsAgent>
+export type Agent = NamedAgent
+export type HttpsAgent = NamedHttpsAgent
