@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { ConnectionOptions } from 'node:tls'
 import type undici from 'undici'
 import { agents, type NamedAgentOptions } from './adapters/agents.ts'
+import { connector } from './adapters/undici.ts'
 import { pick } from './args.ts'
 import { namedCall } from './connectcall.ts'
 import { Cache } from './cache.ts'
@@ -101,7 +102,6 @@ export function fetchBy(load: () => Promise<object>) {
     const { place, url, auth } = aimed(target)
     if (tls) url.protocol = 'https:'
     const { Agent: Dispatcher, Pool, fetch } = await loaded(load, format(place))
-    const { connector } = await import('./adapters/undici.ts')
     const pool = pooled(pools, typeof tls === 'object' ? tls : kept, keyOf(place, url), () => {
       const connect = connector({ ...place, ...(typeof tls === 'object' && { tls }) })
       return new Dispatcher({

@@ -1,5 +1,5 @@
 import { isIP, type Socket } from 'node:net'
-import tls, { type ConnectionOptions } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import type { ConnectNameOptions } from '../connectcall.ts'
 import { designatedPort } from '../defaults.ts'
 import { MonikerError } from '../errors.ts'
@@ -36,7 +36,9 @@ export function connector({ timeout = 10_000, tls: own = {}, ...target }: NamedC
       servername: servername ?? (isIP(host) ? '' : host),
       ALPNProtocols: ['http/1.1'],
     }
-    const socket = isSecure ? tls.connect({ ...secure, ...own, socket: plain }) : plain
+    const socket = isSecure
+      ? process.getBuiltinModule('node:tls').connect({ ...secure, ...own, socket: plain })
+      : plain
 
     const failed = (error: Error) => settle(error, null)
     const settle: Connected = (...result) => {
