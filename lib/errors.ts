@@ -35,6 +35,10 @@ const at = ({ host = 'this host', port }: Details) =>
 
 const isHere = ({ host = '' }: Details) => isThisHost(host) || isLoopback(host)
 
+/** True if a package is not there; one that is may fail, as on a Node that it does not know. */
+const isMissing = ({ cause }: Details) =>
+  !cause || hasCode(cause, 'ERR_MODULE_NOT_FOUND') || hasCode(cause, 'MODULE_NOT_FOUND')
+
 const table = {
   ENAME: {
     code: 'ERR_MONIKER_NAME',
@@ -47,7 +51,9 @@ const table = {
   EMODULE: {
     code: 'ERR_MODULE_NOT_FOUND',
     say: d =>
-      `the package ${d.text} is needed to fetch from ${d.service}; npm install ${d.text}, or use request`,
+      isMissing(d)
+        ? `the package ${d.text} is needed to fetch from ${d.service}; npm install ${d.text}, or use request`
+        : `the package ${d.text}, which is needed to fetch from ${d.service}, cannot be loaded: ${String(d.cause)}`,
   },
   ENOSERVICE: {
     code: 'ECONNREFUSED',

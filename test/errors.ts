@@ -25,6 +25,22 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ERR_MODULE_NOT_FOUND',
     /the package undici is needed to fetch from web; npm install undici, or use request$/,
   ],
+  [
+    'EMODULE',
+    {
+      service: 'web',
+      text: 'undici',
+      cause: Object.assign(new Error(), { code: 'MODULE_NOT_FOUND' }),
+    },
+    'ERR_MODULE_NOT_FOUND',
+    /the package undici is needed to fetch from web; npm install undici, or use request$/,
+  ],
+  [
+    'EMODULE',
+    { service: 'web', text: 'undici', cause: new TypeError('no such function') },
+    'ERR_MODULE_NOT_FOUND',
+    /undici, which is needed to fetch from web, cannot be loaded: TypeError: no such function$/,
+  ],
   ['ENOSERVICE', about, 'ECONNREFUSED', /starwars@\^1 is not offered at 127\.0\.0\.1:6664; is the/],
   ['ENOSERVICE', { service: 'a' }, 'ECONNREFUSED', /a is not offered at this host; is the program/],
   ['EVERSION', { ...about, offered: ['3.0.0', '2.0.0'] }, 'ECONNREFUSED', /; 3\.0\.0, 2\.0\.0 is$/],

@@ -149,7 +149,7 @@ test('what fails says what was asked for', async t => {
   await t.rejects(fetch('tie://'), { cause: refused })
   t.throws(() => get('no name'), { code: 'ERR_MONIKER_NAME' })
   await t.rejects(fetch('no name'), { code: 'ERR_MONIKER_NAME' })
-  const without = fetchBy(() => Promise.reject(new Error('not found')))
+  const without = fetchBy(() => import('no such package' as string) as Promise<object>)
   const message = /the package undici is needed to fetch from ns:tie; npm install undici/
   await t.rejects(without('ns:tie://'), { code: 'ERR_MODULE_NOT_FOUND', message })
 })
