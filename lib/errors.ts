@@ -52,7 +52,7 @@ const table = {
     code: 'ERR_MODULE_NOT_FOUND',
     say: d =>
       isMissing(d)
-        ? `the package ${d.text} is needed to fetch from ${d.service}; npm install ${d.text}, or use request`
+        ? `the package ${d.text} is needed to fetch from ${d.service}; npm install ${d.text}@7, or use request`
         : `the package ${d.text}, which is needed to fetch from ${d.service}, cannot be loaded: ${String(d.cause)}`,
   },
   ENOSERVICE: {

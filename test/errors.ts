@@ -23,7 +23,7 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'EMODULE',
     { service: 'web', text: 'undici' },
     'ERR_MODULE_NOT_FOUND',
-    /the package undici is needed to fetch from web; npm install undici, or use request$/,
+    /the package undici is needed to fetch from web; npm install undici@7, or use request$/,
   ],
   [
     'EMODULE',
@@ -33,7 +33,7 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
       cause: Object.assign(new Error(), { code: 'MODULE_NOT_FOUND' }),
     },
     'ERR_MODULE_NOT_FOUND',
-    /the package undici is needed to fetch from web; npm install undici, or use request$/,
+    /the package undici is needed to fetch from web; npm install undici@7, or use request$/,
   ],
   [
     'EMODULE',
