@@ -78,6 +78,7 @@ test('a socket is bound to a name, on a port that the system chose', async t => 
 })
 
 test('ports and all else are left to dgram', async t => {
+  await home(t)
   const server = socket(t, 'udp4', (message, { port, address }) =>
     server.send(message, port, address),
   )
