@@ -1,13 +1,13 @@
 import * as net from 'node:net'
-import { MonikerDatagram, createSocket } from './lib/datagram.ts'
+import { MonikerDatagram, createSocket } from './lib/sockets/datagram.ts'
 import { MonikerError } from './lib/errors.ts'
 import { format, formatURI, parse, parseURI } from './lib/name.ts'
-import { reconnect } from './lib/reconnect.ts'
-import { fetch, get, request } from './lib/request.ts'
-import { Resolver } from './lib/resolver.ts'
-import { MonikerServer, createServer, listen } from './lib/server.ts'
-import { MonikerSocket, connect } from './lib/socket.ts'
-import { Watch, watch } from './lib/watch.ts'
+import { reconnect } from './lib/sockets/reconnect.ts'
+import { fetch, get, request } from './lib/adapters/request.ts'
+import { Resolver } from './lib/client/resolver.ts'
+import { MonikerServer, createServer, listen } from './lib/sockets/server.ts'
+import { MonikerSocket, connect } from './lib/sockets/socket.ts'
+import { Watch, watch } from './lib/client/watch.ts'
 
 export * from 'node:net'
 export {
@@ -35,21 +35,26 @@ export {
   request,
   watch,
 }
-export type { ConnectNameOptions } from './lib/connectcall.ts'
-export type { ListenNameOptions } from './lib/listencall.ts'
-export type { BindNameOptions, DatagramTarget } from './lib/datagram.ts'
+export type { ConnectNameOptions } from './lib/options/connect.ts'
+export type { ListenNameOptions } from './lib/options/listen.ts'
+export type { BindNameOptions, DatagramTarget } from './lib/sockets/datagram.ts'
 export type { Details, Failure, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'
-export type { Endpoint, Listed, Metadata, Source, Transport } from './lib/protocol.ts'
-export type { Select } from './lib/choice.ts'
-export type { Fallback } from './lib/fallback.ts'
-export type { ReconnectOptions } from './lib/reconnect.ts'
-export type { FetchOptions, RequestOptions } from './lib/request.ts'
-export type { ResolveOptions, Resolution, ResolverOptions, Resolving } from './lib/resolver.ts'
-export type { NamedAddress } from './lib/publication.ts'
-export type { Change } from './lib/roster.ts'
-export type { ConnectOptions, Moniker } from './lib/socket.ts'
-export type { WatchOptions } from './lib/watch.ts'
+export type { Endpoint, Listed, Metadata, Source, Transport } from './lib/wire/protocol.ts'
+export type { Select } from './lib/resolution.ts'
+export type { Fallback } from './lib/directories/directories.ts'
+export type { ReconnectOptions } from './lib/sockets/reconnect.ts'
+export type { FetchOptions, RequestOptions } from './lib/adapters/request.ts'
+export type {
+  ResolveOptions,
+  Resolution,
+  ResolverOptions,
+  Resolving,
+} from './lib/client/resolver.ts'
+export type { NamedAddress } from './lib/sockets/listener.ts'
+export type { Change } from './lib/client/roster.ts'
+export type { ConnectOptions, Moniker } from './lib/sockets/socket.ts'
+export type { WatchOptions } from './lib/client/watch.ts'
 
 const own = {
   MonikerDatagram,

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import type { Lease } from '../lib/lease.ts'
-import { Registrar } from '../lib/registrar.ts'
+import type { Lease } from '../lib/registration/lease.ts'
+import { Registrar } from '../lib/registration/registrar.ts'
 import { seconds } from './measure.ts'
 import { nameOf } from './names.ts'
 import { peer } from './process.ts'

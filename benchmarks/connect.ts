@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { PADDED, encode } from '../lib/protocol.ts'
+import { PADDED, encode } from '../lib/wire/protocol.ts'
 import { DAEMONS, FORGOTTEN, call, type Road } from './calls.ts'
 import { compare, percentile, seconds, type Benchmark, type Way } from './measure.ts'
 import { profile } from './profile.ts'

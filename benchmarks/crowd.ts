@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { encode } from '../lib/protocol.ts'
+import { encode } from '../lib/wire/protocol.ts'
 import { seconds, times } from './measure.ts'
 import { dial, hold, nameOf, numbered } from './names.ts'
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
-import { PADDED, encode } from '../lib/protocol.ts'
+import { PADDED, encode } from '../lib/wire/protocol.ts'
 import type { Script } from './script.ts'
 import type { Volley } from './volley.ts'
 

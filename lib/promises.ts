@@ -1,17 +1,22 @@
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { Socket, isIPv6 } from 'node:net'
-import { pick } from './args.ts'
-import { connectCall, namedCall, type ConnectCall, type ConnectNameOptions } from './connectcall.ts'
-import type { ListenNameOptions } from './listencall.ts'
-import { cancellable } from './cancel.ts'
-import { choose } from './choice.ts'
+import { pick } from './options/check.ts'
+import {
+  connectCall,
+  namedCall,
+  type ConnectCall,
+  type ConnectNameOptions,
+} from './options/connect.ts'
+import type { ListenNameOptions } from './options/listen.ts'
+import { cancellable } from './async.ts'
+import { choose } from './resolution.ts'
 import type { Connection, Service } from './promises/connection.ts'
 import { DatagramService, converse } from './promises/datagram.ts'
 import { Stream, StreamService } from './promises/stream.ts'
-import type { Transport } from './protocol.ts'
-import { Resolver } from './resolver.ts'
-import { connect as connectSocket } from './socket.ts'
+import type { Transport } from './wire/protocol.ts'
+import { Resolver } from './client/resolver.ts'
+import { connect as connectSocket } from './sockets/socket.ts'
 
 export type { Cancel, Connection, Service } from './promises/connection.ts'
 

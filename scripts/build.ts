@@ -47,7 +47,10 @@ const exported = Object.values(own.exports).flatMap(entry =>
 )
 
 /** The files that are run, by Node itself. */
-const programs = ['lib/cli', 'lib/monikerd', 'lib/daemonthread']
+const programs = {
+  ...inputs(['lib/cli', 'lib/monikerd']),
+  'lib/thread': join(root, 'lib/registration/thread.ts'),
+}
 
 function inputs(names: readonly string[], folder = root, ending = '.ts'): Record<string, string> {
   return Object.fromEntries(names.map(name => [name, join(folder, name + ending)]))
@@ -60,7 +63,7 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
   const core = new Set<string>()
   const daemon = new Set<string>()
   const bundle = await rolldown({
-    input: inputs(isModule ? [...exported, ...programs] : exported),
+    input: { ...inputs(exported), ...(isModule && programs) },
     cwd: root,
     platform: 'node',
     external: id => (!isModule && isBuiltin(id)) || OUTSIDE.includes(id),
@@ -72,7 +75,12 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
       !isModule && loadedByRequire(OUTSIDE),
       oneState(own, root),
       closure(core, 'index.ts'),
-      closure(daemon, 'lib/embedded.ts', 'lib/daemon/daemon.ts', 'lib/handover.ts'),
+      closure(
+        daemon,
+        'lib/registration/embedded.ts',
+        'lib/daemon/daemon.ts',
+        'lib/registration/takeover.ts',
+      ),
     ],
   })
   return write(bundle, {

@@ -1,5 +1,5 @@
 import { t, test } from 'tap'
-import { Resolver } from '../lib/resolver.ts'
+import { Resolver } from '../lib/client/resolver.ts'
 import { World } from './fixtures/chaos/world.ts'
 
 t.setTimeout(120_000)

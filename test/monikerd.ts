@@ -1,6 +1,6 @@
 import { t, test } from 'tap'
-import { freePort } from '../lib/ports.ts'
-import { Resolver } from '../lib/resolver.ts'
+import { freePort } from '../lib/node/ports.ts'
+import { Resolver } from '../lib/client/resolver.ts'
 import { moniker } from './fixtures/command.ts'
 
 // A process takes its time to start; the tests need not wait for each other.

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { parse } from '../lib/name.ts'
-import { Resolver } from '../lib/resolver.ts'
+import { Resolver } from '../lib/client/resolver.ts'
 import { connect, service, type Connection } from '../lib/promises.ts'
 import { awake } from './fixtures/awake.ts'
 import { home } from './fixtures/home.ts'

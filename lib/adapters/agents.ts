@@ -1,9 +1,9 @@
 import type http from 'node:http'
 import type https from 'node:https'
 import type { Duplex } from 'node:stream'
-import type { ConnectNameOptions } from '../connectcall.ts'
-import { idOf } from '../query.ts'
-import { connect } from '../socket.ts'
+import type { ConnectNameOptions } from '../options/connect.ts'
+import { idOf } from '../client/query.ts'
+import { connect } from '../sockets/socket.ts'
 
 /** Which service an agent's requests go to; each request may say otherwise in its own options. */
 export type NamedAgentOptions = Partial<ConnectNameOptions>

@@ -1,5 +1,5 @@
 import { Metadata, experimental, status } from '@grpc/grpc-js'
-import { Resolver } from '../resolver.ts'
+import { Resolver } from '../client/resolver.ts'
 
 type Target = experimental.GrpcUri
 type Found = experimental.StatusOr<experimental.Endpoint[]>

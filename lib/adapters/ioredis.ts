@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { AbstractConnector, type RedisOptions } from 'ioredis'
-import type { ConnectNameOptions } from '../connectcall.ts'
-import { connect } from '../socket.ts'
+import type { ConnectNameOptions } from '../options/connect.ts'
+import { connect } from '../sockets/socket.ts'
 
 /**
  * The `Connector` of ioredis, for a service whatever the port: `new Redis({ Connector:

@@ -1,9 +1,9 @@
 import { isIP, type Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
-import type { ConnectNameOptions } from '../connectcall.ts'
-import { designatedPort } from '../defaults.ts'
+import type { ConnectNameOptions } from '../options/connect.ts'
+import { designatedPort } from '../settings.ts'
 import { MonikerError } from '../errors.ts'
-import { connect } from '../socket.ts'
+import { connect } from '../sockets/socket.ts'
 
 /** What undici tells a connector. */
 export interface ConnectorOptions {

@@ -1,4 +1,4 @@
-import type { Listed } from '../protocol.ts'
+import type { Listed } from '../wire/protocol.ts'
 import type { Shape } from './shape.ts'
 
 /** A word that may stand where the cursor is, and what it means. */

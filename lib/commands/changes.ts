@@ -1,4 +1,4 @@
-import type { Watch } from '../watch.ts'
+import type { Watch } from '../client/watch.ts'
 import { tell, stopSignal } from './options.ts'
 import { changeLine } from './services.ts'
 

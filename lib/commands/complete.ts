@@ -1,4 +1,4 @@
-import type { Listed } from '../protocol.ts'
+import type { Listed } from '../wire/protocol.ts'
 import { candidates } from './candidates.ts'
 import { printable } from './printable.ts'
 import { shape } from './shape.ts'
@@ -15,6 +15,6 @@ export async function complete(words: readonly string[]): Promise<void> {
 
 /** The services of this host. Without an answer there is nothing to offer. */
 async function services(): Promise<readonly Listed[]> {
-  const { Resolver } = await import('../resolver.ts')
+  const { Resolver } = await import('../client/resolver.ts')
   return new Resolver({ timeout: PATIENCE }).list().catch(() => [])
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { MonikerSocket } from '../socket.ts'
+import { MonikerSocket } from '../sockets/socket.ts'
 import { hearOut } from './hearout.ts'
 import { format } from '../name.ts'
 import {

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { designatedPort } from '../defaults.ts'
+import { designatedPort } from '../settings.ts'
 import { checkup, type Finding } from './checkup.ts'
 import { colour } from './colour.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'

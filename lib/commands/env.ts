@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { Resolver } from '../resolver.ts'
+import { Resolver } from '../client/resolver.ts'
 import { distinct, find, neighbour } from './neighbours.ts'
 import {
   daemonPortOption,

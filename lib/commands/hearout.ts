@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { TIMEOUT } from '../defaults.ts'
+import { TIMEOUT } from '../settings.ts'
 
 /** A socket, as far as it matters here. */
 interface Half {

@@ -1,7 +1,7 @@
-import type { Lease } from '../lease.ts'
+import type { Lease } from '../registration/lease.ts'
 import { format } from '../name.ts'
-import { bound } from '../ports.ts'
-import type { Registrar } from '../registrar.ts'
+import { bound } from '../node/ports.ts'
+import type { Registrar } from '../registration/registrar.ts'
 import { tellLapses } from './lapses.ts'
 import type { Entry } from './portlist.ts'
 

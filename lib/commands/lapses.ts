@@ -1,4 +1,4 @@
-import type { Lease } from '../lease.ts'
+import type { Lease } from '../registration/lease.ts'
 
 /** How long a daemon that has gone is no news, in ms: mostly another takes its place in no time. */
 const MOMENT = 2_000

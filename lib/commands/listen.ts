@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { Command } from 'commander'
-import type { Metadata } from '../protocol.ts'
-import type { NamedAddress } from '../publication.ts'
-import { createServer, type MonikerServer } from '../server.ts'
+import type { Metadata } from '../wire/protocol.ts'
+import type { NamedAddress } from '../sockets/listener.ts'
+import { createServer, type MonikerServer } from '../sockets/server.ts'
 import { hearOut } from './hearout.ts'
 import {
   daemonPortOption,

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
-import type { Watch } from '../watch.ts'
+import type { Watch } from '../client/watch.ts'
 import { closeInTime, sought } from './changes.ts'
 import { colour } from './colour.ts'
 import { servicesTable } from './services.ts'

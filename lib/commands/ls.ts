@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { Resolver } from '../resolver.ts'
-import { watch } from '../watch.ts'
+import { Resolver } from '../client/resolver.ts'
+import { watch } from '../client/watch.ts'
 import { printChanges } from './changes.ts'
 import { colour } from './colour.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'

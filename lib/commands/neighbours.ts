@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { format } from '../name.ts'
-import type { Metadata } from '../protocol.ts'
-import type { Resolution, Resolver } from '../resolver.ts'
+import type { Metadata } from '../wire/protocol.ts'
+import type { Resolution, Resolver } from '../client/resolver.ts'
 import { isScheme } from './options.ts'
 import { targetOf, type CommandTarget, type TargetOptions } from './target.ts'
 

@@ -1,5 +1,5 @@
 import { readFile, readdir, readlink } from 'node:fs/promises'
-import type { Spot } from '../ports.ts'
+import type { Spot } from '../node/ports.ts'
 
 /** A process that has a port open. */
 export interface Occupant {

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import { parseURI } from '../name.ts'
 import { NAMESPACE, givenNamespace } from '../namespace.ts'
-import { MAX_WAIT } from '../protocol.ts'
+import { MAX_WAIT } from '../wire/protocol.ts'
 
 /** A host on the command line, and the designated port of its daemon, if it is told. */
 export interface Place {

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { loadPolicy } from '../policyfile.ts'
+import { loadPolicy } from '../policy/file.ts'
 
 const FORMAT = `
 A policy is YAML or JSON. The first rule that matches decides; where none does, it is as without a

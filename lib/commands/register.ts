@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
-import type { Metadata } from '../protocol.ts'
-import { Registrar } from '../registrar.ts'
+import type { Metadata } from '../wire/protocol.ts'
+import { Registrar } from '../registration/registrar.ts'
 import { awake } from './awake.ts'
 import { Holder } from './holder.ts'
 import {

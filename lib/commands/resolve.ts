@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { Resolver, type Resolution } from '../resolver.ts'
+import { Resolver, type Resolution } from '../client/resolver.ts'
 import { targetOf } from './target.ts'
 import {
   daemonPortOption,

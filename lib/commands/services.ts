@@ -1,6 +1,6 @@
 import { format } from '../name.ts'
-import type { Listed } from '../protocol.ts'
-import type { Change } from '../roster.ts'
+import type { Listed } from '../wire/protocol.ts'
+import type { Change } from '../client/roster.ts'
 import { colour } from './colour.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { Resolver } from '../resolver.ts'
+import { Resolver } from '../client/resolver.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
 import { table } from './table.ts'
 

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { Resolver } from '../resolver.ts'
+import { Resolver } from '../client/resolver.ts'
 import { daemonPortOption, namespaceOption, tell, toDuration, useNamespace } from './options.ts'
 import { targetOf } from './target.ts'
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { watch } from '../watch.ts'
+import { watch } from '../client/watch.ts'
 import { printChanges } from './changes.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
 import { targetOf } from './target.ts'

@@ -1,19 +1,19 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { LOOPBACK, isLoopback } from '../address.ts'
-import { designatedPort } from '../defaults.ts'
+import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode } from '../errors.ts'
-import { VERSION, type Answer } from '../protocol.ts'
-import { Audience } from './audience.ts'
+import { VERSION, type Answer } from '../wire/protocol.ts'
+import { Audience } from './subscriptions.ts'
 import { Bucket } from './bucket.ts'
-import { Guard } from './guard.ts'
-import { chain, local, policy, type Handler, type Owner } from './handler.ts'
+import { Guard } from './access.ts'
+import { chain, local, policy, type Handler, type Owner } from './answer.ts'
 import { Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
 import { Datagrams } from './udp.ts'
-import { parting, waiting } from './waiting.ts'
+import { parting, waiting } from './hold.ts'
 import { watching } from './watching.ts'
 
 const debug = diagnostics('moniker:daemon')
@@ -229,7 +229,7 @@ export class Daemon {
     const { policy } = this.#options
     if (policy === undefined) return
     // Most daemons have none, and need not load what reads it.
-    const { loadPolicy } = await import('../policyfile.ts')
+    const { loadPolicy } = await import('../policy/file.ts')
     this.#guard.policy = await loadPolicy(policy)
   }
 

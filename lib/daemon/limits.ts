@@ -1,7 +1,7 @@
 import { networkOf } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { Bucket, Buckets, type Rate } from './bucket.ts'
-import type { Peer, Step } from './handler.ts'
+import type { Peer, Step } from './answer.ts'
 import type { Registry } from './registry.ts'
 
 export interface LimitsOptions {

@@ -1,7 +1,7 @@
 import { MonikerError } from '../errors.ts'
 import { format } from '../name.ts'
 import { compareVersions, satisfies as isInRange } from '../version.ts'
-import type { Id, Offer, Resolve } from '../protocol.ts'
+import type { Id, Offer, Resolve } from '../wire/protocol.ts'
 
 /** One name that is held: what was offered, by whom, and since which registration. */
 export interface Entry extends Offer {

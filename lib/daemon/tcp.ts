@@ -11,9 +11,9 @@ import {
   refusal,
   type Answer,
   type Id,
-} from '../protocol.ts'
-import { refusable, type Handler, type Owner, type Peer } from './handler.ts'
-import { LineSplitter } from './splitter.ts'
+} from '../wire/protocol.ts'
+import { refusable, type Handler, type Owner, type Peer } from './answer.ts'
+import { LineSplitter } from '../wire/splitter.ts'
 
 const debug = diagnostics('moniker:daemon:tcp')
 

@@ -5,9 +5,9 @@ import { networkInterfaces } from 'node:os'
 import { isOwn, literally } from '../address.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
-import { MAX_LINE } from '../lines.ts'
-import { decode, encode, idOf, question, refusal, type Answer, type Id } from '../protocol.ts'
-import { refusable, type Handler, type Peer, type Reply } from './handler.ts'
+import { MAX_LINE } from '../wire/lines.ts'
+import { decode, encode, idOf, question, refusal, type Answer, type Id } from '../wire/protocol.ts'
+import { refusable, type Handler, type Peer, type Reply } from './answer.ts'
 
 const debug = diagnostics('moniker:daemon:udp')
 

@@ -1,5 +1,5 @@
-import type { Audience } from './audience.ts'
-import { shown, type Sight, type Step } from './handler.ts'
+import type { Audience } from './subscriptions.ts'
+import { shown, type Sight, type Step } from './answer.ts'
 import type { Registry } from './registry.ts'
 
 /**

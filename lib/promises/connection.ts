@@ -1,5 +1,5 @@
 import { MonikerError } from '../errors.ts'
-import type { NamedAddress } from '../publication.ts'
+import type { NamedAddress } from '../sockets/listener.ts'
 
 /** What gives a wait up; its reason is the error. */
 export interface Cancel {

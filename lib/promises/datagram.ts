@@ -1,12 +1,12 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
-import type { ListenNameOptions } from '../listencall.ts'
-import { cancellable } from '../cancel.ts'
-import { createSocket, type MonikerDatagram } from '../datagram.ts'
+import type { ListenNameOptions } from '../options/listen.ts'
+import { cancellable } from '../async.ts'
+import { createSocket, type MonikerDatagram } from '../sockets/datagram.ts'
 import { checkSize, type Cancel, type Connection, type Service } from './connection.ts'
-import { withdraw, type NamedAddress } from '../publication.ts'
-import { Queue } from '../queue.ts'
+import { withdraw, type NamedAddress } from '../sockets/listener.ts'
+import { Queue } from './queue.ts'
 
 /** How many new peers may wait to be accepted. */
 const BACKLOG = 511

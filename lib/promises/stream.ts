@@ -1,13 +1,13 @@
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import type { Server, Socket } from 'node:net'
-import type { ListenNameOptions } from '../listencall.ts'
-import { cancellable } from '../cancel.ts'
-import { TIMEOUT } from '../defaults.ts'
+import type { ListenNameOptions } from '../options/listen.ts'
+import { cancellable } from '../async.ts'
+import { TIMEOUT } from '../settings.ts'
 import { checkSize, type Cancel, type Connection, type Service } from './connection.ts'
-import { withdraw, type NamedAddress } from '../publication.ts'
-import { Queue } from '../queue.ts'
-import { createServer } from '../server.ts'
+import { withdraw, type NamedAddress } from '../sockets/listener.ts'
+import { Queue } from './queue.ts'
+import { createServer } from '../sockets/server.ts'
 
 /** How many peers may wait to be accepted: what `net` lets wait in the kernel. */
 const BACKLOG = 511

@@ -2,7 +2,7 @@ import * as grpc from '@grpc/grpc-js'
 import { once } from 'node:events'
 import { test, type Test } from 'tap'
 import { register } from '../../lib/adapters/grpc.ts'
-import { createServer } from '../../lib/server.ts'
+import { createServer } from '../../lib/sockets/server.ts'
 import { home } from '../fixtures/home.ts'
 
 register()

@@ -4,11 +4,11 @@ import https from 'node:https'
 import { test, type Test } from 'tap'
 import { Agent, fetch } from 'undici'
 import { connector } from '../../lib/adapters/undici.ts'
-import { listen } from '../../lib/server.ts'
+import { listen } from '../../lib/sockets/server.ts'
 import { cert, key } from '../fixtures/certificate.ts'
 import { home } from '../fixtures/home.ts'
 import { stranger } from '../fixtures/services.ts'
-import { Registrar } from '../../lib/registrar.ts'
+import { Registrar } from '../../lib/registration/registrar.ts'
 
 /** A server that says how many connections it has had, and what it was sent. */
 async function web(t: Test, secure = false): Promise<void> {

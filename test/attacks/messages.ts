@@ -1,5 +1,5 @@
 import t from 'tap'
-import { MAX_LINE } from '../../lib/lines.ts'
+import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { line } from '../fixtures/lines.ts'
 import { siege, volley } from '../fixtures/siege.ts'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { Daemon } from '../../lib/daemon/daemon.ts'
-import { UserTable } from '../../lib/users.ts'
+import { UserTable } from '../../lib/policy/users.ts'
 import { line, type Message } from '../fixtures/lines.ts'
 import { siege } from '../fixtures/siege.ts'
 

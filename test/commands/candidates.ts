@@ -2,7 +2,7 @@ import { Argument, Command, Option } from 'commander'
 import { test } from 'tap'
 import { candidates } from '../../lib/commands/candidates.ts'
 import { shapeOf } from '../../lib/commands/shape.ts'
-import type { Listed } from '../../lib/protocol.ts'
+import type { Listed } from '../../lib/wire/protocol.ts'
 
 const common = { transport: 'tcp', address: '::', shared: false } as const
 

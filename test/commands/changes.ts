@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { test } from 'tap'
 import { closeInTime, printChanges } from '../../lib/commands/changes.ts'
-import { watch } from '../../lib/watch.ts'
+import { watch } from '../../lib/client/watch.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { named, nobody } from '../fixtures/services.ts'
 

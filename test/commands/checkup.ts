@@ -8,7 +8,7 @@ import {
   versions,
   type Finding,
 } from '../../lib/commands/checkup.ts'
-import { decode, encode, idOf, type Answer } from '../../lib/protocol.ts'
+import { decode, encode, idOf, type Answer } from '../../lib/wire/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { lookup, nobody, silence, stranger } from '../fixtures/services.ts'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { t, test } from 'tap'
-import { Resolver } from '../../lib/resolver.ts'
+import { Resolver } from '../../lib/client/resolver.ts'
 import { moniker } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { named } from '../fixtures/services.ts'

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { test } from 'tap'
 import { tellLapses } from '../../lib/commands/lapses.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import type { Lease } from '../../lib/lease.ts'
+import type { Lease } from '../../lib/registration/lease.ts'
 import { awake } from '../fixtures/awake.ts'
 
 const [gone, taken] = (['ELOST', 'ETAKEN'] as const).map(reason => new MonikerError(reason))

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { stripVTControlCharacters } from 'node:util'
 import { test, type Test } from 'tap'
 import { fitted, showLive } from '../../lib/commands/live.ts'
-import { watch } from '../../lib/watch.ts'
+import { watch } from '../../lib/client/watch.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { named, nobody } from '../fixtures/services.ts'
 

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { Client } from '../../lib/client.ts'
+import { Client } from '../../lib/client/connection.ts'
 import { lsCommand } from '../../lib/commands/ls.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'

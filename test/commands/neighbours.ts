@@ -2,8 +2,8 @@ import { test } from 'tap'
 import { distinct, find, neighbour } from '../../lib/commands/neighbours.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { parse, type Name } from '../../lib/name.ts'
-import type { Endpoint } from '../../lib/protocol.ts'
-import type { ResolveOptions } from '../../lib/resolver.ts'
+import type { Endpoint } from '../../lib/wire/protocol.ts'
+import type { ResolveOptions } from '../../lib/client/resolver.ts'
 
 test('the word for a neighbour is its service, or another that is given', async t => {
   const cases = [

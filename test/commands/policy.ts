@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { policyCommand } from '../../lib/commands/policy.ts'
-import { parsePolicy } from '../../lib/policyfile.ts'
+import { parsePolicy } from '../../lib/policy/file.ts'
 import { printed } from '../fixtures/command.ts'
 
 test('a policy is said to be one', async t => {

@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { changeLine, servicesTable, sorted } from '../../lib/commands/services.ts'
-import type { Listed } from '../../lib/protocol.ts'
+import type { Listed } from '../../lib/wire/protocol.ts'
 
 const common = { transport: 'tcp', address: '::', shared: false, port: 1 } as const
 

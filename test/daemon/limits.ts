@@ -1,8 +1,8 @@
 import t from 'tap'
-import { chain, local, type Peer } from '../../lib/daemon/handler.ts'
+import { chain, local, type Peer } from '../../lib/daemon/answer.ts'
 import { Limits, type LimitsOptions } from '../../lib/daemon/limits.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
-import { question, type Answer, type Question } from '../../lib/protocol.ts'
+import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
 import { far, here as program, silent } from '../fixtures/peers.ts'
 
 const here = program()

@@ -4,7 +4,7 @@ import semver from 'semver'
 import t from 'tap'
 import { Registry, type Entry } from '../../lib/daemon/registry.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import type { Offer, Resolve } from '../../lib/protocol.ts'
+import type { Offer, Resolve } from '../../lib/wire/protocol.ts'
 import { offer as anything } from '../fixtures/offers.ts'
 
 /** An offer of `starwars`, unless told otherwise. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Socket, connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import type { Handler, Owner, Peer } from '../../lib/daemon/handler.ts'
+import type { Handler, Owner, Peer } from '../../lib/daemon/answer.ts'
 import {
   peerOf,
   serve,
@@ -10,8 +10,8 @@ import {
   type ServeOptions,
 } from '../../lib/daemon/tcp.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import { MAX_LINE } from '../../lib/lines.ts'
-import { type Answer } from '../../lib/protocol.ts'
+import { MAX_LINE } from '../../lib/wire/lines.ts'
+import { type Answer } from '../../lib/wire/protocol.ts'
 import { line, lines } from '../fixtures/lines.ts'
 
 /** What `nc` is told of a question, so that answers can be told apart. */

@@ -1,9 +1,9 @@
 import t from 'tap'
-import { Audience } from '../../lib/daemon/audience.ts'
-import { chain, isVisible, local, policy, type Peer, type Sight } from '../../lib/daemon/handler.ts'
+import { Audience } from '../../lib/daemon/subscriptions.ts'
+import { chain, isVisible, local, policy, type Peer, type Sight } from '../../lib/daemon/answer.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { watching } from '../../lib/daemon/watching.ts'
-import { question, type Answer, type Id } from '../../lib/protocol.ts'
+import { question, type Answer, type Id } from '../../lib/wire/protocol.ts'
 import { offer } from '../fixtures/offers.ts'
 
 const watch = (given: Answer = {}) => question({ op: 'watch', id: 7, ...given })

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 import express from 'express'
 import { test } from 'tap'
 import { Agent } from '../../lib/adapters/http.ts'
-import { listen } from '../../lib/server.ts'
+import { listen } from '../../lib/sockets/server.ts'
 import { home } from '../fixtures/home.ts'
 
 test('an express application has a name', async t => {

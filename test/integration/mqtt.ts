@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { Aedes } from 'aedes'
 import mqtt from 'mqtt'
 import { test } from 'tap'
-import { createServer } from '../../lib/server.ts'
-import { connect } from '../../lib/socket.ts'
+import { createServer } from '../../lib/sockets/server.ts'
+import { connect } from '../../lib/sockets/socket.ts'
 import { home } from '../fixtures/home.ts'
 
 test('mqtt talks to a broker over a name, and comes back to it at another port', async t => {

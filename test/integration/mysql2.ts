@@ -2,8 +2,8 @@ import type { Server } from 'node:net'
 import { once } from 'node:events'
 import mysql from 'mysql2'
 import { test } from 'tap'
-import { listen } from '../../lib/server.ts'
-import { connect } from '../../lib/socket.ts'
+import { listen } from '../../lib/sockets/server.ts'
+import { connect } from '../../lib/sockets/socket.ts'
 import { home } from '../fixtures/home.ts'
 
 /** What a server of mysql2 has that its types leave out. */

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import nodemailer, { type TransportOptions } from 'nodemailer'
 import { SMTPServer } from 'smtp-server'
 import { test } from 'tap'
-import { listen } from '../../lib/server.ts'
-import { connect } from '../../lib/socket.ts'
+import { listen } from '../../lib/sockets/server.ts'
+import { connect } from '../../lib/sockets/socket.ts'
 import { home } from '../fixtures/home.ts'
 
 /** What its types leave out. */

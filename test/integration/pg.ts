@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { test } from 'tap'
-import { MonikerSocket } from '../../lib/socket.ts'
+import { MonikerSocket } from '../../lib/sockets/socket.ts'
 import { home } from '../fixtures/home.ts'
 import { isInstalled, postgres } from '../fixtures/postgres.ts'
 import { run } from '../fixtures/run.ts'

@@ -3,8 +3,8 @@ import type { Server } from 'node:net'
 import { text } from 'node:stream/consumers'
 import ssh2, { type ClientChannel } from 'ssh2'
 import { test } from 'tap'
-import { listen } from '../../lib/server.ts'
-import { connect } from '../../lib/socket.ts'
+import { listen } from '../../lib/sockets/server.ts'
+import { connect } from '../../lib/sockets/socket.ts'
 import { home } from '../fixtures/home.ts'
 
 test('ssh2 talks to a server over a name', async t => {

@@ -1,0 +1,203 @@
+import { EventEmitter, once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { cancellable, type Signal } from '../async.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { MonikerError, isReason, type Details } from '../errors.ts'
+import { LineReader } from '../wire/lines.ts'
+import { decode, encode, refusalIn, type Answer, type Asked, type Id } from '../wire/protocol.ts'
+
+const debug = diagnostics('moniker:client')
+
+/** A daemon's whereabouts. */
+export interface Place {
+  /** An IP address. */
+  readonly address: string
+  /** The designated port. */
+  readonly port: number
+}
+
+/** How many services one list may have before we stop believing it. */
+const MAX_LIST = 5_000_000
+
+interface Pending {
+  resolve: (answer: Answer) => void
+  reject: (error: unknown) => void
+  /** The services told so far, while `more` are to come. */
+  services: unknown[]
+}
+
+/**
+ * A kept connection to a daemon, over which any number of questions may be under way. It keeps the
+ * process alive only while one is. Emits `'close'` once.
+ */
+export class Client extends EventEmitter<{ close: [] }> {
+  readonly #socket: Socket
+  readonly #place: Place
+  #isQuiet: boolean
+  readonly #pending = new Map<Id, Pending>()
+  readonly #told = new Map<Id, (event: Answer) => void>()
+  #last = 0
+  /** The questions of this turn, to go out in one write. */
+  #unsent = ''
+  /** Why the connection closed, if it was not closed in peace. */
+  #why: Error | undefined
+
+  private constructor(socket: Socket, place: Place, isQuiet: boolean) {
+    super()
+    this.#socket = socket
+    this.#place = place
+    this.#isQuiet = isQuiet
+    const reader = new LineReader()
+    socket.on('error', error => {
+      debug('%s: %s', place.address, error.message)
+      this.#why = error
+    })
+    socket.on('close', () => this.#closed())
+    socket.unref().on('data', (chunk: Buffer) => this.#read(reader, chunk))
+  }
+
+  /**
+   * Connects to the daemon at `place`; fails as `net.connect` does. A `quiet` one never keeps the
+   * process alive: the server it asks for does, or is not to; one in the `background` does so only
+   * for its questions.
+   */
+  static async connect(
+    place: Place,
+    signal?: Signal,
+    { quiet = false, background = false }: { quiet?: boolean; background?: boolean } = {},
+  ): Promise<Client> {
+    const { address: host, port } = place
+    const keep = { keepAlive: true, keepAliveInitialDelay: 15_000 }
+    const socket = connect({ host, port, noDelay: true, ...keep })
+    if (quiet || background) socket.unref()
+    try {
+      await cancellable(once(socket, 'connect'), signal)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+    return new Client(socket, place, quiet)
+  }
+
+  /** How many questions it has been asked. */
+  get asked(): number {
+    return this.#last
+  }
+
+  /**
+   * The answer to a question, be it a refusal. Fails if the connection closes first. What the daemon
+   * has to say of it later is `told`, unless it is refused, until it is to be forgotten.
+   */
+  async ask(message: Asked, signal?: Signal, told?: (event: Answer) => void): Promise<Answer> {
+    signal?.throwIfAborted()
+    if (this.#socket.destroyed) throw this.#lost()
+    const id = ++this.#last
+    if (told) this.#told.set(id, told)
+    const answer = new Promise<Answer>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, services: [] })
+    })
+    const abort = () => this.#settle(id)?.reject(signal!.reason)
+    signal?.addEventListener('abort', abort, { once: true })
+    if (!this.#isQuiet && this.#pending.size === 1) this.#socket.ref()
+    this.#send(encode(id, message))
+    try {
+      return await answer
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  /**
+   * The same, if it comes within `ms`; else fails with `ESILENT`. What is in a `hurry` does not wait for
+   * others to share a write with.
+   */
+  async askSoon(message: Asked, ms: number, { hurry = false } = {}): Promise<Answer> {
+    const answer = this.ask(message)
+    const id = this.#last
+    if (hurry) this.#flush()
+    const { address: host, port } = this.#place
+    const late = () => this.#settle(id)?.reject(new MonikerError('ESILENT', { host, port, ms }))
+    const timer = setTimeout(late, ms)
+    try {
+      return await answer
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Tells `told` nothing any more. */
+  forget(told: (event: Answer) => void): void {
+    for (const [id, one] of this.#told) if (one === told) this.#told.delete(id)
+  }
+
+  /** From now on it keeps no process alive. */
+  unref(): void {
+    this.#isQuiet = true
+    this.#socket.unref()
+  }
+
+  /** Closes the connection; questions under way fail. */
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #send(line: string): void {
+    if (this.#unsent === '') setImmediate(() => this.#flush())
+    this.#unsent += line
+  }
+
+  #flush(): void {
+    if (this.#unsent === '') return
+    if (!this.#socket.destroyed) this.#socket.write(this.#unsent)
+    this.#unsent = ''
+  }
+
+  #read(reader: LineReader, chunk: Buffer): void {
+    try {
+      for (const line of reader.read(chunk)) this.#take(decode(line))
+    } catch (error) {
+      this.#socket.destroy(error as Error)
+    }
+  }
+
+  #take(answer: Answer): void {
+    const { id, services, more } = answer as { id: Id; services?: unknown; more?: unknown }
+    const pending = this.#pending.get(id)
+    if ('event' in answer) return this.#told.get(id)?.(answer)
+    // Nobody waits any longer, or the daemon could not read who asked.
+    if (!pending) return debug('nobody asked: %o', answer)
+    if ('error' in answer) this.#told.delete(id)
+    if (!Array.isArray(services)) return this.#settle(id)?.resolve(answer)
+    for (const service of services) pending.services.push(service)
+    if (more && pending.services.length < MAX_LIST) return
+    this.#settle(id)?.resolve({ ...answer, services: pending.services })
+  }
+
+  #settle(id: Id): Pending | undefined {
+    const pending = this.#pending.get(id)
+    this.#pending.delete(id)
+    if (this.#pending.size === 0) this.#socket.unref()
+    return pending
+  }
+
+  #closed(): void {
+    const error = this.#why instanceof MonikerError ? this.#why : this.#lost()
+    for (const id of this.#pending.keys()) this.#settle(id)?.reject(error)
+    this.emit('close')
+  }
+
+  #lost(): MonikerError {
+    const { address: host, port } = this.#place
+    return new MonikerError('ELOST', { host, port })
+  }
+}
+
+/** `answer`, if it is none of a refusal; that is thrown as the error it is, with `details`. */
+export function accept(answer: Answer, details: Details): Answer {
+  const refused = refusalIn(answer)
+  if (!refused) return answer
+  const { code, message: text, offered } = refused
+  const reason = isReason(code) ? code : 'EPROTOCOL'
+  // By what name the daemon was reached, we know better than it does.
+  throw new MonikerError(reason, { ...details, text, ...(offered && { offered }) })
+}

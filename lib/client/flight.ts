@@ -1,0 +1,54 @@
+import { Halt, type Signal } from '../async.ts'
+
+/** One question that several wait for. It is given up when all of them have given it up. */
+export class Flight<T> {
+  readonly #answer: Promise<T>
+  #giveUp: Halt | undefined
+  #waiting = 0
+  #joined = 0
+  #over: (() => void) | undefined
+
+  /**
+   * `ask` calls `signal` if it can be given up; `over` is called once, when it has been answered or
+   * given up: it is too late to join then.
+   */
+  constructor(ask: (signal: () => Signal) => Promise<T>, over: () => void) {
+    this.#over = over
+    this.#answer = ask(() => (this.#giveUp ??= new Halt()))
+    // All may have given it up when it fails.
+    this.#answer.then(
+      () => this.#end(),
+      () => this.#end(),
+    )
+  }
+
+  /** How many have joined it. */
+  get joined(): number {
+    return this.#joined
+  }
+
+  /**
+   * The answer, which `turned` may make another for each who joins, and what is to be called once it
+   * has come or is wanted no more.
+   */
+  join(turned: (answer: T, turn: number) => T): {
+    answer: Promise<T>
+    leave: (reason?: unknown) => void
+  } {
+    const turn = this.#joined++
+    this.#waiting++
+    const answer = turn === 0 ? this.#answer : this.#answer.then(found => turned(found, turn))
+    return { answer, leave: reason => this.#leave(reason) }
+  }
+
+  #leave(reason: unknown): void {
+    if (--this.#waiting > 0 || !this.#over) return
+    this.#end()
+    this.#giveUp?.abort(reason)
+  }
+
+  #end(): void {
+    this.#over?.()
+    this.#over = undefined
+  }
+}

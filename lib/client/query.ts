@@ -1,0 +1,117 @@
+import { isLoopback, isThisHost } from '../address.ts'
+import { designatedPort } from '../settings.ts'
+import type { Details, MonikerError } from '../errors.ts'
+import type { Fallback } from '../directories/directories.ts'
+import { addressesOf, type LookupHostOptions } from './ask.ts'
+import { format, type Name } from '../name.ts'
+import type { Resolve, Road } from '../wire/protocol.ts'
+
+/** Whom to ask, and for how long. */
+export interface AskOptions extends LookupHostOptions {
+  /** The host whose daemon is asked. Default this host. */
+  host?: string | undefined
+  /** That daemon's designated port. Default the resolver's. */
+  daemonPort?: number | undefined
+  /** Gives the question up; the reason is the error. */
+  signal?: AbortSignal | undefined
+}
+
+export interface ResolveOptions extends AskOptions {
+  /** What will do. Default `['tcp']`. */
+  transports?: readonly Road[] | undefined
+  /** Namespaces to look in, one after the other, if there is none in the name's. Default none. */
+  also?: readonly string[] | undefined
+  /** Where to look, in this order, if the host has no daemon. Default nowhere. */
+  fallback?: readonly Fallback[] | undefined
+  /** How long to wait for a name, or a daemon, that is not there yet, in ms. Default 0, at most an hour. */
+  wait?: number | undefined
+}
+
+/** A call to `resolve`, normalised. */
+export interface Query {
+  readonly name: Name
+  readonly host: string
+  readonly port: number
+  readonly question: Resolve
+  readonly details: Details
+  readonly family: number
+  /** What is the same for all that have the same answer. */
+  readonly key: string
+  /** Whether it is this host that is asked, without any look-up. */
+  readonly isNear: boolean
+  /** Whether hosts are looked up in a way of the caller's own. */
+  readonly isOwn: boolean
+  readonly fallback: readonly Fallback[]
+  readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
+}
+
+/** Makes queries of calls. */
+export class Queries {
+  readonly #port: number | undefined
+  #last: Query | undefined
+
+  /** `port` is the designated port of daemons, where a call gives none. Default that of the process. */
+  constructor(port: number | undefined) {
+    this.#port = port
+  }
+
+  /** The designated port of the daemon that is asked. */
+  portOf({ daemonPort }: AskOptions): number {
+    return daemonPort ?? this.#port ?? designatedPort()
+  }
+
+  /** The query of a call. The one before does again if it was for the same: it mostly is. */
+  of(name: Name, options: ResolveOptions): Query {
+    const { host = '', transports = TCP, family = 0, also, fallback = NOWHERE } = options
+    const { lookup, hints, looked } = options
+    // What is somebody's own is for this call alone.
+    const isUsual = !lookup && hints === undefined && !looked && !also
+    const port = this.portOf(options)
+    const last = this.#last
+    if (last?.name === name && last.host === host && last.port === port && isUsual) {
+      const { question } = last
+      const isAsked = question.transports === transports && !question.also
+      if (isAsked && last.family === family && last.fallback === fallback) return last
+    }
+    const { namespace, service, version } = name
+    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()} ${idOf(lookup)}`
+    const asked = { op: 'resolve', namespace, service, version, transports } as const
+    const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
+    const query: Query = {
+      name,
+      host,
+      port,
+      question: also ? Object.assign(asked, { also }) : asked,
+      details,
+      family,
+      key,
+      isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
+      isOwn: lookup !== undefined,
+      fallback,
+      look: other => addressesOf(other, options, details),
+    }
+    if (isUsual) this.#last = query
+    return query
+  }
+}
+
+const ids = new WeakMap<object, number>()
+let last = 0
+
+/** What tells one function, or object, of a program's own from all others; 0 of what is neither. */
+export function idOf(own: unknown): number {
+  if (typeof own !== 'function' && (typeof own !== 'object' || own === null)) return 0
+  if (!ids.has(own)) ids.set(own, ++last)
+  return ids.get(own)!
+}
+
+const TCP: readonly Road[] = ['tcp']
+const NOWHERE: readonly Fallback[] = []
+
+/** Whether to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */
+export function isForsaken({ fallback, question }: Query, error: unknown): boolean {
+  const { reason } = error as MonikerError
+  const { namespace, also = [] } = question
+  const isPlain = [namespace, ...also].includes('')
+  return fallback.length > 0 && isPlain && (reason === 'ENODAEMON' || reason === 'ESILENT')
+}

@@ -1,0 +1,77 @@
+import type { Listed } from '../wire/protocol.ts'
+
+/** A service that has come or gone. */
+export interface Change extends Listed {
+  readonly event: 'up' | 'down'
+}
+
+/**
+ * What is up, as somebody knows who is told of changes by daemons that come and go. A name that went
+ * with its daemon is in doubt: if it comes back, nothing has happened.
+ */
+export class Roster {
+  readonly #tell: (event: Change['event'], service: Listed) => void
+  /** By instance, as the daemon of the moment has it; each as it was first told. */
+  readonly #known = new Map<string, Listed>()
+  readonly #doubted = new Map<string, Listed[]>()
+
+  constructor(tell: (event: Change['event'], service: Listed) => void) {
+    this.#tell = tell
+  }
+
+  /** What is up, or was when its daemon went; each as it was first told. */
+  get services(): Listed[] {
+    return [...this.#known.values(), ...[...this.#doubted.values()].flat()]
+  }
+
+  /** Whether something that was up may have gone. */
+  get isInDoubt(): boolean {
+    return this.#doubted.size > 0
+  }
+
+  /** A service is there; told unless it was there already. */
+  up(service: Listed): void {
+    if (this.#known.has(service.instance)) return
+    const again = this.#recall(service)
+    this.#known.set(service.instance, again ?? service)
+    if (!again) this.#tell('up', service)
+  }
+
+  /** A service has gone. */
+  down({ instance }: Listed): void {
+    const service = this.#known.get(instance)
+    if (!service) return
+    this.#known.delete(instance)
+    this.#tell('down', service)
+  }
+
+  /** The daemon has gone: of nothing is it known any more whether it is there. */
+  doubt(): void {
+    for (const service of this.#known.values()) {
+      const key = identity(service)
+      this.#doubted.set(key, [...(this.#doubted.get(key) ?? []), service])
+    }
+    this.#known.clear()
+  }
+
+  /** What has not come back by now has gone. */
+  settle(): void {
+    const gone = [...this.#doubted.values()].flat()
+    this.#doubted.clear()
+    for (const service of gone) this.#tell('down', service)
+  }
+
+  #recall(service: Listed): Listed | undefined {
+    const key = identity(service)
+    const [found, ...others] = this.#doubted.get(key) ?? []
+    if (others.length > 0) this.#doubted.set(key, others)
+    else this.#doubted.delete(key)
+    return found
+  }
+}
+
+/** What a registration has in common with the same one at the next daemon. */
+function identity(listed: Listed): string {
+  const { namespace, service, version, transport, address, port, pid, metadata } = listed
+  return JSON.stringify([namespace, service, version, transport, address, port, pid, metadata])
+}

@@ -1,0 +1,298 @@
+import { EventEmitter, once } from 'node:events'
+import type { LookupFunction } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { pick } from '../options/check.ts'
+import { connectCall, namedCall } from '../options/connect.ts'
+import { Backlog } from './reader.ts'
+import { cancellable, deadline, type Signal } from '../async.ts'
+import { Client, accept } from './connection.ts'
+import { TIMEOUT, designatedPort } from '../settings.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { MonikerError, located, type Details, type Reason } from '../errors.ts'
+import {
+  MAX_WAIT,
+  listed,
+  listedIn,
+  type Answer,
+  type Asked,
+  type Listed,
+} from '../wire/protocol.ts'
+import { addressesOf } from './ask.ts'
+import { Roster, type Change } from './roster.ts'
+import { satisfies } from '../version.ts'
+
+const debug = diagnostics('moniker:watch')
+
+/** Whose coming and going to tell; what is left out may be anything. */
+export interface WatchOptions {
+  /** A service, or a whole name such as `ns:web@^1`. Default all services. */
+  service?: string | undefined
+  /** Default as for `connect`; of all services, all namespaces. */
+  namespace?: string | undefined
+  /** Namespaces beside that one. Default as for `connect`. */
+  also?: readonly string[] | undefined
+  /** A semver range. Default that in `service`, else any. */
+  version?: string | undefined
+  /** Default this host; another must allow it (`monikerd --public-list`). */
+  host?: string | undefined
+  /** The designated port of that host's daemon. Default `MONIKER_PORT`, else 6664. */
+  daemonPort?: number | undefined
+  /** How long names may be gone with their daemon before they are told to be, in ms. Default 5,000. */
+  grace?: number | undefined
+  /** How long the daemon may take to answer, in ms; then it is asked again. Default 5,000. */
+  timeout?: number | undefined
+  /** Ends the watch; a reader gets its reason as an error. */
+  signal?: AbortSignal | undefined
+  lookup?: LookupFunction | undefined
+  family?: number | undefined
+}
+
+interface WatchEvents {
+  up: [service: Listed]
+  down: [service: Listed]
+  ready: []
+  lost: [error: unknown]
+  error: [error: unknown]
+  close: []
+}
+
+/** The first and the longest pause before a daemon that has gone is looked for again, in ms. */
+const PAUSE = 20
+const LONGEST = 1_000
+
+/** How long names may be gone with their daemon before they are told to be, in ms. */
+const GRACE = 5_000
+
+/** What looking again will not mend. */
+const FINAL: readonly Reason[] = ['EDENIED', 'ELIMIT', 'EARGUMENT', 'ENAME']
+
+/**
+ * What is up, and then what comes and goes, until it is closed. Emits `'up'` and `'down'` with the
+ * service, `'ready'` when all that is there has been told, `'lost'` with the reason when the daemon
+ * cannot be asked (it is looked for until it can), `'error'` when it refuses, and `'close'`. It can be
+ * iterated over, at any time, too: each reader is told first of what is there at that time, and leaving
+ * the loop closes the watch.
+ */
+export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Change> {
+  readonly #options: WatchOptions
+  readonly #question: Asked
+  readonly #details: Details & { host: string; port: number }
+  readonly #range: string
+  readonly #over = new AbortController()
+  readonly #readers = new Set<Backlog>()
+  readonly #roster = new Roster((event, service) => this.#tell(event, service))
+  /** Does nothing but keep the process alive, whatever is being waited for. */
+  readonly #awake = setInterval(() => {}, 0x7fff_ffff)
+  #grace: NodeJS.Timeout | undefined
+  #isLost = false
+
+  constructor(options: WatchOptions) {
+    super()
+    const { namespace, also, service, version = '', host = '', daemonPort: port, signal } = options
+    this.#options = options
+    this.#range = version
+    const interest = {
+      ...(namespace !== undefined && { namespace }),
+      ...(also !== undefined && { also }),
+      ...(service !== undefined && { service }),
+    }
+    this.#question = { op: 'watch', ...interest }
+    const where = { host: host || 'localhost', port: port ?? designatedPort(), syscall: 'watch' }
+    this.#details = service === undefined ? where : { ...where, service }
+    // Whoever asked has had no time yet to say what to do with an error.
+    process.nextTick(() => void this.#run())
+    if (signal?.aborted) this.#abort()
+    else signal?.addEventListener('abort', this.#abort, { once: true })
+  }
+
+  /** What is up, as far as is known. */
+  get services(): Listed[] {
+    return this.#roster.services
+  }
+
+  /** Keeps the process alive, as it does from the beginning. */
+  ref(): this {
+    this.#awake.ref()
+    return this
+  }
+
+  /** No longer keeps the process alive. */
+  unref(): this {
+    this.#awake.unref()
+    return this
+  }
+
+  /** Ends the watch. */
+  close(): void {
+    this.#end()
+  }
+
+  [Symbol.dispose](): void {
+    this.#end()
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Change, undefined> {
+    const reader: Backlog = new Backlog(this.services, () => this.#end())
+    if (this.#over.signal.aborted) reader.end()
+    else this.#readers.add(reader)
+    return reader
+  }
+
+  readonly #abort = () => this.#end(this.#options.signal!.reason)
+
+  #end(error?: unknown): void {
+    if (this.#over.signal.aborted) return
+    this.#options.signal?.removeEventListener('abort', this.#abort)
+    this.#over.abort()
+    clearInterval(this.#awake)
+    clearTimeout(this.#grace)
+    for (const reader of this.#readers) reader.end(error)
+    this.#soon('close')
+  }
+
+  /** A reader hears of an error where it reads. */
+  #fail(error: unknown): void {
+    if (this.#readers.size === 0 || this.listenerCount('error') > 0) this.#soon('error', error)
+    this.#end(error)
+  }
+
+  /** In a turn of its own: what a listener throws is not for us to catch. */
+  #soon<K extends keyof WatchEvents>(event: K, ...args: WatchEvents[K]): void {
+    process.nextTick(() => Reflect.apply(this.emit, this, [event, ...args]))
+  }
+
+  #tell(event: Change['event'], service: Listed): void {
+    for (const reader of this.#readers) reader.push(event, service)
+    this.#soon(event, service)
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#over
+    let wait = PAUSE
+    while (!signal.aborted) {
+      const lost = this.#follow(() => (wait = PAUSE))
+      const error = await lost.catch((thrown: unknown) => located(thrown, this.#details))
+      if (signal.aborted) return
+      if (FINAL.includes((error as MonikerError).reason)) return this.#fail(error)
+      this.#lost(error)
+      // Those who lost the same daemon do not all come back at once.
+      const some = wait * (0.5 + Math.random() / 2)
+      await pause(some, undefined, { signal, ref: false }).catch(() => {})
+      wait = Math.min(wait * 2, LONGEST)
+    }
+  }
+
+  /** Is told for as long as there is a connection; then fails, or says why there is none any more. */
+  async #follow(begun: () => void): Promise<unknown> {
+    const details = this.#details
+    const { timeout: ms = TIMEOUT } = this.#options
+    const late = () => new MonikerError('ESILENT', { ...details, ms })
+    const over = deadline(ms, late, this.#over.signal, { quiet: true })
+    const early: Answer[] = []
+    let told = (event: Answer): void => void early.push(event)
+    let client: Client | undefined
+    try {
+      client = await this.#reach(over.signal)
+      const closed = once(client, 'close', { signal: this.#over.signal })
+      closed.catch(() => {})
+      const asked = client.ask(this.#question, over.signal, event => told(event))
+      for (const service of listed(accept(await asked, details))) this.#hear('up', service)
+      told = event => this.#hear(event.event, listedIn(event))
+      for (const event of early) told(event)
+      over.free()
+      begun()
+      this.#found()
+      await closed
+      return new MonikerError('ELOST', details)
+    } finally {
+      over.free()
+      client?.close()
+    }
+  }
+
+  async #reach(signal: Signal): Promise<Client> {
+    const { host = '', lookup, family } = this.#options
+    const { port } = this.#details
+    const found = addressesOf(host, { lookup, family }, this.#details)
+    const addresses = await cancellable(Promise.resolve(found), signal)
+    const failures: unknown[] = []
+    for (const address of addresses) {
+      try {
+        return await Client.connect({ address, port }, signal, { quiet: true })
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    throw failures[0]
+  }
+
+  #hear(event: unknown, service: Listed): void {
+    if (!satisfies(service.version, this.#range)) return
+    if (event === 'up') this.#roster.up(service)
+    else if (event === 'down') this.#roster.down(service)
+  }
+
+  #found(): void {
+    debug('watching %o at %s', this.#question, this.#details.host)
+    this.#isLost = false
+    clearTimeout(this.#grace)
+    // Their programs have yet to find the daemon too.
+    if (this.#roster.isInDoubt) this.#wait()
+    this.#soon('ready')
+  }
+
+  #lost(error: unknown): void {
+    debug('%s', (error as Error).message)
+    if (this.#isLost) return
+    this.#isLost = true
+    this.#roster.doubt()
+    this.#wait()
+    this.#soon('lost', error)
+  }
+
+  #wait(): void {
+    const { grace = GRACE } = this.#options
+    clearTimeout(this.#grace)
+    this.#grace = setTimeout(() => this.#roster.settle(), grace).unref()
+  }
+}
+
+/** Watches the services of a host: a name or a URI, or all that is in `options`. */
+export function watch(
+  target: string | URL,
+  options?: Omit<WatchOptions, 'service' | 'namespace' | 'version'>,
+): Watch
+export function watch(options?: WatchOptions): Watch
+export function watch(target: string | URL | WatchOptions = {}, more: WatchOptions = {}): Watch {
+  const isName = typeof target === 'string' || target instanceof URL
+  if (!isName && (typeof target !== 'object' || target === null)) {
+    const text = `a name, a URI or options, got ${JSON.stringify(target) ?? String(target)}`
+    throw new MonikerError('EARGUMENT', { text })
+  }
+  return new Watch(checked({ ...(isName ? aimed(target, more.host) : target), ...more }))
+}
+
+/** What a name or a URI says. */
+function aimed(target: string | URL, host: string | undefined): WatchOptions {
+  const { name, options } = namedCall(target, host)
+  return { ...name, ...pick(options, ['host', 'daemonPort', 'also']) }
+}
+
+/** Checked as the options of `connect` are. */
+function checked(options: WatchOptions): WatchOptions {
+  const { service, namespace, grace = GRACE, timeout = TIMEOUT } = options
+  for (const [option, ms] of Object.entries({ grace, timeout })) {
+    if (!(ms >= 0 && ms <= MAX_WAIT)) throw wrong(`${option} to be ms from 0 to ${MAX_WAIT}`, ms)
+  }
+  if (service !== undefined) {
+    const call = connectCall([options])!
+    return { ...options, ...call.name, also: call.options.also }
+  }
+  const { name } = connectCall([{ ...options, service: 'any' }])!
+  // Of all services those of all namespaces, unless it says which.
+  return { ...options, namespace: namespace === undefined ? undefined : name.namespace }
+}
+
+function wrong(expected: string, value: unknown): MonikerError {
+  return new MonikerError('EARGUMENT', { text: `options.${expected}, got ${String(value)}` })
+}

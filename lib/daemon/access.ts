@@ -1,0 +1,158 @@
+import { MonikerError } from '../errors.ts'
+import { format } from '../name.ts'
+import type { Action, Policy, Subject, Verdict } from '../policy/policy.ts'
+import type { Question, Register } from '../wire/protocol.ts'
+import { UserTable, type Users } from '../policy/users.ts'
+import { isVisible, type Owner, type Peer, type Reply, type Sight, type Step } from './answer.ts'
+import { Identities } from '../node/peercred.ts'
+
+export interface GuardOptions {
+  /** Whether other hosts may list what the policy says nothing of. Default false. */
+  publicList?: boolean
+  /** The port that is asked at. */
+  port: () => number
+  /** Called when the policy has said no, with what it did not let whom do. */
+  denied: (text: string) => void
+  /** The users of this host. Default those in the system's table. */
+  users?: { readonly users: Users }
+  /** Who made a connection. Default what the kernel says. */
+  identities?: Pick<Identities, 'of'>
+}
+
+/**
+ * Who may publish, resolve and list what: the namespace of a user is that user's alone to publish in,
+ * and for the rest the policy says so, where there is one. What is not for the asker is as if it were
+ * not there.
+ */
+export class Guard {
+  /** The policy in force; another may take its place at any time. */
+  policy: Policy | undefined
+  readonly #options: GuardOptions
+  readonly #table: { readonly users: Users }
+  readonly #identities: Pick<Identities, 'of'>
+  /** The user of each connection whose user is known. */
+  readonly #uids = new WeakMap<Owner, number>()
+
+  constructor(options: GuardOptions) {
+    const { users = new UserTable(), identities = new Identities() } = options
+    this.#options = options
+    this.#table = users
+    this.#identities = identities
+  }
+
+  /** Whether `peer` may list anything at all. */
+  readonly mayList = (peer: Peer): boolean => {
+    const { publicList = false } = this.#options
+    return peer.local || publicList || (this.policy?.opens('list', placeOf(peer)) ?? false)
+  }
+
+  /** Whether `peer` may know of a name, or have it in a list. */
+  readonly sees: Sight = (action, peer, entry) => {
+    const { policy } = this
+    if (!isVisible(entry, peer)) return false
+    if (!policy) return true
+    const who = this.#who(peer)
+    const verdict = policy.judge(action, { ...nameOf(entry), ...who })
+    if (action === 'list') {
+      return verdict?.allowed ?? (peer.local || this.#options.publicList === true)
+    }
+    if (verdict?.allowed !== false) return true
+    this.#options.denied(said(policy, verdict, action, entry, who))
+    return false
+  }
+
+  /** Refuses what is not to be published, and sees to it that who asks is known where it matters. */
+  readonly step: Step = (question, peer, next) => {
+    const { policy } = this
+    if (!policy && !isInNamespace(question)) return next()
+    const action = actionOf(question)
+    if (!action) return next()
+    const asksUser = policy?.asksUser(action) && peer.local
+    // Only the user of a connection can be known.
+    if (asksUser && !peer.owner) return { truncated: true }
+    const owners = isInNamespace(question) && this.#table.users.get(question.namespace)
+    if (!owners && (!asksUser || this.#uids.has(peer.owner!))) {
+      return this.#pass(question, peer, next)
+    }
+    return this.#identify(peer).then(() => {
+      if (owners) this.#assertOwner(question as Register, owners, this.#uids.get(peer.owner!))
+      return this.#pass(question, peer, next)
+    })
+  }
+
+  /** Finds out whose connection it is, once, if that can be known. */
+  async #identify(peer: Peer): Promise<void> {
+    const owner = peer.owner!
+    if (!this.#uids.has(owner)) {
+      const uid = await this.#identities.of(peer, this.#options.port())
+      if (uid !== undefined) this.#uids.set(owner, uid)
+    }
+    // Nobody would ever let go of a name that was registered for who has gone.
+    if (!owner.isOpen) throw new MonikerError('EDENIED', { text: 'the connection has closed' })
+  }
+
+  #assertOwner(
+    { namespace }: Register,
+    owners: ReadonlySet<number>,
+    uid: number | undefined,
+  ): void {
+    if (uid === 0 || (uid !== undefined && owners.has(uid))) return
+    if (uid === undefined && this.policy?.trustful) return
+    const why =
+      uid === undefined
+        ? 'and who asks cannot be known; a policy that has "unproven: allow" would let anybody'
+        : `not of user ${uid}; take another, or none`
+    throw new MonikerError('EDENIED', {
+      text: `namespace ${namespace} is that of user ${namespace} of this host, ${why}`,
+    })
+  }
+
+  /** What has been found out by now is enough to tell. */
+  #pass(question: Question, peer: Peer, next: () => Reply): Reply {
+    const { policy } = this
+    if (question.op !== 'register' || !policy) return next()
+    const who = this.#who(peer)
+    const verdict = policy.judge('publish', { ...nameOf(question), ...who })
+    if (verdict?.allowed !== false) return next()
+    this.#options.denied(said(policy, verdict, 'publish', question, who))
+    const text = `the policy of this host does not let you publish ${format(question)}`
+    throw new MonikerError('EDENIED', { text })
+  }
+
+  #who(peer: Peer): Who {
+    return { ...placeOf(peer), uid: peer.owner && this.#uids.get(peer.owner) }
+  }
+}
+
+type Who = Pick<Subject, 'local' | 'address' | 'uid'>
+
+type Named = Pick<Subject, 'namespace' | 'service' | 'version'>
+
+function actionOf({ op }: Question): Action | undefined {
+  if (op === 'register') return 'publish'
+  if (op === 'watch') return 'list'
+  return op === 'resolve' || op === 'list' ? op : undefined
+}
+
+function isInNamespace(question: Question): question is Register {
+  return question.op === 'register' && question.namespace !== ''
+}
+
+function placeOf({ local, remote: { address } }: Peer): Pick<Subject, 'local' | 'address'> {
+  return { local, address }
+}
+
+function nameOf({ namespace, service, version }: Named): Named {
+  return { namespace, service, version }
+}
+
+function said(
+  { file }: Policy,
+  { line }: Verdict,
+  action: Action,
+  name: Named,
+  { address, uid }: Who,
+): string {
+  const user = uid === undefined ? '' : `, user ${uid}`
+  return `denied ${address}${user}: ${action} ${format(name)} (${file}:${line})`
+}

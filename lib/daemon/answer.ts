@@ -1,0 +1,251 @@
+import { isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { isLoopback } from '../address.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { MonikerError } from '../errors.ts'
+import {
+  refusal,
+  type Answer,
+  type Endpoint,
+  type Id,
+  type List,
+  type Question,
+  type Register,
+  type Resolve,
+} from '../wire/protocol.ts'
+import { taken, type Entry, type Registry } from './registry.ts'
+
+const debug = diagnostics('moniker:daemon')
+
+/** A connection: names are held by it, and it can be told more than answers. */
+export interface Owner {
+  /** False once it has closed: it can hold nothing any more. */
+  readonly isOpen: boolean
+  /** Whether so much that it was told is unread that what is not needed is better left out. */
+  readonly isBehind?: boolean
+  /** Tells of what has happened since the question `id` was answered. */
+  tell(id: Id, event: Answer): void
+}
+
+/** Who asks. */
+export interface Peer {
+  /** Whether the question came from this host. */
+  readonly local: boolean
+  /** The address of ours that the question came to. */
+  readonly address: string
+  /** The address and port that it came from. */
+  readonly remote: { readonly address: string; readonly port: number }
+  /** What names are held by; none over UDP. */
+  readonly owner?: Owner
+}
+
+/** An answer, now or later; it is later only where something has to happen first. */
+export type Reply = Answer | Promise<Answer>
+
+/** A step answers, or passes on by calling `next`. It refuses with a `MonikerError`, thrown or rejected. */
+export type Step = (question: Question, peer: Peer, next: () => Reply) => Reply
+
+/** What answers a question, by refusing it (with a `MonikerError`, thrown or rejected) if need be. */
+export type Handler = (question: Question, peer: Peer) => Reply
+
+/** Several steps as one, in a fixed order; the last must answer. */
+export function chain(...steps: Step[]): Handler {
+  return steps.reduceRight<Handler>(
+    (next, step) => (question, peer) => step(question, peer, () => next(question, peer)),
+    question => {
+      throw new MonikerError('EPROTOCOL', { text: `nothing here answers ${question.op}` })
+    },
+  )
+}
+
+/** Whether `peer` may know of a name, or have it in a list. */
+export type Sight = (action: 'resolve' | 'list', peer: Peer, entry: Entry) => boolean
+
+/** Who may ask what: everybody may resolve; the rest is for this host, listing unless opened. */
+export function policy({ mayList }: { mayList: (peer: Peer) => boolean }): Step {
+  return (question, peer, next) => {
+    const { op } = question
+    const { local, owner } = peer
+    if (!owner && op !== 'resolve') {
+      throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
+    }
+    const allowed = local || op === 'resolve' || op === 'status' || (isPublic(op) && mayList(peer))
+    if (!allowed)
+      throw new MonikerError('EDENIED', {
+        text: `${op} is for programs on the host itself${isPublic(op) ? ', unless monikerd --public-list' : ''}`,
+      })
+    return next()
+  }
+}
+
+/** What shows all that is there. */
+function isPublic(op: Question['op']): boolean {
+  return op === 'list' || op === 'watch'
+}
+
+/**
+ * How long after its start a daemon lets whoever held a name longer have it, in ms. Until then its
+ * names are still being sorted out; later, whoever holds one keeps it, as an age is but a claim.
+ */
+const SETTLING = 10_000
+
+export interface LocalOptions {
+  /** Tells this life of the daemon from every other. */
+  generation: number
+  /** How long an answer may be remembered, in ms. */
+  ttl: number
+  /** What `status` answers. */
+  status: () => Answer
+  /** How long the daemon has been there, in ms. Default for ever. */
+  age?: () => number
+  /** How many connections it has; whoever registers is told, if it is known. */
+  connections?: () => number
+  /** What of it whoever asks may see. Default all that they can reach. */
+  sees?: Sight
+}
+
+/** Answers from the registry. */
+export function local(
+  registry: Registry,
+  { generation, ttl, status, age = () => Infinity, connections, sees = reachable }: LocalOptions,
+): Step {
+  const resolve = (question: Resolve, peer: Peer): Answer => {
+    const entries = search(registry, question, entry => sees('resolve', peer, entry))
+    const { namespace } = entries[0]!
+    const told = entries.slice(0, 8)
+    for (const entry of told) if (entry.guarded) announce(entry, peer, ttl)
+    const isNear = hasPath(question, peer)
+    const endpoints = told.map((entry): Endpoint => {
+      const { transport, port, path, version, metadata, load } = entry
+      const instance = instanceOf(entry, generation)
+      return Object.assign(
+        { transport },
+        addressFor(entry, peer),
+        { port, version, instance },
+        isNear && path && { path },
+        metadata && { metadata },
+        load !== undefined && { load },
+      )
+    })
+    return namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
+  }
+
+  const register = ({ op: _, since, ...offer }: Register, owner: object): Answer => {
+    const elder = age() < SETTLING && since !== undefined && { since }
+    const { registration } = registry.register(owner, { ...offer, ...elder }, rival => {
+      const { registration, owner, id } = rival
+      const event = { event: 'evicted', registration, ...refusal(taken(offer)) }
+      ;(owner as Owner).tell(id!, event)
+    })
+    return { registration, generation, ...(connections && { connections: connections() }) }
+  }
+
+  const list = ({ namespace }: List, peer: Peer): Answer => ({
+    services: [...registry.list(namespace)]
+      .filter(entry => sees('list', peer, entry))
+      .map(entry => shown(entry, generation)),
+  })
+
+  return (question, peer, next) => {
+    switch (question.op) {
+      case 'resolve':
+        return resolve(question, peer)
+      case 'register':
+        return register(question, peer.owner!)
+      case 'update':
+        return { updated: registry.update(peer.owner!, question.registration, question.load) }
+      case 'unregister':
+        return { unregistered: registry.unregister(peer.owner!, question.registration) }
+      case 'list':
+        return list(question, peer)
+      case 'status':
+        return status()
+      case 'watch':
+      case 'handover':
+        return next()
+    }
+  }
+}
+
+/** A fault of our own is not a reason to fall over: whoever met with it is told, and the rest served. */
+export function refusable(error: unknown): MonikerError {
+  if (error instanceof MonikerError) return error
+  debug('a fault of the daemon: %O', error)
+  return new MonikerError('EPROTOCOL', {
+    text: 'the daemon has failed at this question',
+    cause: error,
+  })
+}
+
+/** The entries in the first of the namespaces that has any. */
+function search(
+  registry: Registry,
+  question: Resolve,
+  visible: (entry: Entry) => boolean,
+): Entry[] {
+  const { also: [next, ...also] = [] } = question
+  if (next === undefined) return registry.resolve(question, visible)
+  try {
+    return registry.resolve(question, visible)
+  } catch (refusal) {
+    try {
+      return search(registry, { ...question, namespace: next, also }, visible)
+    } catch {
+      throw refusal
+    }
+  }
+}
+
+/** A name as it is listed. */
+export function shown(entry: Entry, generation: number): Answer {
+  const { owner: _, registration: __, id: ___, since: ____, ...offer } = entry
+  return { ...offer, instance: instanceOf(entry, generation) }
+}
+
+/** The abstract Unix socket of a service has the reach of the loopback addresses. */
+function hasPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
+  return isLocal && transports.includes('unix')
+}
+
+/**
+ * Tells a guarded server whom it is to expect. One that is frozen is not told, as it could not let
+ * anybody in, and is not to be dropped for what it does not read.
+ */
+function announce({ owner, id }: Entry, { local: isLocal, remote }: Peer, ttl: number): void {
+  const { isBehind = false, tell } = owner as Owner
+  const address = isLocal ? '127.0.0.1' : remote.address
+  if (!isBehind) tell(id!, { event: 'expect', address, ttl })
+}
+
+/** Whether `peer` can reach what has a name. */
+export function isVisible({ address }: Entry, peer: Peer): boolean {
+  return peer.local || !isLoopback(address)
+}
+
+const reachable: Sight = (_action, peer, entry) => isVisible(entry, peer)
+
+/** No other registration is called so, in this life of the daemon or another. */
+function instanceOf({ registration }: Entry, generation: number): string {
+  return `${generation.toString(36)}-${registration.toString(36)}`
+}
+
+/**
+ * The address to tell, if it is another than the one the question came to: a server bound to all
+ * addresses of IPv4 cannot be reached at an address of IPv6.
+ */
+function addressFor(
+  { address }: Entry,
+  { local: isLocal, address: asked }: Peer,
+): { address?: string } {
+  if (address === '::' || (address === '0.0.0.0' && !isIPv6(asked))) return {}
+  if (address !== '0.0.0.0') return { address }
+  const other = isLocal ? '127.0.0.1' : sibling(asked)
+  return other ? { address: other } : {}
+}
+
+/** The IPv4 address of the interface that has the IPv6 address `address`. */
+function sibling(address: string): string | undefined {
+  const all = Object.values(networkInterfaces())
+  const found = all.find(addresses => addresses?.some(other => other.address === address))
+  return found?.find(other => other.family === 'IPv4')?.address
+}

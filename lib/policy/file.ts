@@ -1,0 +1,258 @@
+import { constants } from 'node:fs'
+import { open, stat, type FileHandle } from 'node:fs/promises'
+import { BlockList, isIP } from 'node:net'
+import { dirname } from 'node:path'
+import { isMap, isScalar, isSeq, type Node } from 'yaml'
+import { MonikerError } from '../errors.ts'
+import { ACTIONS, Policy, type Action, type Places, type Rule } from './policy.ts'
+import { isRange } from '../version.ts'
+import { UserTable, type Users } from './users.ts'
+import { MAX_FILE, parseYaml, type Parsed } from './yaml.ts'
+
+/** How many `*` a pattern may have: each more makes a bad match slower. */
+const MAX_STARS = 4
+
+/**
+ * The policy in a file. Fails with `ERR_MONIKER_POLICY`, and the line, where it is not one; and where
+ * somebody other than root and the user of this process could have written it.
+ */
+export async function loadPolicy(file: string): Promise<Policy> {
+  const text = await readSafely(file)
+  return parsePolicy(text, file, new UserTable().users)
+}
+
+/** The policy in a text of YAML or JSON; throws `ERR_MONIKER_POLICY`, with the line, on anything else. */
+export function parsePolicy(text: string, file: string, users: Users): Policy {
+  try {
+    return new Reader(text, users).policy(file)
+  } catch (error) {
+    const { line, message } = error as Wrong
+    throw bad(`${file}:${line}: ${message}`)
+  }
+}
+
+/** Reads what nobody can have exchanged meanwhile: what is checked is the file that is open. */
+async function readSafely(file: string): Promise<string> {
+  // A pipe in its place must not have us wait for its other end. Windows knows neither flag.
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
+  let handle: FileHandle
+  try {
+    handle = await open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw bad(code === 'ELOOP' ? `${file} is a symbolic link; give the file itself` : message)
+  }
+  try {
+    const info = await handle.stat()
+    if (!info.isFile()) throw bad(`${file} is no regular file`)
+    if (info.size > MAX_FILE) throw bad(`${file} is longer than ${MAX_FILE} bytes`)
+    assertOurs(file, info)
+    const folder = dirname(file)
+    assertOurs(folder, await stat(folder))
+    return await handle.readFile('utf8')
+  } finally {
+    await handle.close()
+  }
+}
+
+/** In a folder that has the sticky bit, nobody can take another's file away. */
+function assertOurs(path: string, { uid, mode }: { uid: number; mode: number }): void {
+  const own = process.getuid?.()
+  // Windows has no such owners and modes.
+  if (own === undefined) return
+  const isSticky = (mode & 0o1000) !== 0
+  if (uid !== 0 && uid !== own) throw bad(`${path} belongs to user ${uid}; chown it to root`)
+  if ((mode & 0o002) !== 0 && !isSticky) {
+    throw bad(`${path} can be written by anybody; chmod it to o-w`)
+  }
+}
+
+function bad(text: string): MonikerError {
+  return new MonikerError('EPOLICY', { text })
+}
+
+/** Something in the text that is not as it should be. */
+class Wrong extends Error {
+  readonly line: number
+
+  constructor(line: number, expected: string) {
+    super(expected)
+    this.line = line
+  }
+}
+
+type Fields = Map<string, Node>
+
+/** Reads the nodes of one document, and knows the line of each. */
+class Reader {
+  readonly #parsed: Parsed
+  readonly #users: Users
+
+  constructor(text: string, users: Users) {
+    this.#parsed = parseYaml(text)
+    this.#users = users
+  }
+
+  policy(file: string): Policy {
+    const { document, wrong } = this.#parsed
+    if (wrong) throw new Wrong(wrong.line, wrong.message)
+    const top = this.#fields(document.contents, ['rules', 'unproven'])
+    const unproven = top.get('unproven')
+    const rules = top.get('rules')
+    if (!rules) throw new Wrong(1, 'expected "rules", a list')
+    if (!isSeq(rules)) throw this.#wrong(rules, 'expected "rules" to be a list')
+    return new Policy({
+      file,
+      rules: rules.items.map(item => this.#rule(item as Node)),
+      trustful: unproven ? this.#oneOf(unproven, ['refuse', 'allow']) === 'allow' : false,
+    })
+  }
+
+  #rule(node: Node): Rule {
+    const conditions = ['name', 'namespace', 'version', 'user', 'from', 'to']
+    const fields = this.#fields(node, ['allow', 'deny', ...conditions])
+    const [allow, deny] = [fields.get('allow'), fields.get('deny')]
+    if (!allow === !deny) throw this.#wrong(node, 'expected a rule to have either allow or deny')
+    const get = <T>(key: string, read: (node: Node) => T) => {
+      const value = fields.get(key)
+      return value && { [key]: read(value) }
+    }
+    return {
+      line: this.#lineOf(node),
+      allows: Boolean(allow),
+      actions: this.#actions((allow ?? deny)!, fields),
+      ...get('name', value => this.#patterns(value, /^[\w.+*-]{1,63}$/)),
+      ...get('namespace', value => this.#patterns(value, /^[\w.+*-]{0,63}$/)),
+      ...get('version', value => this.#range(value)),
+      ...get('user', value => this.#uids(value)),
+      ...get('from', value => this.#places(value, false)),
+      ...get('to', value => this.#places(value, true)),
+    }
+  }
+
+  /** `all` is all that the other conditions make sense of. */
+  #actions(node: Node, fields: Fields): Action[] {
+    const sensible = ACTIONS.filter(action => !fields.has(action === 'connect' ? 'from' : 'to'))
+    const found = this.#texts(node).flatMap(text => {
+      const word = this.#oneOf(node, [...ACTIONS, 'all'] as const, text)
+      return word === 'all' ? sensible : [word]
+    })
+    const odd = found.find(action => !sensible.includes(action))
+    if (!odd && found.length > 0) return found
+    throw this.#wrong(
+      node,
+      '"from" is where publish, resolve and list come from, "to" where connect goes',
+    )
+  }
+
+  #patterns(node: Node, allowed: RegExp): RegExp[] {
+    return this.#texts(node).map(text => {
+      if (allowed.test(text)) return this.#pattern(node, text)
+      throw this.#wrong(node, `expected names, in which * is anything, got ${JSON.stringify(text)}`)
+    })
+  }
+
+  #pattern(node: Node, text: string): RegExp {
+    const parts = text.toLowerCase().split(/\*+/)
+    if (parts.length > MAX_STARS + 1) throw this.#wrong(node, `expected at most ${MAX_STARS} *`)
+    return new RegExp(`^${parts.map(part => part.replaceAll(/[.+\\]/g, '\\$&')).join('.*')}$`)
+  }
+
+  #range(node: Node): string {
+    const text = this.#texts(node).join(' || ')
+    if (isRange(text, 1_024)) return text
+    throw this.#wrong(node, `expected a version range such as ^1, got ${JSON.stringify(text)}`)
+  }
+
+  #uids(node: Node): Set<number> {
+    const uids = this.#texts(node).flatMap(text => {
+      const known = /^\d{1,10}$/.test(text) ? [Number(text)] : this.#users.get(text.toLowerCase())
+      if (known) return [...known]
+      throw this.#wrong(node, `expected users of this host, got ${JSON.stringify(text)}`)
+    })
+    return new Set(uids)
+  }
+
+  #places(node: Node, named: boolean): Places {
+    const list = new BlockList()
+    const names: RegExp[] = []
+    const words = this.#texts(node)
+    for (const word of words) {
+      if (word === 'local' || word === 'remote' || addTo(list, word)) continue
+      const isHost = named && /^[\w.*-]{1,253}$/.test(word) && !/^[\d./]+$/.test(word)
+      if (!isHost) throw this.#wrong(node, `expected ${places(named)}, got ${JSON.stringify(word)}`)
+      names.push(this.#pattern(node, word))
+    }
+    return { list, names, local: words.includes('local'), remote: words.includes('remote') }
+  }
+
+  /** One text or several; a number is one as it is written. */
+  #texts(node: Node): string[] {
+    const items = (isSeq(node) ? node.items : [node]) as Node[]
+    if (items.length === 0) throw this.#wrong(node, 'expected at least one')
+    return items.map(item => {
+      if (isScalar(item) && typeof item.value === 'string') return item.value
+      if (isScalar(item) && typeof item.value === 'number') return item.source!
+      throw this.#wrong(item, 'expected a text, or a list of them')
+    })
+  }
+
+  #oneOf<T extends string>(node: Node, words: readonly T[], text = this.#texts(node)[0]!): T {
+    const found = words.find(word => word === text)
+    if (found !== undefined) return found
+    throw this.#wrong(node, `expected ${words.join(' or ')}, got ${JSON.stringify(text)}`)
+  }
+
+  #fields(node: Node | null, known: readonly string[]): Fields {
+    if (!isMap(node)) throw this.#wrong(node, `expected fields: ${known.join(', ')}`)
+    return new Map(
+      node.items.map(({ key, value }) => {
+        const text = isScalar(key) ? String(key.value) : ''
+        if (!known.includes(text)) {
+          throw this.#wrong(
+            key as Node,
+            `expected only ${known.join(', ')}, got ${JSON.stringify(text)}`,
+          )
+        }
+        if (!value) throw this.#wrong(key as Node, `expected "${text}" to have a value`)
+        return [text, value as Node]
+      }),
+    )
+  }
+
+  #wrong(node: Node | null, expected: string): Wrong {
+    return new Wrong(this.#lineOf(node), expected)
+  }
+
+  #lineOf(node: Node | null): number {
+    return this.#parsed.lineOf(node?.range?.[0] ?? 0)
+  }
+}
+
+/** Adds an address, `address/bits` or `address-address`; says whether it was one. */
+function addTo(list: BlockList, text: string): boolean {
+  const [address = '', bits, none] = text.split('/')
+  const [first = '', last, more] = text.split('-')
+  try {
+    if (isIP(text)) list.addAddress(text, family(text))
+    else if (isIP(address) && bits && /^\d{1,3}$/.test(bits) && none === undefined)
+      list.addSubnet(address, Number(bits), family(address))
+    else if (isIP(first) && last && isIP(last) && more === undefined)
+      list.addRange(first, last, family(first))
+    else return false
+    return true
+  } catch {
+    // Too many bits, or an end before its beginning.
+    return false
+  }
+}
+
+function family(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 4 ? 'ipv4' : 'ipv6'
+}
+
+function places(named: boolean): string {
+  const addresses =
+    'addresses such as 192.0.2.1, 192.0.2.0/24 or 192.0.2.1-192.0.2.9, local or remote'
+  return named ? `hosts, or ${addresses}` : addresses
+}

@@ -1,0 +1,278 @@
+import dgram, {
+  type BindOptions,
+  type RemoteInfo,
+  type SocketOptions,
+  type SocketType,
+} from 'node:dgram'
+import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
+import { pick } from '../options/check.ts'
+import { connectCall, type ConnectCall, type ConnectNameOptions } from '../options/connect.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { listenCall, type ListenNameOptions } from '../options/listen.ts'
+import { choose } from '../resolution.ts'
+import { MonikerError } from '../errors.ts'
+import { format } from '../name.ts'
+import type { Endpoint } from '../wire/protocol.ts'
+import { monikerOf, notRunning, publish } from './listener.ts'
+import { Resolver, type RecallOptions, type Resolution } from '../client/resolver.ts'
+import type { Moniker } from './socket.ts'
+
+const debug = diagnostics('moniker:datagram')
+
+/** What `bind` takes to be known by a name, beside every option of `dgram`'s. */
+export type BindNameOptions = Omit<ListenNameOptions, keyof ListenOptions> & BindOptions
+
+/** Where a datagram can go by name: a service, or a whole name or URI, or options. */
+export type DatagramTarget = string | URL | ConnectNameOptions
+
+type Place = Endpoint & { address: string }
+type Message = string | NodeJS.ArrayBufferView | readonly unknown[]
+type Sent = (error: Error | null, bytes: number) => void
+
+const resolver = new Resolver()
+
+/** The types leave the constructor out. */
+const Base = dgram.Socket as unknown as new (
+  type: SocketType | SocketOptions,
+  listener?: (message: Buffer, from: RemoteInfo) => void,
+) => dgram.Socket
+
+/**
+ * A `dgram.Socket` whose `bind`, `connect` and `send` take a name where they take a port. Bound to a
+ * name, `'listening'` comes when it is registered, and `close` withdraws it. A datagram to a name that
+ * is known leaves at once; every second at most the name is asked for again, beside it. Errors
+ * have the codes of `dgram`, and `reason`, `service` and `host`; see `MonikerError`.
+ */
+export class MonikerDatagram extends Base {
+  readonly #family: 0 | 4 | 6
+  readonly #lookup: LookupFunction | undefined
+  readonly #signal: AbortSignal | undefined
+  #question: AbortController | undefined
+  #connected: Moniker | undefined
+
+  constructor(
+    type: SocketType | SocketOptions,
+    listener?: (message: Buffer, from: RemoteInfo) => void,
+  ) {
+    super(type, listener)
+    const options: SocketOptions = typeof type === 'string' ? { type } : type
+    this.#lookup = options.lookup as LookupFunction | undefined
+    this.#signal = options.signal
+    this.#family = options.type === 'udp4' ? 4 : options.ipv6Only ? 6 : 0
+    super.once('close', () => this.#question?.abort())
+  }
+
+  /** What name this socket is bound to, or else connected to. */
+  get moniker(): Moniker | undefined {
+    return monikerOf(this) ?? this.#connected
+  }
+
+  override bind(name: string, address?: string, listener?: () => void): this
+  override bind(name: string, listener?: () => void): this
+  override bind(options: BindNameOptions, listener?: () => void): this
+  override bind(port?: number, address?: string, listener?: () => void): this
+  override bind(port?: number, listener?: () => void): this
+  override bind(listener?: () => void): this
+  override bind(options: BindOptions, listener?: () => void): this
+  override bind(...args: unknown[]): this {
+    const call = listenCall(args)
+    if (!call) return Reflect.apply(super.bind, this, args) as this
+    const address = typeof args[1] === 'string' ? { address: args[1] } : {}
+    const bind = (options: object) => super.bind({ ...options, ...address }, call.callback)
+    publish(this, { ...call, signal: this.#signal }, bind)
+    return this
+  }
+
+  override connect(target: DatagramTarget, listener?: () => void): void
+  override connect(target: string, host: string, listener?: () => void): void
+  override connect(port: number, address?: string, listener?: () => void): void
+  override connect(port: number, listener: () => void): void
+  override connect(...args: unknown[]): void {
+    const call = connectCall(args)
+    if (call && this.#isClosed()) throw notRunning()
+    if (this.#question || (call && this.#isConnected())) {
+      throw alreadyConnected()
+    }
+    if (call) void this.#connect(call)
+    else Reflect.apply(super.connect, this, args)
+  }
+
+  override disconnect(): void {
+    super.disconnect()
+    this.#connected = undefined
+  }
+
+  override send(message: Message, target: DatagramTarget, callback?: Sent): void
+  override send(message: Message, target: string, host?: string, callback?: Sent): void
+  override send(
+    message: Message,
+    offset: number,
+    length: number,
+    target: string,
+    host?: string,
+    callback?: Sent,
+  ): void
+  override send(
+    message: Message,
+    offset: number,
+    length: number,
+    target: DatagramTarget,
+    callback?: Sent,
+  ): void
+  override send(message: Message, port?: number, address?: string, callback?: Sent): void
+  override send(message: Message, port?: number, callback?: Sent): void
+  override send(message: Message, callback?: Sent): void
+  override send(
+    message: Message,
+    offset: number,
+    length: number,
+    port?: number,
+    address?: string,
+    callback?: Sent,
+  ): void
+  override send(
+    message: Message,
+    offset: number,
+    length: number,
+    port?: number,
+    callback?: Sent,
+  ): void
+  override send(message: Message, offset: number, length: number, callback?: Sent): void
+  override send(message: unknown, ...args: unknown[]): void {
+    const isCut = typeof args[0] === 'number' && typeof args[1] === 'number'
+    const cut = isCut ? args.slice(0, 2) : []
+    const call = connectCall(args.slice(cut.length))
+    const send = (...to: unknown[]) => Reflect.apply(super.send, this, [message, ...to]) as void
+    if (!call) return send(...args)
+    const { name, options, callback } = call
+    const { resolver: own = resolver } = options
+    const go = (resolution: Resolution) => {
+      const endpoint = this.#reachable(choose(resolution, options.select))
+      if (endpoint instanceof Error) return this.#failed(endpoint, callback)
+      send(...cut, endpoint.port, endpoint.address, callback)
+    }
+    const asked = this.#asked(options)
+    const found = own instanceof Resolver ? own.recall(name, asked) : own.resolve(name, asked)
+    if (!(found instanceof Promise)) return go(found)
+    const isSendable = isMessage(message) && !this.#isConnected() && !this.#isClosed()
+    found
+      .then(resolution => isSendable && !this.#isClosed() && go(resolution))
+      .catch((error: Error) => {
+        if (isSendable && !this.#isClosed()) this.#failed(error, callback)
+      })
+    // What cannot be sent at all, `dgram` says at once, and in its own words.
+    if (!isSendable) send(0, 0, 1)
+  }
+
+  async #connect({ name, options, callback }: ConnectCall): Promise<void> {
+    const { resolver: own = resolver } = options
+    const { signal } = (this.#question = new AbortController())
+    try {
+      const found = await own.resolve(name, { ...this.#asked(options), signal })
+      const endpoint = this.#reachable(choose(found, options.select))
+      if (endpoint instanceof Error) throw endpoint
+      // In a turn of its own: what a listener throws is not for us to catch.
+      process.nextTick(() => this.#resolved(found, endpoint, callback))
+    } catch (error) {
+      this.#question = undefined
+      if (!this.#isClosed()) this.#failed(error as Error, callback)
+    }
+  }
+
+  #resolved({ name, host }: Resolution, endpoint: Place, callback: (() => void) | undefined): void {
+    if (this.#isClosed()) return
+    const { address, port, version, source } = endpoint
+    debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
+    this.#connected = { ...name, version, host, source }
+    try {
+      this.emit('resolve', endpoint)
+    } finally {
+      this.#question = undefined
+    }
+    if (!this.#isClosed()) super.connect(port, address, callback)
+  }
+
+  /* c8 ignore start -- Node 26 has such calls, and their tests run there. */
+  static {
+    for (const method of ['bindSync', 'connectSync'] as const) {
+      const own = Reflect.get(dgram.Socket.prototype, method) as Function | undefined
+      const value = function (this: MonikerDatagram, ...args: unknown[]): unknown {
+        if (method === 'connectSync' && this.#question) throw alreadyConnected()
+        const isNamed = method === 'bindSync' ? listenCall(args) : connectCall(args)
+        if (!isNamed) return Reflect.apply(own!, this, args)
+        // What a name leads to has to be asked for, which a call that does not wait cannot do.
+        const text = `a port for ${method}, as a name has to be asked for: use ${method.slice(0, -4)}`
+        throw new MonikerError('EARGUMENT', { text })
+      }
+      const property = { value, configurable: true, writable: true }
+      if (own) Object.defineProperty(MonikerDatagram.prototype, method, property)
+    }
+  }
+  /* c8 ignore stop */
+
+  /** As `dgram` tells of a look-up that failed. */
+  #failed(error: Error, callback: ((error: Error) => void) | undefined): void {
+    if (callback) process.nextTick(callback, error)
+    else process.nextTick(() => this.emit('error', error))
+  }
+
+  #asked(options: ConnectNameOptions): RecallOptions {
+    const lookup = options.lookup ?? this.#lookup
+    return {
+      ...pick(options, ['host', 'daemonPort', 'also', 'fallback', 'wait']),
+      transports: ['udp'],
+      family: this.#family,
+      ...(lookup && { lookup }),
+    }
+  }
+
+  /** The best endpoint of a family that this socket speaks, at an address that it can send to. */
+  #reachable({ name, host, endpoints }: Resolution): Place | Error {
+    const family = this.#family
+    const found = endpoints.find(({ address }) => family === 0 || isIP(address) === family)
+    if (!found) {
+      return new MonikerError('EUNREACHABLE', {
+        service: format(name),
+        host: host || 'localhost',
+        syscall: 'resolve',
+        text: `it is at ${endpoints[0]!.address}, and this socket knows IPv${family} alone`,
+      })
+    }
+    // A socket of both families has for each address of IPv4 one of IPv6.
+    const isMapped = family === 0 && isIPv4(found.address)
+    return isMapped ? { ...found, address: `::ffff:${found.address}` } : found
+  }
+
+  #isConnected(): boolean {
+    try {
+      return Boolean(super.remoteAddress())
+    } catch {
+      return false
+    }
+  }
+
+  #isClosed(): boolean {
+    try {
+      return !super.address()
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ERR_SOCKET_DGRAM_NOT_RUNNING'
+    }
+  }
+}
+
+/** What `dgram` says to a second `connect`. */
+function alreadyConnected(): Error {
+  return Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+}
+
+function isMessage(message: unknown): boolean {
+  return typeof message === 'string' || ArrayBuffer.isView(message) || Array.isArray(message)
+}
+
+/** A socket for datagrams to and from names, or anything that a socket of `dgram` takes. */
+export function createSocket(
+  type: SocketType | SocketOptions,
+  listener?: (message: Buffer, from: RemoteInfo) => void,
+): MonikerDatagram {
+  return new MonikerDatagram(type, listener)
+}

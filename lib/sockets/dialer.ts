@@ -1,0 +1,409 @@
+import { isIP, type Socket } from 'node:net'
+import { LOOPBACK, isThisHost } from '../address.ts'
+import type { ConnectCall } from '../options/connect.ts'
+import { choose } from '../resolution.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { disguise, undisguise } from '../node/disguise.ts'
+import { MonikerError } from '../errors.ts'
+import {
+  dial,
+  exchange,
+  forsake,
+  handleOf,
+  isWrapped,
+  redial,
+  type Progress,
+} from '../node/handle.ts'
+import { format, type Name } from '../name.ts'
+import type { Endpoint, Road, Source } from '../wire/protocol.ts'
+import {
+  Resolver,
+  type Asking,
+  type Resolution,
+  type ResolveOptions,
+  type Resolving,
+} from '../client/resolver.ts'
+import { abstract, firstPath, hasUnix } from '../transports/unix.ts'
+
+const debug = diagnostics('moniker:socket')
+
+/** What name a socket has gone to, or a server is known by. */
+export interface Moniker {
+  readonly namespace: string
+  readonly service: string
+  /** The version found, or offered. */
+  readonly version: string
+  /** The host as it was asked for; `''` is this one. */
+  readonly host: string
+  /** Who says where it is, of what a socket has gone to. */
+  readonly source?: Source | undefined
+}
+
+/** A socket that knows what name it has gone to. */
+export interface NamedSocket extends Socket {
+  moniker: Moniker | undefined
+  connecting: boolean
+}
+
+type Place = Endpoint & { address: string }
+
+/** Never a real host, nor a real port: the look-up beside them is for us to answer. */
+const PLACEHOLDER = { host: 'moniker.invalid', port: 1, path: undefined, family: 4 }
+
+type Looked = (error: null, address: string, family: number) => void
+
+/**
+ * One call of `connect` to a name, until the socket is connected or has failed. From the start `net`
+ * takes the socket for one whose host is being looked up. Where an answer is remembered, or the service
+ * is likely to be at the first Unix socket of its name on this host, the connection and a fresh question
+ * leave together, and nobody hears of the connection, nor does a byte pass, before the answer has
+ * confirmed that this is the place: what is remembered may be a stranger's by now. The question may be
+ * one that another call has under way: its answer is then older than this call by less than a round
+ * trip, as that to any question is once it has come.
+ */
+export class Attempt {
+  readonly #socket: NamedSocket
+  readonly #call: ConnectCall
+  /** What `net` is told; the place in it changes. */
+  readonly #options: Record<string, unknown>
+  readonly #roads: readonly Road[]
+  readonly #isGiven: boolean
+  #leave: (() => void) | undefined
+  /** Does nothing but keep the process alive while a name is waited for: the question does not. */
+  #awake: NodeJS.Timeout | undefined
+  /** What the socket connects to, or is connected to. */
+  #place: Place | undefined
+  #state: 'asking' | 'confirmed' | 'over' = 'asking'
+  /** Over the abstract Unix socket of the place. */
+  #isUnix = false
+  #isConnected = false
+  #failure: Error | undefined
+  /** Answers the look-up under way, and so connects. */
+  #looked: Looked | undefined
+
+  constructor(socket: NamedSocket, call: ConnectCall) {
+    this.#socket = socket
+    this.#call = call
+    // In Node 20 a key behind a spread takes microseconds.
+    this.#options = Object.assign({}, call.options as object, PLACEHOLDER)
+    // The handle of somebody else, be it bound to a port, is not ours to exchange.
+    this.#isGiven = handleOf(socket) !== null
+    this.#roads = this.#isGiven ? TCP : roadsOf(call.options)
+  }
+
+  start(resolver: Resolving, looked: ResolveOptions['looked']): void {
+    const { name, options, callback } = this.#call
+    const { lookup, host = '', daemonPort, also, fallback, select, family, hints, wait } = options
+    const { blockList } = options as { blockList?: unknown }
+    // What is no look-up at all, `net` says at once, where it would have used it.
+    if (lookup && typeof lookup !== 'function' && !isIP(host))
+      return dial(this.#socket, this.#options)
+    const transports = this.#roads
+    // Each key by itself: see `#options`.
+    const asked = {
+      host,
+      daemonPort,
+      lookup,
+      looked,
+      family,
+      hints,
+      also,
+      transports,
+      fallback,
+      wait,
+    }
+    const { known, answer, leave, port } = isOurs(resolver)
+      ? resolver.ask(name, asked)
+      : ask(resolver, name, asked)
+    this.#leave = leave
+    if (wait) this.#awake = setInterval(() => {}, 0x7fff_ffff)
+    answer
+      .then(found => choose(found, select))
+      // In a turn of its own: what a listener throws is not for us to catch.
+      .then(found => process.nextTick(() => this.#answered(found)))
+      .catch((error: unknown) => this.#failed(error as Error))
+    try {
+      // Who is choosy chooses among those that are there now.
+      // Whoever waits may do so for long, and nobody is to be held up meanwhile.
+      const isChoosy = lookup || select || blockList || wait || this.#isGiven
+      const guess = isChoosy ? undefined : (known?.endpoints[0] ?? this.#likely(port))
+      this.#wait(guess?.load === undefined ? guess : undefined, callback)
+    } catch (error) {
+      this.abandon()
+      throw error
+    }
+  }
+
+  #failed(error: Error): void {
+    clearInterval(this.#awake)
+    if (!this.#isWanted) return
+    // To whoever has called `connect` it is that which has failed.
+    if (error instanceof MonikerError) Object.assign(error, { syscall: 'connect' })
+    this.#socket.destroy(error)
+  }
+
+  /** Where the service is most likely to be, if nothing is known of it and no version is asked for. */
+  #likely(port: number | undefined): Place | undefined {
+    const { name } = this.#call
+    if (port === undefined || name.version !== '') return undefined
+    const path = this.#roads.includes('unix') ? firstPath(name, port) : undefined
+    return path === undefined ? undefined : Object.assign({ path }, LIKELY)
+  }
+
+  /**
+   * Makes a connecting socket of this one: `net` makes the handle, checks the options, and does for us
+   * all that it does during the look-up of a host. That look-up is ours, and has one answer at most: the
+   * place on this host that is known.
+   */
+  #wait(guess: Place | undefined, callback: (() => void) | undefined): void {
+    const { host = '' } = this.#call.options
+    const options = this.#options
+    const isNear = guess && isThisHost(host) && !this.#hasUnix(guess)
+    if (isNear) Object.assign(options, { host: 'localhost', port: guess.port })
+    options.lookup = (_host: string, _options: object, looked: Looked) => {
+      if (isNear) this.#looked = looked
+    }
+    undisguise(this.#socket)
+    dial(this.#socket, options, callback)
+    options.lookup = options.family = undefined
+    Reflect.set(this.#socket, '_host', null)
+    if (guess) process.nextTick(() => this.#guess(guess))
+  }
+
+  /** Whom the handle of the socket has reached, of which nobody knows yet. */
+  get progress(): Progress {
+    if (this.#place === undefined || this.#failure) return 'nowhere'
+    if (this.#isConnected) return 'connected'
+    // A Unix socket is connected in no time; what else is on its way may be so for long.
+    return this.#isUnix ? 'connecting' : 'nowhere'
+  }
+
+  /** Whether the handle of the socket is on its way to somewhere, or there, and nobody knows yet. */
+  get isUnderWay(): boolean {
+    return this.#state !== 'over' && this.#place !== undefined
+  }
+
+  /** Whether it is to keep the process alive while it waits for a name, as it does from the beginning. */
+  keepAlive(isRef: boolean): void {
+    if (isRef) this.#awake?.ref()
+    else this.#awake?.unref()
+  }
+
+  /** Gives up: the socket is destroyed, or goes elsewhere. */
+  abandon(): void {
+    clearInterval(this.#awake)
+    if (this.#state === 'over') return
+    this.#state = 'over'
+    this.#leave?.()
+  }
+
+  /** Gives up, as the socket is destroyed, and leaves in peace whoever was called and may be the wrong one. */
+  forsake(): void {
+    const isGuessing = this.#state === 'asking'
+    this.abandon()
+    if (isGuessing && !isWrapped(this.#socket)) forsake(this.#socket, this.progress)
+  }
+
+  /** Whether nobody is to hear yet that the socket is connected, or ready. */
+  holds(event: 'connect' | 'ready'): boolean {
+    // News of a connection that the socket had before are for those who hear them.
+    if (event === 'ready') return this.#state === 'asking' && this.#isConnected
+    if (this.#state === 'confirmed') this.#state = 'over'
+    if (this.#state === 'over' || this.#place === undefined) return false
+    this.#isConnected = true
+    // For all who ask, and for what is written meanwhile.
+    this.#socket.connecting = true
+    return true
+  }
+
+  /** Whether a failure is none of the socket's, as there is another way to go or an answer to wait for. */
+  mends(error: NodeJS.ErrnoException): boolean {
+    if (this.#state === 'over' || !this.#isOurs(error)) return false
+    const isTCPLeft = this.#isUnix && !isLikely(this.#place!) && this.#roads.includes('tcp')
+    const isAnotherWay = isTCPLeft && !isWrapped(this.#socket)
+    if (!isAnotherWay && this.#state === 'confirmed') return false
+    this.#socket.connecting = true
+    debug('%s', error.message)
+    this.#failure = error
+    if (isAnotherWay) this.#dial(this.#place!, false)
+    return true
+  }
+
+  /** Whether a failure is that of the connection under way, and not one that somebody gave to `destroy`. */
+  #isOurs(error: NodeJS.ErrnoException & { address?: string; port?: number }): boolean {
+    if (error.syscall !== 'connect' || !this.#place) return false
+    const { path, address, port } = this.#place
+    if (this.#isUnix) return error.address === abstract(path!)
+    return error.address === address && error.port === port
+  }
+
+  get #isWanted(): boolean {
+    return this.#state !== 'over'
+  }
+
+  /** Whether somebody has taken the handle, as whoever sends the socket to another process. */
+  get #isGone(): boolean {
+    return handleOf(this.#socket) === null
+  }
+
+  /** Goes where the name led before; not with a handle that somebody has wrapped, as it may need another. */
+  #guess(place: Place): void {
+    if (!this.#isWanted || this.#isGone || isWrapped(this.#socket)) return
+    if (this.#looked) {
+      this.#place = place
+      return this.#looked(null, place.address, familyOf(place))
+    }
+    if (!isLikely(place)) this.#tellLookup(place)
+    if (this.#isWanted) this.#dial(place)
+  }
+
+  #answered(found: Resolution): void {
+    clearInterval(this.#awake)
+    if (!this.#isWanted || this.#isGone) return
+    const { name, endpoints } = found
+    const socket = this.#socket
+    const guess = this.#place
+    const confirmed = guess && this.#confirmed(guess, endpoints)
+    const place = confirmed ?? endpoints[0]!
+    const { host = '' } = this.#call.options
+    const { namespace, service } = name
+    const { version, source } = place
+    debug('%s at %s is %o', service, host, place)
+    if (!guess || isLikely(guess)) this.#tellLookup(place)
+    // A listener may have destroyed the socket, or sent it elsewhere.
+    if (!this.#isWanted) return
+    socket.moniker = { namespace, service, version, host, source }
+    socket.emit('resolve', place)
+    if (!this.#isWanted) return
+    this.#state = 'confirmed'
+    if (!confirmed) return this.#redirect(place)
+    this.#place = place
+    if (place.port !== guess!.port) this.#disguise(place)
+    if (this.#failure) socket.destroy(this.#failure)
+    else if (this.#isConnected) this.#release()
+  }
+
+  /**
+   * The one of `endpoints` that was guessed. A path is one server's at a time, be it that it has come
+   * back since. What is only likely has to be the first, and there.
+   */
+  #confirmed(guess: Place, endpoints: Resolution['endpoints']): Place | undefined {
+    const is = this.#isUnix ? hasPathOf : isSame
+    const place = endpoints.find(place => is(place, guess))
+    if (!place || !isLikely(guess)) return place
+    return place === endpoints[0] && !this.#failure ? place : undefined
+  }
+
+  /** What was held back is told now. */
+  #release(): void {
+    this.#state = 'over'
+    this.#socket.connecting = false
+    this.#socket.emit('connect')
+    this.#socket.emit('ready')
+  }
+
+  /** Goes from what was a wrong guess to where the name leads. */
+  #redirect(place: Place): void {
+    if (this.#place && isWrapped(this.#socket)) this.#socket.destroy(moved(this.#call, this.#place))
+    else this.#dial(place)
+  }
+
+  /** What `net` tells of this host, which has not been looked up. */
+  #tellLookup(place: Place): void {
+    const { lookup, host = '' } = this.#call.options
+    if (lookup || !isThisHost(host)) return
+    this.#socket.emit('lookup', null, place.address, familyOf(place), 'localhost')
+  }
+
+  #hasUnix({ path }: Place): boolean {
+    return path !== undefined && this.#roads.includes('unix')
+  }
+
+  /** Connects to `place`, over its Unix socket if it may; the handle that has been used is exchanged. */
+  #dial(place: Place, mayUnix = this.#hasUnix(place)): void {
+    const socket = this.#socket
+    const { address, port } = place
+    const isUnix = mayUnix && !isWrapped(socket)
+    const isExchange = isUnix || this.#place !== undefined
+    const { progress } = this
+    this.#place = place
+    this.#isUnix = isUnix
+    this.#isConnected = false
+    this.#failure = undefined
+    const options = this.#options
+    Object.assign(options, {
+      host: address,
+      port,
+      path: isUnix ? abstract(place.path!) : undefined,
+    })
+    if (isExchange) exchange(socket, () => redial(socket, options), progress)
+    else redial(socket, options)
+    // It may have failed at once, and be on its way by TCP.
+    if (isUnix && this.#isUnix) this.#disguise(place)
+  }
+
+  #disguise({ address, port }: Place): void {
+    disguise(this.#socket, { address }, { address, port })
+  }
+}
+
+/** Whether a resolver answers as ours does; a class of the caller may know better. */
+function isOurs(resolver: Resolving): resolver is Resolver {
+  return resolver instanceof Resolver && resolver.resolve === Resolver.prototype.resolve
+}
+
+/** Asks a resolver that remembers nothing for us. */
+function ask(resolver: Resolving, name: Name, asked: ResolveOptions): Asking {
+  const over = new AbortController()
+  const answer = resolver.resolve(name, { ...asked, signal: over.signal })
+  return { known: undefined, port: undefined, answer, leave: () => over.abort() }
+}
+
+function familyOf({ address }: Place): 4 | 6 {
+  return address.includes(':') ? 6 : 4
+}
+
+/** What is not known of a place that is only likely. */
+const LIKELY = {
+  transport: 'tcp',
+  port: 0,
+  address: LOOPBACK[0]!,
+  version: '',
+  instance: '',
+} as const
+
+function isLikely({ port }: Place): boolean {
+  return port === 0
+}
+
+/** Whether both are at one abstract Unix socket. */
+function hasPathOf(one: Place, other: Place): boolean {
+  return one.path === other.path
+}
+
+/** Whether both are one registration, be it that its host was reached at another address. */
+function isSame(one: Place, other: Place): boolean {
+  return one.instance === other.instance && one.port === other.port && one.path === other.path
+}
+
+/** By which roads a call may go: to this host also the faster one, if no particular address is asked for. */
+function roadsOf(options: ConnectCall['options']): readonly Road[] {
+  const { transports, host = '' } = options
+  if (transports) return transports
+  const isPlain = isThisHost(host) && PARTICULAR.every(option => !Reflect.get(options, option))
+  return hasUnix && isPlain ? BOTH : TCP
+}
+
+const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'blockList']
+const BOTH: readonly Road[] = ['unix', 'tcp']
+const TCP: readonly Road[] = ['tcp']
+
+function moved({ name, options }: ConnectCall, place: Place): MonikerError {
+  const { address, port } = place
+  return new MonikerError('EMOVED', {
+    service: format(name),
+    host: options.host || 'localhost',
+    syscall: 'connect',
+    text: isLikely(place) ? 'where it is likely to be' : `port ${port} of ${address}`,
+  })
+}

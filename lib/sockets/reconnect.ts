@@ -1,0 +1,74 @@
+import type { SocketConnectOpts } from 'node:net'
+import { namedCall, type ConnectNameOptions } from '../options/connect.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { rested } from '../retry.ts'
+import { connect, type MonikerSocket } from './socket.ts'
+
+const debug = diagnostics('moniker:reconnect')
+
+/** Beside every option of `connect` that is not in the name. */
+export type ReconnectOptions = Omit<
+  Partial<ConnectNameOptions & SocketConnectOpts>,
+  'service' | 'namespace' | 'version'
+> & {
+  /** The first pause, in ms, or up to half less; each is twice as long as the last. Default 100. */
+  first?: number
+  /** The longest pause, in ms. Default 10,000. */
+  longest?: number
+  /** Told why a socket has closed, or could not connect; `undefined` if it was in peace. */
+  lost?: (error: Error | undefined) => void
+}
+
+/**
+ * A socket to a name, and another each time it has closed, wherever the name is by then:
+ * `for await (const socket of reconnect('web'))`. Between them are pauses, which grow while there is no
+ * connection that lasts. It goes on until the loop is left, which destroys the socket, or `signal`
+ * says so, whose reason is the error; what is no name fails at once. What else goes wrong is told to
+ * `lost`, and need not be listened for.
+ */
+export function reconnect(
+  target: string | URL | ConnectNameOptions,
+  options: ReconnectOptions = {},
+): AsyncGenerator<MonikerSocket, void, undefined> {
+  return sockets(namedCall(target, options.host), options)
+}
+
+async function* sockets(
+  { name, options: given }: ReturnType<typeof namedCall>,
+  { first = 100, longest = 10_000, lost = () => {}, ...options }: ReconnectOptions,
+): AsyncGenerator<MonikerSocket, void, undefined> {
+  const { signal = given.signal } = options
+  let pause = first
+  for (;;) {
+    signal?.throwIfAborted()
+    const since = performance.now()
+    const socket = connect({ ...given, ...name, ...options, signal: undefined })
+    let error: Error | undefined
+    socket.on('error', (thrown: Error) => (error = thrown))
+    const closed = new Promise<void>(resolve => socket.once('close', () => resolve()))
+    // Node 20 never takes back what it adds to the signal of a socket.
+    const stop = () => socket.destroy(signal!.reason as Error)
+    signal?.addEventListener('abort', stop)
+    try {
+      if (await connects(socket)) yield socket
+      await closed
+    } finally {
+      signal?.removeEventListener('abort', stop)
+      socket.destroy()
+    }
+    signal?.throwIfAborted()
+    debug('%s: %s', name.service, error?.message ?? 'closed')
+    lost(error)
+    if (performance.now() - since > longest) pause = first
+    // Those who lost the same server do not all come back at once.
+    await rested(pause * (0.5 + Math.random() / 2), signal)
+    pause = Math.min(pause * 2, longest)
+  }
+}
+
+/** Whether `socket` comes to be connected before it closes. */
+function connects(socket: MonikerSocket): Promise<boolean> {
+  return new Promise(resolve => {
+    socket.once('connect', () => resolve(true)).once('close', () => resolve(false))
+  })
+}

@@ -1,0 +1,438 @@
+import { Buffer } from 'node:buffer'
+import { isIP } from 'node:net'
+import { MonikerError } from '../errors.ts'
+import { MAX_LINE } from './lines.ts'
+import { isWord } from '../name.ts'
+import { exactVersion, isRange } from '../version.ts'
+
+/** The version of the protocol, `v` in every message. */
+export const VERSION = 1
+
+/** The most metadata a registration may carry, in bytes of JSON. */
+export const MAX_METADATA = 1_024
+
+/** The longest name of a group that shares a name, in characters. */
+export const MAX_GROUP = 64
+
+/** The longest that a question may be held until a name comes, in ms. */
+export const MAX_WAIT = 3_600_000
+
+/** How many more namespaces a question may look in. */
+export const MAX_ALSO = 4
+
+/** What a question over UDP is padded to, in bytes: an answer is never longer than its question. */
+export const PADDED = 512
+
+export const TRANSPORTS = ['tcp', 'udp'] as const
+
+export type Transport = (typeof TRANSPORTS)[number]
+
+/** What a client will go by; `'unix'` is the abstract Unix socket beside the TCP port of a service here. */
+export const ROADS = [...TRANSPORTS, 'unix'] as const
+
+export type Road = (typeof ROADS)[number]
+
+/** One way to reach a service. */
+export interface Endpoint {
+  readonly transport: Transport
+  /** Absent where it is the address the daemon was reached at. */
+  readonly address?: string
+  readonly port: number
+  /** Its abstract Unix socket, told to those on the same host who will go by it. */
+  readonly path?: string
+  readonly version: string
+  /** Tells one registration from every other, past and present. */
+  readonly instance: string
+  readonly metadata?: Metadata
+  /** How busy it is, if it tells: the number of its connections, say. */
+  readonly load?: number
+  /** Who says so; never told by a daemon of itself. */
+  readonly source?: Source
+}
+
+/** Where an endpoint is known from: the daemon of its host, the DNS, or the system's table of services. */
+export type Source = 'daemon' | 'srv' | 'well-known'
+
+export type Metadata = Readonly<Record<string, unknown>>
+
+export interface Resolve {
+  readonly op: 'resolve'
+  readonly namespace: string
+  readonly service: string
+  /** A semver range; `''` is any version. */
+  readonly version: string
+  readonly transports: readonly Road[]
+  /** Namespaces to look in, one after the other, if there is none in `namespace`. */
+  readonly also?: readonly string[]
+  /** How long to hold the question if there is no such service yet, in ms; not at all if left out. */
+  readonly wait?: number
+}
+
+/** What a server asks to be known as. */
+export interface Offer {
+  readonly namespace: string
+  readonly service: string
+  /** Exact. */
+  readonly version: string
+  readonly transport: Transport
+  readonly port: number
+  /** The address the server is bound to; `'::'` and `'0.0.0.0'` are all of a family. */
+  readonly address: string
+  /** Its abstract Unix socket, where it has one. */
+  readonly path?: string
+  /** Held together with all who say so too: `true`, or the name of a group, for its members alone. */
+  readonly shared: boolean | string
+  /** Whether the server is to be told of each peer that was sent to it, as it lets in no others. */
+  readonly guarded?: boolean
+  readonly metadata?: Metadata
+  /** How busy it is: of several that are the same, the least busy is told first. Default 0. */
+  readonly load?: number
+  /** The process that asks, so that a clash can name the holder. */
+  readonly pid?: number
+  /** When it was first registered, in ms since 1970, if that was with an earlier daemon. */
+  readonly since?: number
+}
+
+export interface Register extends Offer {
+  readonly op: 'register'
+  /** Of the question, by which the asker is told of what happens to the name later. */
+  readonly id: Id
+}
+
+export interface Update {
+  readonly op: 'update'
+  readonly registration: number
+  readonly load: number
+}
+
+export interface Unregister {
+  readonly op: 'unregister'
+  readonly registration: number
+}
+
+/** A service in an answer to `list`. */
+export interface Listed extends Offer {
+  readonly instance: string
+}
+
+export interface List {
+  readonly op: 'list'
+  readonly namespace?: string
+}
+
+export interface Watch {
+  readonly op: 'watch'
+  /** Of the question, by which the asker is told of what happens. */
+  readonly id: Id
+  readonly namespace?: string
+  readonly service?: string
+  /** Namespaces to watch beside `namespace`. */
+  readonly also?: readonly string[]
+}
+
+export interface Status {
+  readonly op: 'status'
+}
+
+/** An embedded daemon makes way for another. */
+export interface Handover {
+  readonly op: 'handover'
+}
+
+export type Question = Resolve | Register | Update | Unregister | List | Watch | Status | Handover
+
+/** A question as a program gives it: what is left out has a default. */
+export type Asked = { readonly op: Question['op'] } & Partial<
+  Omit<Resolve, 'op'> & Offer & Omit<Update, 'op'>
+>
+
+/** `null` in the answer to a message whose id could not be read. */
+export type Id = string | number | null
+
+/** What a daemon says: the fields of the answer, or an `error`. */
+export type Answer = Readonly<Record<string, unknown>>
+
+/** Why a daemon said no, in the form it travels. */
+export interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly offered?: readonly string[]
+}
+
+/** A message as a line; `id` finds the question again. */
+export function encode(id: Id, message: Asked | Answer): string {
+  return `${JSON.stringify({ v: VERSION, id, ...message })}\n`
+}
+
+/**
+ * An answer as lines of at most `MAX_LINE` bytes. A long list of services is told in several, each
+ * but the last saying `more`; of endpoints come the first, as many as fit into one.
+ */
+export function encodeAnswer(id: Id, answer: Answer): string {
+  const { services, endpoints } = answer
+  if (Array.isArray(services)) {
+    const pages = paginate(services, roomIn(encode(id, { services: [], more: true })))
+    return pages
+      .map((page, at) =>
+        encode(id, { services: page, ...(at < pages.length - 1 && { more: true }) }),
+      )
+      .join('')
+  }
+  const line = encode(id, answer)
+  if (!Array.isArray(endpoints) || roomIn(line) >= 0) return line
+  const [first] = paginate(endpoints, roomIn(encode(id, { ...answer, endpoints: [] })))
+  return encode(id, { ...answer, endpoints: first })
+}
+
+/** An error as an answer. */
+export function refusal({ reason, message, text = message, offered }: MonikerError): Answer {
+  const error: Refusal = { code: reason, message: text, ...(offered && { offered }) }
+  return { error }
+}
+
+/** A message that came: an object of version 1. Throws `EPROTO` on anything else. */
+export function decode(text: string): Answer {
+  let message: unknown
+  try {
+    message = JSON.parse(text)
+  } catch {
+    throw wrong(`expected one JSON object a line, got ${shown(text)}`)
+  }
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+    throw wrong(`expected a JSON object, got ${shown(text)}`)
+  }
+  const { v } = message as Answer
+  if (v !== VERSION) throw wrong(`expected "v" to be ${VERSION}, got ${shown(v)}`)
+  return message as Answer
+}
+
+/** The id of a message, which may be of any shape. Throws `EPROTO` if there is none. */
+export function idOf(message: Answer): Id {
+  const { id } = message
+  if (typeof id === 'string' ? id.length <= 64 : Number.isSafeInteger(id)) return id as Id
+  throw wrong(
+    `expected "id" to be a string of at most 64 characters or an integer, got ${shown(id)}`,
+  )
+}
+
+/** The question in a message, each field checked and defaulted. Throws `EPROTO` on a bad one. */
+export function question(message: Answer): Question {
+  const { op } = message
+  switch (op) {
+    case 'resolve':
+      // Asked more often than all else; in Node 20 a key behind a spread takes microseconds.
+      return Object.assign(
+        {
+          op,
+          namespace: namespaceOf(message),
+          service: serviceOf(message),
+          version: read(message, 'version', isRange, 'a version range', ''),
+          transports: read(message, 'transports', isRoads, SOME_ROADS, TCP),
+        },
+        alsoIn(message),
+        optional(message, 'wait', isWait, SOME_TIME),
+      )
+    case 'register':
+      return { op, id: idOf(message), ...offerOf(message) }
+    case 'update':
+      return {
+        op,
+        registration: read(message, 'registration', isCount, 'the number of a registration'),
+        load: read(message, 'load', isCount, 'a whole number from 0 on'),
+      }
+    case 'unregister':
+      return {
+        op,
+        registration: read(message, 'registration', isCount, 'the number of a registration'),
+      }
+    case 'list':
+      return { op, ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }) }
+    case 'watch':
+      return {
+        op,
+        id: idOf(message),
+        ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }),
+        ...(Object.hasOwn(message, 'service') && { service: serviceOf(message) }),
+        ...alsoIn(message),
+      }
+    case 'status':
+    case 'handover':
+      return { op }
+    default:
+      throw wrong(
+        `expected "op" to be resolve, register, update, unregister, list, watch, status or handover, got ${shown(op)}`,
+      )
+  }
+}
+
+/** The endpoints in an answer to `resolve`. Throws `EPROTO` if they are not what they should be. */
+export function endpoints(answer: Answer): Endpoint[] {
+  const list = read(answer, 'endpoints', Array.isArray, 'an array') as unknown[]
+  return list
+    .filter(isObject)
+    .filter(entry => isTransport(entry.transport))
+    .map(endpointIn)
+}
+
+function endpointIn(entry: Answer): Endpoint {
+  return Object.assign(
+    {
+      transport: entry.transport as Transport,
+      port: read(entry, 'port', isPort, 'a port'),
+      version: read(entry, 'version', isText, 'a version'),
+      instance: read(entry, 'instance', isText, 'a string'),
+    },
+    optional(entry, 'address', isAddress, 'an IP address'),
+    optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
+    optional(entry, 'metadata', isMetadata, 'an object'),
+    optional(entry, 'load', isCount, 'a whole number from 0 on'),
+  )
+}
+
+/** The services in an answer to `list`. Throws `EPROTO` if they are not what they should be. */
+export function listed(answer: Answer): Listed[] {
+  const list = read(answer, 'services', Array.isArray, 'an array') as unknown[]
+  return list.filter(isObject).map(listedIn)
+}
+
+/** The service in what is told after an answer to `watch`. Throws `EPROTO` as `listed` does. */
+export function listedIn(entry: Answer): Listed {
+  return { ...offerOf(entry), instance: read(entry, 'instance', isText, 'a string') }
+}
+
+/** The refusal in an answer, if it is one. */
+export function refusalIn({ error }: Answer): Refusal | undefined {
+  if (error === undefined) return undefined
+  const { code, message, offered } = isObject(error) ? error : {}
+  return {
+    code: isText(code) ? code : 'EPROTOCOL',
+    // Somebody's words, on their way to a terminal.
+    message: isText(message) ? message.replace(/\p{Cc}/gu, ' ') : 'no reason was given',
+    ...(Array.isArray(offered) && { offered: offered.filter(isText) }),
+  }
+}
+
+const TCP: readonly Road[] = ['tcp']
+const SOME_ROADS = `some of ${ROADS.join(', ')}`
+const SOME_TIME = `a number of ms, at most ${MAX_WAIT}`
+
+/** How many bytes more a line may have; its end does not count. */
+function roomIn(line: string): number {
+  return MAX_LINE + 1 - Buffer.byteLength(line)
+}
+
+/**
+ * Items cut into runs of at most `room` bytes of JSON, commas and all; one item is sure to fit. No
+ * items are one empty run.
+ */
+function paginate(items: readonly unknown[], room: number): unknown[][] {
+  const pages: unknown[][] = [[]]
+  // The first item of a run needs no comma.
+  let left = room + 1
+  for (const item of items) {
+    const size = Buffer.byteLength(JSON.stringify(item)) + 1
+    if (size > left) {
+      pages.push([])
+      left = room + 1
+    }
+    pages.at(-1)!.push(item)
+    left -= size
+  }
+  return pages
+}
+
+type Check<T> = (value: unknown) => value is T
+
+function namespaceOf(message: Answer): string {
+  return read(message, 'namespace', isNamespace, 'a namespace', '').toLowerCase()
+}
+
+function alsoIn(message: Answer): { also?: readonly string[] } {
+  if (!Object.hasOwn(message, 'also')) return {}
+  const also = read(message, 'also', isNamespaces, `at most ${MAX_ALSO} namespaces`)
+  return { also: also.map(one => one.toLowerCase()) }
+}
+
+function nameOf(message: Answer): { namespace: string; service: string } {
+  return {
+    namespace: namespaceOf(message),
+    service: serviceOf(message),
+  }
+}
+
+function serviceOf(message: Answer): string {
+  return read(message, 'service', isWord, 'a service name').toLowerCase()
+}
+
+function offerOf(message: Answer): Offer {
+  return {
+    ...nameOf(message),
+    version: exactVersion(read(message, 'version', isText, 'an exact version', '')),
+    transport: read(message, 'transport', isTransport, `one of ${TRANSPORTS.join(', ')}`),
+    port: read(message, 'port', isPort, 'a port'),
+    address: read(message, 'address', isAddress, 'an IP address', '::'),
+    ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
+    shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
+    ...optional(message, 'guarded', isFlag, 'true or false'),
+    ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
+    ...optional(message, 'load', isCount, 'a whole number from 0 on'),
+    ...optional(message, 'pid', isCount, 'a process id'),
+    ...optional(message, 'since', isCount, 'a time in ms since 1970'),
+  }
+}
+
+/** The field of `message` if it passes `check`; its default, if it has one, where it is absent. */
+function read<T>(
+  message: Answer,
+  field: string,
+  check: Check<T>,
+  expected: string,
+  otherwise?: T,
+): T {
+  const value = Object.hasOwn(message, field) ? message[field] : otherwise
+  if (check(value)) return value
+  throw wrong(`expected "${field}" to be ${expected}, got ${shown(value)}`)
+}
+
+function optional<K extends string, T>(
+  message: Answer,
+  field: K,
+  check: Check<T>,
+  expected: string,
+): { [key in K]?: T } {
+  if (!Object.hasOwn(message, field)) return {}
+  return { [field]: read(message, field, check, expected) } as { [key in K]?: T }
+}
+
+function wrong(text: string): MonikerError {
+  return new MonikerError('EPROTOCOL', { text })
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing')
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
+}
+
+const isObject = (value: unknown): value is Answer =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 512
+const isFlag = (value: unknown): value is boolean => typeof value === 'boolean'
+const isShared = (value: unknown): value is boolean | string =>
+  typeof value === 'boolean' || (isText(value) && value.length > 0 && value.length <= MAX_GROUP)
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0
+const isWait = (value: unknown): value is number => isCount(value) && value <= MAX_WAIT
+const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65_536
+const isAddress = (value: unknown): value is string => isText(value) && isIP(value) !== 0
+const isNamespace = (value: unknown): value is string => value === '' || isWord(value)
+const isNamespaces = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
+const isTransport = (value: unknown): value is Transport => TRANSPORTS.includes(value as Transport)
+const isRoad = (value: unknown): value is Road => ROADS.includes(value as Road)
+const isRoads = (value: unknown): value is readonly Road[] =>
+  Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isRoad)
+// Nobody is to be led to the socket of a program that knows nothing of us.
+const isPath = (value: unknown): value is string =>
+  typeof value === 'string' && /^moniker-[a-z0-9-]{1,90}$/.test(value)
+const isMetadata = (value: unknown): value is Metadata =>
+  isObject(value) && Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA

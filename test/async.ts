@@ -1,0 +1,115 @@
+import { getEventListeners } from 'node:events'
+import t from 'tap'
+import { Halt, cancellable, deadline } from '../lib/async.ts'
+import { active } from './fixtures/active.ts'
+
+const never = new Promise<never>(() => {})
+
+const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
+
+t.test('a promise that is not cancelled settles as it would', async t => {
+  const { signal } = new AbortController()
+
+  t.equal(await cancellable(Promise.resolve(7), signal), 7)
+  await t.rejects(cancellable(Promise.reject(new Error('its own')), signal), { message: 'its own' })
+  t.equal(listeners(signal), 0, 'and leaves no listener behind')
+})
+
+t.test('a promise that is cancelled fails with the reason of the signal', async t => {
+  const controller = new AbortController()
+  const cancelled = cancellable(never, controller.signal)
+  controller.abort(new Error('enough'))
+
+  await t.rejects(cancelled, { message: 'enough' })
+  t.equal(listeners(controller.signal), 0)
+})
+
+t.test('a signal that has already aborted cancels at once', async t => {
+  await t.rejects(cancellable(never, AbortSignal.abort(new Error('before'))), { message: 'before' })
+})
+
+t.test('what fails after it was cancelled troubles nobody', async t => {
+  const troubles: unknown[] = []
+  const note = (reason: unknown) => troubles.push(reason)
+  process.on('unhandledRejection', note)
+  t.teardown(() => process.off('unhandledRejection', note))
+  const before = cancellable(Promise.reject(new Error('late')), AbortSignal.abort())
+
+  await t.rejects(before, { name: 'AbortError' })
+  // Node tells of rejections nobody took before the next turn of the loop.
+  await new Promise(resolve => setImmediate(resolve))
+  t.strictSame(troubles, [])
+})
+
+t.test('a halt is a signal, and aborts once', async t => {
+  const halt = new Halt()
+  const told: string[] = []
+  const [first, second, stranger] = ['first', 'second', 'no'].map(name => () => told.push(name))
+  halt.addEventListener('abort', first!)
+  halt.addEventListener('abort', second!)
+  halt.removeEventListener('abort', first!)
+  halt.removeEventListener('abort', stranger!)
+  halt.throwIfAborted()
+  halt.abort(new Error('enough'))
+  halt.abort(new Error('again'))
+  halt.addEventListener('abort', () => t.fail('it is too late to listen'))
+
+  t.same(told, ['second'])
+  t.throws(() => halt.throwIfAborted(), { message: 'enough' })
+  await t.rejects(cancellable(never, halt), { message: 'enough' })
+  const silent = new Halt()
+  silent.abort(undefined)
+  t.throws(() => silent.throwIfAborted(), { message: 'it is over' }, 'there is a reason always')
+})
+
+t.test('a deadline that passes aborts with the reason it was given', async t => {
+  const { signal, free } = deadline(1, () => new Error('late'))
+  t.teardown(free)
+  t.notOk(signal.aborted)
+  await new Promise<void>(resolve => signal.addEventListener('abort', resolve))
+
+  t.match(signal.reason, { message: 'late' })
+})
+
+t.test('a deadline aborts with its parent, and for the same reason', async t => {
+  const parent = new AbortController()
+  const { signal, free } = deadline(60_000, () => new Error('late'), parent.signal)
+  t.teardown(free)
+  parent.abort(new Error('enough'))
+
+  t.match(signal.reason, { message: 'enough' })
+})
+
+t.test('a deadline that is freed lets go of its parent and its timer', async t => {
+  const parent = new AbortController()
+  const { signal, free } = deadline(60_000, () => t.fail('too late'), parent.signal)
+  t.equal(listeners(parent.signal), 1)
+  free()
+
+  t.ok(signal.aborted, 'and of whatever still waits')
+  t.equal(listeners(parent.signal), 0)
+  t.notOk(process.getActiveResourcesInfo().includes('Timeout'))
+})
+
+t.test('a deadline without a parent is freed as well', async t => {
+  const { signal, free } = deadline(60_000, () => t.fail('too late'))
+  free()
+
+  t.ok(signal.aborted)
+})
+
+t.test('there is no deadline for what is already cancelled', async t => {
+  const over = AbortSignal.abort(new Error('before'))
+  t.throws(() => deadline(60_000, () => {}, over), { message: 'before' })
+})
+
+t.test('a quiet deadline keeps nothing alive', async t => {
+  const before = active('Timeout')
+  const { free } = deadline(60_000, () => new Error('late'), undefined, { quiet: true })
+  t.equal(active('Timeout'), before)
+  free()
+})
+
+t.test('what nobody can cancel is left as it is', async t => {
+  t.equal(await cancellable(Promise.resolve(1), undefined), 1)
+})

@@ -1,0 +1,145 @@
+import type { LookupFunction } from 'node:net'
+import t from 'tap'
+import type { Place } from '../../lib/client/connection.ts'
+import { MonikerError } from '../../lib/errors.ts'
+import { addressesOf, hunt, reachable } from '../../lib/client/ask.ts'
+import type { Answer } from '../../lib/wire/protocol.ts'
+import { awake } from '../fixtures/awake.ts'
+
+// A hunt waits for what is hunted; a test for nothing else.
+awake(t)
+
+const details = { service: 'tie', host: 'far.example', port: 1 }
+const places = ['a', 'b', 'c'].map(address => ({ address, port: 1 }))
+
+/** What is asked for each place, and when to settle it. */
+function asked() {
+  const questions: Record<string, (outcome: Answer | Error) => void> = {}
+  const how = ({ address }: Place) =>
+    new Promise<Answer>((resolve, reject) => {
+      questions[address] = outcome =>
+        outcome instanceof Error ? reject(outcome) : resolve(outcome)
+    })
+  const until = async (address: string) => {
+    while (!questions[address]) await new Promise(setImmediate)
+  }
+  return { questions, how, until }
+}
+
+const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
+const absent: Answer = { error: { code: 'ENOSERVICE', message: 'no' } }
+
+t.test('the first place that knows wins, and the next is asked when one fails', async t => {
+  const { questions, how, until } = asked()
+  const found = hunt(places, how, details)
+  t.strictSame(Object.keys(questions), ['a'])
+  questions.a!(refused)
+  await until('b')
+  questions.b!({ got: 1 })
+  t.strictSame(await found, { place: places[1], answer: { got: 1 } })
+  t.strictSame(Object.keys(questions), ['a', 'b'])
+})
+
+t.test('a place that stays silent is not waited for long', async t => {
+  const { questions, how, until } = asked()
+  const found = hunt(places, how, details)
+  await until('c')
+  questions.a!({ got: 1 })
+  t.match(await found, { place: { address: 'a' } })
+  questions.b!(refused)
+  await new Promise(setImmediate)
+})
+
+t.test('what a daemon says goes before what a network does', async t => {
+  const { questions, how, until } = asked()
+  const found = hunt(places, how, details)
+  questions.a!(absent)
+  await until('b')
+  questions.b!(refused)
+  await until('c')
+  questions.c!(refused)
+  await t.rejects(found, { code: 'ECONNREFUSED', reason: 'ENOSERVICE', host: 'far.example' })
+
+  const nobody = asked()
+  const none = hunt(places.slice(0, 1), nobody.how, details)
+  nobody.questions.a!(refused)
+  await t.rejects(none, { code: 'ECONNREFUSED', reason: 'ENODAEMON', service: 'tie' })
+})
+
+t.test('a stranger is told of, be there nobody elsewhere', async t => {
+  const { questions, how, until } = asked()
+  const found = hunt(places, how, details)
+  questions.a!(new MonikerError('EPROTOCOL', { text: 'expected one JSON object a line' }))
+  await until('b')
+  questions.b!(refused)
+  await until('c')
+  questions.c!(refused)
+  await t.rejects(found, {
+    code: 'EPROTO',
+    reason: 'EPROTOCOL',
+    service: 'tie',
+    host: 'far.example',
+  })
+})
+
+t.test('once one has said no, the others are waited for a moment', async t => {
+  const { questions, how, until } = asked()
+  const found = hunt(places.slice(0, 2), how, details)
+  questions.a!(absent)
+  await until('b')
+  await t.rejects(found, { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+})
+
+t.test('a host that is an address, or this one, is not looked up', async t => {
+  t.strictSame(addressesOf('192.0.2.1', {}, details), ['192.0.2.1'])
+  t.strictSame(addressesOf('', {}, details), ['127.0.0.1', '::1'])
+  t.strictSame(addressesOf('localhost', { family: 6 }, details), ['::1'])
+})
+
+t.test('a host is looked up as the caller would have it', async t => {
+  const options: unknown[] = []
+  const looking =
+    (error: NodeJS.ErrnoException | null, found: unknown): LookupFunction =>
+    (_host, given, callback) => {
+      options.push(given)
+      callback(error, found as string)
+    }
+  const ask = (lookup: LookupFunction, more = {}) =>
+    addressesOf('far.example', { lookup, ...more }, details)
+  t.strictSame(await ask(looking(null, '192.0.2.1')), ['192.0.2.1'])
+  const all = [{ address: '192.0.2.1' }, { address: '::1' }]
+  t.strictSame(await ask(looking(null, all), { hints: 1 }), ['192.0.2.1', '::1'])
+  t.match(options, [{ all: true, family: 0 }, { hints: 1 }])
+  t.strictSame(await addressesOf('', { lookup: looking(null, '::1') }, details), ['::1'])
+
+  const unknown = { code: 'ENOTFOUND', reason: 'ENOHOST', host: 'far.example' }
+  const failed = Object.assign(new Error('no'), { code: 'ENOTFOUND' })
+  for (const lookup of [looking(failed, undefined), looking(null, []), looking(null, 'x')]) {
+    await t.rejects(Promise.resolve(ask(lookup)), unknown)
+  }
+  const broken = Object.assign(new Error('again'), { code: 'EAI_AGAIN' })
+  await t.rejects(Promise.resolve(ask(looking(broken, undefined))), broken)
+})
+
+t.test('a host by name is looked up by the system', async t => {
+  t.strictSame(await addressesOf('127.1', {}, details), ['127.0.0.1'])
+})
+
+t.test('a far daemon leads to no place of our own host', async t => {
+  const one = { transport: 'tcp', port: 1, version: '1.0.0', instance: 'a' }
+  const told = [
+    { ...one, path: 'moniker-1' },
+    { ...one, address: '127.0.0.1' },
+  ]
+  const from = (address: string, ttl: unknown = 5) =>
+    reachable({ endpoints: told, ttl }, { address, port: 1 }, details)
+  t.strictSame(from('192.0.2.1'), {
+    endpoints: [{ ...one, address: '192.0.2.1', source: 'daemon' }],
+    ttl: 5,
+  })
+  t.match(from('127.0.0.1'), { endpoints: [{ path: 'moniker-1' }, { address: '127.0.0.1' }] })
+  for (const ttl of [-1, '5', null]) t.equal(from('127.0.0.1', ttl).ttl, 0)
+  const nothing = () =>
+    reachable({ endpoints: told.slice(1) }, { address: '192.0.2.1', port: 1 }, details)
+  t.throws(nothing, { code: 'EPROTO', message: /no endpoint that can be reached/ })
+})

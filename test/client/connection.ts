@@ -1,0 +1,287 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import t from 'tap'
+import { Client, accept } from '../../lib/client/connection.ts'
+import { MAX_LINE } from '../../lib/wire/lines.ts'
+import { active } from '../fixtures/active.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { client, fake, silent } from '../fixtures/fake.ts'
+import { line, type Message } from '../fixtures/lines.ts'
+import { stranger } from '../fixtures/services.ts'
+
+const resolve = { op: 'resolve', service: 'starwars' } as const
+const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 } as const
+const status = { op: 'status' } as const
+
+const { signal: never } = new AbortController()
+
+t.test('a client asks, and the daemon answers', async t => {
+  const one = await client(t, await daemon(t))
+  t.match(await one.ask(starwars), { registration: 1 })
+  t.match(await one.ask(resolve), { endpoints: [{ port: 4000 }] })
+  t.match(await one.ask({ op: 'list' }), { services: [{ service: 'starwars' }] })
+  t.match(await one.ask({ ...resolve, service: 'other' }), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('any number of questions may be under way, and each gets its own answer', async t => {
+  const one = await client(t, await daemon(t))
+  const services = Array.from({ length: 100 }, (_, n) => `s${n}`)
+  await Promise.all(services.map((service, n) => one.ask({ ...starwars, service, port: n + 1 })))
+  const answers = await Promise.all(services.map(service => one.ask({ ...resolve, service })))
+  t.match(
+    answers,
+    services.map((_, n) => ({ endpoints: [{ port: n + 1 }] })),
+  )
+})
+
+t.test('answers may come in another order than the questions, all in one read', async t => {
+  const asked: Message[] = []
+  const place = await fake(t, {
+    tcp: (question, socket) => {
+      if (asked.push(question) < 3) return
+      const answers = asked.toReversed().map(({ id, service }) => line({ id, of: service }))
+      socket.write(answers.join(''))
+    },
+  })
+  const one = await client(t, place)
+  const services = ['a', 'b', 'c']
+  const answers = await Promise.all(services.map(service => one.ask({ ...resolve, service })))
+  t.strictSame(
+    answers.map(({ of }) => of),
+    services,
+  )
+})
+
+t.test('who is in a hurry waits for nobody to share a write with', async t => {
+  const reads: number[] = []
+  const server = createServer(socket => {
+    socket
+      .on('error', () => {})
+      .on('data', bytes => {
+        const ids = String(bytes)
+          .trim()
+          .split('\n')
+          .map(text => (JSON.parse(text) as Message).id)
+        reads.push(ids.length)
+        for (const id of ids) socket.write(line({ id }))
+      })
+  })
+  t.teardown(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const one = await client(t, { port })
+  await Promise.all([1, 2].map(() => one.askSoon(status, 60_000)))
+  t.strictSame(reads.splice(0), [2])
+  await one.askSoon(status, 60_000, { hurry: true })
+  t.strictSame(reads, [1])
+})
+
+t.test('a question may be given up soon, and then no answer is waited for', async t => {
+  const one = await client(t, await daemon(t), true)
+  t.equal(one.asked, 0)
+  t.match(await one.askSoon(status, 60_000), { pid: process.pid })
+  const quiet = await client(t, await fake(t, { tcp: silent }))
+  await t.rejects(quiet.askSoon(status, 1), { code: 'ETIMEDOUT', reason: 'ESILENT' })
+  t.equal(quiet.asked, 1)
+})
+
+t.test(
+  'what is asked in one turn goes out in one write, unless the connection has closed',
+  async t => {
+    const chunks: string[] = []
+    const port = await stranger(t, socket => socket.on('data', data => chunks.push(String(data))))
+    const one = await client(t, { port })
+    for (let time = 0; time < 3; time++) one.ask(status).catch(() => {})
+    while (chunks.length === 0) await new Promise(setImmediate)
+    t.equal(chunks.join('').split('\n').length, 4)
+    t.equal(chunks.length, 1)
+    const late = one.ask(status)
+    one.close()
+    await t.rejects(late, { code: 'ECONNRESET', reason: 'ELOST' })
+  },
+)
+
+t.test('a list in many lines is one answer', async t => {
+  const one = await client(t, await daemon(t))
+  const services = Array.from({ length: 200 }, (_, n) => `s${n}`)
+  await Promise.all(services.map(service => one.ask({ ...starwars, service })))
+  const { services: told, more } = await one.ask({ op: 'list' })
+  t.match(
+    told,
+    services.map(service => ({ service })),
+  )
+  t.equal(more, undefined)
+})
+
+t.test('what a daemon tells later is told to whoever asked, and to nobody else', async t => {
+  const place = await fake(t, {
+    tcp: ({ id }, socket) => {
+      const told = [{ id, event: 'early' }, { id }, { id, event: 'up' }, { id: 99, event: 'up' }]
+      socket.write(told.map(line).join(''))
+    },
+  })
+  const one = await client(t, place)
+  const events: unknown[] = []
+  t.notOk((await one.ask(status, undefined, ({ event }) => events.push(event))).event)
+  await one.ask(status)
+  t.strictSame(events, ['early', 'up'])
+})
+
+t.test('who was refused, or is to be forgotten, is told nothing more', async t => {
+  const place = await fake(t, {
+    tcp: ({ id, op }, socket) => {
+      const answer = { id, ...(op === 'list' && { error: {} }) }
+      const told = [1, 2].map(id => ({ id, event: 'late' }))
+      socket.write([answer, ...told].map(line).join(''))
+    },
+  })
+  const one = await client(t, place)
+  const events: string[] = []
+  const kept = () => void events.push('kept')
+  await one.ask(status, undefined, kept)
+  await one.ask({ op: 'list' }, undefined, () => events.push('refused'))
+  t.strictSame(events, ['kept', 'kept'])
+  one.forget(kept)
+  await one.ask(status)
+  t.strictSame(events, ['kept', 'kept'])
+})
+
+t.test('what nobody asked for is passed over', async t => {
+  const place = await fake(t, {
+    tcp: ({ id }, socket) => {
+      const strangers = [{ id: 99 }, { id: null, error: {} }, { id: '1' }]
+      socket.write([...strangers, { id, got: 1 }, { id, got: 2 }].map(line).join(''))
+    },
+  })
+  const one = await client(t, place)
+  t.match(await one.ask(status), { got: 1 })
+  t.match(await one.ask(status), { got: 1 })
+})
+
+t.test('what a daemon says that is no message ends the connection', async t => {
+  for (const nonsense of ['HTTP/1.1 400 Bad Request\r\n\r\n', 'x'.repeat(MAX_LINE + 1)]) {
+    const place = await fake(t, { tcp: (_question, socket) => void socket.write(nonsense) })
+    const one = await client(t, place)
+    const closed = once(one, 'close')
+    await t.rejects(one.ask(status), { code: 'EPROTO', reason: 'EPROTOCOL' })
+    await closed
+  }
+})
+
+t.test('a connection that is lost fails what is under way, and what comes after', async t => {
+  const place = await fake(t, { tcp: (_question, socket) => socket.destroy() })
+  const one = await client(t, place)
+  const lost = { code: 'ECONNRESET', reason: 'ELOST', host: '127.0.0.1', port: place.port }
+  const closed = once(one, 'close')
+  const asked = [one.ask(status), one.ask(status)]
+  await Promise.all(asked.map(answer => t.rejects(answer, lost)))
+  await closed
+  await t.rejects(one.ask(status), lost)
+})
+
+t.test('a connection that is reset is lost as well', async t => {
+  const place = await fake(t, { tcp: (_question, socket) => void socket.resetAndDestroy() })
+  const one = await client(t, place)
+  await t.rejects(one.ask(status), { code: 'ECONNRESET', reason: 'ELOST' })
+})
+
+t.test('a client that is closed is closed once', async t => {
+  const one = await client(t, await fake(t, { tcp: silent }))
+  let closed = 0
+  one.on('close', () => closed++)
+  const asked = one.ask(status)
+  one.close()
+  one.close()
+  await t.rejects(asked, { code: 'ECONNRESET', reason: 'ELOST' })
+  one.close()
+  t.equal(closed, 1)
+})
+
+t.test('who gives up is told so, and the others get their answers', async t => {
+  const place = await fake(t, {
+    tcp: ({ id, service }, socket) => {
+      if (service === 'b') socket.write(line({ id: 1 }) + line({ id, of: service }))
+    },
+  })
+  const one = await client(t, place)
+  const controller = new AbortController()
+  const given = one.ask({ ...resolve, service: 'a' }, controller.signal)
+  controller.abort(new Error('enough'))
+  await t.rejects(given, { message: 'enough' })
+  t.match(await one.ask({ ...resolve, service: 'b' }, never), { of: 'b' })
+  await t.rejects(one.ask(status, controller.signal), { message: 'enough' })
+})
+
+t.test('a connection can be refused, or given up', async t => {
+  const place = await fake(t, {})
+  await t.rejects(Client.connect(place), { code: 'ECONNREFUSED' })
+  await t.rejects(Client.connect(place, AbortSignal.abort()), { name: 'AbortError' })
+})
+
+t.test('a client keeps the program alive only while a question is under way', async t => {
+  const place = await fake(t, { tcp: silent })
+  const one = await client(t, place)
+  const idle = active('TCPSocketWrap')
+  const controller = new AbortController()
+  const asked = one.ask(status, controller.signal)
+  t.equal(active('TCPSocketWrap'), idle + 1)
+  controller.abort()
+  await t.rejects(asked, { name: 'AbortError' })
+  t.equal(active('TCPSocketWrap'), idle)
+})
+
+t.test('one that is to keep nothing alive does not, even then', async t => {
+  const place = await fake(t, { tcp: silent })
+  const one = await client(t, place)
+  const idle = active('TCPSocketWrap')
+  one.unref()
+  const asked = one.ask(status)
+  t.equal(active('TCPSocketWrap'), idle)
+  one.close()
+  await t.rejects(asked, { code: 'ECONNRESET' })
+})
+
+/** What an error should match. */
+interface Expected {
+  code: string
+  [property: string]: unknown
+}
+
+const details = { service: 'starwars@^1', host: 'theforce.net', port: 7, syscall: 'resolve' }
+
+t.test('an answer that is no refusal is accepted as it is', async t => {
+  const answer = { endpoints: [] }
+  t.equal(accept(answer, details), answer)
+})
+
+t.test('a refusal is thrown as the error it is, with what was asked for', async t => {
+  const table: [error: unknown, expected: Expected][] = [
+    [
+      { code: 'ENOSERVICE', message: 'as the daemon sees it' },
+      {
+        code: 'ECONNREFUSED',
+        ...details,
+        message: /starwars@\^1 is not offered at theforce\.net:7/,
+      },
+    ],
+    [
+      { code: 'EVERSION', message: 'as the daemon sees it', offered: ['2.0.0'] },
+      {
+        code: 'ECONNREFUSED',
+        ...details,
+        offered: ['2.0.0'],
+        message: /theforce\.net:7; 2\.0\.0 is/,
+      },
+    ],
+    [
+      { code: 'ETAKEN', message: 'held by process 7' },
+      { code: 'EADDRINUSE', ...details, message: /registered at .* held by process 7; close/ },
+    ],
+    [
+      { code: 'EWHATEVER', message: 'of a time to come' },
+      { code: 'EPROTO', ...details, message: 'of a time to come' },
+    ],
+    [{}, { code: 'EPROTO', ...details, message: 'no reason was given' }],
+  ]
+  for (const [error, expected] of table) t.throws(() => accept({ error }, details), expected)
+})

@@ -1,0 +1,68 @@
+import t from 'tap'
+import type { Signal } from '../../lib/async.ts'
+import { Flight } from '../../lib/client/flight.ts'
+
+const same = <T>(answer: T) => answer
+
+t.test('all who join have the answer, each in his turn', async t => {
+  let over = 0
+  const flight = new Flight(
+    async () => [1, 2],
+    () => over++,
+  )
+  const turned = (answer: number[], turn: number) => (turn % 2 ? answer.toReversed() : answer)
+  const joined = [flight.join(turned), flight.join(turned)]
+  t.equal(over, 0)
+  t.equal(flight.joined, 2)
+  t.strictSame(await Promise.all(joined.map(({ answer }) => answer)), [
+    [1, 2],
+    [2, 1],
+  ])
+  t.equal(over, 1)
+  for (const { leave } of joined) leave()
+  t.equal(over, 1)
+})
+
+t.test('it is given up when all have left it, with the reason of the last', async t => {
+  let over = 0
+  let signal!: Signal
+  const flight = new Flight<void>(
+    get => {
+      signal = get()
+      t.equal(get(), signal)
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error))
+      })
+    },
+    () => over++,
+  )
+  const [first, second] = [flight.join(same), flight.join(same)]
+  first.leave(new Error('first'))
+  t.equal(over, 0)
+  second.leave(new Error('second'))
+  t.equal(over, 1, 'nobody can join it any more')
+  await t.rejects(second.answer, { message: 'second' })
+  t.equal(over, 1)
+})
+
+t.test('what cannot be given up goes on by itself', async t => {
+  let over = 0
+  const flight = new Flight(
+    async () => 1,
+    () => over++,
+  )
+  const { answer, leave } = flight.join(same)
+  leave()
+  t.equal(over, 1)
+  t.equal(await answer, 1)
+})
+
+t.test('a failure that nobody waits for is no fault', async t => {
+  let over = 0
+  new Flight(
+    () => Promise.reject(new Error('no')),
+    () => over++,
+  )
+  await new Promise(setImmediate)
+  t.equal(over, 1)
+})

@@ -1,0 +1,72 @@
+import { once } from 'node:events'
+import t from 'tap'
+import { Client } from '../../lib/client/connection.ts'
+import { Sessions } from '../../lib/client/session.ts'
+import { awake } from '../fixtures/awake.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { nobody } from '../fixtures/services.ts'
+
+// Nothing of what is tested here keeps a process alive.
+awake(t)
+
+const status = { op: 'status' } as const
+
+t.test('a daemon that has answered twice in a second is worth a connection', async t => {
+  const ours = await daemon(t)
+  const place = { address: '127.0.0.1', port: ours.port }
+  const sessions = new Sessions()
+  sessions.answered(place)
+  t.equal(ours.status().connections, 0)
+  sessions.answered(place)
+  sessions.answered(place)
+  while (!sessions.at(place)) await new Promise(setImmediate)
+  const client = sessions.at(place)!
+  t.match(await client.ask(status), { pid: process.pid })
+  t.equal(ours.status().connections, 1)
+  t.equal(sessions.at({ ...place, port: 1 }), undefined)
+
+  const closed = once(client, 'close')
+  await ours.stop()
+  await closed
+  t.equal(sessions.at(place), undefined)
+})
+
+t.test('one that answers now and then is not', async t => {
+  const ours = await daemon(t)
+  const place = { address: '127.0.0.1', port: ours.port }
+  const sessions = new Sessions({ often: 1 })
+  for (let time = 0; time < 3; time++) {
+    sessions.answered(place)
+    const start = performance.now()
+    while (performance.now() < start + 1) await new Promise(setImmediate)
+  }
+  t.equal(ours.status().connections, 0)
+})
+
+t.test('a connection over which nothing is asked is not kept for ever', async t => {
+  const ours = await daemon(t)
+  const place = { address: '127.0.0.1', port: ours.port }
+  const sessions = new Sessions({ kept: 200 })
+  sessions.answered(place)
+  sessions.answered(place)
+  while (!sessions.at(place)) await new Promise(setImmediate)
+  const client = sessions.at(place)!
+  await client.ask(status)
+  await once(client, 'close')
+  t.equal(sessions.at(place), undefined)
+})
+
+t.test('a connection that cannot be made is done without', async t => {
+  const place = { address: '127.0.0.1', port: await nobody() }
+  const sessions = new Sessions()
+  sessions.answered(place)
+  sessions.answered(place)
+  // What is tried later has failed later.
+  await t.rejects(Client.connect(place), { code: 'ECONNREFUSED' })
+  t.equal(sessions.at(place), undefined)
+  const { port } = await daemon(t, { port: place.port })
+  sessions.answered({ ...place, port })
+  sessions.answered({ ...place, port })
+  while (!sessions.at(place)) await new Promise(setImmediate)
+  sessions.at(place)!.close()
+})

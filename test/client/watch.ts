@@ -1,0 +1,301 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Daemon } from '../../lib/daemon/daemon.ts'
+import type { Listed } from '../../lib/wire/protocol.ts'
+import { watch, type Watch } from '../../lib/client/watch.ts'
+import { awake } from '../fixtures/awake.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { home } from '../fixtures/home.ts'
+import { line, lines, type Lines } from '../fixtures/lines.ts'
+import { lookup, named, nobody, portOf, stranger } from '../fixtures/services.ts'
+
+awake(t)
+
+/** A watch that ends with the test, and what it has told. */
+function watching(t: Test, ...args: unknown[]) {
+  const watched = (watch as (...args: unknown[]) => Watch)(...args)
+  t.teardown(() => watched.close())
+  const told: string[] = []
+  const note = (event: string) => (one: Listed) =>
+    told.push(`${event} ${one.namespace && `${one.namespace}:`}${one.service} ${one.port}`)
+  watched.on('up', note('up')).on('down', note('down'))
+  watched.on('ready', () => told.push('ready')).on('lost', () => told.push('lost'))
+  /** Waits until `count` things have been told. */
+  const has = async (count: number) => {
+    while (told.length < count) await new Promise(setImmediate)
+    return told
+  }
+  return { watched, told, has }
+}
+
+/** Registers a name at `port` for each of `services`, from 1 on. */
+async function registered(nc: Lines, ...services: string[]): Promise<void> {
+  nc.ask(
+    ...services.map((service, at) => ({
+      op: 'register',
+      service,
+      transport: 'tcp',
+      port: at + 1,
+      shared: true,
+    })),
+  )
+  for (const _ of services) await nc.answer()
+}
+
+async function restarted(t: Test, old: Daemon): Promise<Daemon> {
+  const { port } = old
+  await old.stop()
+  return daemon(t, { port })
+}
+
+t.test('what is up is told, and then what comes and goes', async t => {
+  const daemonPort = await home(t)
+  const nc = await lines(t, daemonPort)
+  await registered(nc, 'web', 'db')
+  const { watched, has } = watching(t, 'web')
+  t.strictSame(await has(2), ['up web 1', 'ready'])
+  t.match(watched.services, [{ service: 'web', port: 1 }])
+  const other = await lines(t, daemonPort)
+  await registered(other, 'db', 'web')
+  t.strictSame((await has(3)).slice(2), ['up web 2'])
+  other.socket.destroy()
+  t.strictSame((await has(4)).slice(3), ['down web 2'])
+  t.match(watched.services, [{ service: 'web', port: 1 }])
+  watched.close()
+  watched.close()
+  await once(watched, 'close')
+})
+
+t.test('a loop is told the same, and whoever leaves it closes the watch', async t => {
+  const served = await daemon(t)
+  const { port: daemonPort } = served
+  const nc = await lines(t, daemonPort)
+  await registered(nc, 'web')
+  const told: string[] = []
+  const watched = watch({ service: 'web', daemonPort })
+  for await (const { event, port } of watched) {
+    told.push(`${event} ${port}`)
+    if (told.length === 1) await registered(nc, 'db', 'web')
+    if (told.length === 2) nc.socket.destroy()
+    if (told.length === 4) break
+  }
+  t.strictSame(told.slice(0, 2), ['up 1', 'up 2'])
+  t.strictSame(told.slice(2).sort(), ['down 1', 'down 2'])
+  await once(watched, 'close')
+  while (served.status().open > 0) await new Promise(setImmediate)
+  for await (const _ of watched) t.fail('it is over')
+})
+
+t.test('a loop that begins late is told first of what is there then', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const nc = await lines(t, daemonPort)
+  await registered(nc, 'web', 'db')
+  const { watched, has } = watching(t, { daemonPort })
+  await has(3)
+  for await (const { event, service } of watched) {
+    t.same([event, service], ['up', 'web'])
+    break
+  }
+})
+
+t.test('all is watched, or a namespace, or those of a version', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const nc = await lines(t, daemonPort)
+  const register = { op: 'register', transport: 'tcp', port: 1 }
+  nc.ask({ ...register, service: 'web', version: '1.0.0' })
+  nc.ask({ ...register, service: 'web', version: '2.0.0', port: 2 })
+  nc.ask({ ...register, service: 'web', namespace: 'ns', port: 3 })
+  for (let answers = 0; answers < 3; answers++) await nc.answer()
+  const cases: [args: unknown[], told: string[]][] = [
+    [[{ daemonPort }], ['up ns:web 3', 'up web 1', 'up web 2']],
+    [[{ daemonPort, namespace: 'NS' }], ['up ns:web 3']],
+    [[{ daemonPort, namespace: '' }], ['up web 1', 'up web 2']],
+    [
+      ['web', { daemonPort }],
+      ['up web 1', 'up web 2'],
+    ],
+    [['ns:web', { daemonPort }], ['up ns:web 3']],
+    [['web@^1', { daemonPort }], ['up web 1']],
+    [[`web@2://127.0.0.1:${daemonPort}`], ['up web 2']],
+    [[new URL(`ns:web://127.0.0.1:${daemonPort}`)], ['up ns:web 3']],
+    [[{ service: 'web', version: '3', daemonPort }], []],
+    [[{ service: 'web', also: ['ns'], daemonPort }], ['up ns:web 3', 'up web 1', 'up web 2']],
+  ]
+  for (const [args, expected] of cases) {
+    const { told, has } = watching(t, ...args)
+    while (!told.includes('ready')) await has(told.length + 1)
+    t.strictSame([...told].sort(), [...expected, 'ready'].sort(), JSON.stringify(args))
+  }
+})
+
+t.test('a daemon that is restarted takes no name down that comes back', async t => {
+  let served = await daemon(t)
+  const { port: daemonPort } = served
+  await registered(await lines(t, daemonPort), 'web', 'db')
+  const { watched, told, has } = watching(t, { daemonPort, grace: 60_000 })
+  await has(3)
+  for (let times = 0; times < 3; times++) {
+    served = await restarted(t, served)
+    await registered(await lines(t, daemonPort), 'web', 'db', 'more')
+    while (told.filter(one => one === 'ready').length < times + 2) await has(told.length + 1)
+  }
+  const nc = await lines(t, daemonPort)
+  await registered(nc, 'last')
+  while (!told.includes('up last 1')) await has(told.length + 1)
+  t.strictSame(
+    told.filter(one => /up|down/.test(one)),
+    ['up web 1', 'up db 2', 'up more 3', 'up last 1'],
+  )
+  t.equal(watched.services.length, 4)
+})
+
+t.test('servers that live on are not told to be down, nor up again', async t => {
+  const served = await daemon(t)
+  const { port: daemonPort } = served
+  const servers = [await named(t, { service: 'web@1.2.0', daemonPort })]
+  servers.push(await named(t, { service: 'db', daemonPort, metadata: { side: 'light' } }))
+  const { told, has } = watching(t, { daemonPort, grace: 60_000 })
+  await has(3)
+  const back = servers.map(server => once(server, 'registered'))
+  await restarted(t, served)
+  await Promise.all(back)
+  while (told.filter(one => one === 'ready').length < 2) await has(told.length + 1)
+  const late = await named(t, { service: 'late', daemonPort })
+  while (!told.includes(`up late ${portOf(late)}`)) await has(told.length + 1)
+  t.equal(told.filter(one => /up|down/.test(one)).length, 3)
+})
+
+t.test('a name that does not come back with its daemon is down', async t => {
+  const served = await daemon(t)
+  const { port: daemonPort } = served
+  await registered(await lines(t, daemonPort), 'web', 'db')
+  const { has, told } = watching(t, { daemonPort, grace: 200 })
+  await has(3)
+  await restarted(t, served)
+  await registered(await lines(t, daemonPort), 'web')
+  while (!told.includes('down db 2')) await has(told.length + 1)
+  t.notOk(told.includes('down web 1'))
+})
+
+t.test('without a daemon for long, all is down; until there is one, it is looked for', async t => {
+  const daemonPort = await nobody()
+  const { has, told, watched } = watching(t, { daemonPort, grace: 1 })
+  const [lost] = (await once(watched, 'lost')) as [Error]
+  t.match(lost, { reason: 'ENODAEMON', syscall: 'watch', port: daemonPort, host: 'localhost' })
+  const served = await daemon(t, { port: daemonPort })
+  await registered(await lines(t, daemonPort), 'web')
+  while (!told.includes('up web 1')) await has(told.length + 1)
+  await served.stop()
+  while (!told.includes('down web 1')) await has(told.length + 1)
+  t.equal(told.filter(one => one === 'lost').length, 2, 'each loss is told once')
+})
+
+t.test('what comes with the first answer is not lost', async t => {
+  const web = { service: 'web', transport: 'tcp', port: 1, instance: 'a' }
+  const daemonPort = await stranger(t, socket =>
+    socket.write(
+      [
+        { services: [web] },
+        { event: 'up', ...web, port: 2, instance: 'b' },
+        { event: 'down', ...web },
+        { event: 'to come', ...web },
+      ]
+        .map(line)
+        .join(''),
+    ),
+  )
+  const { has } = watching(t, { service: 'web', daemonPort })
+  t.strictSame((await has(4)).slice(0, 3), ['up web 1', 'up web 2', 'down web 1'])
+})
+
+t.test(
+  'a daemon that refuses is an error, where one is read and where it is listened for',
+  async t => {
+    const refusal = { error: { code: 'EDENIED', message: 'not you' } }
+    const daemonPort = await stranger(t, socket => socket.end(line(refusal)))
+    const expected = { code: 'EACCES', syscall: 'watch', message: /refused at localhost:.*not you/ }
+    const [error] = (await once(watch({ daemonPort }), 'error').catch((error: unknown) => [
+      error,
+    ])) as [Error]
+    t.match(error, expected)
+    const read = async () => {
+      for await (const _ of watch('web', { daemonPort })) t.fail('nothing comes')
+    }
+    await t.rejects(read(), expected)
+  },
+)
+
+t.test('a daemon that is silent, or talks nonsense, is asked again', async t => {
+  let asked = 0
+  const daemonPort = await stranger(t, socket => {
+    if (++asked === 2) socket.write('220 mail ready\r\n')
+    if (asked === 3) socket.write(line({ services: [] }) + line({ event: 'up' }))
+  })
+  const { watched, told } = watching(t, { daemonPort, timeout: 50 })
+  const [lost] = (await once(watched, 'lost')) as [Error]
+  t.match(lost, { reason: 'ESILENT' })
+  while (asked < 4) await new Promise(setImmediate)
+  t.strictSame(told, ['lost'])
+})
+
+t.test('every address of a host is tried, of a family', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await registered(await lines(t, daemonPort), 'web')
+  const hosts = { host: 'theforce.test', lookup: lookup('127.0.0.2', '127.0.0.1'), family: 4 }
+  const { has } = watching(t, { ...hosts, daemonPort })
+  t.strictSame(await has(2), ['up web 1', 'ready'])
+})
+
+t.test('it can be given up by a signal, which is an error to a reader alone', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const { signal } = controller
+  const watched = watch({ daemonPort, signal })
+  const reading = watched[Symbol.asyncIterator]().next()
+  watched.on('ready', () => controller.abort(reason))
+  await t.rejects(reading, reason)
+  await once(watch({ daemonPort, signal }), 'close')
+  const disposed = watch({ daemonPort })
+  disposed[Symbol.dispose]()
+  await once(disposed, 'close')
+})
+
+t.test('what cannot be watched is refused at once', async t => {
+  const cases: [args: unknown[], error: object][] = [
+    [['80'], { code: 'ERR_MONIKER_NAME' }],
+    [['./x.sock'], { code: 'ERR_MONIKER_NAME' }],
+    [[{ service: '1' }], { code: 'ERR_MONIKER_NAME' }],
+    [[5], { code: 'ERR_INVALID_ARG_VALUE', message: /a name, a URI or options, got 5$/ }],
+    [[null], { message: /a name, a URI or options, got null$/ }],
+    [[() => {}], { message: /a name, a URI or options, got \(\) => \{\}$/ }],
+    [[{ namespace: '1' }], { message: /options\.namespace to be a word/ }],
+    [[{ daemonPort: 0 }], { message: /options\.daemonPort to be a port/ }],
+    [[{ grace: -1 }], { message: /options\.grace to be ms from 0 to 3600000, got -1/ }],
+    [['a', { timeout: 'x' }], { message: /options\.timeout to be ms .*, got x/ }],
+  ]
+  for (const [args, error] of cases) {
+    t.throws(() => (watch as (...args: unknown[]) => Watch)(...args), error as Error)
+  }
+})
+
+t.test('a process is kept alive by a watch, unless it is unref’d', async t => {
+  const { port } = await daemon(t)
+  const program = (text: string) => {
+    const module = JSON.stringify(new URL('../../lib/client/watch.ts', import.meta.url).href)
+    const code = `import { watch } from ${module}; const watched = watch({ daemonPort: ${port} }); ${text}`
+    const args = [...process.execArgv, '--input-type=module', '-e', code]
+    const cwd = fileURLToPath(new URL('..', import.meta.url))
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd })
+    t.teardown(() => child.kill())
+    return once(child, 'exit')
+  }
+  const ends = program('watched.ref(); watched.on("ready", () => watched.unref())')
+  const kept = program('watched.on("ready", () => setTimeout(() => process.exit(7), 50).unref())')
+  t.strictSame(await Promise.all([ends, kept]), [
+    [0, null],
+    [7, null],
+  ])
+})

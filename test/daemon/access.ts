@@ -1,0 +1,217 @@
+import t from 'tap'
+import { Guard, type GuardOptions } from '../../lib/daemon/access.ts'
+import { chain, local, policy, type Peer } from '../../lib/daemon/answer.ts'
+import { Registry } from '../../lib/daemon/registry.ts'
+import { parsePolicy } from '../../lib/policy/file.ts'
+import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
+import { far, here } from '../fixtures/peers.ts'
+
+const users = new Map([
+  ['root', new Set([0])],
+  ['luke', new Set([7])],
+])
+
+/** The steps of a daemon that have to do with who may what; `uid` is who asks on this host. */
+function guarded(
+  uid: number | undefined,
+  rules: object[] | undefined,
+  given: Partial<GuardOptions> = {},
+) {
+  const denied: string[] = []
+  const asked: number[] = []
+  const world = { uid }
+  const guard = new Guard({
+    port: () => 6664,
+    denied: text => denied.push(text),
+    users: { users },
+    identities: {
+      of: async ({ local }, port) => {
+        asked.push(port)
+        return local ? world.uid : undefined
+      },
+    },
+    ...given,
+  })
+  if (rules) guard.policy = parsePolicy(JSON.stringify({ rules }), 'p.yaml', users)
+  const registry = new Registry()
+  const handle = chain(
+    policy({ mayList: guard.mayList }),
+    guard.step,
+    local(registry, { generation: 36, ttl: 1, status: () => ({}), sees: guard.sees }),
+  )
+  // A refusal may be thrown or rejected: here it is always rejected.
+  const ask = async (question: Question, peer: Peer = here()) => handle(question, peer)
+  return { guard, handle, ask, denied, asked, world, registry }
+}
+
+const register = (given: Answer = {}) =>
+  question({ id: 1, op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
+const resolve = (given: Answer = {}) => question({ op: 'resolve', service: 'a', ...given })
+const list = question({ op: 'list' })
+const names = async (answer: Promise<Answer>) =>
+  ((await answer).services as { service: string }[]).map(({ service }) => service)
+
+t.test('where there is no policy the plain namespace is open, and nobody waits', async t => {
+  const { handle, ask, asked } = guarded(7, undefined)
+  t.match(handle(register(), here()), { registration: 1 })
+  t.match(handle(resolve(), here()), { endpoints: [{}] })
+  t.match(handle(resolve(), far()), { endpoints: [{}] })
+  t.match(handle(list, here()), { services: [{}] })
+  await t.rejects(ask(list, far()), { code: 'EACCES' })
+  t.strictSame(asked, [])
+})
+
+const table: [namespace: string, uid: number | undefined, refused?: RegExp][] = [
+  ['luke', 7],
+  ['LUKE', 7],
+  ['luke', 0],
+  ['luke', 8, /namespace luke is that of user luke of this host, not of user 8/],
+  ['luke', undefined, /and who asks cannot be known; a policy that has "unproven: allow"/],
+  ['root', 7, /not of user 7/],
+  ['root', 0],
+  ['other', 8],
+  ['other', undefined],
+]
+
+for (const [namespace, uid, refused] of table) {
+  t.test(`user ${uid} and the namespace ${namespace}`, async t => {
+    const { ask } = guarded(uid, undefined)
+    const answer = ask(register({ namespace }))
+    if (refused) await t.rejects(answer, { reason: 'EDENIED', message: refused })
+    else t.match(await answer, { registration: 1 })
+  })
+}
+
+t.test('who cannot be known may be let into the namespace of a user', async t => {
+  const { guard, ask } = guarded(undefined, [])
+  guard.policy = parsePolicy('{"rules":[],"unproven":"allow"}', 'p.yaml', users)
+  t.match(await ask(register({ namespace: 'luke' })), { registration: 1 })
+})
+
+t.test('the namespace of a user can be seen by all', async t => {
+  const { ask } = guarded(7, undefined)
+  await ask(register({ namespace: 'luke' }))
+  t.match(await ask(resolve({ namespace: 'luke' }), far()), { endpoints: [{}] })
+})
+
+t.test('who has gone while it was found out who it is holds nothing', async t => {
+  const owner = { isOpen: true, tell: () => {} }
+  const { ask, registry } = guarded(7, undefined, {
+    identities: {
+      of: async () => {
+        owner.isOpen = false
+        return 7
+      },
+    },
+  })
+  await t.rejects(ask(register({ namespace: 'luke' }), here(owner)), {
+    message: /the connection has closed/,
+  })
+  t.equal(registry.size, 0)
+})
+
+t.test('who asks is found out once a connection, if it can be', async t => {
+  const { ask, asked, world } = guarded(undefined, [
+    { allow: 'publish', user: 'luke' },
+    { deny: 'all' },
+  ])
+  const peer = here()
+  await t.rejects(ask(register(), peer), { code: 'EACCES' })
+  world.uid = 7
+  t.match(await ask(register(), peer), { registration: 1 })
+  t.match(await ask(register({ service: 'b' }), peer), { registration: 2 })
+  t.match(await ask(register({ namespace: 'luke' }), peer), { registration: 3 })
+  t.strictSame(asked, [6664, 6664])
+})
+
+t.test('who may publish what is a matter of the policy', async t => {
+  const { ask, denied } = guarded(7, [{ deny: 'publish', name: 'admin-*', version: '>=2' }])
+  t.match(await ask(register({ service: 'admin-x', version: '1.0.0' })), { registration: 1 })
+  await t.rejects(ask(register({ service: 'admin-x', version: '2.0.0' })), {
+    reason: 'EDENIED',
+    message: /the policy of this host does not let you publish admin-x@2\.0\.0/,
+  })
+  t.strictSame(denied, ['denied 127.0.0.1: publish admin-x@2.0.0 (p.yaml:1)'])
+})
+
+t.test('what is not for somebody is as if it were not there', async t => {
+  const { ask, denied } = guarded(7, [
+    { allow: 'resolve', name: 'a', version: '1', from: 'remote' },
+    { deny: 'resolve', from: 'remote', name: ['a', 'b'] },
+  ])
+  await ask(register({ version: '1.0.0' }))
+  await ask(register({ version: '2.0.0' }))
+  await ask(register({ service: 'b' }))
+
+  t.match(await ask(resolve()), { endpoints: [{ version: '2.0.0' }] })
+  t.match(await ask(resolve(), far()), { endpoints: [{ version: '1.0.0' }] })
+  const refusal = (given: Answer) => ask(resolve(given), far()).catch((error: Error) => error)
+  t.match(await refusal({ version: '2' }), { reason: 'EVERSION', offered: ['1.0.0'] })
+  const [there, not] = [await refusal({ service: 'b' }), await refusal({ service: 'c' })]
+  t.match(there, { reason: 'ENOSERVICE' })
+  t.equal(String(there).replace('b is', 'c is'), String(not))
+  t.match(denied.at(-1), 'denied 192.0.2.2: resolve b@0.0.0 (p.yaml:1)')
+})
+
+t.test('a list has what is for whoever asks', async t => {
+  const rules = [
+    { deny: 'list', name: 'secret' },
+    { allow: 'list', name: 'a', from: '192.0.2.0/24' },
+  ]
+  const { ask, denied } = guarded(7, rules)
+  for (const service of ['a', 'b', 'secret']) await ask(register({ service }))
+  t.strictSame(await names(ask(list)), ['a', 'b'])
+  t.strictSame(await names(ask(list, far())), ['a'])
+  await t.rejects(ask(list, far('198.51.100.1')), { code: 'EACCES' })
+  t.strictSame(denied, [], 'what is left out of a list is no news')
+})
+
+t.test('a list that is public is public but for what is denied', async t => {
+  const { ask } = guarded(7, [{ deny: 'list', name: 'secret' }], { publicList: true })
+  for (const service of ['a', 'secret']) await ask(register({ service }))
+  t.strictSame(await names(ask(list, far())), ['a'])
+})
+
+t.test('a service of the loopback addresses is of this host, whatever the policy', async t => {
+  const { ask } = guarded(7, [{ allow: 'all' }])
+  await ask(register({ address: '127.0.0.1' }))
+  await t.rejects(ask(resolve(), far()), { code: 'ECONNREFUSED' })
+  t.strictSame(await names(ask(list, far())), [])
+})
+
+t.test('where the user matters it is asked for, and over UDP cannot be', async t => {
+  const rules = [{ allow: ['resolve', 'list'], user: 'luke' }, { deny: ['resolve', 'list'] }]
+  const { ask, world, denied } = guarded(7, rules)
+  await ask(register())
+  t.match(await ask(resolve()), { endpoints: [{}] })
+  t.strictSame(await names(ask(list)), ['a'])
+  world.uid = 8
+  await t.rejects(ask(resolve()), { code: 'ECONNREFUSED' })
+  t.strictSame(denied, ['denied 127.0.0.1, user 8: resolve a@0.0.0 (p.yaml:1)'])
+  t.strictSame(await names(ask(list)), [])
+  await t.rejects(ask(resolve(), far()), { code: 'ECONNREFUSED' })
+  const { owner: _, ...udp } = here()
+  t.strictSame(await ask(resolve(), udp), { truncated: true })
+  t.strictSame(await ask(resolve({ service: 'none' }), udp), { truncated: true })
+})
+
+t.test('what is neither published, resolved nor listed is no matter of policy', async t => {
+  const { handle } = guarded(7, [{ deny: 'all', user: 'luke' }])
+  t.match(handle({ op: 'unregister', registration: 1 }, here()), { unregistered: false })
+  t.strictSame(handle({ op: 'status' }, far()), {})
+})
+
+t.test('to watch is to list', async t => {
+  const { guard } = guarded(8, [{ allow: 'list', user: 'luke' }, { deny: 'list' }])
+  const peer = here()
+  const watch = question({ op: 'watch', id: 1 })
+  t.strictSame(await guard.step(watch, peer, () => ({ next: true })), { next: true })
+  const entry = new Registry().register({}, register() as never)
+  t.notOk(guard.sees('list', peer, entry))
+})
+
+t.test('users and connections are those of this host, unless told otherwise', async t => {
+  const guard = new Guard({ port: () => 1, denied: () => {} })
+  const answer = guard.step(register({ namespace: 'root' }), here(), () => ({}))
+  await t.rejects(Promise.resolve(answer), { reason: 'EDENIED', message: /cannot be known/ })
+})

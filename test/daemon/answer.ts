@@ -1,0 +1,340 @@
+import t from 'tap'
+import { chain, local, policy, refusable, type Peer, type Step } from '../../lib/daemon/answer.ts'
+import { Registry } from '../../lib/daemon/registry.ts'
+import { MonikerError } from '../../lib/errors.ts'
+import { question, type Answer, type Question, type Register } from '../../lib/wire/protocol.ts'
+import { interfaces } from '../fixtures/interfaces.ts'
+import { far, here as program, silent } from '../fixtures/peers.ts'
+
+const here = program()
+const remote = far()
+const status: Question = { op: 'status' }
+
+const resolve = (given: Answer = {}) => question({ op: 'resolve', service: 'a', ...given })
+const register = (given: Answer = {}) =>
+  question({ id: 1, op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
+
+/** What `register` offers, as it is listed. */
+const listed = {
+  namespace: '',
+  service: 'a',
+  version: '0.0.0',
+  transport: 'tcp',
+  port: 80,
+  address: '::',
+  shared: false,
+}
+
+/** The chain of a daemon, but for its counters; it answers at once. */
+function handler({
+  publicList = false,
+  ttl = 30_000,
+  age,
+}: { publicList?: boolean; ttl?: number; age?: number } = {}) {
+  const registry = new Registry()
+  return chain(
+    policy({ mayList: ({ local }) => local || publicList }),
+    local(registry, {
+      generation: 36,
+      ttl,
+      status: () => ({ names: registry.size }),
+      ...(age !== undefined && { age: () => age, connections: () => 7 }),
+    }),
+  ) as (question: Question, peer: Peer) => Answer
+}
+
+t.test('the steps of a chain are taken in order, until one answers', async t => {
+  const taken: string[] = []
+  const step =
+    (name: string, answer?: Answer): Step =>
+    (_question, _peer, next) => {
+      taken.push(name)
+      return answer ?? next()
+    }
+  const handle = chain(step('first'), step('second', { by: 'second' }), step('third'))
+
+  t.strictSame(handle(status, here), { by: 'second' })
+  t.strictSame(taken, ['first', 'second'])
+})
+
+t.test('a step sees who asks what', async t => {
+  const seen: unknown[] = []
+  const handle = chain(
+    (question, peer, next) => {
+      seen.push(question, peer)
+      return next()
+    },
+    () => ({}),
+  )
+  void handle(status, here)
+
+  t.strictSame(seen, [status, here])
+})
+
+t.test('what no step answers is refused', async t => {
+  const handle = chain((_question, _peer, next) => next())
+  t.throws(() => handle(status, here), { code: 'EPROTO', message: /nothing here answers status/ })
+})
+
+t.test('what a step refuses goes no further', async t => {
+  const refuse: Step = () => {
+    throw new Error('no')
+  }
+  const handle = chain(refuse, () => t.fail('not asked') as never)
+  t.throws(() => handle(status, here), { message: 'no' })
+})
+
+t.test('who may ask what depends on where from, and over what', async t => {
+  const udp = { owner: undefined as never }
+  const peers: Record<string, Peer> = {
+    'this host': here,
+    'another host': remote,
+    'this host by UDP': { ...here, ...udp },
+    'another host by UDP': { ...remote, ...udp },
+  }
+  const all = ['resolve', 'register', 'update', 'unregister', 'list', 'watch', 'status', 'handover']
+  const table: [peer: string, publicList: boolean, allowed: string[]][] = [
+    ['this host', false, all],
+    ['this host', true, all],
+    ['another host', false, ['resolve', 'status']],
+    ['another host', true, ['resolve', 'list', 'watch', 'status']],
+    ['this host by UDP', true, ['resolve']],
+    ['another host by UDP', true, ['resolve']],
+  ]
+  for (const [peer, publicList, allowed] of table) {
+    const handle = chain(policy({ mayList: ({ local }) => local || publicList }), () => ({}))
+    for (const op of all) {
+      const ask = () => handle({ op } as Question, peers[peer]!)
+      const says = `${op} from ${peer}${publicList ? ', list open' : ''}`
+      if (allowed.includes(op)) t.strictSame(ask(), {}, says)
+      else t.throws(ask, { code: 'EACCES', reason: 'EDENIED' }, says)
+    }
+  }
+})
+
+t.test('a refusal by policy says why', async t => {
+  const handle = handler()
+  t.throws(() => handle({ op: 'list' }, remote), { message: /list is for programs on the host/ })
+  const { owner: _, ...udp } = here
+  t.throws(() => handle({ op: 'list' }, udp), { message: /list is answered over TCP alone/ })
+})
+
+t.test('a name lives from its registration to its withdrawal', async t => {
+  const handle = handler({ ttl: 7 })
+  const metadata = { a: 1 }
+
+  t.strictSame(handle(register({ version: '1.2.0', metadata }), here), {
+    registration: 1,
+    generation: 36,
+  })
+  t.strictSame(handle(resolve(), here), {
+    endpoints: [{ transport: 'tcp', port: 80, version: '1.2.0', instance: '10-1', metadata }],
+    ttl: 7,
+  })
+  const unregister: Question = { op: 'unregister', registration: 1 }
+  t.strictSame(handle(unregister, { ...here, owner: silent() }), { unregistered: false })
+  t.strictSame(handle(unregister, here), { unregistered: true })
+  t.strictSame(handle(unregister, here), { unregistered: false })
+  t.throws(() => handle(resolve(), here), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+})
+
+t.test('a guarded server is told whom it was given to, unless it is behind', async t => {
+  const told: unknown[] = []
+  const holder = {
+    isOpen: true,
+    isBehind: false,
+    tell: (...args: unknown[]) => void told.push(args),
+  }
+  const handle = handler({ ttl: 7 })
+  handle(register({ id: 'mine', guarded: true, shared: true }), { ...here, owner: holder })
+  handle(register({ port: 81, shared: true }), here)
+  handle(resolve(), { ...here, remote: { address: '::1', port: 1 } })
+  handle(resolve(), remote)
+  t.strictSame(told, [
+    ['mine', { event: 'expect', address: '127.0.0.1', ttl: 7 }],
+    ['mine', { event: 'expect', address: '192.0.2.2', ttl: 7 }],
+  ])
+  holder.isBehind = true
+  handle(resolve(), remote)
+  handle({ op: 'list' }, here)
+  t.equal(told.length, 2)
+})
+
+t.test(
+  'a daemon that is young gives a name to whoever held it before, and tells who has to go',
+  async t => {
+    const told: unknown[] = []
+    const younger = { ...silent(), tell: (...event: unknown[]) => void told.push(event) }
+    const handle = handler({ age: 9_999 })
+    handle(register({ id: 'mine', since: 20 }), { ...here, owner: younger })
+    t.strictSame(handle(register({ port: 81, pid: 7, since: 10 }), here), {
+      registration: 2,
+      generation: 36,
+      connections: 7,
+    })
+    const message = 'held by process 7 on port 81'
+    const error = { code: 'ETAKEN', message }
+    t.strictSame(told, [['mine', { event: 'evicted', registration: 1, error }]])
+    t.strictSame(handle({ op: 'list' }, here), {
+      services: [{ ...listed, port: 81, pid: 7, instance: '10-2' }],
+    })
+  },
+)
+
+t.test('later, whoever has it keeps it, whatever others say of their age', async t => {
+  for (const handle of [handler({ age: 10_000 }), handler()]) {
+    handle(register({ since: 20 }), here)
+    const late = () => handle(register({ since: 10 }), { ...here, owner: silent() })
+    t.throws(late, { code: 'EADDRINUSE' })
+  }
+})
+
+t.test('a status is what it was said to be', async t => {
+  const handle = handler()
+  handle(register(), here)
+  t.strictSame(handle(status, here), { names: 1 })
+})
+
+t.test('the socket of a service is told to those of this host who will go by it', async t => {
+  const handle = handler()
+  handle(register({ path: 'moniker-1' }), here)
+  handle(register({ service: 'b' }), here)
+  const both = { transports: ['unix', 'tcp'] }
+  const paths = (question: Question, peer: Peer) =>
+    (handle(question, peer).endpoints as { path?: string }[]).map(({ path }) => path)
+  t.strictSame(paths(resolve(both), here), ['moniker-1'])
+  t.strictSame(paths(resolve(), here), [undefined])
+  t.strictSame(paths(resolve(both), remote), [undefined])
+  t.strictSame(paths(resolve({ ...both, service: 'b' }), here), [undefined])
+})
+
+t.test('a list tells all but who owns what', async t => {
+  const handle = handler()
+  const {
+    op: _,
+    id: __,
+    ...offer
+  } = register({
+    namespace: 'ns',
+    pid: 7,
+    metadata: {},
+  }) as Register
+  handle(register({ namespace: 'ns', pid: 7, metadata: {} }), here)
+  handle(register(), here)
+
+  t.strictSame(handle({ op: 'list', namespace: 'ns' }, here), {
+    services: [{ ...offer, instance: '10-1' }],
+  })
+  t.equal((handle({ op: 'list' }, here).services as []).length, 2)
+})
+
+t.test('of many instances eight are told, each in its turn', async t => {
+  const handle = handler()
+  for (let port = 1; port <= 10; port++) handle(register({ port, shared: true }), here)
+  const ports = () => (handle(resolve(), here).endpoints as { port: number }[]).map(e => e.port)
+
+  t.strictSame(ports(), [1, 2, 3, 4, 5, 6, 7, 8])
+  t.strictSame(ports(), [2, 3, 4, 5, 6, 7, 8, 9])
+})
+
+t.test('a service bound to the loopback address is never told to another host', async t => {
+  const handle = handler({ publicList: true })
+  for (const [service, address] of [
+    ['a', '127.0.0.1'],
+    ['b', '::1'],
+    ['c', '127.7.7.7'],
+  ]) {
+    handle(register({ service, address }), here)
+    t.ok(handle(resolve({ service }), here))
+    t.throws(
+      () => handle(resolve({ service }), remote),
+      { code: 'ECONNREFUSED', reason: 'ENOSERVICE' },
+      address!,
+    )
+  }
+  t.strictSame(handle({ op: 'list' }, remote), { services: [] })
+})
+
+t.test('the version of a service that cannot be reached is not told either', async t => {
+  const handle = handler()
+  handle(register({ version: '1.0.0' }), here)
+  handle(register({ version: '9.0.0', address: '127.0.0.1' }), here)
+
+  t.match(handle(resolve(), remote), { endpoints: [{ version: '1.0.0' }] })
+  t.throws(() => handle(resolve({ version: '>1' }), remote), {
+    code: 'ECONNREFUSED',
+    offered: ['1.0.0'],
+  })
+})
+
+t.test('an address is told where it is not the one that was asked', async t => {
+  interfaces(t, {
+    none: undefined,
+    eth0: [{ address: '192.0.2.1' }, { address: '2001:db8::1' }],
+    eth1: [{ address: '2001:db8::2' }],
+  })
+  const table: [bound: string, local: boolean, asked: string, told: string | undefined][] = [
+    ['::', true, '127.0.0.1', undefined],
+    ['::', false, '2001:db8::1', undefined],
+    ['0.0.0.0', true, '127.0.0.1', undefined],
+    ['0.0.0.0', false, '192.0.2.1', undefined],
+    ['0.0.0.0', true, '::1', '127.0.0.1'],
+    ['0.0.0.0', false, '2001:db8::1', '192.0.2.1'],
+    ['0.0.0.0', false, '2001:db8::2', undefined],
+    ['0.0.0.0', false, '2001:db8::9', undefined],
+    ['127.0.0.1', true, '::1', '127.0.0.1'],
+    ['192.0.2.7', false, '192.0.2.1', '192.0.2.7'],
+    ['2001:db8::1', false, '192.0.2.1', '2001:db8::1'],
+  ]
+  for (const [bound, isLocal, asked, told] of table) {
+    const handle = handler()
+    handle(register({ address: bound }), here)
+    const answer = handle(resolve(), { ...remote, local: isLocal, address: asked })
+    const [endpoint] = answer.endpoints as { address?: string }[]
+    t.equal(endpoint!.address, told, `bound to ${bound}, asked at ${asked}`)
+  }
+})
+
+t.test('a fault of the daemon is refused like any other, and not told', async t => {
+  const ours = new MonikerError('EDENIED', { text: 'no' })
+  t.equal(refusable(ours), ours)
+  const fault = new TypeError('a secret')
+  t.match(refusable(fault), { reason: 'EPROTOCOL', text: /the daemon has failed/, cause: fault })
+})
+
+t.test('what is not for the registry alone to answer is passed on', async t => {
+  const pass = local(new Registry(), { generation: 1, ttl: 1, status: () => ({}) })
+  t.strictSame(
+    pass(question({ op: 'watch', id: 1 }), here, () => ({ by: 'another' })),
+    { by: 'another' },
+  )
+})
+
+t.test('what is not in one namespace is looked for in the next', async t => {
+  const handle = handler()
+  const also = ['ours', '']
+  const asked = (given: Answer = {}) => handle(resolve({ namespace: 'mine', also, ...given }), here)
+  t.throws(() => asked(), { code: 'ECONNREFUSED', service: 'mine:a' })
+  handle(register(), here)
+  t.match(asked(), { namespace: '', endpoints: [{ port: 80 }] })
+  handle(register({ namespace: 'ours', port: 81 }), here)
+  t.match(asked(), { namespace: 'ours', endpoints: [{ port: 81 }] })
+  handle(register({ namespace: 'mine', port: 82, version: '1.0.0' }), here)
+  t.match(asked({ version: '^1' }), { endpoints: [{ port: 82 }] })
+  t.notOk('namespace' in asked({ version: '^1' }))
+  const version = { code: 'ECONNREFUSED', reason: 'EVERSION', offered: ['1.0.0'] }
+  t.throws(() => asked({ version: '^7' }), version, 'the first refusal is told')
+})
+
+t.test('a service says how busy it is, and whoever asks is told', async t => {
+  const handle = handler()
+  const { registration } = handle(register({ load: 3 }), here) as { registration: number }
+  t.match(handle(resolve(), here), { endpoints: [{ load: 3 }] })
+  const update = question({ op: 'update', registration, load: 5 })
+  t.strictSame(handle(update, here), { updated: true })
+  t.match(handle(resolve(), here), { endpoints: [{ load: 5 }] })
+  t.strictSame(handle(question({ op: 'update', registration: 99, load: 5 }), here), {
+    updated: false,
+  })
+  t.throws(() => handle(update, remote), { code: 'EACCES' })
+})

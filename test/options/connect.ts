@@ -1,0 +1,170 @@
+import t from 'tap'
+import {
+  connectCall,
+  detour,
+  namedCall,
+  targetIn,
+  type ConnectNameOptions,
+} from '../../lib/options/connect.ts'
+import { NAMELESS, invalid, noName, toNet, wrongOptions } from '../fixtures/calls.ts'
+
+const callback = () => {}
+const name = { namespace: '', service: 'starwars', version: '' }
+const service = 'starwars'
+
+t.test('what net takes is left to net', async t => {
+  for (const [what, args] of toNet) t.equal(connectCall(args), undefined, what)
+})
+
+const nowhere = { service: 'starwars', host: undefined }
+
+t.test('a string that is neither a port nor a path is the name to connect to', async t => {
+  const table: [args: unknown[], expected: object][] = [
+    [['starwars'], { name, options: nowhere, callback: undefined }],
+    [['starwars', callback], { name, options: nowhere, callback }],
+    [['StarWars', 'H'], { name, options: { ...nowhere, host: 'H' }, callback: undefined }],
+    [['starwars', 'h', callback], { name, options: { ...nowhere, host: 'h' }, callback }],
+    [['starwars', undefined, callback], { name, options: nowhere, callback }],
+    [
+      ['ns:starwars@^1'],
+      { name: { ...name, namespace: 'ns', version: '^1' }, options: nowhere, callback: undefined },
+    ],
+  ]
+  for (const [args, expected] of table) t.strictSame(connectCall(args), expected)
+})
+
+t.test('a URI says where to ask as well', async t => {
+  const expected = {
+    name: { ...name, namespace: 'ns', version: '^1' },
+    options: { service: 'starwars', host: 'theforce.net', daemonPort: 7 },
+    callback,
+  }
+  t.strictSame(connectCall(['ns:starwars@^1://luke@theforce.net:7/yoda', callback]), expected)
+  t.strictSame(connectCall([new URL('starwars://theforce.net:7/yoda')]), {
+    ...expected,
+    name,
+    callback: undefined,
+  })
+})
+
+t.test('options with a service are a name, and stay as they are', async t => {
+  const table: [options: ConnectNameOptions, namespace: string, version: string][] = [
+    [{ service: 'starwars' }, '', ''],
+    [{ service: 'ns:starwars@^1' }, 'ns', '^1'],
+    [{ service: 'ns:starwars@^1', namespace: 'Other', version: '2' }, 'other', '2'],
+    [{ service: 'ns:starwars@^1', namespace: '', version: '' }, '', ''],
+    [{ service: 'starwars', namespace: undefined, version: undefined }, '', ''],
+    [{ service: 'starwars', daemonPort: 7, transports: ['tcp', 'udp'], timeout: 1 }, '', ''],
+    [{ service: 'starwars', wait: 3_600_000, fallback: ['srv'], select: one => one[0]! }, '', ''],
+  ]
+  for (const [options, namespace, version] of table) {
+    const call = connectCall([options, callback])
+    t.strictSame(call, { name: { ...name, namespace, version }, options, callback })
+    t.equal(call!.options, options)
+  }
+})
+
+const wrong: [options: object, says: RegExp][] = [
+  ...wrongOptions,
+  [{ service, also: 'ns' }, /options\.also to be at most 4 namespaces, got "ns"$/],
+  [{ service, also: ['1'] }, /options\.also to be at most 4 namespaces, got \["1"\]$/],
+  [{ service, also: ['', 'a', 'b', 'c', 'd'] }, /options\.also to be at most 4 namespaces/],
+  [{ service, fallback: 'srv' }, /options\.fallback to be some of srv, well-known, got "srv"$/],
+  [{ service, fallback: ['dns'] }, /options\.fallback to be some of .*, got \["dns"\]$/],
+  [{ service, select: 1 }, /options\.select to be a function, got 1$/],
+  [{ service, wait: -1 }, /options\.wait to be a number of ms from 0 to 3600000, got -1$/],
+  [{ service, wait: 3_600_001 }, /options\.wait to be a number of ms .*, got 3600001$/],
+  [{ service, wait: NaN }, /options\.wait to be a number of ms/],
+  [{ service, wait: '1s' }, /options\.wait to be a number of ms from 0 to 3600000, got "1s"$/],
+  [{ service, transports: 'tcp' }, /options\.transports to be some of tcp, udp, unix, got "tcp"$/],
+  [{ service, transports: [] }, /options\.transports to be some of tcp, udp, unix, got \[\]$/],
+  [
+    { service, transports: ['tcp', 'x'] },
+    /options\.transports to be some of .*, got \["tcp","x"\]$/,
+  ],
+]
+
+t.test('an option that is wrong is refused, and the message says what came', async t => {
+  for (const [options, message] of wrong) {
+    t.throws(() => connectCall([options]), { ...invalid, message })
+  }
+})
+
+t.test('a name that is wrong is refused', async t => {
+  for (const text of NAMELESS) {
+    t.throws(() => connectCall([text]), noName, `connect to ${text}`)
+    t.throws(() => connectCall([{ service: text }]), noName)
+  }
+  t.throws(() => connectCall(['a://h:0']), noName)
+})
+
+t.test('a target is what options say of a name, and nothing else', async t => {
+  for (const options of [undefined, null, {}, { host: 'theforce.net' }, { service: undefined }]) {
+    t.equal(targetIn(options), undefined)
+  }
+  const target = { service: 'starwars@^1', host: 'theforce.net', daemonPort: 1 }
+  t.same(targetIn({ ...target, version: undefined, allowHalfOpen: true }), target)
+  t.throws(() => targetIn({ service: 'not a name' }), { code: 'ERR_MONIKER_NAME' })
+  t.throws(() => targetIn({ service: 'a', daemonPort: 0 }), { code: 'ERR_INVALID_ARG_VALUE' })
+})
+
+t.test(
+  'a detour goes to the target, at the host that the call has if the target has none',
+  async t => {
+    const service = 'db'
+    const cases: [args: unknown[], options: object][] = [
+      [[5432], {}],
+      [[5432, 'theforce.net', callback], { host: 'theforce.net' }],
+      [['/tmp/.s.PGSQL.5432', callback], {}],
+      [[{ path: '/tmp/x', family: 6 }, callback], { family: 6 }],
+      [
+        [{ port: 5432, host: 'theforce.net', family: 6 }, callback],
+        { host: 'theforce.net', family: 6 },
+      ],
+    ]
+    for (const [args, options] of cases) {
+      const call = detour({ service }, args)
+      t.match(call, { name: { service }, options: { service, ...options } })
+      t.notOk('port' in call.options || 'path' in call.options)
+      t.equal(call.callback, args.at(-1) === callback ? callback : undefined)
+      const own = detour({ service, host: 'own' }, args)
+      t.equal(own.options.host, 'own')
+    }
+  },
+)
+
+t.test('on this host a name that gives no namespace has that of the process', async t => {
+  process.env.MONIKER_NAMESPACE = 'Mine'
+  t.teardown(() => delete process.env.MONIKER_NAMESPACE)
+  const connecting: [args: unknown[], namespace: string, also: string[] | undefined][] = [
+    [['web'], 'mine', ['']],
+    [['web@^1', 'localhost'], 'mine', ['']],
+    [['web', '127.0.0.1'], 'mine', ['']],
+    [['web', 'theforce.net'], '', undefined],
+    [['ns:web'], 'ns', undefined],
+    [['web://'], 'mine', ['']],
+    [[new URL('web://theforce.net')], '', undefined],
+    [[{ service: 'web' }], 'mine', ['']],
+    [[{ service: 'web', also: ['ours'] }], 'mine', ['ours']],
+    [[{ service: 'web', namespace: '' }], '', undefined],
+    [[{ service: 'web', namespace: 'mine' }], 'mine', undefined],
+    [[{ service: 'ns:web', host: '::1' }], 'ns', undefined],
+    [[{ service: 'web', host: 'theforce.net' }], '', undefined],
+  ]
+  for (const [args, namespace, also] of connecting) {
+    const { name, options } = connectCall(args)!
+    t.strictSame([name.namespace, options.also], [namespace, also], JSON.stringify(args))
+  }
+  process.env.MONIKER_NAMESPACE = ''
+  t.match(connectCall(['web']), { name: { namespace: '' }, options: { also: undefined } })
+})
+
+t.test('what must be a name is one, or is refused', async t => {
+  t.match(namedCall('web@^1', 'theforce.net'), {
+    name: { version: '^1' },
+    options: { host: 'theforce.net' },
+  })
+  t.match(namedCall({ service: 'web' }), { name: { service: 'web' } })
+  for (const target of ['80', './x.sock', '1:2']) t.throws(() => namedCall(target), noName)
+  t.throws(() => namedCall({} as never), noName)
+})

@@ -1,0 +1,162 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { loadPolicy, parsePolicy } from '../../lib/policy/file.ts'
+
+const users = new Map([['luke', new Set([7])]])
+const parse = (text: string) => parsePolicy(text, 'p.yaml', users)
+const subject = {
+  namespace: '',
+  service: 'admin-x',
+  version: '1.0.0',
+  local: false,
+  address: '192.0.2.7',
+}
+
+const text = `
+# Who may do what on this host.
+unproven: allow
+rules:
+  - deny: [resolve, list]
+    name: 'admin-*'
+    from: remote
+
+  - allow: publish # by luke
+    user: luke
+    version: 1
+`
+
+t.test('a policy is YAML, and each rule has its line', async t => {
+  const policy = parse(text)
+  t.strictSame(policy.judge('list', subject), { allowed: false, line: 5 })
+  t.strictSame(policy.judge('publish', { ...subject, uid: 7 }), { allowed: true, line: 9 })
+  t.ok(policy.trustful)
+  t.equal(policy.file, 'p.yaml')
+})
+
+t.test('or JSON, and refuses the unknown unless told otherwise', async t => {
+  t.notOk(parse('{"rules":[]}').trustful)
+  t.notOk(parse('{"rules":[],"unproven":"refuse"}').trustful)
+})
+
+t.test('places are addresses, networks, ranges, words and hosts', async t => {
+  const places = [
+    '192.0.2.1',
+    '10.0.0.0/8',
+    '192.0.2.5-192.0.2.9',
+    '2001:db8::/32',
+    'local',
+    '*.example.com',
+  ]
+  const policy = parse(JSON.stringify({ rules: [{ deny: 'connect', to: places }] }))
+  const to = (address: string, host = '', local = false) =>
+    policy.judge('connect', { ...subject, address, host, local })?.allowed
+  t.equal(to('192.0.2.1'), false)
+  t.equal(to('10.1.2.3'), false)
+  t.equal(to('192.0.2.7'), false)
+  t.equal(to('192.0.2.3'), undefined)
+  t.equal(to('2001:db8::1'), false)
+  t.equal(to('192.0.2.3', '', true), false)
+  t.equal(to('192.0.2.3', 'a.example.com'), false)
+})
+
+const broken: [what: string, text: string, says: RegExp][] = [
+  ['nothing', '', /^.*p\.yaml:1: expected fields: rules, unproven/],
+  ['a text', 'hello', /:1: expected fields/],
+  ['no rules', 'unproven: allow', /:1: expected "rules", a list/],
+  ['rules that are no list', 'rules: 1', /:1: expected "rules" to be a list/],
+  ['an unknown field', 'rules: []\nrulez: []', /:2: expected only rules, unproven, got "rulez"/],
+  ['__proto__', 'rules: []\n__proto__: {}', /:2: expected only rules, unproven, got "__proto__"/],
+  ['a field that is a list', 'rules: []\n[a]: b', /:2: expected only rules, unproven, got ""/],
+  ['a field twice', 'rules: []\nrules: []', /:2: Map keys must be unique/],
+  ['no YAML', 'rules: [\n  {', /p\.yaml:\d: /],
+  ['an unknown tag', 'rules: []\nunproven: !x allow', /:2: Unresolved tag/],
+  ['two documents', 'rules: []\n---\nrules: []', /:\d: .*multiple documents/i],
+  ['a wrong word', 'rules: []\nunproven: maybe', /:2: expected refuse or allow, got "maybe"/],
+  ['a rule that is a text', 'rules:\n  - deny', /:2: expected fields: allow, deny/],
+  ['neither allow nor deny', 'rules:\n  - name: a', /:2: expected a rule to have either/],
+  ['both', 'rules:\n- allow: all\n  deny: all', /:2: expected a rule to have either/],
+  ['an unknown action', 'rules:\n- deny: dance', /:2: expected publish or .* all, got "dance"/],
+  ['no action', 'rules:\n- deny: []', /:2: expected at least one/],
+  ['an empty value', 'rules:\n- deny: all\n  name:', /:3: expected a text, or a list of them/],
+  ['no value', '{rules}', /:1: expected "rules" to have a value/],
+  ['a value that is a map', 'rules:\n- deny: all\n  name: {a: b}', /:3: expected a text/],
+  ['an alias', 'rules:\n- deny: &a all\n  name: *a', /:3: expected a text/],
+  ['no pattern', 'rules:\n- deny: all\n  name: "a b"', /:3: expected names, .* got "a b"/],
+  ['a long pattern', `rules:\n- deny: all\n  name: ${'a'.repeat(64)}`, /:3: expected names/],
+  ['many stars', 'rules:\n- deny: all\n  name: a*b*c*d*e*', /:3: expected at most 4 \*/],
+  ['no range', 'rules:\n- deny: all\n  version: one', /:3: expected a version range .* "one"/],
+  [
+    'many ranges',
+    `rules:\n- deny: all\n  version:\n${'  - "1"\n'.repeat(999)}`,
+    /:4: expected a version/,
+  ],
+  ['an unknown user', 'rules:\n- deny: all\n  user: han', /:3: expected users .* "han"/],
+  ['no address', 'rules:\n- deny: all\n  from: example.com', /:3: expected addresses/],
+  ['too many bits', 'rules:\n- deny: all\n  from: 10.0.0.0/33', /:3: expected addresses/],
+  ['half a range', 'rules:\n- deny: all\n  from: 10.0.0.1-', /:3: expected addresses/],
+  ['a range back', 'rules:\n- deny: all\n  from: 10.0.0.9-10.0.0.1', /:3: expected addresses/],
+  ['a broken host', 'rules:\n- deny: connect\n  to: "a b"', /:3: expected hosts, or addresses/],
+  ['a broken net', 'rules:\n- deny: connect\n  to: 10.0.0.0/99', /:3: expected hosts, or/],
+  ['connect from', 'rules:\n- deny: connect\n  from: local', /:2: "from" is where publish/],
+  ['resolve to', 'rules:\n- deny: [resolve]\n  to: local', /:2: "from" is where publish/],
+  ['from and to', 'rules:\n- deny: all\n  from: local\n  to: local', /:2: "from" is where/],
+  ['a bottomless list', `${'['.repeat(1_000)}\n`.repeat(9), /p\.yaml:1: /],
+  [
+    'a text beyond all',
+    `${'- '.repeat(16_000)}\n${'- '.repeat(16_000)}`,
+    /p\.yaml:1: .*at most 16/,
+  ],
+]
+
+for (const [what, text, says] of broken) {
+  t.test(`${what} is refused whole, with line and reason`, async t => {
+    t.throws(() => parse(text), { code: 'ERR_MONIKER_POLICY', reason: 'EPOLICY', message: says })
+  })
+}
+
+t.test('a policy is read from a file', async t => {
+  const file = join(t.testdir({ 'p.yaml': text.replaceAll('luke', '7') }), 'p.yaml')
+  t.equal((await loadPolicy(file)).judge('list', { ...subject, service: 'x' }), undefined)
+  t.equal((await loadPolicy(file)).file, file)
+})
+
+const windows = { skip: process.platform === 'win32' && 'files have no modes there' }
+
+t.test('a file that somebody else could have written is none', windows, async t => {
+  const dir = t.testdir({ 'p.yaml': 'rules: []', open: { 'p.yaml': 'rules: []' } })
+  const refused = (path: string, message: RegExp) =>
+    t.rejects(loadPolicy(join(dir, path)), { code: 'ERR_MONIKER_POLICY', message })
+
+  await refused('none.yaml', /ENOENT/)
+  symlinkSync(join(dir, 'p.yaml'), join(dir, 'link.yaml'))
+  await refused('link.yaml', /link\.yaml is a symbolic link; give the file itself/)
+  mkdirSync(join(dir, 'd.yaml'))
+  await refused('d.yaml', /is no regular file/)
+  execFileSync('mkfifo', [join(dir, 'pipe.yaml')])
+  await refused('pipe.yaml', /is no regular file/)
+  writeFileSync(join(dir, 'big.yaml'), ' '.repeat(65_537))
+  await refused('big.yaml', /longer than 65536 bytes/)
+  chmodSync(join(dir, 'p.yaml'), 0o666)
+  await refused('p.yaml', /p\.yaml can be written by anybody; chmod it to o-w/)
+  chmodSync(join(dir, 'open'), 0o777)
+  await refused('open/p.yaml', /open can be written by anybody/)
+  chmodSync(join(dir, 'open'), 0o1777)
+  t.ok(await loadPolicy(join(dir, 'open/p.yaml')), 'unless nobody can take it away there')
+})
+
+const root = { skip: process.getuid?.() !== 0 && 'only root can give files away' }
+
+t.test('nor is one that belongs to somebody else', root, async t => {
+  const file = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  chownSync(file, 12_345, 0)
+  await t.rejects(loadPolicy(file), { message: /belongs to user 12345; chown it to root/ })
+})
+
+t.test('where files have no owners none is asked for', async t => {
+  const file = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  chmodSync(file, 0o666)
+  t.intercept(process, 'getuid', { value: undefined })
+  t.ok(await loadPolicy(file))
+})

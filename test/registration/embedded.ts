@@ -1,0 +1,96 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { Worker } from 'node:worker_threads'
+import t, { type Test } from 'tap'
+import { embed } from '../../lib/registration/embedded.ts'
+import { Resolver } from '../../lib/client/resolver.ts'
+import { awake } from '../fixtures/awake.ts'
+import { named, nobody } from '../fixtures/services.ts'
+import { standing } from '../fixtures/standing.ts'
+
+awake(t)
+
+const { execArgv, execPath } = process
+
+/** Makes this process the daemon; what is returned lets the time pass that makes a thread worth it. */
+async function held(t: Test, port: number, execArgv: string[]): Promise<() => void> {
+  const settled = 3_600_000
+  const timers = t.capture(globalThis, 'setTimeout', setTimeout)
+  await embed(port, { settled, execArgv })
+  timers.restore()
+  const [settle] = timers.args().find(([_, ms]) => ms === settled)!
+  return settle
+}
+
+/** The thread that is started next. */
+function thread(): Promise<[Worker]> {
+  return once(process, 'worker') as Promise<[Worker]>
+}
+
+function path(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url))
+}
+
+t.test('the daemon of a program is not held up by it for long', async t => {
+  const port = await nobody()
+  const settle = await held(t, port, execArgv)
+  const resolver = new Resolver({ port })
+  const before = await resolver.status()
+  t.match(before, { embedded: true, pid: process.pid })
+  const server = await named(t, { service: 'tie', daemonPort: port })
+  const moved = Promise.all([thread(), once(server, 'registered')])
+  settle()
+  const [[worker]] = await moved
+
+  const command = [...execArgv, path('../../lib/cli.ts'), 'status', '--daemon-port', String(port)]
+  const after = JSON.parse(execFileSync(execPath, [...command, '--json'], { encoding: 'utf8' }))
+  t.match(
+    after,
+    { embedded: true, pid: process.pid, names: 1 },
+    'while this process waits for that',
+  )
+  t.not(after.started, before.started)
+
+  const registered = once(server, 'registered')
+  const over = once(worker, 'exit')
+  await standing(t, port)
+  await registered
+  t.match(await resolver.status(), { embedded: false, names: 1 })
+  t.same(await over, [0], 'the thread has nothing left to do')
+})
+
+t.test('where there can be no thread the program goes on being the daemon', async t => {
+  const port = await nobody()
+  const settle = await held(t, port, ['--no-such-option'])
+  settle()
+  t.match(await new Resolver({ port }).status(), { embedded: true })
+
+  const other = await nobody()
+  const started = thread()
+  const fail = await held(t, other, ['--import=data:text/javascript,throw new Error("no")'])
+  fail()
+  const [worker] = await started
+  await t.rejects(once(worker, 'exit'), { message: 'no' })
+  t.match(await new Resolver({ port: other }).status(), { embedded: true })
+})
+
+t.test('nor is one started where addresses are limited, as that may end the program', async t => {
+  const command = `ulimit -v "$0" && exec "$@"`
+  const port = String(await nobody())
+  for (const [limit, output] of Object.entries({ unlimited: 'a thread\n', 64_000_000: '' })) {
+    const program = [execPath, ...execArgv, path('fixtures/embed.ts'), port]
+    t.equal(execFileSync('sh', ['-c', command, limit, ...program], { encoding: 'utf8' }), output)
+  }
+})
+
+t.test('who has made way before needs no thread', async t => {
+  const port = await nobody()
+  const settle = await held(t, port, execArgv)
+  await standing(t, port)
+  const started = () => t.fail()
+  process.once('worker', started)
+  settle()
+  await new Promise(setImmediate)
+  process.off('worker', started)
+})

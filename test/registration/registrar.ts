@@ -1,0 +1,381 @@
+import { once } from 'node:events'
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { parse } from '../../lib/name.ts'
+import { exactVersion } from '../../lib/version.ts'
+import type { MonikerError } from '../../lib/errors.ts'
+import type { Lease } from '../../lib/registration/lease.ts'
+import type { Offer } from '../../lib/wire/protocol.ts'
+import { Registrar } from '../../lib/registration/registrar.ts'
+import { Resolver } from '../../lib/client/resolver.ts'
+import { awake } from '../fixtures/awake.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { withoutIPv6 } from '../fixtures/ipv6.ts'
+import { line, lines, type Lines } from '../fixtures/lines.ts'
+import { nobody, stranger } from '../fixtures/services.ts'
+
+awake(t)
+
+/** An offer of a name; nobody need listen there. */
+function offer(text: string, port = 9): Offer {
+  const name = parse(text)
+  const version = exactVersion(name.version)
+  return { ...name, version, transport: 'tcp', port, address: '127.0.0.1', shared: false }
+}
+
+function services(port: number): Promise<string[]> {
+  return new Resolver({ port }).list().then(all => all.map(({ service }) => service))
+}
+
+t.test('a name is held until it is withdrawn', async t => {
+  const { port } = await daemon(t)
+  const registrar = Registrar.at(port)
+  t.equal(Registrar.at(port), registrar)
+
+  const tie = await registrar.register(offer('tie'))
+  const wing = await registrar.register(offer('wing'))
+  t.same(await services(port), ['tie', 'wing'])
+  await tie.withdraw()
+  await tie.withdraw()
+  t.same(await services(port), ['wing'])
+  await wing.withdraw()
+  t.same(await services(port), [])
+
+  const short = await registrar.register(offer('tie'))
+  await short.withdraw()
+  const again = await registrar.register(offer('tie'))
+  t.same(await services(port), ['tie'])
+  await again.withdraw()
+})
+
+t.test('a name that is taken says by whom', async t => {
+  const { port } = await daemon(t)
+  const registrar = Registrar.at(port)
+  const lease = await registrar.register(offer('tie', 4567))
+  await t.rejects(registrar.register(offer('tie')), {
+    code: 'EADDRINUSE',
+    reason: 'ETAKEN',
+    syscall: 'listen',
+    service: 'tie@0.0.0',
+    message: new RegExp(`tie@0.0.0 is already registered .* process ${process.pid} on port 4567`),
+  })
+  await lease.withdraw()
+})
+
+t.test('where no daemon answers, this process becomes the daemon', async t => {
+  const port = await nobody()
+  const registrar = Registrar.at(port)
+  const leases = await Promise.all([
+    registrar.register(offer('tie')),
+    registrar.register(offer('wing')),
+  ])
+  t.match(await new Resolver({ port }).status(), { embedded: true, pid: process.pid, names: 2 })
+  for (const lease of leases) await lease.withdraw()
+})
+
+t.test('a race for the designated port that is lost is a daemon found', async t => {
+  const port = await nobody()
+  let races = 0
+  const registrar = new Registrar(port, async () => {
+    await daemon(t, { port })
+    races++
+    throw Object.assign(new Error('somebody was faster'), { code: 'EADDRINUSE' })
+  })
+  const lease = await registrar.register(offer('tie'))
+  t.equal(races, 1)
+  t.same(await services(port), ['tie'])
+  await lease.withdraw()
+})
+
+t.test('a name is withdrawn even if the daemon goes meanwhile', async t => {
+  const ours = await daemon(t)
+  const lease = await Registrar.at(ours.port).register(offer('tie'))
+  const withdrawn = lease.withdraw()
+  await ours.stop()
+  t.equal(await withdrawn, undefined)
+})
+
+t.test('programs that start at the same moment agree on one daemon', async t => {
+  const port = await nobody()
+  const programs = Array.from({ length: 3 }, (_, index) => program(t, port, `tie${index}`))
+  await Promise.all(programs.map(child => once(child, 'message')))
+  t.same((await services(port)).sort(), ['tie0', 'tie1', 'tie2'])
+})
+
+t.test(
+  'when the daemon goes, this process takes its place, and the names are there again',
+  async t => {
+    const ours = await daemon(t)
+    const registrar = Registrar.at(ours.port)
+    const leases = [await registrar.register(offer('tie')), await registrar.register(offer('wing'))]
+    const back = leases.map(lease => once(lease, 'regained'))
+    const lost = leases.map(lease => once(lease, 'lost'))
+    await ours.stop()
+    t.match(await Promise.all(lost), [
+      [{ code: 'ECONNRESET', reason: 'ELOST', service: 'tie@0.0.0', message: /again as soon as/ }],
+      [{ code: 'ECONNRESET', reason: 'ELOST', service: 'wing@0.0.0' }],
+    ])
+    await Promise.all(back)
+    t.same((await services(ours.port)).sort(), ['tie', 'wing'])
+    t.match(await new Resolver({ port: ours.port }).status(), { embedded: true, names: 2 })
+    for (const lease of leases) await lease.withdraw()
+    t.same(await services(ours.port), [])
+  },
+)
+
+/** Has a daemon of its own at the port, when it is to make one, and is told that another was faster. */
+function faster(t: Test, port: number, then: () => Promise<unknown>) {
+  return async () => {
+    await daemon(t, { port })
+    await then()
+    throw Object.assign(new Error('somebody was faster'), { code: 'EADDRINUSE' })
+  }
+}
+
+/** What a process meets with that may not become the daemon. */
+function forbidden(): Promise<void> {
+  return Promise.reject(Object.assign(new Error('permission denied'), { code: 'EACCES' }))
+}
+
+t.test('where it may not take the place, it comes back as soon as there is a daemon', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const lease = await new Registrar(port, forbidden).register(offer('tie'))
+  const reasons: string[] = []
+  lease.on('lost', error => reasons.push(error.reason))
+  await first.stop()
+  while (reasons.length < 2) await once(lease, 'lost')
+  t.same(reasons, ['ELOST', 'EUNREACHABLE'], 'each reason once')
+  const regained = once(lease, 'regained')
+  await daemon(t, { port })
+  await regained
+  t.same(await services(port), ['tie'])
+  await lease.withdraw()
+})
+
+t.test('many come back at once, and all of them', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const registrars = Array.from({ length: 50 }, () => new Registrar(port, forbidden))
+  const leases = await Promise.all(
+    registrars.map((registrar, at) => registrar.register(offer(`tie${at}`))),
+  )
+  const lost = leases.map(lease => once(lease, 'lost'))
+  await first.stop()
+  await Promise.all(lost)
+  const back = leases.map(lease => once(lease, 'regained'))
+  await daemon(t, { port })
+  await Promise.all(back)
+  t.equal((await services(port)).length, 50)
+  await Promise.all(leases.map(lease => lease.withdraw()))
+})
+
+t.test('whoever has held a name for longer has it, once the daemon is another', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const late = new Registrar(port)
+  let younger!: Lease
+  let evicted!: Promise<unknown[]>
+  const before = async () => {
+    younger = await late.register(offer('tie', 8))
+    evicted = once(younger, 'lost')
+  }
+  const elder = await new Registrar(port, faster(t, port, before)).register(offer('tie', 9))
+  const regained = once(elder, 'regained')
+  await first.stop()
+  await regained
+  t.match(await evicted, [{ code: 'EADDRINUSE', reason: 'ETAKEN', message: /on port 9/ }])
+
+  const back = once(younger, 'regained')
+  await elder.withdraw()
+  await back
+  t.same(await services(port), ['tie'], 'the other waits for its turn')
+  await younger.withdraw()
+})
+
+t.test('what is somebody else’s by the time it is asked for again is waited for', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  let rival!: Lines
+  const lease = await new Registrar(
+    port,
+    faster(t, port, async () => {
+      rival = await lines(t, port)
+      rival.ask({ op: 'register', ...offer('tie', 7), since: 1 })
+      await rival.answer()
+    }),
+  ).register(offer('tie'))
+  const reasons: MonikerError[] = []
+  lease.on('lost', error => reasons.push(error))
+  await first.stop()
+  while (reasons.length < 2) await once(lease, 'lost')
+  t.match(reasons, [{ reason: 'ELOST' }, { reason: 'ETAKEN', message: /on port 7/ }])
+  rival.socket.destroy()
+  await once(lease, 'regained')
+  await lease.withdraw()
+})
+
+t.test('a name that is withdrawn while it is lost does not come back', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const registrar = new Registrar(port, forbidden)
+  const [tie, wing] = [
+    await registrar.register(offer('tie')),
+    await registrar.register(offer('wing')),
+  ]
+  const lost = once(tie, 'lost')
+  await first.stop()
+  await lost
+  await tie.withdraw()
+  const regained = once(wing, 'regained')
+  await daemon(t, { port })
+  await regained
+  t.same(await services(port), ['wing'])
+  await wing.withdraw()
+})
+
+t.test('a name that is withdrawn while it is asked for again is let go', async t => {
+  const heard: string[] = []
+  let connections = 0
+  let resolve!: (done: Promise<void>) => void
+  const withdrawn = new Promise<void>(done => (resolve = done))
+  const port = await stranger(t, socket => {
+    const isFirst = ++connections === 1
+    socket.on('data', data => {
+      const { id, op } = JSON.parse(String(data)) as { id: number; op: string }
+      heard.push(op)
+      if (op === 'register' && !isFirst) resolve(lease.withdraw())
+      socket.write(line({ id, registration: 1, unregistered: true }), () => isFirst && socket.end())
+    })
+  })
+  const lease = await new Registrar(port).register(offer('tie'))
+  await withdrawn
+  t.same(heard, ['register', 'register', 'unregister'])
+})
+
+t.test('a daemon that goes before it has answered is asked again', async t => {
+  let connections = 0
+  const port = await stranger(t, socket => {
+    const isGoing = [1, 2, 4].includes(++connections)
+    socket.on('data', data => {
+      if (isGoing) return socket.end()
+      const { id } = JSON.parse(String(data)) as { id: number }
+      socket.write(line({ id, registration: 1 }), () => connections === 3 && socket.end())
+    })
+  })
+  const lease = await new Registrar(port).register(offer('tie'))
+  t.equal(connections, 3)
+  await once(lease, 'regained')
+  t.equal(connections, 5)
+  await lease.withdraw()
+})
+
+t.test(
+  'a daemon that does not say whether a name is held again is asked anew, with more patience',
+  async t => {
+    const asked: number[] = []
+    const port = await stranger(t, socket => {
+      const at = asked.push(performance.now())
+      socket.on('data', data => {
+        const { id } = JSON.parse(String(data)) as { id: number }
+        if (at === 2 || at === 3) return
+        socket.write(line({ id, registration: 1 }), () => at === 1 && socket.end())
+      })
+    })
+    const lease = await new Registrar(port).register(offer('tie'))
+    await once(lease, 'regained')
+    t.equal(asked.length, 4)
+    t.ok(asked[3]! - asked[2]! > 1_500, 'twice as long as the second before')
+    await lease.withdraw()
+  },
+)
+
+t.test('a daemon that goes while it is come to is one that is lost', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  let resets = 0
+  const reset = async () => {
+    if (++resets === 2) await daemon(t, { port })
+    throw Object.assign(new Error('reset'), { code: 'ECONNRESET' })
+  }
+  const lease = await new Registrar(port, reset).register(offer('tie'))
+  const reasons: string[] = []
+  lease.on('lost', error => reasons.push(error.reason))
+  const regained = once(lease, 'regained')
+  await first.stop()
+  await regained
+  t.same(reasons, ['ELOST'])
+  await lease.withdraw()
+})
+
+t.test('what has the designated port and is no daemon is told from one', async t => {
+  const cases = [
+    ['220 mail ready\r\n', 'EPROTO', /expected one JSON object a line/],
+    ['{"v":1,"id":1}\n', 'EPROTO', /the answer has no registration/],
+    ['', 'EPROTO', /closed without an answer/],
+  ] as const
+  for (const [answer, code, message] of cases) {
+    const port = await stranger(t, socket => socket.end(answer))
+    await t.rejects(Registrar.at(port).register(offer('tie')), { code, message, port })
+  }
+})
+
+t.test('a daemon that stays silent is given up', async t => {
+  const port = await stranger(t)
+  const registered = Registrar.at(port).register(offer('tie'), { timeout: 100 })
+  await t.rejects(registered, { code: 'ETIMEDOUT', reason: 'ESILENT', service: 'tie@0.0.0' })
+})
+
+t.test('a registration that is given up leaves no name behind', async t => {
+  const { port } = await daemon(t)
+  const registrar = Registrar.at(port)
+  const held = await registrar.register(offer('wing'))
+  const reason = new Error('changed my mind')
+  await t.rejects(registrar.register(offer('tie'), { signal: AbortSignal.abort(reason) }), reason)
+
+  const controller = new AbortController()
+  const given = registrar.register(offer('tie'), controller)
+  // The connection is there: the question has gone out by the next turn.
+  await Promise.resolve()
+  controller.abort(reason)
+  await t.rejects(given, reason)
+  // It is undone as soon as the daemon has said that it is done.
+  while ((await services(port)).length > 1);
+  t.same(await services(port), ['wing'])
+
+  const plain = new AbortController()
+  const unreasoned = registrar.register(offer('tie'), plain)
+  plain.abort()
+  await t.rejects(unreasoned, { name: 'AbortError' })
+  await held.withdraw()
+})
+
+t.test('a port that may not be bound is said to be so', async t => {
+  process.env.MONIKER_HOST = '127.0.0.1,256.0.0.1'
+  t.teardown(() => delete process.env.MONIKER_HOST)
+  const port = await nobody()
+  await t.rejects(Registrar.at(port).register(offer('tie')), { port, code: 'EHOSTUNREACH' })
+})
+
+t.test('a daemon that cannot be reached is said to be so', async t => {
+  const port = await nobody()
+  let started = 0
+  const registrar = new Registrar(port, async () => void started++)
+  await t.rejects(registrar.register(offer('tie')), { code: 'ECONNREFUSED', port })
+  t.equal(started, 1)
+})
+
+t.test('the daemon is found at ::1 too', { skip: withoutIPv6 }, async t => {
+  const there = await daemon(t, { hosts: ['::1'] })
+  const lease = await Registrar.at(there.port).register(offer('tie'))
+  t.match(await new Resolver({ port: there.port }).status(), { names: 1, embedded: false })
+  await lease.withdraw()
+})
+
+function program(t: Test, port: number, name: string) {
+  const path = fileURLToPath(new URL('fixtures/program.ts', import.meta.url))
+  const child = fork(path, [name], { env: { ...process.env, MONIKER_PORT: String(port) } })
+  t.teardown(() => child.kill())
+  return child
+}

@@ -1,0 +1,383 @@
+import { fork } from 'node:child_process'
+import dgram, { type RemoteInfo } from 'node:dgram'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { test, type Test } from 'tap'
+import { createSocket, type MonikerDatagram } from '../../lib/sockets/datagram.ts'
+import { parse, type Name } from '../../lib/name.ts'
+import { Resolver, type Resolution } from '../../lib/client/resolver.ts'
+import { awake } from '../fixtures/awake.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { home } from '../fixtures/home.ts'
+import { lines } from '../fixtures/lines.ts'
+import { withoutIPv6 } from '../fixtures/ipv6.ts'
+import { lookup } from '../fixtures/services.ts'
+import { thrown } from '../fixtures/thrown.ts'
+
+function socket(t: Test, ...args: Parameters<typeof createSocket>): MonikerDatagram {
+  const made = createSocket(...args)
+  let isClosed = false
+  made.once('close', () => (isClosed = true))
+  t.teardown(() => isClosed || made.close())
+  return made
+}
+
+/** A socket bound to `name` that sends back what it gets. */
+async function echo(t: Test, name = 'echo@1.2.0', type: 'udp4' | 'udp6' = 'udp4') {
+  const made = socket(t, type, (message, { port, address }) => made.send(message, port, address))
+  await once(made.bind(name), 'listening')
+  return made
+}
+
+async function heard(socket: dgram.Socket): Promise<string> {
+  const [message] = (await once(socket, 'message')) as [Buffer, RemoteInfo]
+  return String(message)
+}
+
+/** A resolver that leads to `ports`, one after the other, and counts how often it was asked. */
+function leading(ports: number[], now?: () => number) {
+  const asked: Name[] = []
+  const resolver = new Resolver(now && { now })
+  resolver.resolve = async (name: Name): Promise<Resolution> => {
+    const port = ports[Math.min(asked.push(name), ports.length) - 1]!
+    const instance = String(port)
+    return {
+      name,
+      host: '',
+      ttl: 60_000,
+      endpoints: [{ transport: 'udp', address: '127.0.0.1', port, version: '1.0.0', instance }],
+    }
+  }
+  return { resolver, asked }
+}
+
+test('a socket is bound to a name, on a port that the system chose', async t => {
+  const port = await home(t)
+  const server = socket(t, 'udp4')
+  t.ok(server instanceof dgram.Socket)
+  const ways: (() => void)[] = [
+    () => server.bind('clock@1.2.0'),
+    () => socket(t, { type: 'udp4' }).bind('ns:clock', '127.0.0.1'),
+    () => socket(t, 'udp4').bind({ service: 'other', address: '127.0.0.1', exclusive: true }),
+  ]
+  for (const bind of ways) bind()
+  await once(server, 'listening')
+  t.match(server.address(), { moniker: 'clock@1.2.0', address: '0.0.0.0' })
+  t.match(server.moniker, { service: 'clock', version: '1.2.0' })
+  while ((await new Resolver({ port }).list()).length < 3);
+  t.match(await new Resolver({ port }).list(), [
+    { service: 'clock', transport: 'udp', address: '0.0.0.0' },
+    { service: 'other', transport: 'udp', address: '127.0.0.1' },
+    { service: 'clock', namespace: 'ns', address: '127.0.0.1' },
+  ])
+
+  await new Promise<void>(resolve => server.close(resolve))
+  t.equal((await new Resolver({ port }).list()).length, 2)
+  const again = socket(t, 'udp4')
+  await new Promise<void>(resolve => again.bind('clock@1.2.0', resolve))
+})
+
+test('ports and all else are left to dgram', async t => {
+  await home(t)
+  const server = socket(t, 'udp4', (message, { port, address }) =>
+    server.send(message, port, address),
+  )
+  await new Promise<void>(resolve => server.bind(0, '127.0.0.1', resolve))
+  t.equal(server.moniker, undefined)
+  const { port } = server.address()
+  const client = socket(t, 'udp4')
+  for (const to of [port, String(port)] as number[]) {
+    client.send('hello', to, '127.0.0.1')
+    t.equal(await heard(client), 'hello')
+  }
+  await new Promise<void>(resolve => client.connect(port, '127.0.0.1', resolve))
+  client.send('connected')
+  t.equal(await heard(client), 'connected')
+  t.throws(() => client.send('x', 'echo'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+  t.throws(() => client.connect('echo'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+  client.disconnect()
+  t.throws(() => client.remoteAddress(), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
+})
+
+test('each way to send to a name gets there', async t => {
+  const daemonPort = await home(t)
+  await echo(t)
+  const client = socket(t, 'udp4')
+  const ways: ((sent: (error: Error | null, bytes: number) => void) => void)[] = [
+    sent => client.send('hello', 'echo', sent),
+    sent => client.send(Buffer.from('hello'), 'echo@^1', 'localhost', sent),
+    sent => client.send('oh hello!', 3, 5, 'echo', sent),
+    sent => client.send('oh hello!', 3, 5, 'echo', '127.0.0.1', sent),
+    sent => client.send(['he', Buffer.from('llo')], 'echo://localhost', sent),
+    sent => client.send('hello', new URL('echo://localhost'), sent),
+    sent => client.send('hello', { service: 'echo', version: '1.x', daemonPort }, sent),
+    sent =>
+      client.send(
+        'hello',
+        { service: 'echo', host: 'far.test', lookup: lookup('127.0.0.1') },
+        sent,
+      ),
+  ]
+  for (const send of ways) {
+    const both = [
+      heard(client),
+      new Promise((resolve, reject) =>
+        send((error, bytes) => (error ? reject(error) : resolve(bytes))),
+      ),
+    ]
+    t.same(await Promise.all(both), ['hello', 5])
+  }
+  client.send('no callback', 'echo')
+  t.equal(await heard(client), 'no callback')
+})
+
+test('datagrams keep their order while the name is resolved', async t => {
+  await home(t)
+  await echo(t)
+  const client = socket(t, 'udp4')
+  const answers: string[] = []
+  client.on('message', message => answers.push(String(message)))
+  const sent = Array.from({ length: 20 }, (_, index) => String(index))
+  for (const text of sent) client.send(text, 'echo')
+  while (answers.length < sent.length) await once(client, 'message')
+  t.same(answers, sent)
+})
+
+test('a name that is known costs no question, and one that moved is found', async t => {
+  const first = socket(t, 'udp4').bind(0, '127.0.0.1')
+  const second = socket(t, 'udp4').bind(0, '127.0.0.1')
+  await Promise.all([once(first, 'listening'), once(second, 'listening')])
+  const served = await daemon(t)
+  const { port: daemonPort } = served
+  const nc = await lines(t, daemonPort)
+  const register = { op: 'register', service: 'echo', transport: 'udp' }
+  const questions = () => served.status().questions
+  nc.ask({ ...register, port: first.address().port })
+  const { registration } = (await nc.answer())!
+
+  let time = 0
+  const resolver = new Resolver({ port: daemonPort, now: () => time })
+  const client = socket(t, 'udp4')
+  const target = { service: 'echo', resolver }
+  const before = questions()
+  for (let count = 0; count < 5; count++) {
+    client.send('known', target)
+    t.equal(await heard(first), 'known')
+  }
+  t.equal(questions(), before + 1)
+
+  nc.ask({ op: 'unregister', registration }, { ...register, port: second.address().port })
+  await nc.answer()
+  await nc.answer()
+  time = 1_001
+  client.send('as before', target)
+  t.equal(await heard(first), 'as before', 'it does not wait for the answer')
+  const known = () => resolver.recall(parse('echo'), { transports: ['udp'], family: 4 })
+  while ((await known()).endpoints[0]!.port !== second.address().port)
+    await new Promise(setImmediate)
+  client.send('moved', target)
+  t.equal(await heard(second), 'moved')
+})
+
+test('a name that nobody offers is an error to the callback, or an event', async t => {
+  await home(t)
+  const client = socket(t, 'udp4')
+  const unknown = {
+    code: 'ECONNREFUSED',
+    reason: 'ENOSERVICE',
+    service: 'nobody',
+    syscall: 'resolve',
+  }
+  const toCallback = new Promise((_resolve, reject) => client.send('x', 'nobody', reject))
+  await t.rejects(toCallback, unknown)
+  client.send('x', 'nobody')
+  await t.rejects(once(client, 'message'), unknown)
+  const connecting = new Promise((_resolve, reject) =>
+    client.connect('nobody', reject as () => void),
+  )
+  await t.rejects(connecting, unknown)
+  client.connect('nobody')
+  await t.rejects(once(client, 'message'), unknown)
+})
+
+test('what cannot be sent is thrown at once, as by dgram', async t => {
+  const { resolver } = leading([9])
+  const client = socket(t, 'udp4')
+  const target = { service: 'echo', resolver }
+  t.throws(() => client.send(7 as never, target), { code: 'ERR_INVALID_ARG_TYPE' })
+  t.throws(() => client.send('x', 'not a name'), { code: 'ERR_MONIKER_NAME' })
+  t.throws(() => client.bind('clock@^1'), { code: 'ERR_MONIKER_NAME' })
+  const closed = createSocket('udp4')
+  closed.close()
+  t.throws(() => closed.send('x', { service: 'other', resolver }), {
+    code: 'ERR_SOCKET_DGRAM_NOT_RUNNING',
+  })
+})
+
+test('a socket is connected to a name', async t => {
+  await home(t)
+  const server = await echo(t)
+  const client = socket(t, 'udp4')
+  const events: string[] = []
+  for (const event of ['resolve', 'listening', 'connect', 'error'])
+    client.on(event, () => events.push(event))
+  client.connect('echo@^1', 'localhost', () => events.push('callback'))
+  t.throws(() => client.connect(9), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+  t.throws(() => client.connect('echo'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+  await once(client, 'connect')
+  t.same(events, ['resolve', 'listening', 'connect', 'callback'])
+  t.equal(client.remoteAddress().port, server.address().port)
+  t.match(client.moniker, { service: 'echo', version: '1.2.0', host: 'localhost' })
+  client.send('hello')
+  t.equal(await heard(client), 'hello')
+  client.disconnect()
+  t.equal(client.moniker, undefined)
+
+  const other = socket(t, 'udp4')
+  other.connect({ service: 'echo' })
+  await once(other, 'connect')
+  t.ok(other.remoteAddress())
+})
+
+test('a socket that is closed while it resolves hears no more of it', async t => {
+  awake(t)
+  let found!: (resolution: Resolution) => void
+  let lost!: (error: Error) => void
+  const resolver = {
+    resolve: () =>
+      new Promise<Resolution>((resolve, reject) => ([found, lost] = [resolve, reject])),
+  }
+  const { resolver: ready } = leading([9])
+  const resolution = await ready.resolve(parse('echo'))
+  for (const settle of [() => found(resolution), () => lost(new Error('no'))]) {
+    const client = createSocket('udp4')
+    client.on('error', error => t.fail(error.message)).on('connect', () => t.fail('connected'))
+    client.connect({ service: 'echo', resolver })
+    await once(client.close(), 'close')
+    settle()
+    await new Promise(setImmediate)
+
+    const sender = createSocket('udp4').on('error', error => t.fail(error.message))
+    sender.send('x', { service: 'echo', resolver }, () => t.fail('sent'))
+    sender.close()
+    settle()
+    await new Promise(setImmediate)
+  }
+})
+
+test('IPv4 and IPv6 meet where they can', { skip: withoutIPv6 }, async t => {
+  await home(t, ['127.0.0.1', '::1'])
+  await echo(t, 'four')
+  await echo(t, 'six', 'udp6')
+  const both = socket(t, 'udp6')
+  const six = socket(t, { type: 'udp6', ipv6Only: true })
+  const four = socket(t, 'udp4')
+  const pairs = [
+    [both, 'four'],
+    [both, 'six'],
+    [six, 'six'],
+    [four, 'four'],
+    [four, 'six'],
+  ] as const
+  for (const [client, name] of pairs) {
+    client.send(name, name)
+    t.equal(await heard(client), name)
+  }
+
+  const bound = socket(t, 'udp6')
+  await once(bound.bind('bound', '::1'), 'listening')
+  const unreachable = {
+    code: 'EHOSTUNREACH',
+    message: /it is at ::1, and this socket knows IPv4 alone/,
+  }
+  await t.rejects(new Promise((_resolve, reject) => four.send('x', 'bound', reject)), unreachable)
+  await t.rejects(
+    new Promise((_resolve, reject) => four.connect('bound', reject as () => void)),
+    unreachable,
+  )
+})
+
+test('a look-up of the socket is its own', async t => {
+  await home(t)
+  await echo(t)
+  const one = (_host: string, _options: unknown, done: (...found: unknown[]) => void) =>
+    process.nextTick(done, null, '127.0.0.1', 4)
+  const client = socket(t, { type: 'udp4', lookup: one as never })
+  client.send('hello', 'echo', 'far.test')
+  t.equal(await heard(client), 'hello')
+})
+
+test('a socket that is unref’d keeps no program alive', async t => {
+  const port = await home(t)
+  const path = fileURLToPath(new URL('fixtures/unref.ts', import.meta.url))
+  const child = fork(path, { env: { ...process.env, MONIKER_PORT: String(port) } })
+  t.same(await once(child, 'exit'), [0, null])
+})
+
+test('a name can be waited for, be it to connect or to send', async t => {
+  await home(t)
+  const [client, other] = [socket(t, 'udp4'), socket(t, 'udp4')]
+  client.connect({ service: 'echo', wait: 60_000 }, () => client.send('connected'))
+  other.send('sent', { service: 'echo', wait: 60_000 })
+  // They may hear before we do that there is somebody.
+  const answers = Promise.all([heard(client), heard(other)])
+  await echo(t)
+  t.same(await answers, ['connected', 'sent'])
+})
+
+test('of several endpoints that is gone to which is selected', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const peers = [1, 2].map(() => socket(t, 'udp4'))
+  for (const peer of peers) {
+    peer.bind({ service: 'echo', shared: true, daemonPort })
+    await once(peer, 'listening')
+  }
+  const { port } = peers[1]!.address()
+  const select = (all: readonly { port: number }[]) => all.find(one => one.port === port) as never
+  const [client, other] = [socket(t, 'udp4'), socket(t, 'udp4')]
+  for (let times = 0; times < 2; times++) {
+    client.send('sent', { service: 'echo', daemonPort, select })
+    t.equal(await heard(peers[1]!), 'sent')
+  }
+  other.connect({ service: 'echo', daemonPort, select }, () => other.send('connected'))
+  t.equal(await heard(peers[1]!), 'connected')
+})
+
+test('one that is closed goes nowhere, as any', async t => {
+  const made = createSocket('udp4')
+  await new Promise<void>(resolve => made.close(resolve))
+  t.throws(() => made.connect('echo'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
+})
+
+test('who is connecting to a name cannot connect elsewhere meanwhile', async t => {
+  await home(t)
+  await echo(t)
+  const made = socket(t, 'udp4')
+  const codes: unknown[] = []
+  const again = () => codes.push(thrown(() => made.connect(9)))
+  made.on('resolve', again)
+  made.connect('echo')
+  again()
+  if ('connectSync' in made) {
+    t.throws(() => (made.connectSync as (port: number) => void)(9), {
+      code: 'ERR_SOCKET_DGRAM_IS_CONNECTED',
+    })
+  }
+  await once(made, 'connect')
+  t.strictSame(codes, ['ERR_SOCKET_DGRAM_IS_CONNECTED', 'ERR_SOCKET_DGRAM_IS_CONNECTED'])
+})
+
+test('a call that does not wait takes no name, where Node has such calls', async t => {
+  const made = socket(t, 'udp4') as MonikerDatagram & Record<string, (target: unknown) => void>
+  if (!('bindSync' in dgram.Socket.prototype)) return t.notOk('bindSync' in made)
+  for (const method of ['bindSync', 'connectSync']) {
+    for (const target of ['echo', { service: 'echo' }]) {
+      t.throws(() => made[method]!(target), {
+        code: 'ERR_INVALID_ARG_VALUE',
+        message: new RegExp(
+          `a port for ${method}, as a name has to be asked for: use (bind|connect)$`,
+        ),
+      })
+    }
+  }
+})

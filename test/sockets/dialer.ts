@@ -1,0 +1,565 @@
+import { once } from 'node:events'
+import { BlockList, Socket, createServer, type Server } from 'node:net'
+import { text } from 'node:stream/consumers'
+import tls from 'node:tls'
+import fc from 'fast-check'
+import t from 'tap'
+import { MonikerError } from '../../lib/errors.ts'
+import { Attempt, type NamedSocket } from '../../lib/sockets/dialer.ts'
+import { handleOf } from '../../lib/node/handle.ts'
+import { parse, type Name } from '../../lib/name.ts'
+import { freePort } from '../../lib/node/ports.ts'
+import type { Road } from '../../lib/wire/protocol.ts'
+import { Resolver, type Resolution, type ResolveOptions } from '../../lib/client/resolver.ts'
+import { connect, type ConnectOptions } from '../../lib/sockets/socket.ts'
+import { firstPath, hasUnix, newPath, openBeside } from '../../lib/transports/unix.ts'
+import { active } from '../fixtures/active.ts'
+import { awake } from '../fixtures/awake.ts'
+import { Held, site, type Place } from '../fixtures/held.ts'
+import { cert, key } from '../fixtures/certificate.ts'
+import { withoutUnix } from '../fixtures/beside.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { named, nobody, portOf } from '../fixtures/services.ts'
+
+// A question that is never answered here is no handle.
+awake(t)
+
+/** What has happened to a socket, in order. */
+function history(socket: Socket): string[] {
+  const events: string[] = []
+  for (const event of ['resolve', 'connect', 'ready', 'error', 'close']) {
+    socket.on(event, () => events.push(event))
+  }
+  return events
+}
+
+const ECHO = { namespace: '', service: 'echo' }
+const OFFERED = { service: 'echo', timeout: 0 }
+
+t.test('whatever comes first, nobody else gets a byte, and all is told in order', async t => {
+  // Of two daemons, each with the service in the likely place or a stranger there.
+  const [right, wrong, empty] = [await freePort(), await freePort(), await freePort()]
+  const good = await site(t, 'good', firstPath(ECHO, right))
+  const stranger = await site(t, 'stranger', firstPath(ECHO, wrong))
+  const closed: Place = { ...good.place, port: await nobody(), path: newPath(), instance: 'closed' }
+  const before: Place = { ...good.place, port: await nobody(), instance: 'before' }
+  const guesses: Record<string, [known?: Place | undefined, port?: number]> = {
+    none: [],
+    good: [good.place],
+    stranger: [stranger.place],
+    closed: [closed],
+    before: [before],
+    likely: [undefined, right],
+    mistaken: [undefined, wrong],
+    unlikely: [undefined, empty],
+  }
+  // Its Unix socket has gone, or is not there yet; its port is.
+  const half: Place = { ...good.place, path: firstPath(ECHO, empty)! }
+  const answers = { good: good.place, half, closed, error: new MonikerError('ENOSERVICE') }
+  const moments = ['never', 'at once', 'next turn', 'when connected', 'with the answer'] as const
+
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...Object.keys(guesses)),
+      fc.constantFrom(...(Object.keys(answers) as (keyof typeof answers)[])),
+      fc.constantFrom('answer at once', 'answer first', 'connection first'),
+      fc.constantFrom(...moments),
+      fc.boolean(),
+      async (guess, answer, order, destroyed, isUnix) => {
+        const resolver = new Held(...guesses[guess]!)
+        const transports = isUnix ? (['unix', 'tcp'] as const) : (['tcp'] as const)
+        const socket = connect({ ...OFFERED, transports, resolver })
+        const events = history(socket)
+        const over = new Promise(resolve => socket.once('close', resolve))
+        socket.write('hello')
+        const destroyIf = (moment: string) => moment === destroyed && socket.destroy()
+
+        destroyIf('at once')
+        const likely = isUnix ? { before: good, likely: good, mistaken: stranger } : {}
+        const site = { good, stranger, ...likely }[guess as 'good']
+        const already = site?.seen.connections ?? 0
+        if (order === 'answer at once') await new Promise(process.nextTick)
+        else await new Promise(setImmediate)
+        destroyIf('next turn')
+        if (order === 'connection first' && !socket.destroyed && site) {
+          while (site.seen.connections === already) await new Promise(setImmediate)
+          destroyIf('when connected')
+        }
+        t.notOk(events.includes('connect'), 'nobody hears of it before the answer')
+        t.equal(socket.connecting, !socket.destroyed)
+        const place = answers[answer]
+        if (place instanceof Error) resolver.fail(place)
+        else resolver.answer(place)
+        destroyIf('with the answer')
+
+        const isGood = answer === 'good' || answer === 'half'
+        if (isGood && !socket.destroyed) {
+          const [echo] = (await once(socket, 'data')) as [Buffer]
+          t.equal(String(echo), 'hello')
+          t.equal(socket.remotePort, good.place.port)
+          socket.destroy()
+          t.strictSame(events, ['resolve', 'connect', 'ready'])
+        }
+        await over
+        t.equal(events.at(-1), 'close')
+        const failed = !isGood && !['at once', 'next turn', 'with the answer'].includes(destroyed)
+        const isKilled = destroyed === 'when connected' && order === 'connection first' && site
+        t.equal(events.includes('error'), failed && !isKilled)
+        t.equal(stranger.seen.bytes, 0, 'a stranger never gets a byte')
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
+
+t.test('what has failed already where the daemon still sees it has failed', async t => {
+  const { place } = await site(t, 'gone')
+  const gone = { ...place, port: await nobody(), path: newPath() }
+  const resolver = new Held(gone)
+  const socket = connect({ ...OFFERED, transports: ['tcp'], resolver })
+  const events = history(socket)
+  // As many turns as it takes to be refused.
+  for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+  t.strictSame(events, [])
+  resolver.answer(gone)
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+  t.equal(error.code, 'ECONNREFUSED')
+})
+
+t.test('a stranger that has taken the port since is not talked to', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const first = await named(t, { service: 'echo', host: '127.0.0.1', daemonPort })
+  const transports = ['tcp'] as const
+  const go = () => connect({ service: 'echo', daemonPort, transports })
+  const call = async () => text(go().end('hello'))
+  t.equal(await call(), 'hello', 'it is remembered now')
+  const port = portOf(first)
+  await once(first.close(), 'close')
+  let bytes = 0
+  const stranger: Server = createServer(socket => {
+    socket.on('error', () => {}).on('data', chunk => (bytes += chunk.length))
+    socket.write('give me your password')
+  })
+  t.teardown(() => stranger.close())
+  await once(stranger.listen(port, '127.0.0.1'), 'listening')
+  const lost = go()
+  let heard = 0
+  lost.on('data', () => heard++).write('hello')
+  const [error] = (await once(lost, 'error')) as [MonikerError]
+  t.match(error, { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.equal(heard, 0)
+
+  await named(t, { service: 'echo', host: '127.0.0.1', daemonPort })
+  t.equal(await call(), 'hello', 'and its own is found again')
+  t.equal(bytes, 0)
+})
+
+if (hasUnix) {
+  t.test('who was called by mistake is left in peace, be it that he speaks first', async t => {
+    const { port: daemonPort } = await daemon(t)
+    const all: Promise<unknown>[] = []
+    const greet = (socket: Socket) => {
+      all.push(once(socket.removeAllListeners('error'), 'close'))
+      socket.end('hello')
+    }
+    await named(t, { service: 'tell@1.0.0', daemonPort }, greet)
+    await named(t, { service: 'tell@2.0.0', daemonPort }, socket => void socket.end('the other'))
+    for (let call = 0; call < 20; call++) {
+      const resolver = new Resolver()
+      t.equal(await text(connect({ service: 'tell', daemonPort, resolver })), 'the other')
+    }
+    t.equal(all.length, 20)
+    await t.resolves(Promise.all(all), 'none of its connections was reset')
+  })
+
+  t.test(
+    'so is he if there is no answer, or the socket is destroyed or goes elsewhere',
+    async t => {
+      const port = await freePort()
+      const server = createServer(socket => void socket.resume().end('hello'))
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      const beside = await openBeside(server, firstPath(ECHO, port))
+      const { place } = await site(t, 'elsewhere')
+      t.teardown(() => {
+        beside?.close()
+        server.close()
+      })
+      const fates: Record<string, (socket: Socket, resolver: Held) => unknown> = {
+        refused: (_socket, resolver) => resolver.fail(new MonikerError('ENOSERVICE')),
+        destroyed: socket => socket.destroy(),
+        sent: (_socket, resolver) => resolver.answer(place),
+        connected: socket => socket.connect(place.port, '127.0.0.1'),
+      }
+      for (const [fate, meet] of Object.entries(fates)) {
+        for (const isThere of [false, true]) {
+          const resolver = new Held(undefined, port)
+          const socket = connect({ ...OFFERED, resolver }).on('error', () => {})
+          t.teardown(() => socket.destroy())
+          const called = once(server, 'connection') as Promise<[Socket]>
+          await (isThere ? called : new Promise(process.nextTick))
+          // What he says is there to be read.
+          if (isThere) await new Promise(setImmediate)
+          meet(socket, resolver)
+          const [peer] = await called
+          await new Promise(resolve => peer.once('close', resolve).on('error', () => {}))
+          t.equal(peer.errored, null, `${fate} ${isThere ? 'once he is reached' : 'at once'}`)
+        }
+      }
+    },
+  )
+
+  t.test('who is not yet where he is likely to be is gone to by his port', async t => {
+    const port = await freePort()
+    const { place } = await site(t, 'late')
+    const resolver = new Held(undefined, port)
+    const socket = connect({ ...OFFERED, resolver })
+    t.teardown(() => socket.destroy())
+    socket.write('hello')
+    // What connects to no Unix socket has failed in the turn after.
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+    resolver.answer({ ...place, path: firstPath(ECHO, port)! })
+    const [echo] = (await once(socket, 'data')) as [Buffer]
+    t.equal(String(echo), 'hello')
+    t.equal(socket.remotePort, place.port)
+  })
+
+  t.test('a server that has come back is where it was', async t => {
+    const { port: daemonPort } = await daemon(t)
+    const accepted: Socket[] = []
+    const serve = (socket: Socket) => void accepted.push(socket.end('hello'))
+    for (let life = 1; life <= 2; life++) {
+      const server = await named(t, { service: 'tell', daemonPort }, serve)
+      const socket = connect({ service: 'tell', daemonPort })
+      t.equal(await text(socket), 'hello')
+      t.equal(accepted.length, life, 'it was called once')
+      t.equal(accepted.at(-1)!.localPort, portOf(server))
+      await once(server.close(), 'close')
+    }
+  })
+}
+
+t.test('of instances that are remembered each has its turn', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const options = { service: 'tell', host: '127.0.0.1', daemonPort, shared: true }
+  for (const who of ['one', 'two']) await named(t, options, socket => void socket.end(who))
+  const call = () => text(connect({ service: 'tell', daemonPort }))
+  const told = [await call(), await call(), await call(), await call()]
+  t.strictSame(told.toSorted(), ['one', 'one', 'two', 'two'])
+  const at = await Promise.all(Array.from({ length: 8 }, call))
+  t.equal(at.filter(who => who === 'one').length, 4)
+})
+
+t.test('a service that is there again is gone to once, also where it was before', async t => {
+  const { port: daemonPort } = await daemon(t)
+  let connections = 0
+  for (let life = 1; life <= 3; life++) {
+    const serve = (socket: Socket) => void socket.end(String(++connections))
+    const server = await named(t, { service: 'tell', host: '127.0.0.1', daemonPort }, serve)
+    t.equal(await text(connect({ service: 'tell', daemonPort })), String(life))
+    await once(server.close(), 'close')
+    t.equal(connections, life)
+  }
+})
+
+t.test('what TLS has wrapped waits for the answer, and stays on TCP', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'safe', host: '127.0.0.1', daemonPort }, socket => {
+    new tls.TLSSocket(socket, { isServer: true, key, cert }).end('secret')
+  })
+  const call = () => {
+    const socket = connect({ service: 'safe', daemonPort })
+    return text(tls.connect({ socket, rejectUnauthorized: false }))
+  }
+  t.equal(await call(), 'secret')
+  t.equal(await call(), 'secret')
+  t.ok(server.listening)
+})
+
+t.test('what has been wrapped on its way cannot be turned round', async t => {
+  const port = await freePort()
+  const [good, other] = [await site(t, 'good', firstPath(ECHO, port)), await site(t, 'other')]
+  const guesses: [held: Held, transports: Road[], message: RegExp][] = [
+    [new Held(good.place), ['tcp'], /has moved away from port/],
+    [new Held(good.place), ['unix', 'tcp'], /has moved away from port/],
+    [new Held(undefined, port), ['unix', 'tcp'], /has moved away from where it is likely to be/],
+  ]
+  for (const [resolver, transports, message] of hasUnix ? guesses : guesses.slice(0, 1)) {
+    const already = good.seen.connections
+    const socket = connect({ ...OFFERED, resolver, transports })
+    const events = history(socket)
+    while (good.seen.connections === already) await new Promise(setImmediate)
+    const secure = tls.connect({ socket })
+    secure.on('error', () => {})
+    resolver.answer(other.place)
+    const [error] = (await once(socket, 'error')) as [MonikerError]
+    t.match(error, { code: 'ECONNREFUSED', reason: 'EMOVED', message })
+    while (!events.includes('close')) await new Promise(setImmediate)
+    t.strictSame(events, ['resolve', 'error', 'close'])
+  }
+  t.equal(good.seen.bytes + other.seen.bytes, 0)
+})
+
+if (hasUnix) {
+  t.test('nor where its Unix socket has gone', async t => {
+    const { place } = await site(t, 'good')
+    for (const isAnswered of [false, true]) {
+      const resolver = new Held({ ...place, path: newPath() })
+      const socket = connect({ ...OFFERED, resolver })
+      const events = history(socket)
+      await new Promise(process.nextTick)
+      const secure = tls.connect({ socket })
+      secure.on('error', () => {})
+      if (isAnswered) resolver.answer({ ...place, path: newPath() })
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+      if (!isAnswered) resolver.answer({ ...place, path: newPath() })
+      while (!events.includes('close')) await new Promise(setImmediate)
+      t.strictSame(events, ['resolve', 'error', 'close'])
+    }
+  })
+}
+
+t.test('an error of somebody else is not taken for that of the connection', async t => {
+  const elsewhere = connect(await nobody(), '127.0.0.1')
+  const [error] = (await once(elsewhere, 'error')) as [NodeJS.ErrnoException]
+  const { place } = await site(t, 'good')
+  for (const known of [undefined, place]) {
+    const socket = connect({ ...OFFERED, resolver: new Held(known) })
+    await new Promise(setImmediate)
+    const closed = once(socket, 'error')
+    socket.destroy(error)
+    t.strictSame(await closed, [error])
+    t.ok(socket.destroyed)
+  }
+  const resolver = { resolve: () => Promise.reject(error) }
+  const socket = connect({ ...OFFERED, resolver })
+  t.strictSame(await once(socket, 'error'), [error], 'nor is one of a resolver')
+})
+
+t.test('a socket that is sent to a name as it is connected hears of that one', async t => {
+  const { place } = await site(t, 'good')
+  const socket = connect(place.port, '127.0.0.1')
+  const resolver = new Held(place)
+  socket.once('connect', () => {
+    socket.destroy()
+    socket.connect({ ...OFFERED, resolver, transports: ['tcp'] })
+    process.nextTick(() => process.nextTick(() => resolver.answer(place)))
+  })
+  await once(socket, 'connect')
+  await once(socket, 'connect')
+  socket.write('hello')
+  t.equal(String(await once(socket, 'data')), 'hello')
+  socket.destroy()
+})
+
+t.test('whoever takes its handle keeps it', async t => {
+  const { place } = await site(t, 'good')
+  for (const known of [undefined, place]) {
+    const resolver = new Held(known)
+    const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] })
+    const events = history(socket)
+    await new Promise(setImmediate)
+    const handle = handleOf(socket)!
+    t.teardown(() => handle.close())
+    Object.assign(socket, { _handle: null })
+    resolver.answer(place)
+    await new Promise(setImmediate)
+    t.strictSame(events, [])
+    await new Promise(resolve => socket.once('close', resolve).destroy())
+  }
+})
+
+t.test('where a connection may not go at once, it goes when there is an answer', async t => {
+  const { place, seen } = await site(t, 'good')
+  const choosy = [
+    { blockList: new BlockList() },
+    { select: (all: Place[]) => all[0] },
+    { wait: 1_000 },
+  ]
+  for (const options of choosy) {
+    const resolver = new Held(place)
+    const socket = connect({ ...OFFERED, ...options, resolver } as ConnectOptions)
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    t.equal(seen.connections, 0)
+    resolver.answer(place)
+    t.equal(await text(socket.end('hello')), 'hello')
+    seen.connections = 0
+  }
+})
+
+t.test('a listener of the look-up may end it', async t => {
+  const { place } = await site(t, 'good')
+  const resolver = new Held()
+  const socket = connect({ ...OFFERED, resolver })
+  const events = history(socket)
+  socket.on('lookup', () => socket.destroy())
+  resolver.answer(place)
+  await once(socket, 'close')
+  t.strictSame(events, ['close'])
+  t.equal(socket.moniker, undefined)
+})
+
+t.test('a resolver of the caller is asked, and told when nobody waits', async t => {
+  const { place } = await site(t, 'good')
+  const asked: ResolveOptions[] = []
+  const resolver = {
+    resolve: async (name: Name, options: ResolveOptions): Promise<Resolution> => {
+      asked.push(options)
+      return { name, host: '', endpoints: [place], ttl: 0 }
+    },
+  }
+  const socket = connect({ ...OFFERED, resolver })
+  t.equal(await text(socket.end('hello')), 'hello')
+  t.match(asked, [{ host: '', transports: hasUnix ? ['unix', 'tcp'] : ['tcp'] }])
+  class Own extends Resolver {
+    override resolve = resolver.resolve
+  }
+  t.equal(await text(connect({ ...OFFERED, resolver: new Own() }).end('own')), 'own')
+  t.equal(asked.splice(1).length, 1, 'that of a subclass too')
+  const given = connect({ ...OFFERED, resolver }).destroy()
+  await once(given, 'close')
+  t.ok(asked[1]!.signal!.aborted)
+
+  const lookup = () => {}
+  const far = connect({ ...OFFERED, resolver, host: 'far.example', lookup })
+  t.match(asked[2], { host: 'far.example', lookup: Function, transports: ['tcp'] })
+  await once(far, 'connect')
+  far.destroy()
+  const bad = { ...OFFERED, resolver, lookup: 7 as never }
+  t.throws(() => connect(bad), { code: 'ERR_INVALID_ARG_TYPE' })
+  const local = { ...OFFERED, resolver, localAddress: 'here' }
+  t.throws(() => connect(local), { code: 'ERR_INVALID_IP_ADDRESS' })
+  t.ok(asked[3]!.signal!.aborted, 'and nobody waits for an answer')
+})
+
+t.test('what is on its way to the wrong place is turned round', async t => {
+  const [good, other] = [await site(t, 'good'), await site(t, 'other')]
+  const resolver = new Held(other.place)
+  const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] })
+  // After the socket has begun to connect, and before it can have done so.
+  process.nextTick(() => process.nextTick(() => resolver.answer(good.place)))
+  t.equal(await text(socket.end('hello')), 'hello')
+  t.equal(other.seen.bytes, 0)
+
+  const again = new Held(other.place)
+  const bare = new Socket().on('error', () => {}) as NamedSocket
+  const attempt = new Attempt(bare, {
+    name: parse('echo'),
+    options: { service: 'echo', transports: ['tcp'] },
+    callback: undefined,
+  })
+  attempt.start(again, undefined)
+  t.notOk(attempt.isUnderWay)
+  await new Promise(process.nextTick)
+  t.ok(attempt.isUnderWay)
+  attempt.abandon()
+  t.notOk(attempt.isUnderWay)
+  await once(bare.destroy(), 'close')
+})
+
+t.test('a place is looked up as of its family', async t => {
+  const { place } = await site(t, 'good')
+  const resolver = new Held({ ...place, address: '::1', port: await nobody() })
+  const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] }).on('error', () => {})
+  const looked = once(socket, 'lookup')
+  t.match(await looked, [null, '::1', 6, 'localhost'])
+  await once(socket.destroy(), 'close')
+})
+
+t.test('a handle that is there already is kept', async t => {
+  const { place } = await site(t, 'good')
+  const resolver = new Held()
+  const socket = connect(await nobody(), '127.0.0.1')
+  const handle = Reflect.get(socket, '_handle') as object
+  socket.connect({ ...OFFERED, resolver })
+  resolver.answer(place)
+  t.equal(Reflect.get(socket, '_handle'), handle)
+  socket.on('error', () => {}).destroy()
+  await once(socket, 'close')
+})
+
+t.test('a listener may destroy the socket, or send it elsewhere', async t => {
+  const { place } = await site(t, 'good')
+  for (const event of ['lookup', 'resolve'] as const) {
+    for (const known of [undefined, place]) {
+      const resolver = new Held(known)
+      const socket = connect({ ...OFFERED, resolver })
+      const events = history(socket)
+      socket.on(event as 'resolve', () => socket.destroy())
+      resolver.answer(place)
+      await once(socket, 'close')
+      t.notOk(events.includes('connect'), event)
+      t.equal(resolver.left, 1)
+    }
+  }
+})
+
+t.test(
+  'on this host a socket goes by the faster road, and nobody can tell',
+  { skip: withoutUnix },
+  async t => {
+    const { seen, place, server } = await site(t, 'good')
+    const go = (options: object = {}) => {
+      const resolver = new Held()
+      const socket = connect({ ...OFFERED, resolver, ...options })
+      resolver.answer(place)
+      return socket
+    }
+    const isUnix = async (socket: Socket) => {
+      await once(socket, 'connect')
+      const { _handle: handle } = socket as unknown as { _handle: object }
+      t.match(socket, { remoteAddress: '127.0.0.1', remotePort: place.port, remoteFamily: 'IPv4' })
+      t.match(socket.address(), { address: '127.0.0.1', family: 'IPv4', port: Number })
+      socket.setNoDelay(true).setKeepAlive(true).setTimeout(0)
+      socket.destroy()
+      return handle.constructor.name === 'Pipe'
+    }
+    t.ok(await isUnix(go()))
+    t.notOk(await isUnix(go({ transports: ['tcp'] })))
+    t.notOk(await isUnix(go({ host: '127.0.0.1' })))
+    t.notOk(await isUnix(go({ localAddress: '127.0.0.1' })))
+    t.ok(await isUnix(go({ family: 0 })))
+    const failed = new Held()
+    const lost = connect({ ...OFFERED, resolver: failed, transports: ['unix'] })
+    failed.answer({ ...place, path: newPath() })
+    t.match(await once(lost, 'error'), [{ code: 'ECONNREFUSED', syscall: 'connect' }])
+    t.equal(seen.connections, 5)
+
+    const silent = go().unref()
+    await once(silent, 'connect')
+    const { _handle: handle } = silent as unknown as { _handle: { hasRef: () => boolean } }
+    t.notOk(handle.hasRef(), 'it stays unref’d')
+    silent.resetAndDestroy()
+    await once(silent, 'close')
+    const early = go()
+    early.resetAndDestroy()
+    await once(early, 'close')
+    t.ok(server.listening)
+  },
+)
+
+t.test('where servers tell how busy they are, nobody goes by what was true before', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const all = { service: 'web', load: true, shared: true, daemonPort }
+  await named(t, all, socket => socket.end('one'))
+  t.equal(await text(connect(all)), 'one')
+  await named(t, all, socket => socket.end('another'))
+  const heard = new Set<string>()
+  for (let times = 0; times < 4; times++) heard.add(await text(connect(all)))
+  t.same(heard, new Set(['one', 'another']))
+})
+
+t.test('a socket that waits keeps the process alive as long as it is to', async t => {
+  for (const wait of [1_000, 0]) {
+    const before = active('Timeout')
+    const socket = connect({ ...OFFERED, wait, resolver: new Held() })
+    const more = () => active('Timeout') - before
+    const held = wait ? 1 : 0
+    t.equal(more(), held)
+    t.equal(socket.unref(), socket)
+    t.equal(more(), 0)
+    t.equal(socket.ref(), socket)
+    t.equal(more(), held)
+    await new Promise(resolve => socket.once('close', resolve).destroy())
+    t.equal(more(), 0)
+  }
+})
