@@ -162,6 +162,13 @@ export function hasCode(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException).code === code
 }
 
+/** True if the kernel says that this host has no such address, or nothing of its whole family. */
+export function isMissing(error: unknown): boolean {
+  return MISSING.includes((error as NodeJS.ErrnoException).code)
+}
+
+const MISSING: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']
+
 /** Whether `text` is one of our reasons; what a stranger sent may be anything. */
 export function isReason(text: unknown): text is Reason {
   return typeof text === 'string' && Object.hasOwn(table, text)

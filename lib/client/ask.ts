@@ -2,7 +2,7 @@ import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { LOOPBACK, isLoopback, isThisHost, mayLead } from '../address.ts'
 import { accept, type Place } from './connection.ts'
-import { MonikerError, located, type Details } from '../errors.ts'
+import { MonikerError, isMissing, located, type Details } from '../errors.ts'
 import { endpoints, type Answer, type Endpoint } from '../wire/protocol.ts'
 
 /** How a host becomes addresses. */
@@ -71,9 +71,14 @@ export async function hunt(
   }
 }
 
-/** The failure that says most: a daemon's own word, that who is there is none, or what the network said last. */
+/**
+ * The failure that says most: a daemon's own word, that the program there is none, or what the network said last, of
+ * addresses that can be had here.
+ */
 function worst(failures: unknown[], details: Details): unknown {
-  return located(failures.find(isAnswer) ?? failures.find(isStrange) ?? failures.at(-1), details)
+  const told = failures.filter(error => !isMissing(error))
+  const worst = failures.find(isAnswer) ?? failures.find(isStrange) ?? told.at(-1)
+  return located(worst ?? failures.at(-1), details)
 }
 
 function isStrange(error: unknown): boolean {

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { LOOPBACK, isLoopback } from '../address.ts'
 import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, hasCode } from '../errors.ts'
+import { MonikerError, hasCode, isMissing } from '../errors.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
 import { Audience } from './subscriptions.ts'
 import { Bucket } from './bucket.ts'
@@ -271,7 +271,7 @@ export class Daemon {
     try {
       await this.#listen(host)
     } catch (error) {
-      if (!MISSING.includes((error as NodeJS.ErrnoException).code)) throw error
+      if (!isMissing(error)) throw error
       if (host === '::') await this.#listen('0.0.0.0')
       else if (needed) throw error
     }
@@ -411,6 +411,3 @@ function isTaken(port: number): Promise<boolean> {
     .catch((error: unknown) => !hasCode(error, 'ECONNREFUSED'))
     .finally(() => socket.destroy())
 }
-
-/** What the kernel says of an address, or a whole family, that this host has not. */
-const MISSING: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']

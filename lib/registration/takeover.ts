@@ -1,7 +1,7 @@
 import { LOOPBACK } from '../address.ts'
 import { Client, accept } from '../client/connection.ts'
 import type { Daemon } from '../daemon/daemon.ts'
-import { hasCode } from '../errors.ts'
+import { hasCode, isMissing } from '../errors.ts'
 
 /** How many embedded daemons may take the port before us. */
 const TRIES = 10
@@ -65,7 +65,8 @@ async function predecessor(port: number, patience: number): Promise<Client | und
     try {
       return await yielding(address, port, AbortSignal.timeout(patience))
     } catch (error) {
-      if (!hasCode(error, 'ECONNREFUSED') && !hasCode(error, 'ECONNRESET')) throw error
+      const isGone = hasCode(error, 'ECONNREFUSED') || hasCode(error, 'ECONNRESET')
+      if (!isGone && !isMissing(error)) throw error
     }
   }
   return undefined

@@ -82,6 +82,21 @@ t.test('a stranger is told of, be there nobody elsewhere', async t => {
   })
 })
 
+t.test('an address that this host has not says nothing of the daemon', async t => {
+  const { questions, how, until } = asked()
+  const found = hunt(places.slice(0, 2), how, details)
+  questions.a!(refused)
+  await until('b')
+  const missing = Object.assign(new Error('no IPv6'), { code: 'EADDRNOTAVAIL' })
+  questions.b!(missing)
+  await t.rejects(found, { code: 'ECONNREFUSED', reason: 'ENODAEMON' })
+
+  const alone = asked()
+  const none = hunt(places.slice(0, 1), alone.how, details)
+  alone.questions.a!(missing)
+  await t.rejects(none, { code: 'EHOSTUNREACH', reason: 'EUNREACHABLE' })
+})
+
 t.test('once one has said no, the others are waited for a moment', async t => {
   const { questions, how, until } = asked()
   const found = hunt(places.slice(0, 2), how, details)
