@@ -36,7 +36,7 @@ const at = ({ host = 'this host', port }: Details) =>
 const isHere = ({ host = '' }: Details) => isThisHost(host) || isLoopback(host)
 
 /** True if a package is not there; one that is may fail, as on a Node that it does not know. */
-const isMissing = ({ cause }: Details) =>
+const isNotInstalled = ({ cause }: Details) =>
   !cause || hasCode(cause, 'ERR_MODULE_NOT_FOUND') || hasCode(cause, 'MODULE_NOT_FOUND')
 
 const table = {
@@ -51,7 +51,7 @@ const table = {
   EMODULE: {
     code: 'ERR_MODULE_NOT_FOUND',
     say: d =>
-      isMissing(d)
+      isNotInstalled(d)
         ? `the package ${d.text} is needed to fetch from ${d.service}; npm install ${d.text}@7, or use request`
         : `the package ${d.text}, which is needed to fetch from ${d.service}, cannot be loaded: ${String(d.cause)}`,
   },
