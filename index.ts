@@ -41,19 +41,14 @@ export type { BindNameOptions, DatagramTarget } from './lib/sockets/datagram.ts'
 export type { Details, Failure, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'
 export type { Endpoint, Listed, Metadata, Source, Transport } from './lib/wire/protocol.ts'
-export type { Select } from './lib/resolution.ts'
 export type { Fallback } from './lib/directories/directories.ts'
 export type { ReconnectOptions } from './lib/sockets/reconnect.ts'
 export type { FetchOptions, RequestOptions } from './lib/adapters/request.ts'
-export type {
-  ResolveOptions,
-  Resolution,
-  ResolverOptions,
-  Resolving,
-} from './lib/client/resolver.ts'
+export type { ResolverOptions } from './lib/client/resolver.ts'
+export type { Moniker, Resolution, ResolveOptions, Resolving, Select } from './lib/resolution.ts'
 export type { NamedAddress } from './lib/sockets/listener.ts'
 export type { Change } from './lib/client/roster.ts'
-export type { ConnectOptions, Moniker } from './lib/sockets/socket.ts'
+export type { ConnectOptions } from './lib/sockets/socket.ts'
 export type { WatchOptions } from './lib/client/watch.ts'
 
 const own = {

@@ -1,7 +1,7 @@
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { Socket, isIPv6 } from 'node:net'
-import { pick } from './options/check.ts'
+import { ASKED, checkTransport, pick } from './options/options.ts'
 import {
   connectCall,
   namedCall,
@@ -10,12 +10,13 @@ import {
 } from './options/connect.ts'
 import type { ListenNameOptions } from './options/listen.ts'
 import { cancellable } from './async.ts'
-import { choose } from './resolution.ts'
+import { choose } from './client/filter.ts'
 import type { Connection, Service } from './promises/connection.ts'
 import { DatagramService, converse } from './promises/datagram.ts'
 import { Stream, StreamService } from './promises/stream.ts'
 import type { Transport } from './wire/protocol.ts'
-import { Resolver } from './client/resolver.ts'
+import { resolver } from './client/resolver.ts'
+import { limitOf } from './sockets/datagram.ts'
 import { connect as connectSocket } from './sockets/socket.ts'
 
 export type { Cancel, Connection, Service } from './promises/connection.ts'
@@ -28,13 +29,12 @@ export interface Kind {
 export type ServiceOptions = Omit<ListenNameOptions, 'service'> & Kind
 export type ConnectOptions = Omit<ConnectNameOptions, 'service' | 'transports'> & Kind
 
-const resolver = new Resolver()
-
 /** Listens under `name`; fails as `listen` of a server does. */
 export async function service(
   name: string,
   { transport = 'tcp', signal, ...options }: ServiceOptions = {},
 ): Promise<Service> {
+  checkTransport(transport)
   signal?.throwIfAborted()
   const found = transport === 'udp' ? new DatagramService(options) : new StreamService(options)
   try {
@@ -55,11 +55,10 @@ export async function connect(
   const given =
     typeof host === 'object' ? { ...host } : { ...options, ...(host !== undefined && { host }) }
   const { transport = 'tcp', signal, ...others } = given
+  checkTransport(transport)
   signal?.throwIfAborted()
   const { name, options: named } = namedCall(target, given.host)
-  const call = connectCall([
-    { ...name, ...pick(named, ['host', 'daemonPort', 'also']), ...others },
-  ])!
+  const call = connectCall([{ ...name, ...pick(named, ASKED), ...others }])!
   const socket = transport === 'udp' ? await dialDatagram(call, signal) : dialStream(call)
   try {
     await once(socket, 'connect', { signal })
@@ -76,14 +75,20 @@ function dialStream({ options }: ConnectCall): Socket {
   return connectSocket({ ...options, noDelay: true })
 }
 
-/** Of two kinds of sockets the one for the address that was found. */
-async function dialDatagram({ name, options }: ConnectCall, signal?: AbortSignal) {
+const UDP = ['udp'] as const
+
+/** A socket of the family of the address that was found, connected to it. */
+async function dialDatagram(call: ConnectCall, signal?: AbortSignal) {
+  const { name, options } = call
   const { resolver: own = resolver } = options
-  const where = pick(options, ['host', 'daemonPort', 'lookup', 'family', 'hints'])
-  const asked = { ...where, ...pick(options, ['also', 'fallback', 'wait']) }
-  const transports = ['udp'] as const
-  const found = own.resolve(name, { ...asked, transports, ...(signal && { signal }) })
-  const { endpoints } = choose(await cancellable(found, signal), options.select)
+  const limit = limitOf(call, signal)
+  const asked = {
+    ...pick(options, ASKED),
+    transports: UDP,
+    ...(limit.signal && { signal: limit.signal }),
+  }
+  const answer = cancellable(own.resolve(name, asked), limit.signal).finally(limit.free)
+  const { endpoints } = choose(await answer, options.select)
   const { address, port } = endpoints[0]!
   const socket = dgram.createSocket(isIPv6(address) ? 'udp6' : 'udp4')
   socket.connect(port, address)

@@ -1,19 +1,104 @@
-import { MonikerError } from './errors.ts'
-import type { Endpoint } from './wire/protocol.ts'
-import type { Resolution } from './client/resolver.ts'
+import type { LookupFunction } from 'node:net'
+import type { Fallback } from './directories/directories.ts'
+import type { Name } from './name.ts'
+import type { Endpoint, Road, Source } from './wire/protocol.ts'
 
-/** Says which of the endpoints of a name to go to; they are best first, never none. */
-export type Select = (endpoints: readonly Place[]) => Place
+// The types of the seam between those who ask and those who answer.
 
-type Place = Endpoint & { address: string }
+/** An endpoint with an address to dial. */
+export type Reachable = Endpoint & { address: string }
 
-/** `found`, with the endpoint that `select` takes as the best. Throws if that is none of those that are there. */
-export function choose(found: Resolution, select: Select | undefined): Resolution {
-  if (!select) return found
-  const chosen = select(found.endpoints)
-  const others = found.endpoints.filter(endpoint => endpoint !== chosen)
-  if (others.length < found.endpoints.length) return { ...found, endpoints: [chosen, ...others] }
-  throw new MonikerError('EARGUMENT', {
-    text: `options.select to give one of the endpoints, got ${JSON.stringify(chosen) ?? typeof chosen}`,
-  })
+/** The place that a name leads to. */
+export interface Resolution {
+  /** The name that was asked for, with the namespace that it was found in. */
+  readonly name: Name
+  /** The host as it was asked for; `''` is this one. */
+  readonly host: string
+  /** The endpoints, best first, never none. */
+  readonly endpoints: readonly Reachable[]
+  /** Milliseconds for which this may be remembered. */
+  readonly ttl: number
+}
+
+/** Chooses one of the endpoints of a name; they are best first, never none. */
+export type Select = (endpoints: readonly Reachable[]) => Reachable
+
+/** The ways to turn a host into addresses. */
+export interface LookupHostOptions {
+  /** Turns the host into addresses, as the option of `net.connect`. Default `dns.lookup`. */
+  lookup?: LookupFunction | undefined
+  /** 4 or 6 asks addresses of that family alone. Default 0, both. */
+  family?: number | undefined
+  /** Flags for `dns.lookup`. Default none. */
+  hints?: number | undefined
+}
+
+/** The daemon to ask. */
+export interface AskOptions extends LookupHostOptions {
+  /** The host. Default this one. To list or watch the names of another, it must allow it (`monikerd --public-list`). */
+  host?: string | undefined
+  /** The designated port of that host's daemon. Default that of the resolver, else `MONIKER_PORT`, else 6664. */
+  daemonPort?: number | undefined
+  /** Gives the call up; its reason is the error. */
+  signal?: AbortSignal | undefined
+}
+
+/** The question that `resolve` asks, beside the name. */
+export interface ResolveOptions extends AskOptions {
+  /**
+   * The transports that will do. Default `['tcp']`; to `connect` `['unix', 'tcp']`: to a service on this host the
+   * faster one is taken, as long as no particular address is asked for. To `listen`, `['tcp']` makes no abstract Unix
+   * socket beside the TCP port.
+   */
+  transports?: readonly Road[] | undefined
+  /**
+   * Namespaces to look in if the name is not in its own, at most 4; `''` is the host's own. Default the host's own,
+   * if the namespace is that of `MONIKER_NAMESPACE`.
+   */
+  also?: readonly string[] | undefined
+  /**
+   * Places to look in, in this order, if the host has no daemon: `'srv'` is the DNS, `'well-known'` this system's
+   * table of services. Default none.
+   */
+  fallback?: readonly Fallback[] | undefined
+  /** Milliseconds to wait for a name, or a daemon, that is not there yet, at most an hour. Default 0. */
+  wait?: number | undefined
+}
+
+/** Called with what a look-up has found, or that it failed, as the event `'lookup'` of `net` tells it. */
+export type OnLookup = (error: Error | null, address?: string, family?: number) => void
+
+/** The question of a socket, which tells of look-ups. Its answer is shared, and so it has no `signal`. */
+export type SocketQuestion = Omit<ResolveOptions, 'signal'> & { onLookup?: OnLookup | undefined }
+
+/** A question under way. */
+export interface Asking {
+  /** The last answer, while it is remembered; it may be true no longer. Callers take turns among its endpoints. */
+  readonly known: Resolution | undefined
+  /** The designated port of the daemon that is asked; `undefined` if nothing may be guessed from it. */
+  readonly port: number | undefined
+  readonly answer: Promise<Resolution>
+  /** Called when the answer is wanted no more; once it has come this does nothing. */
+  readonly leave: (reason?: unknown) => void
+}
+
+/** A resolver: a `Resolver`, or any object that answers as one. It need not remember anything. */
+export interface Resolving {
+  resolve(name: Name, options?: ResolveOptions): Promise<Resolution>
+  /** The question of a socket: what is remembered, at once, and the answer when it comes. */
+  ask?(name: Name, options?: SocketQuestion): Asking
+  /** The place of a name, at once if it is remembered. */
+  recall?(name: Name, options?: ResolveOptions): Resolution | Promise<Resolution>
+}
+
+/** The name that a socket has gone to, or that a server is known by. */
+export interface Moniker {
+  readonly namespace: string
+  readonly service: string
+  /** The version found, or offered. */
+  readonly version: string
+  /** The host as it was asked for; `''` is this one. */
+  readonly host: string
+  /** The directory that says where it is, of what a socket has gone to. */
+  readonly source?: Source | undefined
 }

@@ -140,3 +140,13 @@ t.test('options are those of a call without a host too', async t => {
   await client.close()
   await stage.close()
 })
+
+t.test('a transport that is none is refused', async t => {
+  const error = {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /options\.transport to be one of tcp, udp/,
+  }
+  const options = { transport: 'sctp' as never }
+  await t.rejects(service('x', options), error)
+  await t.rejects(connect('x', options), error)
+})

@@ -2,7 +2,8 @@ import type http from 'node:http'
 import type https from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { ConnectNameOptions } from '../options/connect.ts'
-import { idOf } from '../client/query.ts'
+import { keyOf } from '../client/query.ts'
+import { keysOf } from '../options/options.ts'
 import { connect } from '../sockets/socket.ts'
 
 /** Which service an agent's requests go to; each request may say otherwise in its own options. */
@@ -82,12 +83,15 @@ function isNamed(options: object): options is ConnectNameOptions {
   return 'service' in options && options.service !== undefined
 }
 
-/** What connections are pooled by, whatever the port: two services of one host share none. */
+/** The options of ours that connections are pooled by, beside what `http` pools them by. */
+const POOLED = keysOf('connect').filter(key => !isOfHttp(key))
+
+function isOfHttp(key: keyof ConnectNameOptions): boolean {
+  return key === 'host' || key === 'signal' || key === 'timeout'
+}
+
+/** The key that connections are pooled by, whatever the port: two services of one host share none. */
 function pooled(options: object, nameOf: (options: object) => string): string {
   if (!isNamed(options)) return nameOf(options)
-  const { namespace = '', service, version = '', daemonPort = '' } = options
-  const { also = [], fallback = [], transports = [], select, resolver, lookup } = options
-  const name = [namespace, service, version, daemonPort, also, fallback, transports]
-  const own = [select, resolver, lookup].map(idOf)
-  return [nameOf({ ...options, port: 0 }), ...name, ...own].join(':')
+  return `${nameOf({ ...options, port: 0 })}:${keyOf(options, POOLED)}`
 }

@@ -4,8 +4,9 @@ import type { ConnectionOptions } from 'node:tls'
 import type undici from 'undici'
 import { agents, type NamedAgentOptions } from './agents.ts'
 import { connector } from './undici.ts'
-import { pick } from '../options/check.ts'
-import { namedCall } from '../options/connect.ts'
+import { keyOf } from '../client/query.ts'
+import { namedCall, type ConnectNameOptions } from '../options/connect.ts'
+import { ASKED, checkOptions, keysOf, pick } from '../options/options.ts'
 import { Cache } from '../cache.ts'
 import { MonikerError } from '../errors.ts'
 import { decoded, format, parseURI } from '../name.ts'
@@ -18,8 +19,17 @@ export interface SecureOptions {
 /** Those of `http.request`, and of `connect` to a name. */
 export type RequestOptions = http.RequestOptions & NamedAgentOptions & SecureOptions
 
-/** Those of `fetch`. */
-export type FetchOptions = RequestInit & SecureOptions
+/** The options of `fetch`, and those of `connect` that are not in the URI. */
+export type FetchOptions = RequestInit &
+  SecureOptions &
+  Partial<
+    Omit<ConnectNameOptions, 'service' | 'namespace' | 'version' | 'host' | 'signal' | 'timeout'>
+  >
+
+/** The options of `connect` that a URI does not say, and that `fetch` has not. */
+const BESIDE = keysOf('connect').filter(
+  key => !['service', 'namespace', 'version', 'host', 'signal', 'timeout'].includes(key),
+)
 
 type Answered = (response: IncomingMessage) => void
 
@@ -98,11 +108,13 @@ export const fetch = fetchBy(async () => {
 export function fetchBy(load: () => Promise<object>) {
   const pools = new WeakMap<object, Cache<object>>()
   return async (target: string | URL, options: FetchOptions = {}): Promise<Response> => {
+    checkOptions('connect', options)
     const { tls = false, headers, ...init } = options
-    const { place, url, auth } = aimed(target)
+    const { place: named, url, auth } = aimed(target)
+    const place = { ...named, ...pick(options as Partial<ConnectNameOptions>, BESIDE) }
     if (tls) url.protocol = 'https:'
     const { Agent: Dispatcher, Pool, fetch } = await loaded(load, format(place))
-    const pool = pooled(pools, typeof tls === 'object' ? tls : kept, keyOf(place, url), () => {
+    const pool = pooled(pools, typeof tls === 'object' ? tls : kept, keyOfPool(place, url), () => {
       const connect = connector({ ...place, ...(typeof tls === 'object' && { tls }) })
       return new Dispatcher({
         factory: (origin, given) =>
@@ -125,7 +137,7 @@ export function fetchBy(load: () => Promise<object>) {
 function aimed(target: string | URL) {
   const { path, userinfo, host } = parseURI(target)
   const { name, options } = namedCall(target)
-  const place = { ...name, ...pick(options, ['daemonPort', 'also']), host: host || 'localhost' }
+  const place = { ...name, ...pick(options, ASKED), host: host || 'localhost' }
   // A zone is this host's business.
   const shown = host.includes(':') ? `[${host.replace(/%.*/, '')}]` : place.host
   // However it begins, a path leads to no other host.
@@ -151,8 +163,8 @@ function pooled<T extends object>(
   return made
 }
 
-function keyOf(place: object, { origin }: URL): string {
-  return JSON.stringify([origin, ...Object.values(place)])
+function keyOfPool(place: ConnectNameOptions, { origin }: URL): string {
+  return `${origin} ${keyOf(place, keysOf('connect'))}`
 }
 
 async function loaded(load: () => Promise<object>, service: string) {

@@ -1,84 +1,155 @@
+import { randomUUID } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
-import { isIP, type LookupFunction } from 'node:net'
-import { LOOPBACK, isLoopback, isThisHost, mayLead } from '../address.ts'
-import { accept, type Place } from './connection.ts'
+import { isIP, isIPv6, type LookupFunction } from 'node:net'
+import { LOOPBACK, isLoopback, isThisHost, literally } from '../address.ts'
+import { Halt, type Signal } from '../async.ts'
+import { Cache } from '../cache.ts'
+import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, isMissing, located, type Details } from '../errors.ts'
-import { endpoints, type Answer, type Endpoint } from '../wire/protocol.ts'
+import type { LookupHostOptions, OnLookup } from '../resolution.ts'
+import { persist } from '../retry.ts'
+import { TIMEOUT } from '../settings.ts'
+import { MAX_LINE } from '../wire/lines.ts'
+import {
+  PADDED,
+  decode,
+  encode,
+  refusalIn,
+  type Answer,
+  type Asked,
+  type Id,
+} from '../wire/protocol.ts'
+import { Client, type DaemonAddress } from './connection.ts'
+import { accept } from './filter.ts'
 
-/** How a host becomes addresses. */
-export interface LookupHostOptions {
-  /** Turns the host into addresses, as the option of `net.connect`. Default `dns.lookup`. */
-  lookup?: LookupFunction | undefined
-  /** 4 or 6 asks addresses of that family alone. Default 0, both. */
-  family?: number | undefined
-  /** As for `dns.lookup`. */
-  hints?: number | undefined
-  /** Told what a look-up has found, or that it failed, as the event `'lookup'` of `net` tells it. */
-  looked?: ((error: Error | null, address?: string, family?: number) => void) | undefined
-}
+const debug = diagnostics('moniker:ask')
 
-/** What a daemon has answered, and which. */
-export interface Found {
-  readonly place: Place
+// One question to one host, in time:
+//
+//      0 ms  over the session, if one is kept to a daemon of the host; else one datagram to its first address
+//  +  50 ms  no answer: the next address is asked as well, and so on (STAGGER)
+//  + 200 ms  no answer to the datagram: it is sent again, after pauses that double, and TCP is tried beside it (PAUSE)
+//            UDP refused, or its answer truncated: TCP at once
+//  + 250 ms  no answer over the session: the question goes out by datagram as well (BESIDE)
+//  + 250 ms  after the first refusal: the other addresses are no longer waited for (GRACE)
+//  + 200 ms  no daemon on this host: it is asked again for so long, as another is taking its place (VACANCY)
+//  5,000 ms  the question fails (TIMEOUT of the resolver)
+
+/** Milliseconds until the next address of a host is asked as well. */
+const STAGGER = 50
+
+/** Milliseconds for which the other addresses are waited for once one daemon has refused. */
+const GRACE = 250
+
+/** Milliseconds until a datagram is sent again, and TCP tried beside it; each pause is twice the last. */
+const PAUSE = 200
+
+/** Milliseconds until a question that went over a session goes out by datagram as well. */
+const BESIDE = 250
+
+/** Milliseconds for which a daemon of this host that has gone is asked for: another is taking its place. */
+const VACANCY = 200
+
+/** The answer of a host, and the daemon that gave it. */
+export interface HostAnswer {
+  readonly daemon: DaemonAddress
   readonly answer: Answer
 }
 
-/** How long one address of a host is waited for before the next is asked as well, in ms. */
-const STAGGER = 50
-
-/** How long the other addresses are waited for once one daemon has said no, in ms. */
-const GRACE = 250
+/** Asks one daemon; fails when it has refused, cannot be reached or stays silent. */
+export type Ask = (daemon: DaemonAddress, message: Asked, signal: Signal) => Promise<Answer>
 
 /**
- * Asks one place after the other, not waiting long for any: the first that knows the name wins. A
- * host of which one family is out of reach so costs a moment, not the whole time-out.
+ * The addresses of a host, in the order to ask them; at once where there is nothing to look up. Fails
+ * with `ENOTFOUND`, or as the look-up does.
  */
-export async function hunt(
-  places: readonly Place[],
-  how: (place: Place) => Promise<Answer>,
+export function addressesOf(
+  host: string,
+  {
+    lookup,
+    family = 0,
+    hints,
+    onLookup = () => {},
+  }: LookupHostOptions & { onLookup?: OnLookup | undefined },
   details: Details,
-): Promise<Found> {
+): readonly string[] | Promise<readonly string[]> {
+  if (isIP(host)) return [host]
+  if (isThisHost(host) && !lookup) {
+    return family === 0 ? LOOPBACK : LOOPBACK.filter(address => isIP(address) === family)
+  }
+  const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
+  const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
+  return new Promise((resolve, reject) => {
+    const look = lookup ?? (dns.lookup as LookupFunction)
+    // A look-up of the program's own may not know `all`.
+    look(
+      host || 'localhost',
+      options,
+      (error, found: string | LookupAddress[], family?: number) => {
+        const all = typeof found === 'string' ? [{ address: found, family }] : (found ?? [])
+        if (error) onLookup(error)
+        else for (const { address, family } of all) onLookup(null, address, family)
+        const addresses = all.map(({ address }) => address)
+        const isKnown = addresses.length > 0 && addresses.every(address => isIP(address))
+        if (error && error.code !== 'ENOTFOUND') reject(error)
+        else if (error || !isKnown) reject(unknown(error))
+        else resolve(addresses)
+      },
+    )
+  })
+}
+
+/**
+ * Asks one daemon of a host after the other, not waiting long for any: the first that knows the name wins. A host of
+ * which one family is out of reach so costs a moment, not the whole time-out.
+ */
+export async function race(
+  daemons: readonly DaemonAddress[],
+  how: (daemon: DaemonAddress) => Promise<Answer>,
+  details: Details,
+): Promise<HostAnswer> {
   const failures: unknown[] = []
   let next = 0
-  let over = false
+  let isSettled = false
   let stagger: NodeJS.Timeout | undefined
   let grace: NodeJS.Timeout | undefined
   try {
-    return await new Promise<Found>((resolve, reject) => {
+    return await new Promise<HostAnswer>((resolve, reject) => {
       const start = () => {
         clearTimeout(stagger)
-        const place = places[next++]
-        if (!place) return
+        const daemon = daemons[next++]
+        if (!daemon) return
         stagger = setTimeout(start, STAGGER)
-        how(place)
-          .then(answer => resolve({ place, answer: accept(answer, details) }))
+        how(daemon)
+          .then(answer => resolve({ daemon, answer: accept(answer, details) }))
           .catch(fail)
       }
       const fail = (error: unknown) => {
-        if (over) return
+        if (isSettled) return
         failures.push(error)
-        const told = worst(failures, details)
-        if (failures.length === places.length) return reject(told)
-        if (isAnswer(error)) grace ??= setTimeout(reject, GRACE, told)
+        const reason = telling(failures, details)
+        if (failures.length === daemons.length) return reject(reason)
+        if (isAnswer(error)) grace ??= setTimeout(reject, GRACE, reason)
         start()
       }
       start()
     })
   } finally {
-    over = true
+    isSettled = true
     clearTimeout(stagger)
     clearTimeout(grace)
   }
 }
 
 /**
- * The failure that says most: a daemon's own word, that the program there is none, or what the network said last, of
- * addresses that can be had here.
+ * The failure that says most: a daemon's refusal, else that a stranger has the port, else what the network said last of
+ * addresses that this host can have.
  */
-function worst(failures: unknown[], details: Details): unknown {
-  const told = failures.filter(error => !isMissing(error))
-  const worst = failures.find(isAnswer) ?? failures.find(isStrange) ?? told.at(-1)
-  return located(worst ?? failures.at(-1), details)
+function telling(failures: unknown[], details: Details): unknown {
+  const possible = failures.filter(error => !isMissing(error))
+  const most = failures.find(isAnswer) ?? failures.find(isStrange) ?? possible.at(-1)
+  return located(most ?? failures.at(-1), details)
 }
 
 function isStrange(error: unknown): boolean {
@@ -90,64 +161,226 @@ function isAnswer(error: unknown): boolean {
 }
 
 /**
- * The addresses of a host, in the order to ask them; at once where there is nothing to look up. Fails
- * with `ENOTFOUND`, or as the look-up does.
+ * Asks one question of the daemon at `daemon`: by UDP, again after growing pauses; by TCP at once
+ * where UDP is refused or its answer truncated, and beside it where UDP stays silent. Fails when
+ * both have, or with the reason of `signal`.
  */
-export function addressesOf(
-  host: string,
-  { lookup, family = 0, hints, looked = () => {} }: LookupHostOptions,
-  details: Details,
-): readonly string[] | Promise<readonly string[]> {
-  if (isIP(host)) return [host]
-  if (isThisHost(host) && !lookup) {
-    return family === 0 ? LOOPBACK : LOOPBACK.filter(address => isIP(address) === family)
-  }
-  const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
-  const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
-  return new Promise((resolve, reject) => {
-    const look = lookup ?? (dns.lookup as LookupFunction)
-    // A look-up of the caller's own may not know `all`.
-    look(
-      host || 'localhost',
-      options,
-      (error, found: string | LookupAddress[], family?: number) => {
-        const told = typeof found === 'string' ? [{ address: found, family }] : (found ?? [])
-        if (error) looked(error)
-        else for (const { address, family } of told) looked(null, address, family)
-        const all = told.map(({ address }) => address)
-        const known = all.length > 0 && all.every(address => isIP(address))
-        if (error && error.code !== 'ENOTFOUND') reject(error)
-        else if (error || !known) reject(unknown(error))
-        else resolve(all)
-      },
-    )
-  })
+export function ask(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
+  return insist(() => askBoth(daemon, message, signal), daemon, signal)
 }
 
-/** The endpoints in an answer, each with an address; what is on our own host is not for a far one to give. */
-export function reachable(
-  answer: Answer,
-  { address: asked }: Place,
+/**
+ * Asks one question over a connection of its own. Fails as `net.connect` does, or when the connection is lost. With
+ * `ref: false` it does not keep the process alive, and a daemon that is not there is not asked again: the caller sees
+ * to both.
+ */
+export function askStream(
+  daemon: DaemonAddress,
+  message: Asked,
+  signal: Signal,
+  { ref = true }: { ref?: boolean } = {},
+): Promise<Answer> {
+  const attempt = () => askOverStream(daemon, message, signal, !ref)
+  return ref ? insist(attempt, daemon, signal) : attempt()
+}
+
+/** Asks this host's own daemon again where there is none, but not for long. */
+function insist(
+  attempt: () => Promise<Answer>,
+  { address }: DaemonAddress,
+  signal: Signal,
+): Promise<Answer> {
+  const worth = (error: unknown) =>
+    ['ECONNREFUSED', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code!)
+  return isLoopback(address) ? persist(attempt, VACANCY, { worth, first: 20, signal }) : attempt()
+}
+
+async function askBoth(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
+  signal.throwIfAborted()
+  const cancel = new Halt()
+  const abort = () => cancel.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    let datagram!: Promise<Answer>
+    const first = await new Promise<Answer | undefined>(resolve => {
+      const none = () => resolve(undefined)
+      datagram = askDatagram(daemon, message, cancel, none)
+      datagram.then(resolve, none)
+    })
+    return first ?? (await Promise.any([datagram, askOverStream(daemon, message, cancel)]))
+  } catch (error) {
+    signal.throwIfAborted()
+    // The failure of TCP says more than that of UDP.
+    throw (error as AggregateError).errors.at(-1)
+    /* c8 ignore next -- V8 counts a way out of a catch that always throws. */
+  } finally {
+    signal.removeEventListener('abort', abort)
+    cancel.abort(undefined)
+  }
+}
+
+async function askOverStream(
+  daemon: DaemonAddress,
+  message: Asked,
+  signal: Signal,
+  quiet = false,
+): Promise<Answer> {
+  const client = await Client.connect(daemon, signal, { quiet })
+  try {
+    return await client.ask(message, signal)
+  } finally {
+    client.close()
+  }
+}
+
+/**
+ * Asks by UDP, from a port of its own and with an id that cannot be guessed; an answer that does not match is passed
+ * over. Calls `onSilence` each time before the datagram is sent again. Fails when the datagram is refused or the
+ * answer truncated.
+ */
+export function askDatagram(
+  { address, port }: DaemonAddress,
+  message: Asked,
+  signal: Signal,
+  onSilence?: () => void,
+): Promise<Answer> {
+  // Far cheaper than as many random bytes: Node keeps some in store.
+  const id = randomUUID()
+  const bytes = encode(id, message).padEnd(PADDED)
+  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
+  let timer: NodeJS.Timeout | undefined
+
+  const send = (wait: number) => {
+    // A datagram that cannot be sent is as good as lost; a refusal comes as an 'error'.
+    socket.send(bytes, () => {})
+    timer = setTimeout(again, wait, wait * 2)
+  }
+  const again = (wait: number) => {
+    onSilence?.()
+    send(wait)
+  }
+
+  const answer = new Promise<Answer>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    socket
+      .on('error', reject)
+      .on('message', bytes => {
+        const answer = matching(bytes, id)
+        if (answer?.truncated) reject(new Error('the answer is too long for a datagram'))
+        else if (answer) resolve(answer)
+      })
+      .connect(port, address)
+    try {
+      send(PAUSE)
+    } catch {
+      // A socket that could not be connected says why by an 'error'.
+    }
+  })
+  const onSettled = () => {
+    clearTimeout(timer)
+    // The caller goes on first.
+    setImmediate(() => socket.close())
+  }
+  answer.then(onSettled, onSettled)
+  return answer
+}
+
+/** The answer in a datagram, if it is one to the question `id`. */
+function matching(bytes: Buffer, id: Id): Answer | undefined {
+  if (bytes.length > MAX_LINE) return undefined
+  try {
+    const answer = decode(bytes.toString())
+    return answer.id === id ? answer : undefined
+  } catch (error) {
+    debug('not an answer: %s', (error as Error).message)
+    return undefined
+  }
+}
+
+/**
+ * Asks over the session that is kept to one of the daemons of a host; `undefined` at once if there is none. The answer
+ * is `undefined` if it does not come soon, or if another of the daemons may know better.
+ */
+export function askSession(
+  daemons: readonly DaemonAddress[],
+  message: Asked,
   details: Details,
-): { endpoints: (Endpoint & { address: string })[]; ttl: number } {
-  const found = endpoints(answer)
-    .map(endpoint => (isLoopback(asked) ? endpoint : withoutPath(endpoint)))
-    .map(endpoint =>
-      Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
+  options: { hurry: boolean },
+): Promise<HostAnswer | undefined> | undefined {
+  const daemon = daemons.find(one => sessions.at(one))
+  if (!daemon) return undefined
+  return sessions
+    .at(daemon)!
+    .askSoon(message, BESIDE, options)
+    .then(
+      answer =>
+        daemons.length > 1 && refusalIn(answer)
+          ? undefined
+          : { daemon, answer: accept(answer, details) },
+      () => undefined,
     )
-    .filter(({ address }) => mayLead(asked, address))
-  if (found.length === 0) {
-    throw new MonikerError('EPROTOCOL', {
-      ...details,
-      text: 'the answer has no endpoint that can be reached',
+}
+
+export interface SessionsOptions {
+  /** Milliseconds within which two answers of one daemon make it one that is asked often. Default 1,000. */
+  often?: number
+  /** Milliseconds for which a connection is kept although nothing is asked. Default 10,000. */
+  kept?: number
+}
+
+/**
+ * The connections that are kept to daemons which are asked often, shared by this process: a question is then a line
+ * in a write that many share, not a packet of its own. None keeps the process alive but for a question under way.
+ */
+export class Sessions {
+  /** `undefined` while it is being made. */
+  readonly #clients = new Map<string, Client | undefined>()
+  /** The daemons that have answered within the time that makes it often. */
+  readonly #lately = new Cache<true>()
+  readonly #often: number
+  readonly #kept: number
+
+  constructor({ often = 1_000, kept = 10_000 }: SessionsOptions = {}) {
+    this.#often = often
+    this.#kept = kept
+  }
+
+  /** The connection to a daemon, if one is kept. */
+  at(daemon: DaemonAddress): Client | undefined {
+    return this.#clients.get(keyOf(daemon))
+  }
+
+  /** Notes that a daemon has answered. */
+  answered(daemon: DaemonAddress): void {
+    const key = keyOf(daemon)
+    if (this.#clients.has(key)) return
+    if (!this.#lately.get(key)) return this.#lately.set(key, true, this.#often)
+    this.#clients.set(key, undefined)
+    this.#open(daemon, key).catch((error: Error) => {
+      debug('%s: %s', daemon.address, error.message)
+      this.#clients.delete(key)
     })
   }
-  const { ttl } = answer
-  return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }
+
+  async #open(daemon: DaemonAddress, key: string): Promise<void> {
+    const signal = AbortSignal.timeout(TIMEOUT)
+    const client = await Client.connect(daemon, signal, { background: true })
+    let asked = 0
+    const idle = setInterval(() => {
+      if (client.asked === asked) client.close()
+      asked = client.asked
+    }, this.#kept).unref()
+    client.once('close', () => {
+      clearInterval(idle)
+      this.#clients.delete(key)
+    })
+    this.#clients.set(key, client)
+  }
 }
 
-const DAEMON = 'daemon'
+/** The sessions of this process. */
+export const sessions = new Sessions()
 
-function withoutPath({ path: _, ...endpoint }: Endpoint): Endpoint {
-  return endpoint
+function keyOf({ address, port }: DaemonAddress): string {
+  return `${port} ${address}`
 }

@@ -2,14 +2,14 @@ import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { cancellable, type Signal } from '../async.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, isReason, type Details } from '../errors.ts'
+import { MonikerError } from '../errors.ts'
 import { LineReader } from '../wire/lines.ts'
-import { decode, encode, refusalIn, type Answer, type Asked, type Id } from '../wire/protocol.ts'
+import { decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:client')
 
-/** A daemon's whereabouts. */
-export interface Place {
+/** The place where a daemon can be reached. */
+export interface DaemonAddress {
   /** An IP address. */
   readonly address: string
   /** The designated port. */
@@ -32,7 +32,7 @@ interface Pending {
  */
 export class Client extends EventEmitter<{ close: [] }> {
   readonly #socket: Socket
-  readonly #place: Place
+  readonly #daemon: DaemonAddress
   #isQuiet: boolean
   readonly #pending = new Map<Id, Pending>()
   readonly #told = new Map<Id, (event: Answer) => void>()
@@ -42,14 +42,14 @@ export class Client extends EventEmitter<{ close: [] }> {
   /** Why the connection closed, if it was not closed in peace. */
   #why: Error | undefined
 
-  private constructor(socket: Socket, place: Place, isQuiet: boolean) {
+  private constructor(socket: Socket, daemon: DaemonAddress, isQuiet: boolean) {
     super()
     this.#socket = socket
-    this.#place = place
+    this.#daemon = daemon
     this.#isQuiet = isQuiet
     const reader = new LineReader()
     socket.on('error', error => {
-      debug('%s: %s', place.address, error.message)
+      debug('%s: %s', daemon.address, error.message)
       this.#why = error
     })
     socket.on('close', () => this.#closed())
@@ -57,16 +57,16 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   /**
-   * Connects to the daemon at `place`; fails as `net.connect` does. A `quiet` one never keeps the
+   * Connects to a daemon; fails as `net.connect` does. A `quiet` one never keeps the
    * process alive: the server it asks for does, or is not to; one in the `background` does so only
    * for its questions.
    */
   static async connect(
-    place: Place,
+    daemon: DaemonAddress,
     signal?: Signal,
     { quiet = false, background = false }: { quiet?: boolean; background?: boolean } = {},
   ): Promise<Client> {
-    const { address: host, port } = place
+    const { address: host, port } = daemon
     const keep = { keepAlive: true, keepAliveInitialDelay: 15_000 }
     const socket = connect({ host, port, noDelay: true, ...keep })
     if (quiet || background) socket.unref()
@@ -76,7 +76,7 @@ export class Client extends EventEmitter<{ close: [] }> {
       socket.destroy()
       throw error
     }
-    return new Client(socket, place, quiet)
+    return new Client(socket, daemon, quiet)
   }
 
   /** How many questions it has been asked. */
@@ -115,7 +115,7 @@ export class Client extends EventEmitter<{ close: [] }> {
     const answer = this.ask(message)
     const id = this.#last
     if (hurry) this.#flush()
-    const { address: host, port } = this.#place
+    const { address: host, port } = this.#daemon
     const late = () => this.#settle(id)?.reject(new MonikerError('ESILENT', { host, port, ms }))
     const timer = setTimeout(late, ms)
     try {
@@ -187,17 +187,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   #lost(): MonikerError {
-    const { address: host, port } = this.#place
+    const { address: host, port } = this.#daemon
     return new MonikerError('ELOST', { host, port })
   }
-}
-
-/** `answer`, if it is none of a refusal; that is thrown as the error it is, with `details`. */
-export function accept(answer: Answer, details: Details): Answer {
-  const refused = refusalIn(answer)
-  if (!refused) return answer
-  const { code, message: text, offered } = refused
-  const reason = isReason(code) ? code : 'EPROTOCOL'
-  // By what name the daemon was reached, we know better than it does.
-  throw new MonikerError(reason, { ...details, text, ...(offered && { offered }) })
 }

@@ -1,23 +1,60 @@
 import { networkInterfaces } from 'node:os'
-import { isLoopback, isThisHost } from '../address.ts'
-import { MonikerError, type Details } from '../errors.ts'
-import { format, type Name } from '../name.ts'
+import { isLoopback, isThisHost, mayLead } from '../address.ts'
+import { MonikerError, isReason, type Details } from '../errors.ts'
+import { format } from '../name.ts'
 import type { Policy, Verdict } from '../policy/policy.ts'
-import type { Endpoint } from '../wire/protocol.ts'
+import type { Reachable, Resolution, Select } from '../resolution.ts'
+import { endpoints, refusalIn, type Answer, type Endpoint } from '../wire/protocol.ts'
 
-/** Where a name was found. */
-export interface Way {
-  readonly name: Name
-  /** The host as it was asked for. */
-  readonly host: string
-  readonly endpoints: readonly (Endpoint & { address: string })[]
+// From an answer to what may be dialled. Each answer passes once, and what a directory finds passes too:
+// accept → reachable → Egress → turned → choose.
+
+/** The answer, if it is no refusal; a refusal is thrown as the error that it is, with `details`. */
+export function accept(answer: Answer, details: Details): Answer {
+  const refused = refusalIn(answer)
+  if (!refused) return answer
+  const { code, message: text, offered } = refused
+  const reason = isReason(code) ? code : 'EPROTOCOL'
+  // The name by which the daemon was reached is known here, not there.
+  throw new MonikerError(reason, { ...details, text, ...(offered && { offered }) })
 }
 
 /**
- * What the policy of this host lets its programs connect to. It is read once, for the first who asks;
- * a program that does not want to go by it need not: it is a fence, and no wall.
+ * The endpoints in the answer of the daemon at `asked`, each with an address. Another host's daemon cannot lead to
+ * this host's loopback addresses, nor to a Unix socket.
  */
-export class Outgoing {
+export function reachable(
+  answer: Answer,
+  asked: string,
+  details: Details,
+): Pick<Resolution, 'endpoints' | 'ttl'> {
+  const found = endpoints(answer)
+    .map(endpoint => (isLoopback(asked) ? endpoint : withoutPath(endpoint)))
+    .map(endpoint =>
+      Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
+    )
+    .filter(({ address }) => mayLead(asked, address))
+  if (found.length === 0) {
+    throw new MonikerError('EPROTOCOL', {
+      ...details,
+      text: 'the answer has no endpoint that can be reached',
+    })
+  }
+  const { ttl } = answer
+  return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }
+}
+
+const DAEMON = 'daemon'
+
+function withoutPath({ path: _, ...endpoint }: Endpoint): Endpoint {
+  return endpoint
+}
+
+/**
+ * The places that the policy of this host lets its programs connect to. It is read once, for the first question. A
+ * program can go without it: it is a fence, and no wall.
+ */
+export class Egress {
   readonly #file: string
   #policy: Promise<Policy> | undefined
 
@@ -26,25 +63,25 @@ export class Outgoing {
   }
 
   /**
-   * `way`, without the endpoints that are not to be connected to. Fails with `EACCES` if none is left,
-   * and with `ERR_MONIKER_POLICY` if the policy is none.
+   * The resolution without the endpoints that are not to be connected to. Fails with `EACCES` if none is left, and
+   * with `ERR_MONIKER_POLICY` if the file is no policy.
    */
-  async allow<T extends Way>(way: T, details: Details): Promise<T> {
+  async allow(found: Resolution, details: Details): Promise<Resolution> {
     const policy = await this.#read()
-    const judged = way.endpoints.map(endpoint => ({
+    const judged = found.endpoints.map(endpoint => ({
       endpoint,
-      verdict: judge(policy, way, endpoint),
+      verdict: judge(policy, found, endpoint),
     }))
     const endpoints = judged
       .filter(({ verdict }) => verdict?.allowed !== false)
       .map(({ endpoint }) => endpoint)
-    if (endpoints.length > 0) return { ...way, endpoints }
+    if (endpoints.length > 0) return { ...found, endpoints }
     const where = `${this.#file}:${judged[0]?.verdict?.line}`
-    const text = `the policy of this host (${where}) does not let its programs connect to ${format(way.name)} there`
+    const text = `the policy of this host (${where}) does not let its programs connect to ${format(found.name)} there`
     throw new MonikerError('EDENIED', { ...details, text })
   }
 
-  /** One that could not be read may be right the next time. */
+  /** The policy. A file that could not be read may be right the next time. */
   #read(): Promise<Policy> {
     this.#policy ??= import('../policy/file.ts')
       .then(({ loadPolicy }) => loadPolicy(this.#file))
@@ -58,8 +95,8 @@ export class Outgoing {
 
 function judge(
   policy: Policy,
-  { name: { namespace, service }, host }: Way,
-  { version, address }: Endpoint & { address: string },
+  { name: { namespace, service }, host }: Resolution,
+  { version, address }: Reachable,
 ): Verdict | undefined {
   const local = isThisHost(host) || isLoopback(address) || isMine(address)
   const uid = process.getuid?.()
@@ -69,4 +106,28 @@ function judge(
 function isMine(address: string): boolean {
   const all = Object.values(networkInterfaces()).flat()
   return all.some(info => info?.address === address)
+}
+
+/** The resolution for the caller number `turn` of those who share an answer: each begins with another endpoint. */
+export function turned(resolution: Resolution, turn: number): Resolution {
+  const { endpoints } = resolution
+  const { load } = endpoints[0]!
+  // The least busy come first; those that are as busy as each other take turns.
+  const rest = endpoints.findIndex(endpoint => endpoint.load !== load)
+  const count = rest === -1 ? endpoints.length : rest
+  const first = turn % count
+  if (first === 0) return resolution
+  const best = [...endpoints.slice(first, count), ...endpoints.slice(0, first)]
+  return { ...resolution, endpoints: [...best, ...endpoints.slice(count)] }
+}
+
+/** The resolution with the endpoint that `select` chooses as the best. Throws if that is none of those that are there. */
+export function choose(found: Resolution, select: Select | undefined): Resolution {
+  if (!select) return found
+  const chosen = select(found.endpoints)
+  const others = found.endpoints.filter(endpoint => endpoint !== chosen)
+  if (others.length < found.endpoints.length) return { ...found, endpoints: [chosen, ...others] }
+  throw new MonikerError('EARGUMENT', {
+    text: `options.select to give one of the endpoints, got ${JSON.stringify(chosen) ?? typeof chosen}`,
+  })
 }

@@ -1,31 +1,11 @@
 import { isLoopback, isThisHost } from '../address.ts'
-import { designatedPort } from '../settings.ts'
-import type { Details, MonikerError } from '../errors.ts'
 import type { Fallback } from '../directories/directories.ts'
-import { addressesOf, type LookupHostOptions } from './ask.ts'
+import type { Details, MonikerError } from '../errors.ts'
 import { format, type Name } from '../name.ts'
+import type { AskOptions, SocketQuestion } from '../resolution.ts'
+import { designatedPort } from '../settings.ts'
 import type { Resolve, Road } from '../wire/protocol.ts'
-
-/** Whom to ask, and for how long. */
-export interface AskOptions extends LookupHostOptions {
-  /** The host whose daemon is asked. Default this host. */
-  host?: string | undefined
-  /** That daemon's designated port. Default the resolver's. */
-  daemonPort?: number | undefined
-  /** Gives the question up; the reason is the error. */
-  signal?: AbortSignal | undefined
-}
-
-export interface ResolveOptions extends AskOptions {
-  /** What will do. Default `['tcp']`. */
-  transports?: readonly Road[] | undefined
-  /** Namespaces to look in, one after the other, if there is none in the name's. Default none. */
-  also?: readonly string[] | undefined
-  /** Where to look, in this order, if the host has no daemon. Default nowhere. */
-  fallback?: readonly Fallback[] | undefined
-  /** How long to wait for a name, or a daemon, that is not there yet, in ms. Default 0, at most an hour. */
-  wait?: number | undefined
-}
+import { addressesOf } from './ask.ts'
 
 /** A call to `resolve`, normalised. */
 export interface Query {
@@ -56,16 +36,16 @@ export class Queries {
   }
 
   /** The designated port of the daemon that is asked. */
-  portOf({ daemonPort }: AskOptions): number {
+  portOf({ daemonPort }: Pick<AskOptions, 'daemonPort'>): number {
     return daemonPort ?? this.#port ?? designatedPort()
   }
 
   /** The query of a call. The one before does again if it was for the same: it mostly is. */
-  of(name: Name, options: ResolveOptions): Query {
+  of(name: Name, options: SocketQuestion): Query {
     const { host = '', transports = TCP, family = 0, also, fallback = NOWHERE } = options
-    const { lookup, hints, looked } = options
+    const { lookup, hints, onLookup } = options
     // What is somebody's own is for this call alone.
-    const isUsual = !lookup && hints === undefined && !looked && !also
+    const isUsual = !lookup && hints === undefined && !onLookup && !also
     const port = this.portOf(options)
     const last = this.#last
     if (last?.name === name && last.host === host && last.port === port && isUsual) {
@@ -74,7 +54,7 @@ export class Queries {
       if (isAsked && last.family === family && last.fallback === fallback) return last
     }
     const { namespace, service, version } = name
-    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()} ${idOf(lookup)}`
+    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()} ${idOf(lookup)} ${hints}`
     const asked = { op: 'resolve', namespace, service, version, transports } as const
     const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
     const query: Query = {
@@ -98,18 +78,27 @@ export class Queries {
 const ids = new WeakMap<object, number>()
 let last = 0
 
-/** What tells one function, or object, of a program's own from all others; 0 of what is neither. */
+/** A number for one function or object of the program's own, which no other has; 0 for what is neither. */
 export function idOf(own: unknown): number {
   if (typeof own !== 'function' && (typeof own !== 'object' || own === null)) return 0
   if (!ids.has(own)) ids.set(own, ++last)
   return ids.get(own)!
 }
 
+/** A text that is the same for the same options. Functions and objects of the program's own count by identity. */
+export function keyOf<T extends object>(options: T, keys: readonly (keyof T)[]): string {
+  const texts = keys.map(key => {
+    const value: unknown = options[key]
+    return JSON.stringify(Array.isArray(value) ? value : idOf(value) || value)
+  })
+  return texts.join()
+}
+
 const TCP: readonly Road[] = ['tcp']
 const NOWHERE: readonly Fallback[] = []
 
 /** Whether to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */
-export function isForsaken({ fallback, question }: Query, error: unknown): boolean {
+export function shouldFallBack({ fallback, question }: Query, error: unknown): boolean {
   const { reason } = error as MonikerError
   const { namespace, also = [] } = question
   const isPlain = [namespace, ...also].includes('')

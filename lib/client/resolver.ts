@@ -1,29 +1,35 @@
+import { Halt, cancellable, deadline, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
-import { cancellable, deadline, Halt, type Signal } from '../async.ts'
-import { accept, type Place } from './connection.ts'
-import { placed } from '../options/connect.ts'
-import { TIMEOUT, policyFile } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, type Details, type Reason } from '../errors.ts'
 import { fallBack } from '../directories/directories.ts'
-import { Flight } from './flight.ts'
-import { addressesOf, hunt, reachable, type Found } from './ask.ts'
+import { MonikerError, type Details, type Reason } from '../errors.ts'
 import { isWord, parse, type Name } from '../name.ts'
-import { Outgoing } from './filter.ts'
+import { placed } from '../options/connect.ts'
+import type {
+  AskOptions,
+  Asking,
+  Resolution,
+  ResolveOptions,
+  Resolving,
+  SocketQuestion,
+} from '../resolution.ts'
 import { persist } from '../retry.ts'
+import { TIMEOUT, policyFile } from '../settings.ts'
+import { listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
 import {
-  listed,
-  refusalIn,
-  type Answer,
-  type Asked,
-  type Endpoint,
-  type Listed,
-} from '../wire/protocol.ts'
-import { Queries, isForsaken, type AskOptions, type Query, type ResolveOptions } from './query.ts'
-import { ask, askQuietly, askStream } from './question.ts'
-import { sessions } from './session.ts'
-
-export type { AskOptions, ResolveOptions } from './query.ts'
+  addressesOf,
+  ask,
+  askSession,
+  askStream,
+  race,
+  sessions,
+  type Ask,
+  type HostAnswer,
+} from './ask.ts'
+import type { DaemonAddress } from './connection.ts'
+import { Egress, reachable, turned } from './filter.ts'
+import { Flight } from './flight.ts'
+import { Queries, shouldFallBack, type Query } from './query.ts'
 
 const debug = diagnostics('moniker:resolver')
 
@@ -38,47 +44,29 @@ export interface ResolverOptions {
   policy?: string | undefined
 }
 
-/** What is shared among all who ask has no `signal`. */
-export type RecallOptions = Omit<ResolveOptions, 'signal'>
-
-/** Where a name leads. */
-export interface Resolution {
-  /** As it was asked for, but for the namespace, which is the one that it was found in. */
-  readonly name: Name
-  /** The host as it was asked for; `''` is this one. */
-  readonly host: string
-  /** Best first, never none; each has an address to dial. */
-  readonly endpoints: readonly (Endpoint & { address: string })[]
-  /** How long this may be remembered, in ms. */
-  readonly ttl: number
-}
-
 /** How long what is remembered goes unquestioned, in ms. */
 const FRESH = 1_000
 
 /** How long a failure of another host is remembered, in ms; this one is always asked. */
 const FAILED = 100
 
-/** How long a kept connection is waited for before a question goes out by datagram as well, in ms. */
-const BESIDE = 250
-
 /**
- * Asks the daemon of a host which port a name has. Holds nothing that keeps the process alive between
- * questions; those who ask for the same at the same time share one question.
+ * Asks the daemon of a host which port a name has. Keeps nothing alive between questions; calls that ask for the same
+ * at the same time share one question.
  */
-export class Resolver {
+export class Resolver implements Resolving {
   readonly #queries: Queries
   readonly #timeout: number
   readonly #known: Cache<Known>
   readonly #failed: Cache<unknown>
-  readonly #outgoing: Outgoing | undefined
+  readonly #egress: Egress | undefined
   readonly #flights = new Map<string, Flight<Resolution>>()
   /** Whether the last question was shared: then the next may wait a moment for more who join. */
   #isBusy = false
 
   constructor({ port, timeout = TIMEOUT, now, policy = policyFile() }: ResolverOptions = {}) {
     this.#queries = new Queries(port)
-    this.#outgoing = policy === undefined ? undefined : new Outgoing(policy)
+    this.#egress = policy === undefined ? undefined : new Egress(policy)
     this.#timeout = timeout
     this.#known = new Cache(now && { now })
     this.#failed = new Cache(now && { now })
@@ -104,12 +92,13 @@ export class Resolver {
   }
 
   /**
-   * The same for who is in a hurry, with what is remembered. While it waits for a name it is for him to keep the process
-   * alive.
+   * The same for a socket, with what is remembered. While it waits for a name, the caller keeps the process alive. A
+   * subclass with a `resolve` of its own is asked by that.
    */
-  ask(name: Name, options: Omit<ResolveOptions, 'signal'> = {}): Asking {
+  ask(name: Name, options: SocketQuestion = {}): Asking {
+    if (this.resolve !== Resolver.prototype.resolve) return askPlainly(this, name, options)
     const query = this.#queries.of(name, options)
-    // Most who ask do so with others, of this host.
+    // Most calls share a question, of this host.
     const flight = query.isNear && !options.wait && this.#flights.get(query.key)
     if (flight)
       return Object.assign(flight.join(turned), { known: this.#turn(query), port: query.port })
@@ -120,11 +109,11 @@ export class Resolver {
     const addresses = addressesOf(query.host, options, query.details)
     if (!('then' in addresses) && !options.wait)
       return Object.assign(this.#flight(query, addresses).join(turned), { known, port })
-    const over = new Halt()
+    const cancel = new Halt()
     const answer = options.wait
-      ? this.#await(query, options, options.wait, over)
-      : this.#fly(query, addresses, over)
-    return { known, port, answer, leave: reason => over.abort(reason ?? GIVEN_UP) }
+      ? this.#await(query, options, options.wait, cancel)
+      : this.#fly(query, addresses, cancel)
+    return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 
   /** What is remembered, for the next whose turn it is. */
@@ -137,7 +126,7 @@ export class Resolver {
    * Where `name` leads, at once if it is remembered: no longer than its `ttl`, and after a second it
    * is asked for again beside it, so that a name that moved is found. Else fails as `resolve` does.
    */
-  recall(name: Name, options: RecallOptions = {}): Resolution | Promise<Resolution> {
+  recall(name: Name, options: ResolveOptions = {}): Resolution | Promise<Resolution> {
     const { key } = this.#queries.of(name, options)
     const known = this.#known.get(key)
     if (known && known.age <= FRESH) return known.value.resolution
@@ -148,7 +137,7 @@ export class Resolver {
   }
 
   /** What `resolve` answers, be it that of a subclass, is remembered. */
-  async #refresh(key: string, name: Name, options: RecallOptions): Promise<Resolution> {
+  async #refresh(key: string, name: Name, options: ResolveOptions): Promise<Resolution> {
     const resolution = await this.resolve(name, options)
     this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
@@ -174,7 +163,7 @@ export class Resolver {
     found: Promise<readonly string[]> | readonly string[],
     signal: Signal,
   ): Promise<Resolution> {
-    const { answer, leave } = this.#flight(query, await this.#looked(found, query, signal)).join(
+    const { answer, leave } = this.#flight(query, await this.#lookedUp(found, query, signal)).join(
       turned,
     )
     try {
@@ -189,13 +178,13 @@ export class Resolver {
     const { host, port, question, details } = query
     const attempt = async (left: number) => {
       const found = addressesOf(host, options, details)
-      const places = placesOf(await this.#looked(found, query, signal), port)
+      const daemons = daemonsAt(await this.#lookedUp(found, query, signal), port)
       const asked = { ...question, ...(left > 0 && { wait: left }) }
       try {
-        const answered = await this.#hunt(places, asked, askQuietly, details, signal, left)
+        const answered = await this.#race(daemons, asked, askWaiting, details, signal, left)
         return await this.#remember(query, answered)
       } catch (error) {
-        if (isForsaken(query, error)) return this.#fallBack(query, error, signal)
+        if (shouldFallBack(query, error)) return this.#fallBack(query, error, signal)
         throw error
       }
     }
@@ -206,9 +195,9 @@ export class Resolver {
     const key = query.isNear ? query.key : `${query.key} ${addresses.join()}`
     const flying = this.#flights.get(key)
     if (flying) return flying
-    const places = placesOf(addresses, query.port)
+    const daemons = daemonsAt(addresses, query.port)
     const flight: Flight<Resolution> = new Flight(
-      signal => this.#find(query, places, signal),
+      signal => this.#find(query, daemons, signal),
       () => {
         this.#flights.delete(key)
         this.#isBusy = flight.joined > 1
@@ -218,19 +207,20 @@ export class Resolver {
     return flight
   }
 
-  async #find(query: Query, places: readonly Place[], signal: () => Signal) {
+  async #find(query: Query, daemons: readonly DaemonAddress[], signal: () => Signal) {
     const { question, details, key } = query
     try {
-      const kept = places.find(place => sessions.at(place))
-      // What is not to be waited for is not: a question is on its way before `connect` returns.
+      // A question that need not wait for others leaves before `connect` returns.
+      const hurry = !query.isNear || !this.#isBusy
+      const session = askSession(daemons, question, details, { hurry })
       const found =
-        (kept && (await askKept(kept, places, question, !query.isNear || !this.#isBusy))) ??
-        (await this.#hunt(places, question, ask, details, signal()))
+        (session && (await session)) ??
+        (await this.#race(daemons, question, ask, details, signal()))
       return await this.#remember(query, found)
     } catch (error) {
       this.#known.delete(key)
-      if (isForsaken(query, error)) return this.#fallBack(query, error, signal())
-      // That nobody waits any longer is no failure of the host.
+      if (shouldFallBack(query, error)) return this.#fallBack(query, error, signal())
+      // A question that was given up is no failure of the host.
       if (!query.isNear && !signal().aborted) this.#failed.set(key, error, FAILED)
       throw error
     }
@@ -238,12 +228,12 @@ export class Resolver {
 
   async #remember(
     { name, host, details, key, isOwn }: Query,
-    { answer, place }: Found,
+    { answer, daemon }: HostAnswer,
   ): Promise<Resolution> {
-    const { endpoints, ttl } = reachable(accept(answer, details), place, details)
+    const { endpoints, ttl } = reachable(answer, daemon.address, details)
     const all = { name: foundIn(name, answer), host, endpoints, ttl }
-    const resolution = this.#outgoing ? await this.#outgoing.allow(all, details) : all
-    // Nobody else will look the host up like that; whoever does again has it remembered by `recall`.
+    const resolution = this.#egress ? await this.#egress.allow(all, details) : all
+    // No other call looks the host up like that; `recall` remembers it for one that does.
     if (!isOwn) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
   }
@@ -257,7 +247,7 @@ export class Resolver {
     const endpoints = await fallBack(asked).finally(() => over.free())
     if (endpoints.length === 0) throw error
     const found = { name: { ...name, namespace: '' }, host, endpoints, ttl: 0 }
-    return this.#outgoing ? this.#outgoing.allow(found, details) : found
+    return this.#egress ? this.#egress.allow(found, details) : found
   }
 
   /** A question that is asked of the first daemon that answers, by a connection of its own. */
@@ -265,32 +255,32 @@ export class Resolver {
     const { host = '', signal } = options
     const port = this.#queries.portOf(options)
     const details = { host: host || 'localhost', port, syscall: question.op }
-    const addresses = await this.#looked(addressesOf(host, options, details), { details }, signal)
-    const places = placesOf(addresses, port)
-    return (await this.#hunt(places, question, askStream, details, signal)).answer
+    const addresses = await this.#lookedUp(addressesOf(host, options, details), { details }, signal)
+    const daemons = daemonsAt(addresses, port)
+    return (await this.#race(daemons, question, askStream, details, signal)).answer
   }
 
-  async #hunt(
-    places: readonly Place[],
+  async #race(
+    daemons: readonly DaemonAddress[],
     question: Asked,
-    how: typeof ask,
+    how: Ask,
     details: Details,
     signal?: Signal,
     wait = 0,
-  ): Promise<Found> {
-    const over = this.#deadline(details, signal, wait)
+  ): Promise<HostAnswer> {
+    const limit = this.#deadline(details, signal, wait)
     try {
-      const found = await hunt(places, place => how(place, question, over.signal), details)
+      const found = await race(daemons, daemon => how(daemon, question, limit.signal), details)
       debug('%s at %s: %o', details.service ?? question.op, details.host, found.answer)
-      if (how === ask) sessions.answered(found.place)
+      if (how === ask) sessions.answered(found.daemon)
       return found
     } finally {
-      over.free()
+      limit.free()
     }
   }
 
   /** The addresses of a host, if its look-up does not take too long. */
-  async #looked<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: Signal) {
+  async #lookedUp<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: Signal) {
     const over = this.#deadline(details, signal)
     try {
       return await cancellable(Promise.resolve(found), over.signal)
@@ -307,21 +297,9 @@ export class Resolver {
   }
 }
 
-/** Who says where a name leads: a `Resolver`, or whatever does as one. */
-export interface Resolving {
-  resolve(name: Name, options?: ResolveOptions): Promise<Resolution>
-}
-
-/** A question under way. */
-export interface Asking {
-  /** What was answered before, while it is remembered; it may be true no longer. Those who ask take turns. */
-  readonly known: Resolution | undefined
-  /** The designated port of the daemon that is asked; `undefined` if it is for nobody to guess from. */
-  readonly port: number | undefined
-  readonly answer: Promise<Resolution>
-  /** To be called if the answer is wanted no more; once it has come it does nothing. */
-  readonly leave: (reason?: unknown) => void
-}
+/** Asks for a name that is waited for: the caller keeps the process alive, and asks again. */
+const askWaiting: Ask = (daemon, question, signal) =>
+  askStream(daemon, question, signal, { ref: false })
 
 /** An answer that is remembered, and how many have taken their turn at it. */
 interface Known {
@@ -331,25 +309,7 @@ interface Known {
 
 const GIVEN_UP = new Error('nobody waits for the answer any longer')
 
-/**
- * Asks over the connection that is kept to one of `places`. `undefined` if it does not answer soon, or if
- * another place may know better.
- */
-async function askKept(
-  place: Place,
-  places: readonly Place[],
-  question: Asked,
-  hurry: boolean,
-): Promise<Found | undefined> {
-  try {
-    const answer = await sessions.at(place)!.askSoon(question, BESIDE, { hurry })
-    return places.length === 1 || !refusalIn(answer) ? { place, answer } : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function placesOf(addresses: readonly string[], port: number): Place[] {
+function daemonsAt(addresses: readonly string[], port: number): DaemonAddress[] {
   return addresses.map(address => ({ address, port }))
 }
 
@@ -374,15 +334,12 @@ const WAITED: readonly Reason[] = [
   'ENOHOST',
 ]
 
-/** The endpoints, each of those who share an answer beginning with another. */
-function turned(resolution: Resolution, turn: number): Resolution {
-  const { endpoints } = resolution
-  const { load } = endpoints[0]!
-  // The least busy come first; those that are as busy as each other take turns.
-  const rest = endpoints.findIndex(endpoint => endpoint.load !== load)
-  const count = rest === -1 ? endpoints.length : rest
-  const first = turn % count
-  if (first === 0) return resolution
-  const best = [...endpoints.slice(first, count), ...endpoints.slice(0, first)]
-  return { ...resolution, endpoints: [...best, ...endpoints.slice(count)] }
+/** Asks a resolver that remembers nothing for sockets. */
+export function askPlainly(resolver: Resolving, name: Name, asked: SocketQuestion): Asking {
+  const cancel = new AbortController()
+  const answer = resolver.resolve(name, { ...asked, signal: cancel.signal })
+  return { known: undefined, port: undefined, answer, leave: () => cancel.abort() }
 }
+
+/** The resolver of this process, for all calls that are given none: they share what it remembers. */
+export const resolver = new Resolver()

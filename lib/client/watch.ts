@@ -1,11 +1,11 @@
 import { EventEmitter, once } from 'node:events'
-import type { LookupFunction } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { pick } from '../options/check.ts'
 import { connectCall, namedCall } from '../options/connect.ts'
+import { ASKED, bad, checkOptions, keysOf, pick, type OptionsOf } from '../options/options.ts'
 import { Backlog } from './reader.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
-import { Client, accept } from './connection.ts'
+import { Client } from './connection.ts'
+import { accept } from './filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, located, type Details, type Reason } from '../errors.ts'
@@ -23,29 +23,8 @@ import { satisfies } from '../version.ts'
 
 const debug = diagnostics('moniker:watch')
 
-/** Whose coming and going to tell; what is left out may be anything. */
-export interface WatchOptions {
-  /** A service, or a whole name such as `ns:web@^1`. Default all services. */
-  service?: string | undefined
-  /** Default as for `connect`; of all services, all namespaces. */
-  namespace?: string | undefined
-  /** Namespaces beside that one. Default as for `connect`. */
-  also?: readonly string[] | undefined
-  /** A semver range. Default that in `service`, else any. */
-  version?: string | undefined
-  /** Default this host; another must allow it (`monikerd --public-list`). */
-  host?: string | undefined
-  /** The designated port of that host's daemon. Default `MONIKER_PORT`, else 6664. */
-  daemonPort?: number | undefined
-  /** How long names may be gone with their daemon before they are told to be, in ms. Default 5,000. */
-  grace?: number | undefined
-  /** How long the daemon may take to answer, in ms; then it is asked again. Default 5,000. */
-  timeout?: number | undefined
-  /** Ends the watch; a reader gets its reason as an error. */
-  signal?: AbortSignal | undefined
-  lookup?: LookupFunction | undefined
-  family?: number | undefined
-}
+/** The services to watch; what is left out may be anything. */
+export type WatchOptions = Partial<OptionsOf<'watch'>>
 
 interface WatchEvents {
   up: [service: Listed]
@@ -211,9 +190,9 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   }
 
   async #reach(signal: Signal): Promise<Client> {
-    const { host = '', lookup, family } = this.#options
+    const { host = '', lookup, family, hints } = this.#options
     const { port } = this.#details
-    const found = addressesOf(host, { lookup, family }, this.#details)
+    const found = addressesOf(host, { lookup, family, hints }, this.#details)
     const addresses = await cancellable(Promise.resolve(found), signal)
     const failures: unknown[] = []
     for (const address of addresses) {
@@ -272,27 +251,28 @@ export function watch(target: string | URL | WatchOptions = {}, more: WatchOptio
   return new Watch(checked({ ...(isName ? aimed(target, more.host) : target), ...more }))
 }
 
-/** What a name or a URI says. */
+/** The options that a name or a URI stands for. */
 function aimed(target: string | URL, host: string | undefined): WatchOptions {
   const { name, options } = namedCall(target, host)
-  return { ...name, ...pick(options, ['host', 'daemonPort', 'also']) }
+  return { ...name, ...pick(options, ASKED) }
 }
 
-/** Checked as the options of `connect` are. */
+/** The options, checked as those of `connect` are. */
 function checked(options: WatchOptions): WatchOptions {
-  const { service, namespace, grace = GRACE, timeout = TIMEOUT } = options
-  for (const [option, ms] of Object.entries({ grace, timeout })) {
-    if (!(ms >= 0 && ms <= MAX_WAIT)) throw wrong(`${option} to be ms from 0 to ${MAX_WAIT}`, ms)
+  checkOptions('watch', options)
+  const { service, namespace, timeout = TIMEOUT } = options
+  if (!(timeout >= 0 && timeout <= MAX_WAIT)) {
+    throw bad('timeout', `a number of ms from 0 to ${MAX_WAIT}`, timeout)
   }
+  const question = pick(options, WATCHED)
   if (service !== undefined) {
-    const call = connectCall([options])!
+    const call = connectCall([question])!
     return { ...options, ...call.name, also: call.options.also }
   }
-  const { name } = connectCall([{ ...options, service: 'any' }])!
+  const { name } = connectCall([{ ...question, service: 'any' }])!
   // Of all services those of all namespaces, unless it says which.
   return { ...options, namespace: namespace === undefined ? undefined : name.namespace }
 }
 
-function wrong(expected: string, value: unknown): MonikerError {
-  return new MonikerError('EARGUMENT', { text: `options.${expected}, got ${String(value)}` })
-}
+/** The options that `connect` reads as well. */
+const WATCHED = keysOf('watch').filter(key => key !== 'grace')

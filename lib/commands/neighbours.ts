@@ -1,7 +1,8 @@
 import { isIPv6 } from 'node:net'
 import { format } from '../name.ts'
 import type { Metadata } from '../wire/protocol.ts'
-import type { Resolution, Resolver } from '../client/resolver.ts'
+import type { Resolver } from '../client/resolver.ts'
+import type { Resolution } from '../resolution.ts'
 import { isScheme } from './options.ts'
 import { targetOf, type CommandTarget, type TargetOptions } from './target.ts'
 

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
-import { Resolver, type Resolution } from '../client/resolver.ts'
+import { Resolver } from '../client/resolver.ts'
+import type { Resolution } from '../resolution.ts'
 import { targetOf } from './target.ts'
 import {
   daemonPortOption,

@@ -1,7 +1,7 @@
 import { connectCall } from '../options/connect.ts'
 import { MonikerError } from '../errors.ts'
 import type { Name } from '../name.ts'
-import type { ResolveOptions } from '../client/resolver.ts'
+import type { ResolveOptions } from '../resolution.ts'
 
 /** A name on the command line, and whom to ask for it. */
 export interface CommandTarget {

@@ -1,50 +1,12 @@
 import type { ListenOptions } from 'node:net'
-import {
-  bad,
-  callbackIn,
-  checkPort,
-  checkTransports,
-  hasService,
-  homed,
-  isName,
-  isURI,
-  nameIn,
-} from './check.ts'
 import { parse, type Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
-import { MAX_GROUP, MAX_METADATA, ROADS, type Metadata, type Road } from '../wire/protocol.ts'
+import { ROADS, type Metadata, type Road } from '../wire/protocol.ts'
+import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
+import { bad, checkOptions, type OptionsOf } from './options.ts'
 
-/** What `listen` takes to be known by a name, beside every option of `net`'s. */
-export interface ListenNameOptions extends ListenOptions {
-  /** A service, or a whole name such as `ns:starwars@1.2.0`. */
-  service: string
-  /** Default that in `service`, else `MONIKER_NAMESPACE`, else the host's own. */
-  namespace?: string | undefined
-  /** An exact version. Default that in `service`, else `0.0.0`. */
-  version?: string | undefined
-  /**
-   * Whether other programs may share the name; all of them must say so. A string is a group, and
-   * shares with those who say the same. Default false; between the workers of one cluster, and the
-   * worker threads of one process, their own group.
-   */
-  shared?: boolean | string | undefined
-  /**
-   * Whether only those peers are let in to whom the daemon has just told the port, so that whoever may
-   * not resolve the name cannot find the port by trying either. For servers alone. Default false.
-   */
-  guarded?: boolean | undefined
-  /**
-   * Whether to tell how many connections there are, so that of several servers that share the name
-   * clients go to the one with the fewest. Default false.
-   */
-  load?: boolean | undefined
-  /** Told with the endpoint; at most 1,024 bytes of JSON. */
-  metadata?: Metadata | undefined
-  /** The designated port of this host's daemon. Default `MONIKER_PORT`, else 6664. */
-  daemonPort?: number | undefined
-  /** `['tcp']` makes no abstract Unix socket beside the TCP port. Default `['unix', 'tcp']`. */
-  transports?: readonly Road[] | undefined
-}
+/** The options by which `listen` is known by a name, beside every option of `net`'s. */
+export type ListenNameOptions = ListenOptions & OptionsOf<'listen'>
 
 /** A call to be known by a name, normalised; `options` are `net`'s. */
 export interface ListenCall {
@@ -84,6 +46,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     }
   }
   if (!hasService(first)) return undefined
+  checkOptions('listen', first)
   const {
     service,
     namespace,
@@ -96,14 +59,8 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     transports = ROADS,
     ...others
   } = first as ListenNameOptions
-  checkPort(daemonPort)
-  checkTransports(transports)
-  checkMetadata(metadata)
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
-  checkShared(shared)
-  if (typeof load !== 'boolean') throw bad('load', 'true or false', load)
-  if (typeof guarded !== 'boolean') throw bad('guarded', 'true or false', guarded)
   const named = nameIn({ service, namespace, version })
   const name = exact(namespace === undefined ? homed(named) : named)
   // What is bound already has its port.
@@ -113,17 +70,4 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
 
 function exact(name: Name): Name {
   return { ...name, version: exactVersion(name.version) }
-}
-
-function checkShared(shared: unknown): void {
-  if (typeof shared === 'boolean') return
-  if (typeof shared === 'string' && shared.length > 0 && shared.length <= MAX_GROUP) return
-  throw bad('shared', `true, false or a group of at most ${MAX_GROUP} characters`, shared)
-}
-
-function checkMetadata(metadata: unknown): void {
-  if (metadata === undefined) return
-  const isObject = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
-  if (isObject && Buffer.byteLength(JSON.stringify(metadata)) <= MAX_METADATA) return
-  throw bad('metadata', `an object of at most ${MAX_METADATA} bytes of JSON`, metadata)
 }

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { cancellable, type Signal } from '../async.ts'
-import { accept, type Client } from '../client/connection.ts'
+import type { Client } from '../client/connection.ts'
+import { accept } from '../client/filter.ts'
 import { TIMEOUT } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, type Details, type Reason } from '../errors.ts'

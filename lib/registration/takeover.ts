@@ -1,5 +1,6 @@
 import { LOOPBACK } from '../address.ts'
-import { Client, accept } from '../client/connection.ts'
+import { Client } from '../client/connection.ts'
+import { accept } from '../client/filter.ts'
 import type { Daemon } from '../daemon/daemon.ts'
 import { hasCode, isMissing } from '../errors.ts'
 

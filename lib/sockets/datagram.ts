@@ -5,17 +5,17 @@ import dgram, {
   type SocketType,
 } from 'node:dgram'
 import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
-import { pick } from '../options/check.ts'
 import { connectCall, type ConnectCall, type ConnectNameOptions } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { listenCall, type ListenNameOptions } from '../options/listen.ts'
-import { choose } from '../resolution.ts'
+import { cancellable } from '../async.ts'
+import { choose } from '../client/filter.ts'
+import { ASKED, bad, pick } from '../options/options.ts'
 import { MonikerError } from '../errors.ts'
 import { format } from '../name.ts'
-import type { Endpoint } from '../wire/protocol.ts'
 import { monikerOf, notRunning, publish } from './listener.ts'
-import { Resolver, type RecallOptions, type Resolution } from '../client/resolver.ts'
-import type { Moniker } from './socket.ts'
+import { resolver } from '../client/resolver.ts'
+import type { Moniker, Reachable, ResolveOptions, Resolution } from '../resolution.ts'
 
 const debug = diagnostics('moniker:datagram')
 
@@ -25,11 +25,8 @@ export type BindNameOptions = Omit<ListenNameOptions, keyof ListenOptions> & Bin
 /** Where a datagram can go by name: a service, or a whole name or URI, or options. */
 export type DatagramTarget = string | URL | ConnectNameOptions
 
-type Place = Endpoint & { address: string }
 type Message = string | NodeJS.ArrayBufferView | readonly unknown[]
 type Sent = (error: Error | null, bytes: number) => void
-
-const resolver = new Resolver()
 
 /** The types leave the constructor out. */
 const Base = dgram.Socket as unknown as new (
@@ -88,7 +85,7 @@ export class MonikerDatagram extends Base {
   override connect(port: number, address?: string, listener?: () => void): void
   override connect(port: number, listener: () => void): void
   override connect(...args: unknown[]): void {
-    const call = connectCall(args)
+    const call = datagramCall(args)
     if (call && this.#isClosed()) throw notRunning()
     if (this.#question || (call && this.#isConnected())) {
       throw alreadyConnected()
@@ -141,7 +138,7 @@ export class MonikerDatagram extends Base {
   override send(message: unknown, ...args: unknown[]): void {
     const isCut = typeof args[0] === 'number' && typeof args[1] === 'number'
     const cut = isCut ? args.slice(0, 2) : []
-    const call = connectCall(args.slice(cut.length))
+    const call = datagramCall(args.slice(cut.length))
     const send = (...to: unknown[]) => Reflect.apply(super.send, this, [message, ...to]) as void
     if (!call) return send(...args)
     const { name, options, callback } = call
@@ -151,24 +148,34 @@ export class MonikerDatagram extends Base {
       if (endpoint instanceof Error) return this.#failed(endpoint, callback)
       send(...cut, endpoint.port, endpoint.address, callback)
     }
-    const asked = this.#asked(options)
-    const found = own instanceof Resolver ? own.recall(name, asked) : own.resolve(name, asked)
-    if (!(found instanceof Promise)) return go(found)
+    const limit = limitOf(call)
+    const asked = { ...this.#asked(options), ...(limit.signal && { signal: limit.signal }) }
+    const found = own.recall ? own.recall(name, asked) : own.resolve(name, asked)
+    if (!(found instanceof Promise)) {
+      limit.free()
+      return go(found)
+    }
     const isSendable = isMessage(message) && !this.#isConnected() && !this.#isClosed()
-    found
+    cancellable(found, limit.signal)
       .then(resolution => isSendable && !this.#isClosed() && go(resolution))
       .catch((error: Error) => {
         if (isSendable && !this.#isClosed()) this.#failed(error, callback)
       })
+      .finally(limit.free)
     // What cannot be sent at all, `dgram` says at once, and in its own words.
     if (!isSendable) send(0, 0, 1)
   }
 
-  async #connect({ name, options, callback }: ConnectCall): Promise<void> {
+  async #connect(call: ConnectCall): Promise<void> {
+    const { name, options, callback } = call
     const { resolver: own = resolver } = options
-    const { signal } = (this.#question = new AbortController())
+    const question = (this.#question = new AbortController())
+    const limit = limitOf(call, question.signal)
     try {
-      const found = await own.resolve(name, { ...this.#asked(options), signal })
+      const found = await own.resolve(name, {
+        ...this.#asked(options),
+        ...(limit.signal && { signal: limit.signal }),
+      })
       const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
       // In a turn of its own: what a listener throws is not for us to catch.
@@ -176,10 +183,16 @@ export class MonikerDatagram extends Base {
     } catch (error) {
       this.#question = undefined
       if (!this.#isClosed()) this.#failed(error as Error, callback)
+    } finally {
+      limit.free()
     }
   }
 
-  #resolved({ name, host }: Resolution, endpoint: Place, callback: (() => void) | undefined): void {
+  #resolved(
+    { name, host }: Resolution,
+    endpoint: Reachable,
+    callback: (() => void) | undefined,
+  ): void {
     if (this.#isClosed()) return
     const { address, port, version, source } = endpoint
     debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
@@ -216,18 +229,14 @@ export class MonikerDatagram extends Base {
     else process.nextTick(() => this.emit('error', error))
   }
 
-  #asked(options: ConnectNameOptions): RecallOptions {
-    const lookup = options.lookup ?? this.#lookup
-    return {
-      ...pick(options, ['host', 'daemonPort', 'also', 'fallback', 'wait']),
-      transports: ['udp'],
-      family: this.#family,
-      ...(lookup && { lookup }),
-    }
+  /** The question. A socket of one family asks for addresses of that family alone. */
+  #asked(options: ConnectNameOptions): ResolveOptions {
+    const { lookup = this.#lookup, family = this.#family } = options
+    return { ...pick(options, ASKED), transports: UDP, family, ...(lookup && { lookup }) }
   }
 
   /** The best endpoint of a family that this socket speaks, at an address that it can send to. */
-  #reachable({ name, host, endpoints }: Resolution): Place | Error {
+  #reachable({ name, host, endpoints }: Resolution): Reachable | Error {
     const family = this.#family
     const found = endpoints.find(({ address }) => family === 0 || isIP(address) === family)
     if (!found) {
@@ -260,7 +269,34 @@ export class MonikerDatagram extends Base {
   }
 }
 
-/** What `dgram` says to a second `connect`. */
+const UDP = ['udp'] as const
+
+/** The call, if it is one by name. Throws `ERR_INVALID_ARG_VALUE` if it asks for a transport that takes no datagrams. */
+function datagramCall(args: readonly unknown[]): ConnectCall | undefined {
+  const call = connectCall(args)
+  const { transports } = call?.options ?? {}
+  if (transports && !transports.includes('udp')) {
+    throw bad('transports', 'left out or udp, as this is a datagram socket', transports)
+  }
+  return call
+}
+
+/** The limits of a call in time: those of its `signal`, its `timeout`, and of `parent`. `free` lets them go. */
+export function limitOf(
+  { name, options }: ConnectCall,
+  parent?: AbortSignal,
+): { signal?: AbortSignal; free: () => void } {
+  const { signal, timeout: ms, host } = options
+  const timer = ms ? new AbortController() : undefined
+  const details = { service: format(name), host: host || 'localhost', syscall: 'resolve' }
+  const abort = () => timer?.abort(new MonikerError('ESILENT', { ...details, ms: ms! }))
+  const timeout = timer && setTimeout(abort, ms)
+  const signals = [signal, parent, timer?.signal].filter(one => one !== undefined)
+  const all = signals.length > 1 ? AbortSignal.any(signals) : signals[0]
+  return { ...(all && { signal: all }), free: () => clearTimeout(timeout) }
+}
+
+/** The error of `dgram` for a second `connect`. */
 function alreadyConnected(): Error {
   return Object.assign(new Error('Already connected'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
 }

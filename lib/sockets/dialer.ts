@@ -1,7 +1,6 @@
 import { isIP, type Socket } from 'node:net'
 import { LOOPBACK, isThisHost } from '../address.ts'
 import type { ConnectCall } from '../options/connect.ts'
-import { choose } from '../resolution.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { disguise, undisguise } from '../node/disguise.ts'
 import { MonikerError } from '../errors.ts'
@@ -14,38 +13,21 @@ import {
   redial,
   type Progress,
 } from '../node/handle.ts'
-import { format, type Name } from '../name.ts'
-import type { Endpoint, Road, Source } from '../wire/protocol.ts'
-import {
-  Resolver,
-  type Asking,
-  type Resolution,
-  type ResolveOptions,
-  type Resolving,
-} from '../client/resolver.ts'
+import { format } from '../name.ts'
+import type { Road } from '../wire/protocol.ts'
+import { choose } from '../client/filter.ts'
+import { askPlainly } from '../client/resolver.ts'
+import type { AskedKey } from '../options/options.ts'
+import type { Moniker, OnLookup, Reachable, Resolution, Resolving } from '../resolution.ts'
 import { abstract, firstPath, hasUnix } from '../transports/unix.ts'
 
 const debug = diagnostics('moniker:socket')
-
-/** What name a socket has gone to, or a server is known by. */
-export interface Moniker {
-  readonly namespace: string
-  readonly service: string
-  /** The version found, or offered. */
-  readonly version: string
-  /** The host as it was asked for; `''` is this one. */
-  readonly host: string
-  /** Who says where it is, of what a socket has gone to. */
-  readonly source?: Source | undefined
-}
 
 /** A socket that knows what name it has gone to. */
 export interface NamedSocket extends Socket {
   moniker: Moniker | undefined
   connecting: boolean
 }
-
-type Place = Endpoint & { address: string }
 
 /** Never a real host, nor a real port: the look-up beside them is for us to answer. */
 const PLACEHOLDER = { host: 'moniker.invalid', port: 1, path: undefined, family: 4 }
@@ -61,7 +43,7 @@ type Looked = (error: null, address: string, family: number) => void
  * one that another call has under way: its answer is then older than this call by less than a round
  * trip, as that to any question is once it has come.
  */
-export class Attempt {
+export class Dial {
   readonly #socket: NamedSocket
   readonly #call: ConnectCall
   /** What `net` is told; the place in it changes. */
@@ -72,7 +54,7 @@ export class Attempt {
   /** Does nothing but keep the process alive while a name is waited for: the question does not. */
   #awake: NodeJS.Timeout | undefined
   /** What the socket connects to, or is connected to. */
-  #place: Place | undefined
+  #place: Reachable | undefined
   #state: 'asking' | 'confirmed' | 'over' = 'asking'
   /** Over the abstract Unix socket of the place. */
   #isUnix = false
@@ -91,7 +73,7 @@ export class Attempt {
     this.#roads = this.#isGiven ? TCP : roadsOf(call.options)
   }
 
-  start(resolver: Resolving, looked: ResolveOptions['looked']): void {
+  start(resolver: Resolving, onLookup: OnLookup | undefined): void {
     const { name, options, callback } = this.#call
     const { lookup, host = '', daemonPort, also, fallback, select, family, hints, wait } = options
     const { blockList } = options as { blockList?: unknown }
@@ -104,17 +86,17 @@ export class Attempt {
       host,
       daemonPort,
       lookup,
-      looked,
+      onLookup,
       family,
       hints,
       also,
       transports,
       fallback,
       wait,
-    }
-    const { known, answer, leave, port } = isOurs(resolver)
+    } satisfies Record<AskedKey | 'onLookup', unknown>
+    const { known, answer, leave, port } = resolver.ask
       ? resolver.ask(name, asked)
-      : ask(resolver, name, asked)
+      : askPlainly(resolver, name, asked)
     this.#leave = leave
     if (wait) this.#awake = setInterval(() => {}, 0x7fff_ffff)
     answer
@@ -143,7 +125,7 @@ export class Attempt {
   }
 
   /** Where the service is most likely to be, if nothing is known of it and no version is asked for. */
-  #likely(port: number | undefined): Place | undefined {
+  #likely(port: number | undefined): Reachable | undefined {
     const { name } = this.#call
     if (port === undefined || name.version !== '') return undefined
     const path = this.#roads.includes('unix') ? firstPath(name, port) : undefined
@@ -155,7 +137,7 @@ export class Attempt {
    * all that it does during the look-up of a host. That look-up is ours, and has one answer at most: the
    * place on this host that is known.
    */
-  #wait(guess: Place | undefined, callback: (() => void) | undefined): void {
+  #wait(guess: Reachable | undefined, callback: (() => void) | undefined): void {
     const { host = '' } = this.#call.options
     const options = this.#options
     const isNear = guess && isThisHost(host) && !this.#hasUnix(guess)
@@ -247,7 +229,7 @@ export class Attempt {
   }
 
   /** Goes where the name led before; not with a handle that somebody has wrapped, as it may need another. */
-  #guess(place: Place): void {
+  #guess(place: Reachable): void {
     if (!this.#isWanted || this.#isGone || isWrapped(this.#socket)) return
     if (this.#looked) {
       this.#place = place
@@ -287,7 +269,7 @@ export class Attempt {
    * The one of `endpoints` that was guessed. A path is one server's at a time, be it that it has come
    * back since. What is only likely has to be the first, and there.
    */
-  #confirmed(guess: Place, endpoints: Resolution['endpoints']): Place | undefined {
+  #confirmed(guess: Reachable, endpoints: Resolution['endpoints']): Reachable | undefined {
     const is = this.#isUnix ? hasPathOf : isSame
     const place = endpoints.find(place => is(place, guess))
     if (!place || !isLikely(guess)) return place
@@ -303,24 +285,24 @@ export class Attempt {
   }
 
   /** Goes from what was a wrong guess to where the name leads. */
-  #redirect(place: Place): void {
+  #redirect(place: Reachable): void {
     if (this.#place && isWrapped(this.#socket)) this.#socket.destroy(moved(this.#call, this.#place))
     else this.#dial(place)
   }
 
   /** What `net` tells of this host, which has not been looked up. */
-  #tellLookup(place: Place): void {
+  #tellLookup(place: Reachable): void {
     const { lookup, host = '' } = this.#call.options
     if (lookup || !isThisHost(host)) return
     this.#socket.emit('lookup', null, place.address, familyOf(place), 'localhost')
   }
 
-  #hasUnix({ path }: Place): boolean {
+  #hasUnix({ path }: Reachable): boolean {
     return path !== undefined && this.#roads.includes('unix')
   }
 
   /** Connects to `place`, over its Unix socket if it may; the handle that has been used is exchanged. */
-  #dial(place: Place, mayUnix = this.#hasUnix(place)): void {
+  #dial(place: Reachable, mayUnix = this.#hasUnix(place)): void {
     const socket = this.#socket
     const { address, port } = place
     const isUnix = mayUnix && !isWrapped(socket)
@@ -342,24 +324,12 @@ export class Attempt {
     if (isUnix && this.#isUnix) this.#disguise(place)
   }
 
-  #disguise({ address, port }: Place): void {
+  #disguise({ address, port }: Reachable): void {
     disguise(this.#socket, { address }, { address, port })
   }
 }
 
-/** Whether a resolver answers as ours does; a class of the caller may know better. */
-function isOurs(resolver: Resolving): resolver is Resolver {
-  return resolver instanceof Resolver && resolver.resolve === Resolver.prototype.resolve
-}
-
-/** Asks a resolver that remembers nothing for us. */
-function ask(resolver: Resolving, name: Name, asked: ResolveOptions): Asking {
-  const over = new AbortController()
-  const answer = resolver.resolve(name, { ...asked, signal: over.signal })
-  return { known: undefined, port: undefined, answer, leave: () => over.abort() }
-}
-
-function familyOf({ address }: Place): 4 | 6 {
+function familyOf({ address }: Reachable): 4 | 6 {
   return address.includes(':') ? 6 : 4
 }
 
@@ -372,17 +342,17 @@ const LIKELY = {
   instance: '',
 } as const
 
-function isLikely({ port }: Place): boolean {
+function isLikely({ port }: Reachable): boolean {
   return port === 0
 }
 
 /** Whether both are at one abstract Unix socket. */
-function hasPathOf(one: Place, other: Place): boolean {
+function hasPathOf(one: Reachable, other: Reachable): boolean {
   return one.path === other.path
 }
 
 /** Whether both are one registration, be it that its host was reached at another address. */
-function isSame(one: Place, other: Place): boolean {
+function isSame(one: Reachable, other: Reachable): boolean {
   return one.instance === other.instance && one.port === other.port && one.path === other.path
 }
 
@@ -398,7 +368,7 @@ const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'b
 const BOTH: readonly Road[] = ['unix', 'tcp']
 const TCP: readonly Road[] = ['tcp']
 
-function moved({ name, options }: ConnectCall, place: Place): MonikerError {
+function moved({ name, options }: ConnectCall, place: Reachable): MonikerError {
   const { address, port } = place
   return new MonikerError('EMOVED', {
     service: format(name),

@@ -2,7 +2,7 @@ import net, { type AddressInfo, type ListenOptions, type ServerOpts, type Socket
 import { listenCall, type ListenNameOptions } from '../options/listen.ts'
 import { callable, type CallableClass } from '../node/callable.ts'
 import { monikerOf, publish, type NamedAddress } from './listener.ts'
-import type { Moniker } from './socket.ts'
+import type { Moniker } from '../resolution.ts'
 
 /** Whatever has a handle that is listening, or may be. */
 type Handle = net.Server | net.Socket | { fd: number } | { _handle: object }

@@ -15,12 +15,11 @@ import {
 } from '../options/connect.ts'
 import { callable, type CallableClass } from '../node/callable.ts'
 import type { Failure } from '../errors.ts'
-import { Attempt, type Moniker } from './dialer.ts'
+import { Dial } from './dialer.ts'
 import { exchange, isWrapped } from '../node/handle.ts'
 import type { Endpoint } from '../wire/protocol.ts'
-import { Resolver } from '../client/resolver.ts'
-
-export type { Moniker } from './dialer.ts'
+import { resolver } from '../client/resolver.ts'
+import type { Moniker } from '../resolution.ts'
 
 export type ConnectOptions = (ConnectNameOptions & Partial<NetConnectOpts>) | NetConnectOpts
 
@@ -28,8 +27,6 @@ export type ConnectOptions = (ConnectNameOptions & Partial<NetConnectOpts>) | Ne
 export type SocketOptions = {
   [K in keyof ConnectNameOptions]?: ConnectNameOptions[K] | undefined
 } & SocketConstructorOpts
-
-const resolver = new Resolver()
 
 /**
  * What `net` sets in the copy it makes of the options of a socket. In Node 20 each key that is not there
@@ -42,7 +39,7 @@ const created = channel('net.client.socket')
 const isTold = Number.parseInt(process.versions.node, 10) >= 22
 
 /** Where a socket keeps what it is about: a field of the class would not be there without `new`. */
-const kAttempt = Symbol('attempt')
+const kDial = Symbol('dial')
 
 /** The sockets that were made for a name. */
 const targets = new WeakMap<net.Socket, ConnectNameOptions>()
@@ -60,7 +57,7 @@ const targets = new WeakMap<net.Socket, ConnectNameOptions>()
 class MonikerSocket extends net.Socket {
   /** What name this socket has gone to; `undefined` until it is resolved, or if it went to a port. */
   declare moniker: Moniker | undefined
-  declare [kAttempt]: Attempt | undefined
+  declare [kDial]: Dial | undefined
 
   constructor(options?: SocketOptions) {
     super(options)
@@ -83,38 +80,38 @@ class MonikerSocket extends net.Socket {
       if (call) begin(this, call)
       else Reflect.apply(super.connect, this, args)
     }
-    const attempt = this[kAttempt]
-    const isUnderWay = attempt?.isUnderWay
+    const dial = this[kDial]
+    const isUnderWay = dial?.isUnderWay
     abandon(this)
     this.moniker = undefined
-    if (isUnderWay && !isWrapped(this)) exchange(this, go, attempt!.progress)
+    if (isUnderWay && !isWrapped(this)) exchange(this, go, dial!.progress)
     else go()
     return this
   }
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const isNews = event === 'connect' || event === 'ready'
-    if (isNews && this[kAttempt]?.holds(event)) return false
+    if (isNews && this[kDial]?.holds(event)) return false
     return super.emit(event as string, ...args)
   }
 
   override ref(): this {
-    this[kAttempt]?.keepAlive(true)
+    this[kDial]?.keepAlive(true)
     return super.ref()
   }
 
   override unref(): this {
-    this[kAttempt]?.keepAlive(false)
+    this[kDial]?.keepAlive(false)
     return super.unref()
   }
 
   override destroy(error?: Error): this {
-    if (error && this[kAttempt]?.mends(error)) return this
+    if (error && this[kDial]?.mends(error)) return this
     return super.destroy(error)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this[kAttempt]?.forsake()
+    this[kDial]?.forsake()
     abandon(this)
     super._destroy(error, callback)
   }
@@ -126,17 +123,17 @@ function aim(socket: net.Socket, options: unknown): void {
 }
 
 function abandon(socket: MonikerSocket): void {
-  socket[kAttempt]?.abandon()
-  socket[kAttempt] = undefined
+  socket[kDial]?.abandon()
+  socket[kDial] = undefined
 }
 
 function begin(socket: MonikerSocket, call: ConnectCall): void {
   const { lookup, host = '', resolver: own = resolver } = call.options
-  const attempt = new Attempt(socket, call)
-  socket[kAttempt] = attempt
-  const looked = (error: Error | null, address?: string, family?: number) =>
+  const dial = new Dial(socket, call)
+  socket[kDial] = dial
+  const onLookup = (error: Error | null, address?: string, family?: number) =>
     void socket.emit('lookup', error, address, family, host || 'localhost')
-  attempt.start(own, lookup || !isThisHost(host) ? looked : undefined)
+  dial.start(own, lookup || !isThisHost(host) ? onLookup : undefined)
 }
 
 /** The events of a socket, as the types of every supported Node know them, and ours among them. */

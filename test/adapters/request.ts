@@ -1,13 +1,16 @@
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import http, { type ClientRequest, type IncomingMessage, type Server } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
+import type { Name } from '../../lib/name.ts'
 import type { Endpoint } from '../../lib/wire/protocol.ts'
 import { fetch, fetchBy, get, request } from '../../lib/adapters/request.ts'
 import { listen } from '../../lib/sockets/server.ts'
 import { cert } from '../fixtures/certificate.ts'
 import { home } from '../fixtures/home.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
+import { nobody } from '../fixtures/services.ts'
 import { web, type Serve } from '../fixtures/web.ts'
 
 /** A server on `name` that says what it was asked, and over how many connections; `/away` leads away. */
@@ -152,4 +155,29 @@ test('what fails says what was asked for', async t => {
   const without = fetchBy(() => import('no such package' as string) as Promise<object>)
   const message = /the package undici is needed to fetch from ns:tie; npm install undici/
   await t.rejects(without('ns:tie://'), { code: 'ERR_MODULE_NOT_FOUND', message })
+})
+
+test('fetch takes the options of connect that are not in the URI', async t => {
+  const daemonPort = await nobody()
+  const server = http.createServer((_asked, response) => response.end('well known'))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const endpoint = {
+    transport: 'tcp',
+    port,
+    address: '127.0.0.1',
+    version: '',
+    instance: '',
+  } as const
+  const resolver = {
+    resolve: async (name: Name) => ({ name, host: '', endpoints: [endpoint], ttl: 0 }),
+  }
+  const response = await fetch('any://localhost/', { resolver, daemonPort })
+  t.equal(await response.text(), 'well known')
+  await t.rejects(fetch('any://localhost/', { fallback: ['dns' as never] }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+  })
+  const failed = await fetch('any://localhost/', { daemonPort }).catch((error: Error) => error)
+  t.match(failed, { cause: { reason: 'ENODAEMON' } }, 'and shares no pool with who has others')
 })

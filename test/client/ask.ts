@@ -1,160 +1,215 @@
-import type { LookupFunction } from 'node:net'
-import t from 'tap'
-import type { Place } from '../../lib/client/connection.ts'
-import { MonikerError } from '../../lib/errors.ts'
-import { addressesOf, hunt, reachable } from '../../lib/client/ask.ts'
-import type { Answer } from '../../lib/wire/protocol.ts'
+import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
+import t, { type Test } from 'tap'
+import { ask, askStream } from '../../lib/client/ask.ts'
+import { MAX_LINE } from '../../lib/wire/lines.ts'
+import { PADDED } from '../../lib/wire/protocol.ts'
+import { active } from '../fixtures/active.ts'
 import { awake } from '../fixtures/awake.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { byTCP, client, fake, silent } from '../fixtures/fake.ts'
+import { withoutIPv6 } from '../fixtures/ipv6.ts'
+import { line } from '../fixtures/lines.ts'
 
-// A hunt waits for what is hunted; a test for nothing else.
-awake(t)
+const resolve = { op: 'resolve', service: 'starwars' } as const
+const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 } as const
 
-const details = { service: 'tie', host: 'far.example', port: 1 }
-const places = ['a', 'b', 'c'].map(address => ({ address, port: 1 }))
+const { signal: never } = new AbortController()
 
-/** What is asked for each place, and when to settle it. */
-function asked() {
-  const questions: Record<string, (outcome: Answer | Error) => void> = {}
-  const how = ({ address }: Place) =>
-    new Promise<Answer>((resolve, reject) => {
-      questions[address] = outcome =>
-        outcome instanceof Error ? reject(outcome) : resolve(outcome)
+t.test('one question is one datagram, padded, and needs no connection', async t => {
+  endless(t)
+  const place = await fake(t, {
+    tcp: byTCP,
+    udp: ({ id }, reply) => reply(line({ id, by: 'udp' })),
+  })
+  t.match(await ask(place, resolve, never), { by: 'udp' })
+  t.match(place.datagrams, [{ v: 1, id: /^[0-9a-f-]{36}$/, ...resolve, bytes: PADDED }])
+  t.equal(place.sockets.length, 0)
+})
+
+t.test('no two questions have the same id', async t => {
+  const place = await fake(t, { udp: ({ id }, reply) => reply(line({ id })) })
+  for (let n = 0; n < 5; n++) await ask(place, resolve, never)
+  t.equal(new Set(place.datagrams.map(({ id }) => id)).size, 5)
+})
+
+t.test('a real daemon answers by UDP, a refusal as well', async t => {
+  endless(t)
+  const one = await daemon(t)
+  const place = { address: '127.0.0.1', port: one.port }
+  t.match(await ask(place, resolve, never), { error: { code: 'ENOSERVICE' } })
+  const owner = await client(t, place)
+  await owner.ask(starwars)
+  t.match(await ask(place, resolve, never), { endpoints: [{ port: 4000 }] })
+  t.match(one.status(), { connections: 1 })
+})
+
+t.test('a daemon is asked over IPv6 as well', { skip: withoutIPv6 }, async t => {
+  const { port } = await daemon(t, { hosts: ['::1'] })
+  t.match(await ask({ address: '::1', port }, resolve, never), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('an answer too long for a datagram is had over TCP', async t => {
+  const { port } = await daemon(t)
+  const owner = await client(t, { port })
+  await owner.ask({ ...starwars, metadata: { m: 'm'.repeat(600) } })
+  const answer = await ask({ address: '127.0.0.1', port }, resolve, never)
+  t.match(answer, { endpoints: [{ metadata: { m: /^m{600}$/ } }] })
+})
+
+t.test('where UDP is refused TCP is asked at once', async t => {
+  endless(t)
+  const place = await fake(t, { tcp: byTCP })
+  t.match(await ask(place, resolve, never), { by: 'tcp' })
+  t.match(place.streamed, [resolve])
+})
+
+t.test('where UDP is silent it is asked again, and TCP beside it', async t => {
+  const place = await fake(t, { tcp: byTCP, udp: silent })
+  t.match(await ask(place, resolve, never), { by: 'tcp' })
+  t.ok(place.datagrams.length >= 2)
+  t.equal(new Set(place.datagrams.map(({ id }) => id)).size, 1, 'with the same question')
+})
+
+t.test('UDP that wakes up while TCP is silent is heard', async t => {
+  const place = await fake(t, {
+    tcp: silent,
+    udp: ({ id }, reply) => {
+      if (place.streamed.length > 0) reply(line({ id, by: 'udp' }))
+    },
+  })
+  t.match(await ask(place, resolve, never), { by: 'udp' })
+})
+
+t.test('UDP is heard although TCP is refused', async t => {
+  const place = await fake(t, {
+    udp: ({ id }, reply) => {
+      if (place.datagrams.length > 2) reply(line({ id, by: 'udp' }))
+    },
+  })
+  t.match(await ask(place, resolve, never), { by: 'udp' })
+})
+
+t.test('a truncated answer is had over TCP at once', async t => {
+  endless(t)
+  const place = await fake(t, {
+    tcp: byTCP,
+    udp: ({ id }, reply) => reply(line({ id, truncated: true })),
+  })
+  t.match(await ask(place, resolve, never), { by: 'tcp' })
+  t.equal(place.datagrams.length, 1)
+})
+
+t.test('datagrams that are not the answer are passed over', async t => {
+  const place = await fake(t, {
+    udp: ({ id }, reply) => {
+      reply('')
+      reply('nonsense')
+      reply(Buffer.from([0xff]))
+      reply('[]')
+      reply(JSON.stringify({ v: 2, id, by: 'another version' }))
+      reply(line({ id: 'another', by: 'a stranger' }))
+      reply(line({ id: 'another', truncated: true }))
+      reply(line({ by: 'nobody' }))
+      reply(line({ id, by: 'too long' }).padEnd(MAX_LINE + 1))
+      reply(line({ id, by: 'udp' }))
+    },
+  })
+  t.match(await ask(place, resolve, never), { by: 'udp' })
+})
+
+t.test('where nobody answers at all, it is because TCP was refused', async t => {
+  const place = await fake(t, {})
+  await t.rejects(ask(place, resolve, never), { code: 'ECONNREFUSED', syscall: 'connect' })
+})
+
+t.test('where TCP hangs up, that is what is told', async t => {
+  const place = await fake(t, { tcp: (_question, socket) => socket.destroy() })
+  await t.rejects(ask(place, resolve, never), { code: 'ECONNRESET', reason: 'ELOST' })
+})
+
+t.test('a daemon of this host that goes before it has answered is asked again', async t => {
+  for (const how of [ask, askStream]) {
+    const place = await fake(t, {
+      tcp: (question, socket) =>
+        place.streamed.length < 3 ? socket.destroy() : byTCP(question, socket),
     })
-  const until = async (address: string) => {
-    while (!questions[address]) await new Promise(setImmediate)
+    t.match(await how(place, resolve, never), { by: 'tcp' })
+    t.equal(place.streamed.length, 3)
   }
-  return { questions, how, until }
+})
+
+t.test('where TCP talks nonsense, that is what is told', async t => {
+  const place = await fake(t, { tcp: (_question, socket) => void socket.write('SSH-2.0\r\n') })
+  await t.rejects(ask(place, resolve, never), { code: 'EPROTO', message: /got "SSH-2\.0/ })
+})
+
+t.test('what cannot be reached by UDP at all is asked over TCP, which says why not', async t => {
+  // Nobody may connect to a broadcast address.
+  for (const address of ['127.255.255.255', '255.255.255.255']) {
+    await t.rejects(ask({ address, port: 6664 }, resolve, never), {
+      code: /^E/,
+      syscall: 'connect',
+    })
+  }
+})
+
+t.test('who gives up before the question asks nothing', async t => {
+  const place = await fake(t, { tcp: byTCP, udp: silent })
+  const over = AbortSignal.abort(new Error('before'))
+  await t.rejects(ask(place, resolve, over), { message: 'before' })
+  t.strictSame(place.datagrams, [])
+})
+
+t.test('who gives up is told so at every stage, and nothing goes on', async t => {
+  const stages: [stage: string, given: (abort: () => void) => Parameters<typeof fake>[1]][] = [
+    ['while UDP is asked', abort => ({ tcp: byTCP, udp: abort })],
+    ['while TCP is asked', abort => ({ tcp: abort, udp: silent })],
+    ['while TCP is asked alone', abort => ({ tcp: abort })],
+  ]
+  for (const [stage, given] of stages) {
+    const controller = new AbortController()
+    const place = await fake(
+      t,
+      given(() => controller.abort(new Error('enough'))),
+    )
+    await t.rejects(ask(place, resolve, controller.signal), { message: 'enough' }, stage)
+  }
+  const controller = new AbortController()
+  const place = await fake(t, {})
+  const asked = ask(place, resolve, controller.signal)
+  controller.abort(new Error('enough'))
+  await t.rejects(asked, { message: 'enough' }, 'before anything has left')
+  t.notOk(process.getActiveResourcesInfo().includes('Timeout'), 'and no timer runs')
+})
+
+t.test('a question over a connection of its own leaves none behind', async t => {
+  const place = await fake(t, { tcp: byTCP })
+  t.match(await askStream(place, resolve, never), { by: 'tcp' })
+  const [socket] = place.sockets
+  if (!socket!.closed) await once(socket!, 'close')
+  t.ok(socket!.destroyed)
+})
+
+/** Makes every pause last for ever, however busy the machine is. */
+function endless(t: Test): void {
+  const real = setTimeout
+  t.intercept(globalThis, 'setTimeout', {
+    value: (then: () => void) => real(then, 600_000),
+  })
 }
 
-const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
-const absent: Answer = { error: { code: 'ENOSERVICE', message: 'no' } }
-
-t.test('the first place that knows wins, and the next is asked when one fails', async t => {
-  const { questions, how, until } = asked()
-  const found = hunt(places, how, details)
-  t.strictSame(Object.keys(questions), ['a'])
-  questions.a!(refused)
-  await until('b')
-  questions.b!({ got: 1 })
-  t.strictSame(await found, { place: places[1], answer: { got: 1 } })
-  t.strictSame(Object.keys(questions), ['a', 'b'])
-})
-
-t.test('a place that stays silent is not waited for long', async t => {
-  const { questions, how, until } = asked()
-  const found = hunt(places, how, details)
-  await until('c')
-  questions.a!({ got: 1 })
-  t.match(await found, { place: { address: 'a' } })
-  questions.b!(refused)
-  await new Promise(setImmediate)
-})
-
-t.test('what a daemon says goes before what a network does', async t => {
-  const { questions, how, until } = asked()
-  const found = hunt(places, how, details)
-  questions.a!(absent)
-  await until('b')
-  questions.b!(refused)
-  await until('c')
-  questions.c!(refused)
-  await t.rejects(found, { code: 'ECONNREFUSED', reason: 'ENOSERVICE', host: 'far.example' })
-
-  const nobody = asked()
-  const none = hunt(places.slice(0, 1), nobody.how, details)
-  nobody.questions.a!(refused)
-  await t.rejects(none, { code: 'ECONNREFUSED', reason: 'ENODAEMON', service: 'tie' })
-})
-
-t.test('a stranger is told of, be there nobody elsewhere', async t => {
-  const { questions, how, until } = asked()
-  const found = hunt(places, how, details)
-  questions.a!(new MonikerError('EPROTOCOL', { text: 'expected one JSON object a line' }))
-  await until('b')
-  questions.b!(refused)
-  await until('c')
-  questions.c!(refused)
-  await t.rejects(found, {
-    code: 'EPROTO',
-    reason: 'EPROTOCOL',
-    service: 'tie',
-    host: 'far.example',
+t.test('one that is asked quietly keeps nothing alive', async t => {
+  awake(t)
+  const before = active('TCPSocketWrap')
+  const place = await fake(t, { tcp: silent })
+  const over = new AbortController()
+  const asked = askStream(place, resolve, over.signal, { ref: false })
+  while (place.streamed.length === 0) await new Promise(setImmediate)
+  t.equal(active('TCPSocketWrap') - before, 1, 'that of the daemon')
+  over.abort(new Error('enough'))
+  await t.rejects(asked, { message: 'enough' })
+  t.match(await askStream(await fake(t, { tcp: byTCP }), resolve, never, { ref: false }), {
+    by: 'tcp',
   })
-})
-
-t.test('an address that this host has not says nothing of the daemon', async t => {
-  const { questions, how, until } = asked()
-  const found = hunt(places.slice(0, 2), how, details)
-  questions.a!(refused)
-  await until('b')
-  const missing = Object.assign(new Error('no IPv6'), { code: 'EADDRNOTAVAIL' })
-  questions.b!(missing)
-  await t.rejects(found, { code: 'ECONNREFUSED', reason: 'ENODAEMON' })
-
-  const alone = asked()
-  const none = hunt(places.slice(0, 1), alone.how, details)
-  alone.questions.a!(missing)
-  await t.rejects(none, { code: 'EHOSTUNREACH', reason: 'EUNREACHABLE' })
-})
-
-t.test('once one has said no, the others are waited for a moment', async t => {
-  const { questions, how, until } = asked()
-  const found = hunt(places.slice(0, 2), how, details)
-  questions.a!(absent)
-  await until('b')
-  await t.rejects(found, { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
-})
-
-t.test('a host that is an address, or this one, is not looked up', async t => {
-  t.strictSame(addressesOf('192.0.2.1', {}, details), ['192.0.2.1'])
-  t.strictSame(addressesOf('', {}, details), ['127.0.0.1', '::1'])
-  t.strictSame(addressesOf('localhost', { family: 6 }, details), ['::1'])
-})
-
-t.test('a host is looked up as the caller would have it', async t => {
-  const options: unknown[] = []
-  const looking =
-    (error: NodeJS.ErrnoException | null, found: unknown): LookupFunction =>
-    (_host, given, callback) => {
-      options.push(given)
-      callback(error, found as string)
-    }
-  const ask = (lookup: LookupFunction, more = {}) =>
-    addressesOf('far.example', { lookup, ...more }, details)
-  t.strictSame(await ask(looking(null, '192.0.2.1')), ['192.0.2.1'])
-  const all = [{ address: '192.0.2.1' }, { address: '::1' }]
-  t.strictSame(await ask(looking(null, all), { hints: 1 }), ['192.0.2.1', '::1'])
-  t.match(options, [{ all: true, family: 0 }, { hints: 1 }])
-  t.strictSame(await addressesOf('', { lookup: looking(null, '::1') }, details), ['::1'])
-
-  const unknown = { code: 'ENOTFOUND', reason: 'ENOHOST', host: 'far.example' }
-  const failed = Object.assign(new Error('no'), { code: 'ENOTFOUND' })
-  for (const lookup of [looking(failed, undefined), looking(null, []), looking(null, 'x')]) {
-    await t.rejects(Promise.resolve(ask(lookup)), unknown)
-  }
-  const broken = Object.assign(new Error('again'), { code: 'EAI_AGAIN' })
-  await t.rejects(Promise.resolve(ask(looking(broken, undefined))), broken)
-})
-
-t.test('a host by name is looked up by the system', async t => {
-  t.strictSame(await addressesOf('127.1', {}, details), ['127.0.0.1'])
-})
-
-t.test('a far daemon leads to no place of our own host', async t => {
-  const one = { transport: 'tcp', port: 1, version: '1.0.0', instance: 'a' }
-  const told = [
-    { ...one, path: 'moniker-1' },
-    { ...one, address: '127.0.0.1' },
-  ]
-  const from = (address: string, ttl: unknown = 5) =>
-    reachable({ endpoints: told, ttl }, { address, port: 1 }, details)
-  t.strictSame(from('192.0.2.1'), {
-    endpoints: [{ ...one, address: '192.0.2.1', source: 'daemon' }],
-    ttl: 5,
-  })
-  t.match(from('127.0.0.1'), { endpoints: [{ path: 'moniker-1' }, { address: '127.0.0.1' }] })
-  for (const ttl of [-1, '5', null]) t.equal(from('127.0.0.1', ttl).ttl, 0)
-  const nothing = () =>
-    reachable({ endpoints: told.slice(1) }, { address: '192.0.2.1', port: 1 }, details)
-  t.throws(nothing, { code: 'EPROTO', message: /no endpoint that can be reached/ })
 })

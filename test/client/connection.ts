@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
-import { Client, accept } from '../../lib/client/connection.ts'
+import { Client } from '../../lib/client/connection.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { active } from '../fixtures/active.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -242,46 +242,3 @@ t.test('one that is to keep nothing alive does not, even then', async t => {
 })
 
 /** What an error should match. */
-interface Expected {
-  code: string
-  [property: string]: unknown
-}
-
-const details = { service: 'starwars@^1', host: 'theforce.net', port: 7, syscall: 'resolve' }
-
-t.test('an answer that is no refusal is accepted as it is', async t => {
-  const answer = { endpoints: [] }
-  t.equal(accept(answer, details), answer)
-})
-
-t.test('a refusal is thrown as the error it is, with what was asked for', async t => {
-  const table: [error: unknown, expected: Expected][] = [
-    [
-      { code: 'ENOSERVICE', message: 'as the daemon sees it' },
-      {
-        code: 'ECONNREFUSED',
-        ...details,
-        message: /starwars@\^1 is not offered at theforce\.net:7/,
-      },
-    ],
-    [
-      { code: 'EVERSION', message: 'as the daemon sees it', offered: ['2.0.0'] },
-      {
-        code: 'ECONNREFUSED',
-        ...details,
-        offered: ['2.0.0'],
-        message: /theforce\.net:7; 2\.0\.0 is/,
-      },
-    ],
-    [
-      { code: 'ETAKEN', message: 'held by process 7' },
-      { code: 'EADDRINUSE', ...details, message: /registered at .* held by process 7; close/ },
-    ],
-    [
-      { code: 'EWHATEVER', message: 'of a time to come' },
-      { code: 'EPROTO', ...details, message: 'of a time to come' },
-    ],
-    [{}, { code: 'EPROTO', ...details, message: 'no reason was given' }],
-  ]
-  for (const [error, expected] of table) t.throws(() => accept({ error }, details), expected)
-})

@@ -2,7 +2,8 @@ import t from 'tap'
 import { MonikerError, type Reason } from '../../lib/errors.ts'
 import type { Fallback } from '../../lib/directories/directories.ts'
 import { parse } from '../../lib/name.ts'
-import { Queries, idOf, isForsaken, type ResolveOptions } from '../../lib/client/query.ts'
+import { Queries, idOf, keyOf, shouldFallBack } from '../../lib/client/query.ts'
+import type { SocketQuestion } from '../../lib/resolution.ts'
 import { lookup } from '../fixtures/services.ts'
 
 const name = parse('ns:tie@^1')
@@ -32,7 +33,7 @@ t.test('what a call leaves out has a default', async t => {
 t.test('a call like the one before is the same query, and no other is', async t => {
   const queries = new Queries(7)
   const transports = ['udp'] as const
-  const others: ResolveOptions[] = [
+  const others: SocketQuestion[] = [
     { host: 'theforce.net' },
     { daemonPort: 8 },
     { transports },
@@ -52,7 +53,7 @@ t.test('what is the caller’s own is for one call alone', async t => {
   const queries = new Queries(7)
   const usual = queries.of(name, {})
   const [one, other] = [lookup('127.0.0.1'), lookup('127.0.0.2')]
-  const own = [{ lookup: one }, { hints: 1 }, { looked: () => {} }, { also: ['mine'] }]
+  const own = [{ lookup: one }, { hints: 1 }, { onLookup: () => {} }, { also: ['mine'] }]
   for (const options of own) {
     t.not(queries.of(name, options), usual)
     t.equal(queries.of(name, {}), usual)
@@ -68,7 +69,7 @@ t.test('what is the caller’s own is for one call alone', async t => {
 
 t.test('it is looked elsewhere for what has no namespace, if the host has no daemon', async t => {
   const srv: Fallback[] = ['srv']
-  const table: [name: string, options: ResolveOptions, reason: Reason, forsaken: boolean][] = [
+  const table: [name: string, options: SocketQuestion, reason: Reason, forsaken: boolean][] = [
     ['tie', { fallback: srv }, 'ENODAEMON', true],
     ['tie', { fallback: srv }, 'ESILENT', true],
     ['tie', { fallback: srv }, 'ENOSERVICE', false],
@@ -78,7 +79,7 @@ t.test('it is looked elsewhere for what has no namespace, if the host has no dae
   ]
   for (const [text, options, reason, forsaken] of table) {
     const query = new Queries(7).of(parse(text), options)
-    t.equal(isForsaken(query, new MonikerError(reason)), forsaken, `${text} ${reason}`)
+    t.equal(shouldFallBack(query, new MonikerError(reason)), forsaken, `${text} ${reason}`)
   }
 })
 
@@ -87,4 +88,19 @@ t.test('each function or object is told from all others', async t => {
   t.equal(idOf(one), idOf(one))
   t.not(idOf(one), idOf(other))
   for (const none of [undefined, null, 7, 'text']) t.equal(idOf(none), 0)
+})
+
+t.test('options have one key if they are the same', async t => {
+  const keys = ['also', 'fallback', 'lookup', 'wait'] as const
+  const one = { also: ['a'], lookup: lookup('127.0.0.1') }
+  t.equal(keyOf<SocketQuestion>(one, keys), keyOf<SocketQuestion>({ ...one, also: ['a'] }, keys))
+  const others: SocketQuestion[] = [
+    {},
+    { ...one, also: ['b'] },
+    { ...one, lookup: lookup('127.0.0.1') },
+    { ...one, fallback: ['srv'] },
+    { ...one, wait: 1 },
+  ]
+  const all = new Set([one, ...others].map(options => keyOf<SocketQuestion>(options, keys)))
+  t.equal(all.size, others.length + 1)
 })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import t from 'tap'
+import { Sessions } from '../../lib/client/ask.ts'
 import { Client } from '../../lib/client/connection.ts'
-import { Sessions } from '../../lib/client/session.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { nobody } from '../fixtures/services.ts'

@@ -273,8 +273,8 @@ t.test('what cannot be watched is refused at once', async t => {
     [[() => {}], { message: /a name, a URI or options, got \(\) => \{\}$/ }],
     [[{ namespace: '1' }], { message: /options\.namespace to be a word/ }],
     [[{ daemonPort: 0 }], { message: /options\.daemonPort to be a port/ }],
-    [[{ grace: -1 }], { message: /options\.grace to be ms from 0 to 3600000, got -1/ }],
-    [['a', { timeout: 'x' }], { message: /options\.timeout to be ms .*, got x/ }],
+    [[{ grace: -1 }], { message: /options\.grace to be a number of ms from 0 to 3600000, got -1/ }],
+    [['a', { timeout: 'x' }], { message: /options\.timeout to be a number of ms .*, got "x"/ }],
   ]
   for (const [args, error] of cases) {
     t.throws(() => (watch as (...args: unknown[]) => Watch)(...args), error as Error)
@@ -287,7 +287,7 @@ t.test('a process is kept alive by a watch, unless it is unref’d', async t => 
     const module = JSON.stringify(new URL('../../lib/client/watch.ts', import.meta.url).href)
     const code = `import { watch } from ${module}; const watched = watch({ daemonPort: ${port} }); ${text}`
     const args = [...process.execArgv, '--input-type=module', '-e', code]
-    const cwd = fileURLToPath(new URL('..', import.meta.url))
+    const cwd = fileURLToPath(new URL('../..', import.meta.url))
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd })
     t.teardown(() => child.kill())
     return once(child, 'exit')

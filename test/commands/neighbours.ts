@@ -3,7 +3,7 @@ import { distinct, find, neighbour } from '../../lib/commands/neighbours.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { parse, type Name } from '../../lib/name.ts'
 import type { Endpoint } from '../../lib/wire/protocol.ts'
-import type { ResolveOptions } from '../../lib/client/resolver.ts'
+import type { ResolveOptions } from '../../lib/resolution.ts'
 
 test('the word for a neighbour is its service, or another that is given', async t => {
   const cases = [

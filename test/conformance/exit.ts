@@ -34,8 +34,8 @@ function source(program: string, daemonPort: number | undefined): string {
       const nowhere = () => ({ port: 1, host: '127.0.0.1' })
       ${program}`
     : `import api from ${JSON.stringify(index)}
-      const named = { service: 'road', daemonPort: ${daemonPort}, host: '127.0.0.1', shared: true }
-      const where = () => named
+      const named = { service: 'road', daemonPort: ${daemonPort}, host: '127.0.0.1' }
+      const where = () => ({ ...named, shared: true })
       const there = () => named
       const nowhere = () => ({ ...named, service: 'nobody' })
       ${program}`

@@ -12,7 +12,7 @@ import { daemon } from '../fixtures/daemon.ts'
 
 /** Two workers of a cluster of this process, and the addresses that it heard of, once all listen. */
 async function workers(t: Test, env: Record<string, string>) {
-  cluster.setupPrimary({ exec: fileURLToPath(new URL('fixtures/worker.ts', import.meta.url)) })
+  cluster.setupPrimary({ exec: fileURLToPath(new URL('../fixtures/worker.ts', import.meta.url)) })
   const crew = [cluster.fork(env), cluster.fork(env)] as const
   t.teardown(() => crew.forEach(worker => worker.process.kill('SIGKILL')))
   const heard: Address[] = []
@@ -58,7 +58,7 @@ test('the workers of a cluster share a name, and each goes with its own share', 
 test('the threads of a process share a name among them', async t => {
   const { port } = await daemon(t)
   const resolver = new Resolver({ port })
-  const path = new URL('fixtures/worker.ts', import.meta.url)
+  const path = new URL('../fixtures/worker.ts', import.meta.url)
   const env = { ...process.env, MONIKER_PORT: String(port), NAME: 'tie' }
   const [first, second] = [new Worker(path, { env }), new Worker(path, { env })]
   await Promise.all([once(first, 'message'), once(second, 'message')])

@@ -1,18 +1,6 @@
 import t from 'tap'
-import {
-  bad,
-  callbackIn,
-  checkPort,
-  checkTransports,
-  hasService,
-  homed,
-  isName,
-  isURI,
-  nameIn,
-  pick,
-  type NameOptions,
-} from '../../lib/options/check.ts'
-import { NAMELESS, invalid, noName, wrongOptions } from '../fixtures/calls.ts'
+import { callbackIn, hasService, homed, isName, isURI, nameIn } from '../../lib/options/check.ts'
+import { NAMELESS, noName } from '../fixtures/calls.ts'
 
 t.test('a name is what is neither a port nor a path, nor a URI', async t => {
   for (const text of ['starwars', 'ns:starwars@^1', '80x', '-1']) t.ok(isName(text), text)
@@ -31,7 +19,7 @@ t.test('options have a name if they have a service', async t => {
 t.test('the parts of a name go before what the whole of it says', async t => {
   const name = { namespace: 'ns', service: 'starwars', version: '^1' }
   const service = 'ns:starwars@^1'
-  const cases: [options: NameOptions, expected: Partial<typeof name>][] = [
+  const cases: [options: Parameters<typeof nameIn>[0], expected: Partial<typeof name>][] = [
     [{ service }, {}],
     [{ service, namespace: 'Other' }, { namespace: 'other' }],
     [{ service, version: '2' }, { version: '2' }],
@@ -42,22 +30,6 @@ t.test('the parts of a name go before what the whole of it says', async t => {
   ]
   for (const [options, expected] of cases) t.same(nameIn(options), { ...name, ...expected })
   for (const text of NAMELESS) t.throws(() => nameIn({ service: text }), noName)
-})
-
-t.test('an option that is wrong is refused, and the message says what came', async t => {
-  for (const [options, message] of wrongOptions) {
-    const { daemonPort, ...name } = options as NameOptions & { daemonPort?: unknown }
-    const read = () => (checkPort(daemonPort), nameIn(name))
-    t.throws(read, { ...invalid, message })
-  }
-  const message = /options\.transports to be some of tcp, udp, unix, got "tcp"$/
-  t.throws(() => checkTransports('tcp'), { ...invalid, message })
-  for (const transports of [[], ['tcp', 'x']]) {
-    t.throws(() => checkTransports(transports), invalid)
-  }
-  for (const transports of [undefined, ['udp'], ['unix', 'tcp']]) checkTransports(transports)
-  for (const port of [undefined, 1, 65_535]) checkPort(port)
-  t.match(bad('x', 'less', 'y'.repeat(100)).message, /options\.x to be less, got "y{79}$/)
 })
 
 t.test('a name that gives no namespace has that of the process', async t => {
@@ -74,8 +46,4 @@ t.test('a listener is what comes last, if it is one', async t => {
   const callback = () => {}
   t.equal(callbackIn([80, callback]), callback)
   for (const args of [[], [80], [callback, 80]]) t.equal(callbackIn(args), undefined)
-})
-
-t.test('what is picked is what is defined', async t => {
-  t.strictSame(pick({ a: 1, b: undefined, c: 3 } as Record<string, unknown>, ['a', 'b']), { a: 1 })
 })

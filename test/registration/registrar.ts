@@ -374,7 +374,7 @@ t.test('the daemon is found at ::1 too', { skip: withoutIPv6 }, async t => {
 })
 
 function program(t: Test, port: number, name: string) {
-  const path = fileURLToPath(new URL('fixtures/program.ts', import.meta.url))
+  const path = fileURLToPath(new URL('../fixtures/program.ts', import.meta.url))
   const child = fork(path, [name], { env: { ...process.env, MONIKER_PORT: String(port) } })
   t.teardown(() => child.kill())
   return child

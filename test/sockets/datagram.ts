@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { test, type Test } from 'tap'
 import { createSocket, type MonikerDatagram } from '../../lib/sockets/datagram.ts'
 import { parse, type Name } from '../../lib/name.ts'
-import { Resolver, type Resolution } from '../../lib/client/resolver.ts'
+import { Resolver } from '../../lib/client/resolver.ts'
+import type { Resolution } from '../../lib/resolution.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { home } from '../fixtures/home.ts'
@@ -309,7 +310,7 @@ test('a look-up of the socket is its own', async t => {
 
 test('a socket that is unref’d keeps no program alive', async t => {
   const port = await home(t)
-  const path = fileURLToPath(new URL('fixtures/unref.ts', import.meta.url))
+  const path = fileURLToPath(new URL('../fixtures/unref.ts', import.meta.url))
   const child = fork(path, { env: { ...process.env, MONIKER_PORT: String(port) } })
   t.same(await once(child, 'exit'), [0, null])
 })
@@ -380,4 +381,34 @@ test('a call that does not wait takes no name, where Node has such calls', async
       })
     }
   }
+})
+
+test('a wait for a name ends with its signal, or its time', async t => {
+  await home(t)
+  const wait = 60_000
+  const cases: [options: object, error: object][] = [
+    [{ signal: AbortSignal.timeout(50) }, { name: 'TimeoutError' }],
+    [{ timeout: 50 }, { code: 'ETIMEDOUT', reason: 'ESILENT', service: 'nobody' }],
+    [{ timeout: 50, signal: new AbortController().signal }, { code: 'ETIMEDOUT' }],
+  ]
+  for (const [options, error] of cases) {
+    const asked = { service: 'nobody', wait, ...options }
+    const [client, other] = [socket(t, 'udp4'), socket(t, 'udp4')]
+    const failed = once(client, 'error')
+    client.connect(asked)
+    const sent = new Promise(resolve => other.send('lost', asked, resolve))
+    t.match((await failed)[0], error)
+    t.match(await sent, error)
+  }
+})
+
+test('a datagram socket takes no transport of streams', async t => {
+  const client = socket(t, 'udp4')
+  const invalid = {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /options\.transports to be left out or udp/,
+  }
+  const target = { service: 'echo', transports: ['tcp'] as const }
+  t.throws(() => client.connect(target), invalid)
+  t.throws(() => client.send('x', target), invalid)
 })

@@ -7,7 +7,8 @@ import { inherits } from 'node:util'
 import { test, type Test } from 'tap'
 import { parse, type Name } from '../../lib/name.ts'
 import type { Endpoint } from '../../lib/wire/protocol.ts'
-import { Resolver, type Resolution, type ResolveOptions } from '../../lib/client/resolver.ts'
+import { Resolver } from '../../lib/client/resolver.ts'
+import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
 import { MonikerSocket, connect } from '../../lib/sockets/socket.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -439,25 +440,26 @@ test('a socket that is sent elsewhere on its way goes there', async t => {
 
 test('of several servers that is gone to which is selected', async t => {
   const { port: daemonPort } = await daemon(t)
-  const all = { service: 'web', shared: true, daemonPort }
+  const web = { service: 'web', daemonPort }
   for (const side of ['light', 'dark']) {
-    await named(t, { ...all, metadata: { side } }, socket => socket.end(side))
+    await named(t, { ...web, shared: true, metadata: { side } }, socket => socket.end(side))
   }
   const select = (endpoints: readonly Endpoint[]) =>
     endpoints.find(({ metadata }) => metadata?.side === 'dark') as never
-  for (let times = 0; times < 4; times++) t.equal(await text(connect({ ...all, select })), 'dark')
-  const lost = connect({ ...all, select: () => undefined as never })
+  for (let times = 0; times < 4; times++) t.equal(await text(connect({ ...web, select })), 'dark')
+  const lost = connect({ ...web, select: () => undefined as never })
   await t.rejects(once(lost, 'connect'), { code: 'ERR_INVALID_ARG_VALUE' })
 })
 
 test('clients go to the server with the fewest connections, if the servers tell', async t => {
   const { port: daemonPort } = await daemon(t)
-  const all = { service: 'web', shared: true, load: true, daemonPort }
+  const web = { service: 'web', daemonPort }
+  const all = { ...web, shared: true, load: true }
   const counts = [0, 0, 0]
   for (const at of counts.keys()) await named(t, all, () => void counts[at]!++)
   const resolver = new Resolver({ port: daemonPort })
   for (let total = 1; total <= 6; total++) {
-    const socket = connect(all)
+    const socket = connect(web)
     t.teardown(() => socket.destroy())
     await once(socket, 'connect')
     const isTold = async () => {
