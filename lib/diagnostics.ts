@@ -43,22 +43,45 @@ function write(line: Line): void {
   if (kept.length < MAX_KEPT) kept.push(line)
   if (isLoading) return
   isLoading = true
+  process.once('exit', hurry)
   void load()
 }
 
 async function load(): Promise<void> {
-  debug = await loaded()
+  settle(await imported())
+}
+
+/** Loads the package while the process exits, and so cannot wait for it. */
+function hurry(): void {
+  settle(required())
+}
+
+/** Writes the lines that were kept, if the package was found. */
+function settle(found: typeof createDebug | null): void {
+  process.off('exit', hurry)
+  debug = found
   for (const line of kept.splice(0)) if (debug) print(debug, line)
 }
 
-async function loaded(): Promise<typeof createDebug | null> {
+async function imported(): Promise<typeof createDebug | null> {
   try {
-    const found = (await import('debug')) as unknown as { default?: typeof createDebug }
-    const made = found.default ?? (found as unknown as typeof createDebug)
-    return typeof made === 'function' ? made : null
+    const { default: found } = await import('debug')
+    return usable(found)
   } catch {
     return null
   }
+}
+
+function required(): typeof createDebug | null {
+  try {
+    return usable(createRequire(import.meta.url)('debug'))
+  } catch {
+    return null
+  }
+}
+
+function usable(found: unknown): typeof createDebug | null {
+  return typeof found === 'function' ? (found as typeof createDebug) : null
 }
 
 function print(create: typeof createDebug, { namespace, args }: Line): void {
