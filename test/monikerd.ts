@@ -1,5 +1,5 @@
 import { t, test } from 'tap'
-import { freePort } from '../lib/node/ports.ts'
+import { freePort } from '../lib/node/proc.ts'
 import { Resolver } from '../lib/client/resolver.ts'
 import { moniker } from './fixtures/command.ts'
 

@@ -9,10 +9,10 @@ import { designatedPort } from '../settings.ts'
 import type { MonikerError, Reason } from '../errors.ts'
 import type { LookupHostOptions } from '../resolution.ts'
 import { defaultNamespace } from '../namespace.ts'
-import type { Bindable } from '../node/ports.ts'
+import type { Bindable } from '../node/proc.ts'
 import { VERSION } from '../wire/protocol.ts'
 import { Resolver } from '../client/resolver.ts'
-import { occupants } from './occupants.ts'
+import { occupants } from '../node/proc.ts'
 import { engines, version } from './version.ts'
 
 /** What one check has found. */

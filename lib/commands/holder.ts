@@ -1,6 +1,6 @@
 import type { Lease } from '../registration/lease.ts'
 import { format } from '../name.ts'
-import { bound } from '../node/ports.ts'
+import { bound } from '../node/proc.ts'
 import type { Registrar } from '../registration/registrar.ts'
 import { tellLapses } from './lapses.ts'
 import type { Entry } from './portlist.ts'

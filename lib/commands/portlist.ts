@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import { isMap, type Document, type Node, type Pair } from 'yaml'
 import { listenCall, type ListenCall, type ListenNameOptions } from '../options/listen.ts'
-import type { Bindable, Spot } from '../node/ports.ts'
+import type { Bindable, Spot } from '../node/proc.ts'
 import { MAX_FILE, parseYaml } from '../policy/yaml.ts'
 
 /** A port that somebody else serves, and the name it is to have. */

@@ -4,7 +4,7 @@ import type { Action, Policy, Subject, Verdict } from '../policy/policy.ts'
 import type { Question, Register } from '../wire/protocol.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import { isVisible, type Owner, type Peer, type Reply, type Sight, type Step } from './answer.ts'
-import { Identities } from '../node/peercred.ts'
+import { Identities } from '../node/proc.ts'
 
 export interface GuardOptions {
   /** Whether other hosts may list what the policy says nothing of. Default false. */
@@ -84,7 +84,8 @@ export class Guard {
   async #identify(peer: Peer): Promise<void> {
     const owner = peer.owner!
     if (!this.#uids.has(owner)) {
-      const uid = await this.#identities.of(peer, this.#options.port())
+      const ours = { address: peer.address, port: this.#options.port() }
+      const uid = await this.#identities.of(peer.remote, ours)
       if (uid !== undefined) this.#uids.set(owner, uid)
     }
     // Nobody would ever let go of a name that was registered for who has gone.

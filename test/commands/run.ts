@@ -1,7 +1,7 @@
 import { t, test } from 'tap'
 import { runCommand } from '../../lib/commands/run.ts'
 import { parse } from '../../lib/name.ts'
-import { freePort } from '../../lib/node/ports.ts'
+import { freePort } from '../../lib/node/proc.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { moniker, printed } from '../fixtures/command.ts'

@@ -25,9 +25,9 @@ function guarded(
     denied: text => denied.push(text),
     users: { users },
     identities: {
-      of: async ({ local }, port) => {
+      of: async (_from, { port }) => {
         asked.push(port)
-        return local ? world.uid : undefined
+        return world.uid
       },
     },
     ...given,

@@ -2,7 +2,7 @@
 // order drawn by lot: whoever watches knows what lives, and whoever waits or comes back gets there.
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { freePort } from '../../lib/node/ports.ts'
+import { freePort } from '../../lib/node/proc.ts'
 import { Cast, DAEMON, type Deed } from '../fixtures/cast.ts'
 import { moniker } from '../fixtures/command.ts'
 import { Onlookers, daemonNow, reach } from '../fixtures/onlookers.ts'

@@ -1,0 +1,295 @@
+import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { readFile, readdir, readlink } from 'node:fs/promises'
+import { connect, createServer, isIPv4, isIPv6 } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { LOOPBACK, groupsOf } from '../address.ts'
+
+/**
+ * The range of `freePort`: below the ports that Linux, macOS and Windows give out by themselves, above those that
+ * browsers block. No program gets such a port by chance between our choice and the command's bind.
+ */
+const [FIRST, LAST] = [10_081, 32_767]
+
+/** Milliseconds from one look for a listener to the next: each pause is longer than the last, up to the second number. */
+const [SOON, LATER] = [10, 200]
+
+/** The user that the kernel names where it does not know the user, or may not tell this process. */
+const NOBODY = 65_534
+
+/** The states of sockets in the kernel's tables. */
+const ESTABLISHED = '01'
+const WAITING = { tcp: '0A', udp: '07' }
+
+/** The remote end of a socket that waits for any peer. */
+const ANY = String.raw`\w+:0000`
+
+/** The transports whose ports programs bind. */
+export type Bindable = 'tcp' | 'udp'
+
+/** A port of this host. */
+export interface Spot {
+  readonly transport: Bindable
+  readonly port: number
+}
+
+/** One end of a connection. */
+export interface End {
+  readonly address: string
+  readonly port: number
+}
+
+/** A process that has a port open. */
+export interface Occupant {
+  readonly pid: number
+  /** The name of the process, as the kernel has it. */
+  readonly name: string
+}
+
+/** Finds a port that no program is bound to, for a program that must be given one. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST, LAST + 1)
+    if (await isFree(port)) return port
+  }
+}
+
+/** True if no program is bound to `port`, at any address. */
+export function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    // A port that we may not bind may still be free for a command.
+    server.once('error', error => resolve((error as NodeJS.ErrnoException).code !== 'EADDRINUSE'))
+    server.listen({ port, exclusive: true }, () => server.close(() => resolve(true)))
+  })
+}
+
+/** Waits until a program listens on `port`, and returns the address; fails with the reason of `signal`. */
+export async function listening(
+  port: number,
+  signal: AbortSignal,
+  transport: Bindable = 'tcp',
+): Promise<string> {
+  for (let wait = SOON; ; wait = Math.min(wait * 1.5, LATER)) {
+    const [address] = await bound([{ transport, port }])
+    if (address) return address
+    await pause(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
+  }
+}
+
+/**
+ * The address at which a program is bound to each of `spots` now, `undefined` where none is. On Linux
+ * the program does not notice; elsewhere a connection is made, and a port of UDP held for a moment.
+ */
+export async function bound(spots: readonly Spot[]): Promise<(string | undefined)[]> {
+  if (process.platform !== 'linux') return Promise.all(spots.map(probe))
+  const transports = [...new Set(spots.map(({ transport }) => transport))]
+  const read = await Promise.all(transports.map(transport => tablesOf(transport)))
+  return spots.map(({ transport, port }) => {
+    const tables = read[transports.indexOf(transport)]!
+    const [row] = rowsIn(tables, `(?<address>\\w+):${hex(port)}`, ANY, WAITING[transport])
+    return row && written(row.address!)
+  })
+}
+
+/** The processes that have a port open, as far as this user may know; on Linux alone, elsewhere none is known. */
+export async function occupants({ transport, port }: Spot): Promise<Occupant[]> {
+  if (process.platform !== 'linux') return []
+  const tables = await tablesOf(transport)
+  const rows = rowsIn(tables, `\\w+:${hex(port)}`, ANY, WAITING[transport])
+  if (rows.length === 0) return []
+  const links = new Set(rows.map(linkOf))
+  const found = await Promise.all((await pids()).map(pid => occupant(pid, links)))
+  return found.filter(one => one !== undefined)
+}
+
+/** The ports of TCP on which a process listens, or one that it has started; on Linux alone. */
+export async function portsOf(pid: number): Promise<number[]> {
+  const tables = await tablesOf('tcp')
+  const family = await familyOf(String(pid))
+  const links = new Set((await Promise.all(family.map(linksOf))).flat())
+  const rows = rowsIn(tables, String.raw`\w+:(?<port>\w+)`, ANY, WAITING.tcp)
+  const ports = rows.filter(row => links.has(linkOf(row)))
+  return [...new Set(ports.map(({ port }) => Number.parseInt(port!, 16)))]
+}
+
+/**
+ * The users behind the connections of this host, as the kernel tells them: no program can claim to be
+ * another user. Only Linux tells.
+ */
+export class Identities {
+  readonly #folder: string | undefined
+  #reading: Promise<string> | undefined
+  #next: Promise<string> | undefined
+
+  /** `folder` has the kernel's tables. */
+  constructor(folder?: string) {
+    this.#folder = folder
+  }
+
+  /**
+   * The number of the user whose program has the end `from` of the connection to `to`; `undefined` where that cannot
+   * be known. It cannot for a connection that is being closed.
+   */
+  async of(from: End, to: End): Promise<number | undefined> {
+    return uidIn(await this.#tables(), from, to)
+  }
+
+  /** The tables that are being read may be older than the connection: all that ask meanwhile share the next reading. */
+  #tables(): Promise<string> {
+    if (!this.#reading) return this.#read()
+    this.#next ??= this.#reading.then(() => {
+      this.#next = undefined
+      return this.#read()
+    })
+    return this.#next
+  }
+
+  #read(): Promise<string> {
+    this.#reading = tablesOf('tcp', this.#folder).then(tables => {
+      this.#reading = undefined
+      return tables
+    })
+    return this.#reading
+  }
+}
+
+/** The kernel's tables of one transport, of IPv4 first. */
+async function tablesOf(transport: Bindable, folder = '/proc/net'): Promise<string> {
+  const files = [transport, `${transport}6`].map(file => textOf(`${folder}/${file}`))
+  return (await Promise.all(files)).join('\n')
+}
+
+/** A row of the kernel's tables; numbers are text there. */
+interface Row {
+  readonly uid: string
+  readonly inode: string
+  /** Named groups of the pattern for the local end, hexadecimal. */
+  readonly [group: string]: string
+}
+
+/** The rows with these ends, each a pattern for what the kernel prints, in this state. */
+function rowsIn(tables: string, local: string, remote: string, state: string): Row[] {
+  const ends = `: ${local} ${remote} ${state}`
+  const row = new RegExp(`${ends} \\S+ \\S+ \\S+ +(?<uid>\\d+) +\\d+ +(?<inode>\\d+) `, 'g')
+  return [...tables.matchAll(row)].map(({ groups }) => groups as unknown as Row)
+}
+
+/**
+ * The user of the socket from `from` to `to`. The kernel says that a socket which its owner has closed
+ * is root's: only one that is established and has an inode counts.
+ */
+function uidIn(tables: string, from: End, to: End): number | undefined {
+  const theirs = forms(to)
+  const rows = forms(from).flatMap((form, at) => rowsIn(tables, form, theirs[at]!, ESTABLISHED))
+  const owned = rows.find(({ inode }) => inode !== '0')
+  const uid = Number(owned?.uid ?? NOBODY)
+  return uid === NOBODY ? undefined : uid
+}
+
+/** An address and port as the kernel prints them: in the table of their own family, and in that of IPv6. */
+function forms({ address, port }: End): string[] {
+  const end = `:${hex(port)}`
+  if (!isIPv4(address)) return [words(groupsOf(address).map(group => group.padStart(4, '0'))) + end]
+  const word = words(address.split('.').map(byte => Number(byte).toString(16).padStart(2, '0')))
+  return [word + end, `0000000000000000FFFF0000${word}${end}`]
+}
+
+function words(parts: readonly string[]): string {
+  const found = parts.join('').toUpperCase().match(/.{8}/g)!
+  return found.map(word => bytes(word).join('')).join('')
+}
+
+/** The bytes of a word of 32 bits, which the kernel prints as a number of this machine: little-endian. */
+function bytes(word: string): string[] {
+  return word.match(/../g)!.toReversed()
+}
+
+function hex(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, '0')
+}
+
+/** An address as programs write it, from the kernel's hexadecimal. */
+function written(words: string): string {
+  if (words.length === 8) return dotted(words)
+  const text = words.match(/.{8}/g)!.flatMap(bytes).join('').toLowerCase().match(/.{4}/g)!.join(':')
+  const address = new URL(`http://[${text}]`).hostname.slice(1, -1)
+  // Some programs, those in Java for one, listen so on IPv4.
+  return /^::ffff:\w+:\w+$/.test(address) ? dotted(words.slice(-8)) : address
+}
+
+function dotted(word: string): string {
+  return bytes(word)
+    .map(byte => Number.parseInt(byte, 16))
+    .join('.')
+}
+
+/** A process and all its descendants. */
+async function familyOf(pid: string): Promise<string[]> {
+  const all = await pids()
+  const parents = await Promise.all(all.map(parentOf))
+  const family = new Set([pid])
+  // A child may have a lower number than its parent.
+  for (let size = 0; size < family.size;) {
+    size = family.size
+    for (const [index, one] of all.entries()) if (family.has(parents[index]!)) family.add(one)
+  }
+  return [...family]
+}
+
+/** The parent of a process; `undefined` if the process has ended meanwhile. */
+async function parentOf(pid: string): Promise<string | undefined> {
+  // The name, in parentheses, may be anything.
+  const stat = await textOf(`/proc/${pid}/stat`)
+  return stat.slice(stat.lastIndexOf(')') + 1).split(' ')[2]
+}
+
+async function pids(): Promise<string[]> {
+  return (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
+}
+
+async function occupant(pid: string, links: ReadonlySet<string>): Promise<Occupant | undefined> {
+  const open = await linksOf(pid)
+  if (!open.some(link => links.has(link))) return undefined
+  return { pid: Number(pid), name: (await textOf(`/proc/${pid}/comm`)).trim() }
+}
+
+/** The files and sockets that a process has open; none if it is another user's, or has ended by now. */
+async function linksOf(pid: string): Promise<string[]> {
+  const fds = await readdir(`/proc/${pid}/fd`).catch(() => [])
+  return Promise.all(fds.map(fd => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
+}
+
+/** The text by which a process has the socket of a row among its files. */
+function linkOf({ inode }: Row): string {
+  return `socket:[${inode}]`
+}
+
+function textOf(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(() => '')
+}
+
+/** The loopback address at which a program has the port, found by trying: the kernel has no table to read. */
+async function probe({ transport, port }: Spot): Promise<string | undefined> {
+  for (const host of LOOPBACK) {
+    if (await (transport === 'tcp' ? answers(port, host) : isHeld(port, host))) return host
+  }
+  return undefined
+}
+
+function answers(port: number, host: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect({ port, host }, () => resolve(true))
+    socket.once('error', () => resolve(false)).once('connect', () => socket.destroy())
+  })
+}
+
+/** True if a program has a port of UDP. Only an attempt to bind it tells. */
+function isHeld(port: number, host: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4')
+    const close = (held: boolean) => socket.close(() => resolve(held))
+    socket.once('error', error => close((error as NodeJS.ErrnoException).code === 'EADDRINUSE'))
+    socket.bind(port, host, () => close(false))
+  })
+}
