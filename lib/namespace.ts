@@ -1,29 +1,36 @@
 import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
-import { basename } from 'node:path'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { MonikerError } from './errors.ts'
 import { isWord } from './name.ts'
-import { checkoutOf, topOf } from './tree.ts'
 
 /** The longest namespace, and the longest part of one that is kept before a hyphen and the digits. */
 const MAX = 63
 const MAX_PART = 56
 
-/** What stands for the namespace of where one is. */
+/** The words that stand for the namespace of the current directory. */
 const AUTOMATIC: Record<string, (directory: string) => string> = {
   auto: treeNamespace,
   'auto:branch': branchNamespace,
 }
 
-/** What was found, and for what. */
-let found = { text: '', directory: '', namespace: '' }
+/** The repository and branch that a git work tree has checked out. */
+interface Checkout {
+  /** The name of the folder that the repository is in, whichever of its work trees this is. */
+  readonly repository: string
+  /** The branch, or the first digits of the commit where there is none. */
+  readonly branch: string
+}
 
-/** What a namespace may be given as. */
+/** The last answer of `automatic`, and the word and directory that it was for. */
+let last = { text: '', directory: '', namespace: '' }
+
+/** The forms of a namespace, for messages. */
 export const NAMESPACE = 'a word such as reynolds, auto, or auto:branch'
 
 /**
- * The namespace of names that give none, on this host: `MONIKER_NAMESPACE`, read as `givenNamespace`
- * does. `''`, the host's own, if there is none.
+ * The namespace, on this host, of a name that gives none: that of `MONIKER_NAMESPACE`, read as `givenNamespace` reads
+ * it. `''`, the host's own, if the variable is not set.
  */
 export function defaultNamespace(): string {
   const { MONIKER_NAMESPACE: text = '' } = process.env
@@ -35,9 +42,9 @@ export function defaultNamespace(): string {
 }
 
 /**
- * Reads a word, `''` (the host's own), or `auto` or `auto:branch`, which are what `treeNamespace` and
- * `branchNamespace` say of where this process works; `undefined` if it is none of these. A branch stays
- * that which it was at first: what a process has begun in one, it finds again.
+ * Reads a word, `''` (the host's own), `auto` (the `treeNamespace` of the current directory) or `auto:branch` (its
+ * `branchNamespace`); `undefined` if `text` is none of these. A process keeps the branch that it found first, so that it
+ * finds again what it registered.
  */
 export function givenNamespace(text: string): string | undefined {
   if (Object.hasOwn(AUTOMATIC, text)) return automatic(text)
@@ -45,9 +52,8 @@ export function givenNamespace(text: string): string | undefined {
 }
 
 /**
- * The namespace of the git work tree that `directory` is in, such as `shop-1f0c9a`: from the name of
- * its top folder, and from where that is, so that no two work trees of a host have the same, and each
- * has one whatever is checked out there. `''` outside of git.
+ * The namespace of the git work tree that `directory` is in, such as `shop-1f0c9a`: from the name and the path of its
+ * top folder. No two work trees of a host have the same one, and a checkout does not change it. `''` outside of git.
  */
 export function treeNamespace(directory: string): string {
   const top = topOf(realpathSync(directory))
@@ -56,9 +62,9 @@ export function treeNamespace(directory: string): string {
 }
 
 /**
- * The namespace of the branch that `directory` has, such as `shop.fix-ui`: from the names of the
- * repository and of the branch, and so one that others can know. `''` outside of git; throws
- * `ERR_INVALID_ARG_VALUE` where the branch cannot be told.
+ * The namespace of the branch that is checked out at `directory`, such as `shop.fix-ui`: from the names of the
+ * repository and the branch, so that other programs can know it. `''` outside of git; throws `ERR_INVALID_ARG_VALUE` if
+ * git's files do not name the branch.
  */
 export function branchNamespace(directory: string): string {
   const top = topOf(realpathSync(directory))
@@ -68,26 +74,69 @@ export function branchNamespace(directory: string): string {
   return name.length <= MAX ? name : `${name.slice(0, MAX_PART)}-${digitsOf(name)}`
 }
 
-/** Asked for with every name, and a process seldom moves. */
+/** Remembers its last answer: it is called with every name, and a process seldom changes its directory. */
 function automatic(text: string): string {
   const directory = process.cwd()
-  if (found.directory !== directory || found.text !== text) {
-    found = { text, directory, namespace: AUTOMATIC[text]!(directory) }
+  if (last.directory !== directory || last.text !== text) {
+    last = { text, directory, namespace: AUTOMATIC[text]!(directory) }
   }
-  return found.namespace
+  return last.namespace
 }
 
-/** `text` with what no word may begin with left out, too. */
+/** `plain`, without leading characters that no word may begin with. */
 function worded(text: string): string {
   return plain(text).replace(/^[^a-z]+/, '') || 'tree'
 }
 
-/** `text` with a hyphen for what no word may have. */
+/** `text` in lower case, with a hyphen for each run of characters that no word may have. */
 function plain(text: string): string {
   return text.toLowerCase().replaceAll(/[^a-z0-9._+-]+/g, '-')
 }
 
-/** Six that hardly any other text has. */
+/** Six hexadecimal digits that hardly any other text has. */
 function digitsOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 6)
+}
+
+/**
+ * The top folder of the git work tree that `directory` is in; `undefined` outside of git. The top has a folder `.git`,
+ * or a file of that name if `git worktree` made it. No file is read, and no program is run.
+ */
+function topOf(directory: string): string | undefined {
+  if (existsSync(join(directory, '.git'))) return directory
+  const above = dirname(directory)
+  return above === directory ? undefined : topOf(above)
+}
+
+/** The checkout at `top`; throws `ERR_INVALID_ARG_VALUE` if no file there names a branch or commit. No program is run. */
+function checkoutOf(top: string): Checkout {
+  const [, elsewhere = '.git'] = /^gitdir: (.+)/.exec(textOf(join(top, '.git'))) ?? []
+  const git = resolve(top, elsewhere)
+  const head = join(git, 'HEAD')
+  // No branch of git begins with a dot: `.invalid` here means that git keeps the branch elsewhere (reftable).
+  const [, branch, commit] =
+    /^(?:ref: refs\/heads\/([^.].*)|([0-9a-f]{7}).*)/.exec(textOf(head)) ?? []
+  const name = branch ?? commit
+  if (name === undefined) {
+    throw new MonikerError('EARGUMENT', { text: `${head} to say what branch is checked out` })
+  }
+  return {
+    repository: repositoryIn(resolve(git, textOf(join(git, 'commondir')).trim())),
+    branch: name,
+  }
+}
+
+/** The name of a repository: `shop` for `shop/.git`, `shop/.bare` and `shop.git`. */
+function repositoryIn(folder: string): string {
+  const name = basename(folder)
+  return name.startsWith('.') ? basename(dirname(folder)) : name.replace(/\.git$/, '')
+}
+
+/** The text of a file; `''` if it cannot be read. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
 }

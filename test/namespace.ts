@@ -75,10 +75,53 @@ t.test(
       t.match(namespace, expected)
       t.ok(isWord(namespace), namespace)
     }
-    const message = /HEAD to say what branch is checked out/
-    t.throws(() => branchNamespace(tree(t, 'empty')), { code: 'ERR_INVALID_ARG_VALUE', message })
   },
 )
+
+t.test('the branch is that which git has written down', async t => {
+  const commit = '8cc639e484fd982f22874151a3f7d3f844ee2592\n'
+  const main = { HEAD: 'ref: refs/heads/main\n' }
+  const place = t.testdir({
+    shop: {
+      '.git': {
+        ...main,
+        worktrees: { fix: { HEAD: 'ref: refs/heads/feature/x\n', commondir: '../..\n' } },
+        modules: { library: { HEAD: commit } },
+      },
+      library: { '.git': 'gitdir: ../.git/modules/library\n' },
+    },
+    'bare.git': { ...main, worktrees: { one: { HEAD: commit, commondir: '../..\n' } } },
+    fix: {},
+    one: { '.git': 'gitdir: ../bare.git/worktrees/one\n' },
+    hidden: {
+      '.bare': { worktrees: { two: { HEAD: 'ref: refs/heads/two', commondir: '../..\n' } } },
+      two: { '.git': 'gitdir: ../.bare/worktrees/two' },
+    },
+  })
+  // Where git writes the whole path, as it does unless told otherwise.
+  const fix = join(place, 'fix')
+  writeFileSync(join(fix, '.git'), `gitdir: ${join(place, 'shop', '.git', 'worktrees', 'fix')}\n`)
+  const cases: [top: string, namespace: string][] = [
+    [join(place, 'shop'), 'shop.main'],
+    [fix, 'shop.feature-x'],
+    [join(place, 'shop', 'library'), 'library.8cc639e'],
+    [join(place, 'one'), 'bare.8cc639e'],
+    [join(place, 'hidden', 'two'), 'hidden.two'],
+  ]
+  for (const [top, namespace] of cases) t.equal(branchNamespace(top), namespace, namespace)
+})
+
+t.test('a branch that no file tells is not made up', async t => {
+  const place = t.testdir({
+    empty: { '.git': {} },
+    lost: { '.git': 'gitdir: elsewhere\n' },
+    reftable: { '.git': { HEAD: 'ref: refs/heads/.invalid\n' } },
+  })
+  for (const folder of ['empty', 'lost', 'reftable']) {
+    const message = /expected .*HEAD to say what branch is checked out/
+    t.throws(() => branchNamespace(join(place, folder)), { code: 'ERR_INVALID_ARG_VALUE', message })
+  }
+})
 
 t.test('outside of a work tree it is the host’s own', async t => {
   t.equal(treeNamespace(tmpdir()), '')
