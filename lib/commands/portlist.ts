@@ -2,7 +2,7 @@ import { open, stat } from 'node:fs/promises'
 import { isMap, type Document, type Node, type Pair } from 'yaml'
 import { listenCall, type ListenCall, type ListenNameOptions } from '../options/listen.ts'
 import type { Bindable, Spot } from '../node/proc.ts'
-import { MAX_FILE, parseYaml } from '../policy/yaml.ts'
+import { MAX_FILE, parseYaml } from '../policy/file.ts'
 
 /** A port that somebody else serves, and the name it is to have. */
 export interface Entry extends Spot, Pick<ListenCall, 'name' | 'shared' | 'metadata'> {}

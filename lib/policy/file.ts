@@ -2,26 +2,49 @@ import { constants } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { BlockList, isIP } from 'node:net'
 import { dirname } from 'node:path'
-import { isMap, isScalar, isSeq, type Node } from 'yaml'
+import {
+  Lexer,
+  LineCounter,
+  Parser,
+  isMap,
+  isScalar,
+  isSeq,
+  parseDocument,
+  type Document,
+  type Node,
+} from 'yaml'
 import { MonikerError } from '../errors.ts'
 import { ACTIONS, Policy, type Action, type Places, type Rule } from './policy.ts'
 import { isRange } from '../version.ts'
 import { UserTable, type Users } from './users.ts'
-import { MAX_FILE, parseYaml, type Parsed } from './yaml.ts'
 
-/** How many `*` a pattern may have: each more makes a bad match slower. */
+/** The longest file that is read, in bytes. */
+export const MAX_FILE = 65_536
+
+/** The deepest nesting of lists and maps. A policy needs half of it. */
+export const MAX_DEPTH = 16
+
+/** The most `*` in a pattern: each one makes a failing match slower. */
 const MAX_STARS = 4
 
+/** A text of YAML that has been read, and the first error in it. */
+interface Parsed {
+  document: Document
+  /** The line, from 1, of an offset in the text. */
+  lineOf(offset: number): number
+  wrong: { line: number; message: string } | undefined
+}
+
 /**
- * The policy in a file. Fails with `ERR_MONIKER_POLICY`, and the line, where it is not one; and where
- * somebody other than root and the user of this process could have written it.
+ * Reads the policy in a file. Fails with `ERR_MONIKER_POLICY`, and the line, if it is not one, or if a user other than
+ * root and that of this process could have written it.
  */
 export async function loadPolicy(file: string): Promise<Policy> {
   const text = await readSafely(file)
   return parsePolicy(text, file, new UserTable().users)
 }
 
-/** The policy in a text of YAML or JSON; throws `ERR_MONIKER_POLICY`, with the line, on anything else. */
+/** Reads the policy in a text of YAML or JSON; throws `ERR_MONIKER_POLICY`, with the line, on anything else. */
 export function parsePolicy(text: string, file: string, users: Users): Policy {
   try {
     return new Reader(text, users).policy(file)
@@ -31,9 +54,39 @@ export function parsePolicy(text: string, file: string, users: Users): Policy {
   }
 }
 
-/** Reads what nobody can have exchanged meanwhile: what is checked is the file that is open. */
+/**
+ * Reads YAML or JSON from any source. A text that nests deeper than `MAX_DEPTH` is an error and is not composed: the
+ * package composes by recursion, and compiles a regular expression near the end of the stack, which ends the process.
+ */
+export function parseYaml(text: string): Parsed {
+  const lines = new LineCounter()
+  const lineOf = (offset: number) => Math.max(lines.linePos(offset).line, 1)
+  const deep = tooDeep(text)
+  if (deep !== undefined) {
+    const line = text.slice(0, deep).split('\n').length
+    const message = `expected at most ${MAX_DEPTH} lists and maps in each other`
+    return { document: parseDocument(''), lineOf, wrong: { line, message } }
+  }
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const [error] = [...document.errors, ...document.warnings]
+  // A message may quote the whole text.
+  const wrong = error && { line: lineOf(error.pos[0]), message: error.message.slice(0, 200) }
+  return { document, lineOf, wrong }
+}
+
+/** The offset at which the text nests too deep, if it does. The parser keeps a stack of its own, which shows it. */
+function tooDeep(text: string): number | undefined {
+  const parser = new Parser()
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const _ of parser.next(lexeme));
+    if (parser.stack.length > MAX_DEPTH) return parser.offset
+  }
+  return undefined
+}
+
+/** Reads a file. The checks are made on the open file, so nobody can exchange it between check and read. */
 async function readSafely(file: string): Promise<string> {
-  // A pipe in its place must not have us wait for its other end. Windows knows neither flag.
+  // A pipe in its place must not make us wait for its other end. Windows knows neither flag.
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
   let handle: FileHandle
   try {
@@ -55,7 +108,7 @@ async function readSafely(file: string): Promise<string> {
   }
 }
 
-/** In a folder that has the sticky bit, nobody can take another's file away. */
+/** Throws if another user could write to `path`, or exchange it. In a folder with the sticky bit only the owner can. */
 function assertOurs(path: string, { uid, mode }: { uid: number; mode: number }): void {
   const own = process.getuid?.()
   // Windows has no such owners and modes.
@@ -71,7 +124,7 @@ function bad(text: string): MonikerError {
   return new MonikerError('EPOLICY', { text })
 }
 
-/** Something in the text that is not as it should be. */
+/** An error in the text. */
 class Wrong extends Error {
   readonly line: number
 
@@ -130,7 +183,7 @@ class Reader {
     }
   }
 
-  /** `all` is all that the other conditions make sense of. */
+  /** The actions of a rule. `all` is every action that its other conditions apply to. */
   #actions(node: Node, fields: Fields): Action[] {
     const sensible = ACTIONS.filter(action => !fields.has(action === 'connect' ? 'from' : 'to'))
     const found = this.#texts(node).flatMap(text => {
@@ -186,7 +239,7 @@ class Reader {
     return { list, names, local: words.includes('local'), remote: words.includes('remote') }
   }
 
-  /** One text or several; a number is one as it is written. */
+  /** One text or a list of them; a number counts as it is written. */
   #texts(node: Node): string[] {
     const items = (isSeq(node) ? node.items : [node]) as Node[]
     if (items.length === 0) throw this.#wrong(node, 'expected at least one')
@@ -229,7 +282,7 @@ class Reader {
   }
 }
 
-/** Adds an address, `address/bits` or `address-address`; says whether it was one. */
+/** Adds an address, `address/bits` or `address-address`; `false` if `text` is none of these. */
 function addTo(list: BlockList, text: string): boolean {
   const [address = '', bits, none] = text.split('/')
   const [first = '', last, more] = text.split('-')
@@ -242,7 +295,7 @@ function addTo(list: BlockList, text: string): boolean {
     else return false
     return true
   } catch {
-    // Too many bits, or an end before its beginning.
+    // Too many bits, or a range that ends before it begins.
     return false
   }
 }

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { MAX_ENTRIES, Portlist, entry, parseList } from '../../lib/commands/portlist.ts'
-import { MAX_FILE } from '../../lib/policy/yaml.ts'
+import { MAX_FILE } from '../../lib/policy/file.ts'
 
 const tie = { namespace: '', service: 'tie', version: '0.0.0' }
 

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import t from 'tap'
-import { loadPolicy, parsePolicy } from '../../lib/policy/file.ts'
+import { MAX_DEPTH, MAX_FILE, loadPolicy, parsePolicy, parseYaml } from '../../lib/policy/file.ts'
 
 const users = new Map([['luke', new Set([7])]])
 const parse = (text: string) => parsePolicy(text, 'p.yaml', users)
@@ -159,4 +160,50 @@ t.test('where files have no owners none is asked for', async t => {
   chmodSync(file, 0o666)
   t.intercept(process, 'getuid', { value: undefined })
   t.ok(await loadPolicy(file))
+})
+
+t.test('a text is read as YAML or JSON, and its lines are known', async t => {
+  const { document, lineOf, wrong } = parseYaml('# ports\ntie: 1\nwing: { port: 2 }')
+  t.same(document.toJS(), { tie: 1, wing: { port: 2 } })
+  t.same([0, 8, 15, 1_000].map(lineOf), [1, 2, 3, 3])
+  t.equal(wrong, undefined)
+  t.same(parseYaml('{"tie": [1]}').document.toJS(), { tie: [1] })
+  t.equal(parseYaml('').lineOf(0), 1)
+})
+
+t.test('what is wrong with a text is told with its line, shortly', async t => {
+  t.match(parseYaml('tie: 1\nwing: [').wrong, { line: 2, message: /end with a \]/ })
+  t.match(parseYaml('tie: !star 1').wrong, { line: 1, message: /tag/ })
+  t.ok(parseYaml('|'.repeat(MAX_FILE)).wrong!.message.length <= 200)
+})
+
+t.test('lists and maps nest only so deep, however they are written', async t => {
+  const deep: [what: string, text: string, line?: number][] = [
+    ['flow lists', '['.repeat(MAX_FILE)],
+    ['flow maps', '{"a":'.repeat(MAX_FILE / 5)],
+    ['block lists', '- '.repeat(MAX_FILE / 2)],
+    ['block maps', Array.from({ length: 300 }, (_, at) => `${' '.repeat(at)}a:`).join('\n'), 16],
+    ['keys', '? '.repeat(MAX_FILE / 2)],
+    ['lists on a later line', `a: 1\nb: ${'['.repeat(99)}`, 2],
+  ]
+  for (const [what, text, line = 1] of deep) {
+    const message = `expected at most ${MAX_DEPTH} lists and maps in each other`
+    t.match(parseYaml(text).wrong, { line, message }, what)
+  }
+  t.equal(parseYaml('[[[[[[[[1]]]]]]]]').wrong, undefined, 'half as deep is fine')
+})
+
+t.test('no text throws', async t => {
+  const bits = fc.constantFrom(
+    ...'[]{},:-?*&!|>#%@`"\'\n \t0ax\\'.split(''),
+    '---\n',
+    '<<: ',
+    '...\n',
+  )
+  const texts = fc.array(bits, { maxLength: 60 }).map(parts => parts.join(''))
+  fc.assert(
+    fc.property(texts, text => void parseYaml(text)),
+    { numRuns: 2_000 },
+  )
+  t.pass('all were read or refused')
 })
