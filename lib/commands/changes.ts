@@ -1,6 +1,6 @@
 import type { Watch } from '../client/watch.ts'
-import { tell, stopSignal } from './options.ts'
 import { changeLine } from './services.ts'
+import { stopSignal, tell } from './terminal.ts'
 
 /** Prints what comes and goes, a line each, until a signal, or until nobody reads it any more. */
 export async function printChanges(watch: Watch, json = false): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Listed } from '../wire/protocol.ts'
 import { candidates } from './candidates.ts'
-import { printable } from './printable.ts'
 import { shape } from './shape.ts'
+import { printable } from './terminal.ts'
 
 /** Milliseconds until the daemon is given up: somebody has pressed a key. */
 const PATIENCE = 1_000

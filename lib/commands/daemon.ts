@@ -5,8 +5,9 @@ import { Daemon } from '../daemon/daemon.ts'
 import { designatedPort } from '../settings.ts'
 import { succeed } from '../registration/takeover.ts'
 import { Resolver } from '../client/resolver.ts'
-import { policyOption, say, toPort } from './options.ts'
+import { policyOption, toPort } from './options.ts'
 import { version } from './version.ts'
+import { say } from './terminal.ts'
 
 interface Options {
   port?: number

@@ -1,9 +1,8 @@
 import { Command } from 'commander'
 import { designatedPort } from '../settings.ts'
 import { checkup, type Finding } from './checkup.ts'
-import { colour } from './colour.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
-import { printable } from './printable.ts'
+import { colour, printable } from './terminal.ts'
 
 interface Options {
   daemonPort?: number

@@ -5,10 +5,10 @@ import {
   daemonPortOption,
   jsonOption,
   namespaceOption,
-  tell,
   useNamespace,
   waitOption,
 } from './options.ts'
+import { tell } from './terminal.ts'
 
 interface Options {
   format: keyof typeof FORMATS

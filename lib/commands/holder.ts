@@ -2,8 +2,8 @@ import type { Lease } from '../registration/lease.ts'
 import { format } from '../name.ts'
 import { bound } from '../node/proc.ts'
 import type { Registrar } from '../registration/registrar.ts'
-import { tellLapses } from './lapses.ts'
 import type { Entry } from './portlist.ts'
+import { tellLapses } from './terminal.ts'
 
 /** How many rounds pass at most before a name that could not be had is tried again. */
 const LONGEST = 32

@@ -11,10 +11,10 @@ import {
   metadataOption,
   namespaceOption,
   sharedOption,
-  tell,
   toPort,
   useNamespace,
 } from './options.ts'
+import { tell } from './terminal.ts'
 
 interface Options {
   keepOpen?: boolean

@@ -2,9 +2,8 @@ import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
 import type { Watch } from '../client/watch.ts'
 import { closeInTime, sought } from './changes.ts'
-import { colour } from './colour.ts'
 import { servicesTable } from './services.ts'
-import { printable } from './printable.ts'
+import { colour, printable } from './terminal.ts'
 
 /** To the screen that programs have for themselves, with no cursor, and lines cut at the edge; and back. */
 const [ENTER, LEAVE] = ['\u001B[?1049h\u001B[?25l\u001B[?7l', '\u001B[?7h\u001B[?25h\u001B[?1049l']

@@ -2,10 +2,10 @@ import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
 import { watch } from '../client/watch.ts'
 import { printChanges } from './changes.ts'
-import { colour } from './colour.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
 import { showLive } from './live.ts'
 import { servicesTable, sorted } from './services.ts'
+import { colour } from './terminal.ts'
 
 interface Options {
   daemonPort?: number

@@ -139,22 +139,3 @@ export function toVariables(text: string, before: [string, string][] = []): [str
   if (name === undefined) throw new InvalidArgumentError('Expected NAME or NAME=value.')
   return [...before, [name, value]]
 }
-
-/** A line for people, beside the data. */
-export function say(text: string): void {
-  process.stderr.write(`${text}\n`)
-}
-
-/** A line for people that says who speaks. */
-export function tell(text: string): void {
-  say(`moniker: ${text}`)
-}
-
-/** Aborts when the command is to stop; a second signal then has its usual effect. */
-export function stopSignal(): AbortSignal {
-  const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => stop.abort(new Error(signal)))
-  }
-  return stop.signal
-}

@@ -2,19 +2,17 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
 import type { Metadata } from '../wire/protocol.ts'
 import { Registrar } from '../registration/registrar.ts'
-import { awake } from './awake.ts'
 import { Holder } from './holder.ts'
 import {
   daemonPortOption,
   metadataOption,
   namespaceOption,
   sharedOption,
-  tell,
-  stopSignal,
   toPort,
   useNamespace,
 } from './options.ts'
 import { Portlist, entry } from './portlist.ts'
+import { keepAlive, stopSignal, tell } from './terminal.ts'
 
 interface Options {
   udp?: boolean
@@ -63,7 +61,7 @@ async function register(
   const holder = new Holder({ registrar: Registrar.at(daemonPort), tell })
   const list = file === undefined ? undefined : new Portlist(file)
   holder.want((await list?.changed()) ?? [entry(name!, { port: port!, udp, metadata, shared })])
-  await awake(hold(holder, list))
+  await keepAlive(hold(holder, list))
 }
 
 /** Goes its rounds until it is stopped. */

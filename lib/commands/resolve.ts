@@ -12,7 +12,7 @@ import {
   useNamespace,
 } from './options.ts'
 import { urlOf } from './neighbours.ts'
-import { printable } from './printable.ts'
+import { printable } from './terminal.ts'
 
 interface Options {
   daemonPort?: number

@@ -6,9 +6,7 @@ import { freePort, isFree, listening } from '../node/proc.ts'
 import type { Metadata, Offer } from '../wire/protocol.ts'
 import { Registrar } from '../registration/registrar.ts'
 import { Resolver } from '../client/resolver.ts'
-import { tellLapses } from './lapses.ts'
 import { portsOf } from '../node/proc.ts'
-import { awake } from './awake.ts'
 import { distinct, find, neighbour } from './neighbours.ts'
 import {
   daemonPortOption,
@@ -16,13 +14,13 @@ import {
   namespaceOption,
   sharedOption,
   useNamespace,
-  tell,
   toList,
   toPort,
   toVariables,
   waitOption,
 } from './options.ts'
 import { Program } from './program.ts'
+import { keepAlive, tell, tellLapses } from './terminal.ts'
 
 interface Options {
   port?: number
@@ -117,7 +115,7 @@ async function run(
   // That one of its neighbours has moved may be why it crashes.
   const renew = async (signal: AbortSignal) =>
     environment(await find(neighbours, { ...known, signal }))
-  process.exitCode = await awake(restart ? program.persist({ tell, renew }) : program.run())
+  process.exitCode = await keepAlive(restart ? program.persist({ tell, renew }) : program.run())
 }
 
 /** Holds the name of a command from when it listens until `signal` aborts. */

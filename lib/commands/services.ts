@@ -1,9 +1,8 @@
 import { format } from '../name.ts'
 import type { Listed } from '../wire/protocol.ts'
 import type { Change } from '../client/roster.ts'
-import { colour } from './colour.ts'
-import { printable } from './printable.ts'
 import { table } from './table.ts'
+import { colour, printable } from './terminal.ts'
 
 const HEAD = ['NAME', 'VERSION', 'TRANSPORT', 'ADDRESS', 'PORT', 'PROCESS']
 

@@ -1,5 +1,5 @@
 import Table from 'cli-table3'
-import { printable } from './printable.ts'
+import { printable } from './terminal.ts'
 
 /** Rows as plain columns, under a head if there is one. */
 export function table(rows: readonly (readonly unknown[])[], head: string[] = []): string {

@@ -1,7 +1,8 @@
 import { Command, Option } from 'commander'
 import { Resolver } from '../client/resolver.ts'
-import { daemonPortOption, namespaceOption, tell, toDuration, useNamespace } from './options.ts'
+import { daemonPortOption, namespaceOption, toDuration, useNamespace } from './options.ts'
 import { targetOf } from './target.ts'
+import { tell } from './terminal.ts'
 
 interface Options {
   timeout: number

@@ -7,10 +7,7 @@ import {
   metadataOption,
   namespaceOption,
   policyOption,
-  say,
   sharedOption,
-  stopSignal,
-  tell,
   toDuration,
   toList,
   toMetadata,
@@ -49,23 +46,6 @@ test('--json is off unless asked for', async t => {
   const command = new Command().addOption(jsonOption())
   t.same(command.parse([], { from: 'user' }).opts(), {})
   t.same(command.parse(['--json'], { from: 'user' }).opts(), { json: true })
-})
-
-test('what is said to people does not get among the data', async t => {
-  const stderr = t.capture(process.stderr, 'write', () => true)
-  say('hello')
-  tell('hello')
-  t.same(stderr.args(), [['hello\n'], ['moniker: hello\n']])
-})
-
-test('a signal stops a command, once', async t => {
-  const before = process.listenerCount('SIGTERM')
-  const signal = stopSignal()
-  t.teardown(() => ['SIGINT', 'SIGHUP'].forEach(name => process.emit(name as NodeJS.Signals)))
-  t.equal(signal.aborted, false)
-  process.emit('SIGTERM')
-  t.equal(signal.aborted, true)
-  t.equal(process.listenerCount('SIGTERM'), before)
 })
 
 test('variables are told one by one, with a value or for the port', async t => {
