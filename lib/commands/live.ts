@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
 import type { Watch } from '../client/watch.ts'
-import { closeInTime, sought } from './changes.ts'
+import { closeInTime, reconnecting } from './watch.ts'
 import { servicesTable } from './services.ts'
 import { colour, printable } from './terminal.ts'
 
@@ -32,7 +32,7 @@ export async function showLive(
     soon()
   })
   watch.on('lost', error => {
-    problem = sought(error)
+    problem = reconnecting(error)
     soon()
   })
   stdout.write(ENTER)

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
 import { watch } from '../client/watch.ts'
-import { printChanges } from './changes.ts'
+import { printChanges } from './watch.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
 import { showLive } from './live.ts'
 import { servicesTable, sorted } from './services.ts'

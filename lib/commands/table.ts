@@ -1,3 +1,4 @@
+// A file of its own, as it loads cli-table3, which most commands do not need.
 import Table from 'cli-table3'
 import { printable } from './terminal.ts'
 

@@ -1,8 +1,10 @@
 import { Command } from 'commander'
-import { watch } from '../client/watch.ts'
-import { printChanges } from './changes.ts'
+import type { Change } from '../client/roster.ts'
+import { watch, type Watch } from '../client/watch.ts'
+import { format } from '../name.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
 import { targetOf } from './target.ts'
+import { colour, printable, stopSignal, tell } from './terminal.ts'
 
 interface Options {
   namespace?: string
@@ -34,4 +36,32 @@ async function run(
     name === undefined ? undefined : targetOf(name, place?.host, { daemonPort, ...place })
   const options = target ? { ...target.name, ...target.at } : { daemonPort }
   await printChanges(watch({ ...options, ...(namespace !== undefined && { namespace }) }), json)
+}
+
+/** Prints a line for each change, until a signal, or until the reader of the output has closed it. */
+export async function printChanges(watch: Watch, json = false): Promise<void> {
+  closeInTime(watch)
+  watch.on('lost', error => tell(reconnecting(error)))
+  for await (const change of watch) console.log(json ? JSON.stringify(change) : changeLine(change))
+}
+
+/** The message for the loss of the daemon: the error, and what the watch does about it. */
+export function reconnecting(error: unknown): string {
+  return `${(error as Error).message} (it is looked for)`
+}
+
+/** Closes a watch when the command is to stop. */
+export function closeInTime(watch: Watch): void {
+  const close = () => watch.close()
+  stopSignal().addEventListener('abort', close)
+  process.stdout.once('error', close)
+  watch.once('close', () => process.stdout.off('error', close))
+}
+
+/** One line for a change to a service. */
+export function changeLine(change: Change): string {
+  const { event, namespace, service, version, transport, address, port } = change
+  const name = format({ namespace, service, version })
+  const shown = colour(event === 'up' ? 'green' : 'red', event.padEnd(4))
+  return `${shown} ${[name, transport, address, port].map(printable).join(' ')}`
 }

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { changeLine, servicesTable, sorted } from '../../lib/commands/services.ts'
+import { servicesTable, sorted } from '../../lib/commands/services.ts'
 import type { Listed } from '../../lib/wire/protocol.ts'
 
 const common = { transport: 'tcp', address: '::', shared: false, port: 1 } as const
@@ -40,12 +40,4 @@ test('metadata is shown where there is any, as far as there is room', async t =>
   t.match(first, / 4711 +\{"path":"\/\\n"\}$/)
   t.match(second, /::       1$/)
   t.match(third, /\{"text":"x{71}…$/)
-})
-
-test('a change is a line', async t => {
-  process.env.NO_COLOR = '1'
-  t.teardown(() => delete process.env.NO_COLOR)
-  t.equal(changeLine({ event: 'up', ...service('ns', 'web') }), 'up   ns:web@1.0.0 tcp :: 1')
-  const hostile = { ...service('', 'web'), version: '1\u001B[2J' }
-  t.equal(changeLine({ event: 'down', ...hostile }), 'down web@1 [2J tcp :: 1')
 })
