@@ -1,8 +1,45 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
 import { Command } from 'commander'
+import semver from 'semver'
+import { isLoopback, isThisHost } from '../address.ts'
+import { addressesOf, askDatagram } from '../client/ask.ts'
+import type { LookupHostOptions } from '../resolution.ts'
+import { Resolver } from '../client/resolver.ts'
+import type { DaemonStatus } from '../daemon/daemon.ts'
+import type { MonikerError, Reason } from '../errors.ts'
+import { defaultNamespace } from '../namespace.ts'
+import { occupants, type Bindable } from '../node/proc.ts'
 import { designatedPort } from '../settings.ts'
-import { checkup, type Finding } from './checkup.ts'
+import { VERSION } from '../wire/protocol.ts'
 import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
 import { colour, printable } from './terminal.ts'
+import { engines, version } from './version.ts'
+
+/** Milliseconds to wait for an answer. */
+const PATIENCE = 2_000
+
+/** The result of one check. */
+export interface Finding {
+  /** The subject of the check, in a word or two. */
+  readonly check: string
+  /** True if it is as it should be. */
+  readonly ok: boolean
+  readonly text: string
+  /** The advice, if it is not. */
+  readonly hint?: string
+}
+
+/** The answer, or the error, from the designated port at one address. */
+interface Visit {
+  readonly address: string
+  readonly port: number
+  /** The status of the daemon there. */
+  readonly status?: DaemonStatus
+  /** The reason that there is no status. */
+  readonly error?: MonikerError
+}
 
 interface Options {
   daemonPort?: number
@@ -32,4 +69,193 @@ function shown({ check, ok, text, hint }: Finding): string {
   const verdict = ok ? colour('green', 'ok  ') : colour('yellow', 'hint')
   const line = `${verdict}  ${check.padEnd(14)}  ${printable(text)}`
   return hint ? `${line}\n${' '.repeat(22)}${printable(hint)}` : line
+}
+
+/** Checks the daemon of a host, `''` being this one, and its surroundings; yields each finding as it is made. */
+export async function* checkup(
+  host: string,
+  port: number,
+  options: LookupHostOptions = {},
+): AsyncGenerator<Finding, void> {
+  yield versions()
+  yield* environment()
+  const isHere = isThisHost(host)
+  const addresses = await addressesOf(host, options, { host, port, syscall: 'status' })
+  const visits = await Promise.all(addresses.map(address => visit(address, port)))
+  const daemons = visits.map(({ status }) => status).filter(status => status !== undefined)
+  for (const one of visits) {
+    yield await checkTCP(one, { isHere, isFound: daemons.length > 0 })
+    yield* await checkUDP(one, isHere)
+  }
+  yield* daemons.length > 0 ? [checkDaemons(daemons)] : []
+  if (!isHere) return
+  yield checkClock(daemons)
+  if (daemons.some(({ udp }) => !udp.every(isLoopback))) yield* firewalls(port)
+}
+
+/** The versions of Node, of this package and of its protocol. */
+export function versions(node = process.version): Finding {
+  const text = `moniker ${version}, protocol ${VERSION}, Node ${node}`
+  if (semver.satisfies(node, engines.node)) return fine('versions', text)
+  return bad('versions', text, `moniker is made for Node ${engines.node}`)
+}
+
+/** The variables of the environment that begin with MONIKER_, each with what is wrong with it. */
+export function environment(env: NodeJS.ProcessEnv = process.env): Finding[] {
+  const ours = Object.keys(env).filter(name => name.startsWith('MONIKER_'))
+  if (ours.length === 0) return [fine('environment', 'no MONIKER_ variable is set')]
+  return ours.toSorted().map(name => {
+    const text = `${name}=${env[name]}`
+    const hint = faultIn(name, env[name]!)
+    return hint === undefined ? fine('environment', text) : bad('environment', text, hint)
+  })
+}
+
+/** The fault in the value of a variable, read as our programs read it; `undefined` if there is none. */
+function faultIn(name: string, value: string): string | undefined {
+  switch (name) {
+    case 'MONIKER_PORT':
+      return failure(designatedPort)
+    case 'MONIKER_NAMESPACE':
+      return failure(defaultNamespace)
+    case 'MONIKER_HOST':
+      return value.split(',').every(host => isIP(host.trim()))
+        ? undefined
+        : 'expected IP addresses, separated by commas'
+    case 'MONIKER_POLICY':
+      return existsSync(value) ? undefined : 'there is no such file'
+    default:
+      return 'no program of ours reads it; is it spelt right?'
+  }
+}
+
+function failure(read: () => unknown): string | undefined {
+  try {
+    read()
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+async function visit(address: string, port: number): Promise<Visit> {
+  try {
+    const resolver = new Resolver({ port, timeout: PATIENCE })
+    const status = (await resolver.status({ host: address })) as unknown as DaemonStatus
+    return { address, port, status }
+  } catch (error) {
+    return { address, port, error: error as MonikerError }
+  }
+}
+
+/** The finding for TCP at one address; `isFound` if a daemon answers at some address of the host. */
+async function checkTCP(
+  { address, port, status, error }: Visit,
+  { isHere, isFound }: { isHere: boolean; isFound: boolean },
+): Promise<Finding> {
+  const check = `tcp ${address}`
+  if (status) return fine(check, `a daemon answers on port ${port}`)
+  const { reason, message } = error!
+  if (isFound && (reason === 'ENODAEMON' || reason === 'EUNREACHABLE')) {
+    return fine(check, 'nobody answers here, but at another address of the host')
+  }
+  if (reason === 'EUNREACHABLE' && isHere) return fine(check, 'this host has no such address')
+  if (reason === 'ENODAEMON' && isHere) {
+    return fine(check, `port ${port} is free for the first program that listens on a name`)
+  }
+  const says: Partial<Record<Reason, string>> = {
+    EPROTOCOL: `what has port ${port} is no daemon`,
+    ...(isHere && { ESILENT: `what has port ${port} is silent` }),
+  }
+  const hint = isHere && reason === 'ESILENT' ? HUNG : (REMEDIES[reason] ?? OTHERWISE)
+  return bad(check, (says[reason] ?? message) + (isHere ? await holders('tcp', port) : ''), hint)
+}
+
+const HUNG = 'if it hangs, end it: another takes its place'
+
+const OTHERWISE = 'what the message says has to be mended first'
+
+const REMEDIES: Partial<Record<Reason, string>> = {
+  ENODAEMON: 'run monikerd there',
+  EPROTOCOL: 'stop what has the port, or agree on another by MONIKER_PORT',
+  ESILENT: 'is the host up, and does a firewall stop the port?',
+  EUNREACHABLE: 'is the host up, and is there a way to its network?',
+}
+
+/** The finding for UDP: a daemon that answers by TCP must answer by UDP, and without a daemon the port must be free. */
+async function checkUDP({ address, port, status }: Visit, isHere: boolean): Promise<Finding[]> {
+  const check = `udp ${address}`
+  if (!status) {
+    const processes = isHere ? await holders('udp', port) : ''
+    return processes ? [bad(check, `port ${port} is taken${processes}`, REMEDIES.EPROTOCOL!)] : []
+  }
+  const question = { op: 'resolve', service: 'moniker.doctor' } as const
+  const asked = askDatagram({ address, port }, question, AbortSignal.timeout(PATIENCE))
+  const answers = await asked.then(
+    () => true,
+    () => false,
+  )
+  if (answers) return [fine(check, `it answers on port ${port}`)]
+  const text = `it does not answer on port ${port}${isHere ? await holders('udp', port) : ''}`
+  return [bad(check, text, 'names are found by TCP, but later; does a firewall stop UDP?')]
+}
+
+/** The processes that have a port, as words for the end of a sentence; `''` if none is known. */
+async function holders(transport: Bindable, port: number): Promise<string> {
+  const all = await occupants({ transport, port })
+  return all.length > 0
+    ? `: process ${all.map(({ pid, name }) => `${pid} (${name})`).join(', ')}`
+    : ''
+}
+
+/** The finding for the daemons that answer: a host must have one only. */
+function checkDaemons(daemons: readonly DaemonStatus[]): Finding {
+  const pids = [...new Set(daemons.map(({ pid }) => pid))]
+  if (pids.length > 1) {
+    const text = `several answer on one port: processes ${pids.join(' and ')}`
+    return bad('daemon', text, 'names of one are not known to the other; stop one of them')
+  }
+  const [{ pid, embedded, names }] = daemons as [DaemonStatus]
+  const known = `${names} ${names === 1 ? 'name' : 'names'}`
+  return embedded
+    ? fine('daemon', `inside process ${pid}, ${known}; another takes its place when it ends`)
+    : fine('daemon', `monikerd, process ${pid}, ${known}`)
+}
+
+/** The finding for the clock: it decides which program has held a name for longer, so it must not run backwards. */
+function checkClock(daemons: readonly DaemonStatus[]): Finding {
+  const now = Date.now()
+  const text = `it is ${new Date(now).toISOString()}`
+  const late = daemons.map(({ started }) => started).find(started => started > now + PATIENCE)
+  if (late === undefined) return fine('clock', text)
+  const then = new Date(late).toISOString()
+  return bad('clock', `${text}, but the daemon started at ${then}`, 'was the clock set back?')
+}
+
+/** The firewalls of this host. Only another host can tell if they let it through. */
+export function firewalls(port: number, root = '/'): Finding[] {
+  const ports = `--add-port=${port}/tcp --add-port=${port}/udp`
+  const all = [
+    [isOn(join(root, 'etc/ufw/ufw.conf'), /^ENABLED=yes/im), `ufw allow ${port}`],
+    [isOn(join(root, 'run/firewalld.pid'), /^\d/), `firewall-cmd ${ports}`],
+  ] as const
+  return all
+    .filter(([on]) => on)
+    .map(([, command]) => fine('firewall', `there is one; to let other hosts in: ${command}`))
+}
+
+function isOn(file: string, pattern: RegExp): boolean {
+  try {
+    return pattern.test(readFileSync(file, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+function fine(check: string, text: string): Finding {
+  return { check, ok: true, text }
+}
+
+function bad(check: string, text: string, hint: string): Finding {
+  return { check, ok: false, text, hint }
 }

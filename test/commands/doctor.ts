@@ -1,9 +1,19 @@
-import { test } from 'tap'
-import { doctorCommand } from '../../lib/commands/doctor.ts'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { test, type Test } from 'tap'
+import {
+  checkup,
+  doctorCommand,
+  environment,
+  firewalls,
+  versions,
+  type Finding,
+} from '../../lib/commands/doctor.ts'
+import { decode, encode, idOf, type Answer } from '../../lib/wire/protocol.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { home } from '../fixtures/home.ts'
-import { nobody } from '../fixtures/services.ts'
+import { lookup, nobody, silence, stranger } from '../fixtures/services.ts'
 
 test('each check is a line, and all is well', async t => {
   t.teardown(() => (process.exitCode = undefined))
@@ -27,4 +37,159 @@ test('this host and its usual port are meant unless told otherwise', async t => 
   t.teardown(() => (process.exitCode = undefined))
   const port = await home(t)
   t.match(await printed(t, doctorCommand), `a daemon answers on port ${port}`)
+})
+
+/** What is found, but for the versions and the environment: what was looked at, and whether it is well. */
+async function found(...args: Parameters<typeof checkup>): Promise<Record<string, Finding>> {
+  const findings: Finding[] = []
+  for await (const finding of checkup(...args)) findings.push(finding)
+  const others = findings.filter(({ check }) => check !== 'versions' && check !== 'environment')
+  return Object.fromEntries(others.map(finding => [finding.check, finding]))
+}
+
+/** What says of itself over TCP what it is told to; by UDP it does not answer. */
+function pretender(t: Test, answer: Answer, host?: string, port?: number): Promise<number> {
+  return stranger(
+    t,
+    socket => socket.on('data', data => socket.write(encode(idOf(decode(String(data))), answer))),
+    host,
+    port,
+  )
+}
+
+const status = { pid: 1, embedded: true, names: 1, started: 0, udp: ['127.0.0.1'] }
+const here = { lookup: lookup('127.0.0.1') }
+
+test('a daemon that is well is said to be', async t => {
+  const { port } = await daemon(t)
+  const { pid } = process
+  t.same(await found('127.0.0.1', port), {
+    'tcp 127.0.0.1': { check: 'tcp 127.0.0.1', ok: true, text: `a daemon answers on port ${port}` },
+    'udp 127.0.0.1': { check: 'udp 127.0.0.1', ok: true, text: `it answers on port ${port}` },
+    daemon: { check: 'daemon', ok: true, text: `monikerd, process ${pid}, 0 names` },
+  })
+  t.match((await found('', port)).clock, { ok: true, text: /^it is \d{4}-/ })
+})
+
+test('where there is none yet, that is well on this host alone', async t => {
+  const port = await nobody()
+  t.match(await found('', port, here), {
+    'tcp 127.0.0.1': { ok: true, text: `port ${port} is free for the first program` },
+  })
+  t.match(await found('127.0.0.1', port), {
+    'tcp 127.0.0.1': { ok: false, text: /no daemon answers/, hint: 'run monikerd there' },
+  })
+})
+
+test('a program that has the port is named', async t => {
+  const port = await stranger(t, socket => void socket.end('220 mail ready\r\n'))
+  const { 'tcp 127.0.0.1': tcp } = await found('', port, here)
+  t.match(tcp, { ok: false, text: `what has port ${port} is no daemon`, hint: /stop what has/ })
+  if (process.platform === 'linux') t.match(tcp!.text, `process ${process.pid} (`)
+  t.notMatch((await found('127.0.0.1', port))['tcp 127.0.0.1']!.text, 'process')
+
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  await once(socket.bind(0, '127.0.0.1'), 'listening')
+  const { 'udp 127.0.0.1': udp } = await found('', socket.address().port, here)
+  if (process.platform === 'linux') t.match(udp, { ok: false, text: /^port \d+ is taken: process/ })
+})
+
+test('what cannot be asked is told with what may be wrong', async t => {
+  const port = await nobody()
+  await silence(t, '127.0.0.3', port)
+  t.match(await found('127.0.0.3', port), {
+    'tcp 127.0.0.3': { ok: false, text: /ETIMEDOUT/, hint: /does a firewall stop the port/ },
+  })
+  t.match(await found('', port, { lookup: lookup('127.0.0.3') }), {
+    'tcp 127.0.0.3': { ok: false, text: `what has port ${port} is silent`, hint: /if it hangs/ },
+  })
+  t.match(await found('255.255.255.255', port), {
+    'tcp 255.255.255.255': { ok: false, hint: /is there a way to its network/ },
+  })
+  const denied = { error: { code: 'EDENIED', message: 'no' } }
+  t.match(await found('127.0.0.1', await pretender(t, denied)), {
+    'tcp 127.0.0.1': { ok: false, text: /no$/, hint: /has to be mended first/ },
+  })
+})
+
+test('an address that is not to be had matters if there is no other', async t => {
+  const away = '255.255.255.255'
+  t.match(await found('', await nobody(), { lookup: lookup(away) }), {
+    [`tcp ${away}`]: { ok: true, text: 'this host has no such address' },
+  })
+  const { port } = await daemon(t)
+  const both = { lookup: lookup('127.0.0.1', away, '127.0.0.2') }
+  const elsewhere = { ok: true, text: 'nobody answers here, but at another address of the host' }
+  t.match(await found('theforce.net', port, both), {
+    [`tcp ${away}`]: elsewhere,
+    'tcp 127.0.0.2': elsewhere,
+  })
+})
+
+test('a daemon that cannot be heard by UDP, or runs ahead of the clock, is not well', async t => {
+  const ahead = { ...status, started: Date.now() + 3_600_000 }
+  const port = await pretender(t, ahead)
+  t.match(await found('', port, here), {
+    'udp 127.0.0.1': { ok: false, text: `it does not answer on port ${port}`, hint: /firewall/ },
+    daemon: { ok: true, text: /^inside process 1, 1 name; another takes its place/ },
+    clock: { ok: false, text: /but the daemon started at/, hint: 'was the clock set back?' },
+  })
+  t.match((await found('127.0.0.1', port))['udp 127.0.0.1']!.ok, false)
+})
+
+test('two daemons on one host are one too many', async t => {
+  const { port } = await daemon(t)
+  await pretender(t, status, '127.0.0.2', port)
+  const both = { lookup: lookup('127.0.0.1', '127.0.0.2') }
+  t.match((await found('', port, both)).daemon, {
+    ok: false,
+    text: `several answer on one port: processes ${process.pid} and 1`,
+  })
+})
+
+test('a firewall is for a daemon that other hosts may ask', async t => {
+  const on = t.testdir({
+    etc: { ufw: { 'ufw.conf': 'LOGLEVEL=low\nENABLED=yes\n' } },
+    run: { 'firewalld.pid': '4711' },
+  })
+  t.match(firewalls(6664, on), [
+    { ok: true, text: /to let other hosts in: ufw allow 6664$/ },
+    { ok: true, text: /firewall-cmd --add-port=6664\/tcp --add-port=6664\/udp$/ },
+  ])
+  const off = t.testdir({ etc: { ufw: { 'ufw.conf': 'ENABLED=no\n' } } })
+  t.same(firewalls(6664, off), [])
+  const port = await pretender(t, { ...status, udp: ['0.0.0.0'] })
+  t.ok(await found('', port, here))
+})
+
+test('the versions are told, and whether Node is one of those it is made for', async t => {
+  t.match(versions(), { ok: true, text: `protocol 1, Node ${process.version}` })
+  t.match(versions('v18.0.0'), { ok: false, hint: /made for Node .*20/ })
+})
+
+test('our variables are told, and what is wrong with them', async t => {
+  t.same(environment({ PATH: '/' }), [
+    { check: 'environment', ok: true, text: 'no MONIKER_ variable is set' },
+  ])
+  const policy = t.testdir({ policy: '' })
+  const cases: [name: string, value: string, hint?: RegExp][] = [
+    ['MONIKER_PORT', '7000'],
+    ['MONIKER_PORT', 'http', /expected MONIKER_PORT to be a port/],
+    ['MONIKER_NAMESPACE', 'auto'],
+    ['MONIKER_NAMESPACE', '8', /expected MONIKER_NAMESPACE to be a word/],
+    ['MONIKER_HOST', '127.0.0.1, ::'],
+    ['MONIKER_HOST', 'theforce.net', /expected IP addresses/],
+    ['MONIKER_POLICY', `${policy}/policy`],
+    ['MONIKER_POLICY', `${policy}/nothing`, /no such file/],
+    ['MONIKER_PROT', '7000', /spelt right/],
+  ]
+  for (const [name, value, hint] of cases) {
+    const before = process.env[name]
+    process.env[name] = value
+    const finding = environment().find(({ text }) => text === `${name}=${value}`)
+    t.match(finding, hint ? { ok: false, hint } : { ok: true, hint: undefined }, `${name}=${value}`)
+    if (before === undefined) delete process.env[name]
+    else process.env[name] = before
+  }
 })
