@@ -1,8 +1,9 @@
 import { once } from 'node:events'
+import type { Readable } from 'node:stream'
 import { Command } from 'commander'
 import { MonikerSocket } from '../sockets/socket.ts'
-import { hearOut } from './hearout.ts'
 import { format } from '../name.ts'
+import { TIMEOUT } from '../settings.ts'
 import {
   daemonPortOption,
   hostArgument,
@@ -46,7 +47,7 @@ async function connect(
   const socket = new MonikerSocket({ allowHalfOpen: true })
   socket.connect({ ...target.at, service: format(target.name), wait })
   stdin.pipe(socket).pipe(stdout, { end: false })
-  // Whoever reads the output may have seen enough.
+  // The reader of the output, such as `head`, may close it early.
   stdout.on('error', () => socket.destroy())
   const end = () => {
     stdin.unpipe(socket).destroy()
@@ -55,4 +56,38 @@ async function connect(
   socket.on('end', () => hearOut(stdin, socket, end))
   await once(socket, 'close')
   stdin.destroy()
+}
+
+/** The part of a socket that `hearOut` needs. */
+interface Half {
+  readonly writableNeedDrain: boolean
+  once(event: 'close', listener: () => void): unknown
+  off(event: 'close', listener: () => void): unknown
+}
+
+/**
+ * Calls `done` when `input`, which is piped to a socket whose other side has ended, may be cut off. A terminal may at
+ * once; a file or pipe when for `pause` ms (5,000) no byte has come and none had to wait. A socket that closes, as it
+ * does when the input ends, needs no call.
+ */
+export function hearOut(
+  input: Readable & { isTTY?: boolean },
+  socket: Half,
+  done: () => void,
+  pause = TIMEOUT,
+): void {
+  if (input.isTTY || input.readableEnded) return done()
+  const more = () => timer.refresh()
+  const stop = () => {
+    clearTimeout(timer)
+    input.off('data', more)
+    socket.off('close', stop)
+  }
+  const timer: NodeJS.Timeout = setTimeout(() => {
+    if (socket.writableNeedDrain) return more()
+    stop()
+    return done()
+  }, pause)
+  input.on('data', more)
+  socket.once('close', stop)
 }

@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import type { Metadata } from '../wire/protocol.ts'
 import type { NamedAddress } from '../sockets/listener.ts'
 import { createServer, type MonikerServer } from '../sockets/server.ts'
-import { hearOut } from './hearout.ts'
+import { hearOut } from './connect.ts'
 import {
   daemonPortOption,
   metadataOption,
