@@ -8,11 +8,11 @@ import {
   daemonPortOption,
   hostArgument,
   namespaceOption,
-  type Place,
+  type HostAndPort,
+  targetOf,
   useNamespace,
   waitOption,
 } from './options.ts'
-import { targetOf } from './target.ts'
 
 interface Options {
   daemonPort?: number
@@ -38,11 +38,11 @@ the command, but for a file or a pipe that has more to send: not before 5 second
 
 async function connect(
   name: string,
-  place: Place | undefined,
+  at: HostAndPort | undefined,
   { wait, ...options }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
-  const target = targetOf(name, place?.host, { ...options, ...place })
+  const target = targetOf(name, at?.host, { ...options, ...at })
   const { stdin, stdout } = process
   const socket = new MonikerSocket({ allowHalfOpen: true })
   socket.connect({ ...target.at, service: format(target.name), wait })

@@ -13,7 +13,7 @@ import { defaultNamespace } from '../namespace.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
 import { designatedPort } from '../settings.ts'
 import { VERSION } from '../wire/protocol.ts'
-import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
+import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { colour, printable } from './terminal.ts'
 import { engines, version } from './version.ts'
 
@@ -54,8 +54,8 @@ export const doctorCommand = new Command('doctor')
   .addHelpText('after', '\nEnds with 0 if all is well, and with 1 if there is a hint.')
   .action(doctor)
 
-async function doctor(place: Place | undefined, { json, ...options }: Options): Promise<void> {
-  const { host = '', daemonPort = designatedPort() } = { ...options, ...place }
+async function doctor(at: HostAndPort | undefined, { json, ...options }: Options): Promise<void> {
+  const { host = '', daemonPort = designatedPort() } = { ...options, ...at }
   const findings: Finding[] = []
   for await (const finding of checkup(host, daemonPort)) {
     findings.push(finding)

@@ -3,7 +3,13 @@ import type { WriteStream } from 'node:tty'
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
 import { watch, type Watch } from '../client/watch.ts'
-import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
+import {
+  daemonPortOption,
+  hostArgument,
+  jsonOption,
+  type HostAndPort,
+  toNamespace,
+} from './options.ts'
 import { servicesTable, sorted } from './services.ts'
 import { colour, printable } from './terminal.ts'
 import { closeInTime, printChanges, reconnecting } from './watch.ts'
@@ -31,10 +37,10 @@ export const lsCommand = new Command('ls')
   .action(ls)
 
 async function ls(
-  place: Place | undefined,
+  at: HostAndPort | undefined,
   { json, watch: live, ...options }: Options,
 ): Promise<void> {
-  const asked = { ...options, ...place }
+  const asked = { ...options, ...at }
   if (live && !json && process.stdout.isTTY) return showLive(watch(asked))
   if (live) return printChanges(watch(asked), json)
   const services = sorted(await new Resolver().list(asked))

@@ -3,8 +3,7 @@ import { format } from '../name.ts'
 import type { Metadata } from '../wire/protocol.ts'
 import type { Resolver } from '../client/resolver.ts'
 import type { Resolution } from '../resolution.ts'
-import { isScheme } from './options.ts'
-import { targetOf, type CommandTarget, type TargetOptions } from './target.ts'
+import { type CommandTarget, isScheme, targetOf, type TargetOptions } from './options.ts'
 
 /** A service that a program needs, and the word that the variables about it begin with. */
 export interface Neighbour extends CommandTarget {

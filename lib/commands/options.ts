@@ -1,64 +1,100 @@
 import { isIP } from 'node:net'
 import { Argument, InvalidArgumentError, Option } from 'commander'
-import { parseURI } from '../name.ts'
+import type { ResolveOptions } from '../resolution.ts'
+import { MonikerError } from '../errors.ts'
+import { parseURI, type Name } from '../name.ts'
 import { NAMESPACE, givenNamespace } from '../namespace.ts'
+import { connectCall } from '../options/connect.ts'
 import { MAX_WAIT } from '../wire/protocol.ts'
 
-/** A host on the command line, and the designated port of its daemon, if it is told. */
-export interface Place {
+/** A host on the command line, and the designated port of its daemon if that is given. */
+export interface HostAndPort {
   readonly host: string
   readonly daemonPort?: number
 }
 
-/** `[host]`, the host that is meant; a `Place`. */
+/** A name on the command line, and the daemon to ask for it. */
+export interface CommandTarget {
+  readonly name: Name
+  readonly at: Pick<ResolveOptions, 'host' | 'daemonPort' | 'also'>
+}
+
+export interface TargetOptions {
+  daemonPort?: number | undefined
+  /** The namespace of a name that gives none. Default that of the process on this host, and the host's own elsewhere. */
+  namespace?: string | undefined
+}
+
+/** `[host]`, the host to ask; a `HostAndPort`. */
 export function hostArgument(): Argument {
   return new Argument(
     '[host]',
     'theforce.net, or theforce.net:6664 (default: this host)',
-  ).argParser(toPlace)
+  ).argParser(toHostAndPort)
 }
 
 /** Reads a host, and a port after it; throws what commander shows as wrong usage. */
-export function toPlace(text: string): Place {
+export function toHostAndPort(text: string): HostAndPort {
   if (isIP(text)) return { host: text }
   try {
     const { host, daemonPort, path, userinfo } = parseURI(`any://${text}`)
-    // A number is an address to a URI; here it is a port that has gone astray.
+    // A number is an address in a URI; here it is a port in the wrong position.
     const isHost = host && !path && !userinfo && !/^\d+$/.test(text)
     if (isHost) return { host, ...(daemonPort && { daemonPort }) }
   } catch {
-    // What it is not is all there is to say.
+    // The message below says what is expected.
   }
   throw new InvalidArgumentError(
     'Expected a host such as theforce.net, theforce.net:6664 or [::1].',
   )
 }
 
-/** `--daemon-port`, the designated port of the daemon that is meant. */
+/** Reads what `connect` reads, except ports and paths. Throws `ERR_MONIKER_NAME` on those. */
+export function targetOf(
+  text: string,
+  host?: string,
+  { daemonPort, namespace = '' }: TargetOptions = {},
+): CommandTarget {
+  const call = connectCall([text, host])
+  if (!call) {
+    const expected = 'a name such as starwars or starwars://theforce.net'
+    throw new MonikerError('ENAME', { service: text, text: expected })
+  }
+  const { name, options } = call
+  const { also } = options
+  const at = { host: host ?? options.host ?? '', daemonPort: options.daemonPort ?? daemonPort }
+  return {
+    name: { ...name, namespace: name.namespace || namespace },
+    at: { ...at, ...(also && { also }) },
+  }
+}
+
+/** `--daemon-port`, the designated port of the daemon to ask. */
 export function daemonPortOption(): Option {
   return new Option('--daemon-port <number>', 'the designated port of the daemon')
     .env('MONIKER_PORT')
     .argParser(toPort)
 }
 
-/** `--policy`, the file that says who may publish, resolve and list what. */
+/** `--policy`, the file of rules on publishing, resolving, listing and connecting. */
 export function policyOption(): Option {
   return new Option('--policy <file>', 'who may do what; see `moniker policy check --help`').env(
     'MONIKER_POLICY',
   )
 }
 
+/** `--json`, output for programs. */
 export function jsonOption(): Option {
   return new Option('--json', 'as JSON, for programs')
 }
 
-/** `--metadata`, what a service says of itself. */
+/** `--metadata`, a description that clients get with the address. */
 export function metadataOption(): Option {
   const about = 'what is told with where it is, such as scheme=http or path=/api; may be repeated'
   return new Option('--metadata <name=value>', about).argParser(toMetadata)
 }
 
-/** `--shared`, for a name that several hold. */
+/** `--shared`, for a name that several programs hold. */
 export function sharedOption(): Option {
   return new Option('--shared', 'let others have the name who share it too; clients take turns')
 }
@@ -73,7 +109,7 @@ export function toMetadata(
   return { ...before, [name]: value! }
 }
 
-/** `--wait`, how long to wait for a name that is not there yet, in ms. */
+/** `--wait`, the longest wait for a name that is not registered yet, in ms. */
 export function waitOption(): Option {
   return new Option(
     '--wait <time>',
@@ -81,7 +117,7 @@ export function waitOption(): Option {
   ).argParser(toDuration)
 }
 
-/** `--namespace`, that of names which give none. */
+/** `--namespace`, the namespace of names that give none. */
 export function namespaceOption(): Option {
   const about =
     'that of names which give none: auto is the git work tree, auto:branch its branch (default: MONIKER_NAMESPACE)'
@@ -95,7 +131,7 @@ export function toNamespace(text: string): string {
   throw new InvalidArgumentError(`Expected ${NAMESPACE}.`)
 }
 
-/** Makes `namespace`, if there is one, that of names which give none, here and in what we start. */
+/** Makes `namespace`, if given, that of names that give none, in this process and in those it starts. */
 export function useNamespace(namespace: string | undefined): void {
   if (namespace !== undefined) process.env.MONIKER_NAMESPACE = namespace
 }
@@ -123,7 +159,7 @@ export function toScheme(text: string): string {
   throw new InvalidArgumentError('Expected a scheme such as http.')
 }
 
-/** Whether `text` may be the scheme of a URL. */
+/** True if `text` may be the scheme of a URL. */
 export function isScheme(text: unknown): text is string {
   return typeof text === 'string' && /^[a-z][a-z0-9+.-]{0,62}$/i.test(text)
 }

@@ -1,13 +1,13 @@
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
 import type { Resolution } from '../resolution.ts'
-import { targetOf } from './target.ts'
 import {
   daemonPortOption,
   hostArgument,
   jsonOption,
   namespaceOption,
-  type Place,
+  type HostAndPort,
+  targetOf,
   toScheme,
   useNamespace,
 } from './options.ts'
@@ -37,11 +37,11 @@ export const resolveCommand = new Command('resolve')
 
 async function resolve(
   name: string,
-  place: Place | undefined,
+  at: HostAndPort | undefined,
   { json, url, ...options }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
-  const target = targetOf(name, place?.host, { ...options, ...place })
+  const target = targetOf(name, at?.host, { ...options, ...at })
   const resolution = await new Resolver().resolve(target.name, {
     ...target.at,
     transports: ['tcp', 'udp'],

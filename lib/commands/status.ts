@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
-import { daemonPortOption, hostArgument, jsonOption, type Place } from './options.ts'
+import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { table } from './table.ts'
 
 interface Options {
@@ -15,8 +15,8 @@ export const statusCommand = new Command('status')
   .addOption(jsonOption())
   .action(status)
 
-async function status(place: Place | undefined, { json, ...options }: Options): Promise<void> {
-  const status = await new Resolver().status({ ...options, ...place })
+async function status(at: HostAndPort | undefined, { json, ...options }: Options): Promise<void> {
+  const status = await new Resolver().status({ ...options, ...at })
   if (json) return console.log(JSON.stringify(status, undefined, 2))
   console.log(table(Object.entries(status).map(([key, value]) => [key, shown(key, value)])))
 }

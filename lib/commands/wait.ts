@@ -1,7 +1,6 @@
 import { Command, Option } from 'commander'
 import { Resolver } from '../client/resolver.ts'
-import { daemonPortOption, namespaceOption, toDuration, useNamespace } from './options.ts'
-import { targetOf } from './target.ts'
+import { daemonPortOption, namespaceOption, targetOf, toDuration, useNamespace } from './options.ts'
 import { tell } from './terminal.ts'
 
 interface Options {

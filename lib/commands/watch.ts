@@ -2,8 +2,14 @@ import { Command } from 'commander'
 import type { Change } from '../client/roster.ts'
 import { watch, type Watch } from '../client/watch.ts'
 import { format } from '../name.ts'
-import { daemonPortOption, hostArgument, jsonOption, type Place, toNamespace } from './options.ts'
-import { targetOf } from './target.ts'
+import {
+  daemonPortOption,
+  hostArgument,
+  jsonOption,
+  type HostAndPort,
+  targetOf,
+  toNamespace,
+} from './options.ts'
 import { colour, printable, stopSignal, tell } from './terminal.ts'
 
 interface Options {
@@ -29,11 +35,10 @@ Another host has to allow it: monikerd --public-list.`,
 
 async function run(
   name: string | undefined,
-  place: Place | undefined,
+  at: HostAndPort | undefined,
   { daemonPort, namespace, json }: Options,
 ): Promise<void> {
-  const target =
-    name === undefined ? undefined : targetOf(name, place?.host, { daemonPort, ...place })
+  const target = name === undefined ? undefined : targetOf(name, at?.host, { daemonPort, ...at })
   const options = target ? { ...target.name, ...target.at } : { daemonPort }
   await printChanges(watch({ ...options, ...(namespace !== undefined && { namespace }) }), json)
 }

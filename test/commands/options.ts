@@ -8,11 +8,12 @@ import {
   namespaceOption,
   policyOption,
   sharedOption,
+  targetOf,
   toDuration,
+  toHostAndPort,
   toList,
   toMetadata,
   toNamespace,
-  toPlace,
   toPort,
   toScheme,
   toVariables,
@@ -144,7 +145,7 @@ test('a host is a name or an address, with the port of its daemon if that is tol
     ['[::1]', { host: '::1' }],
     ['[::1]:7000', { host: '::1', daemonPort: 7000 }],
   ] as const
-  for (const [text, place] of cases) t.same(toPlace(text), place, text)
+  for (const [text, expected] of cases) t.same(toHostAndPort(text), expected, text)
   for (const text of [
     '',
     '8080',
@@ -155,7 +156,55 @@ test('a host is a name or an address, with the port of its daemon if that is tol
     'a/b',
     'luke@a',
   ]) {
-    t.throws(() => toPlace(text), InvalidArgumentError, text)
+    t.throws(() => toHostAndPort(text), InvalidArgumentError, text)
   }
   t.same(hostArgument().required, false)
+})
+
+test('a name, or a URI, and whom to ask for it', async t => {
+  const cases: [Parameters<typeof targetOf>, name: string[], host: string, port?: number][] = [
+    [['tie'], ['', 'tie', ''], ''],
+    [['Tie@^1', 'theforce.net'], ['', 'tie', '^1'], 'theforce.net'],
+    [['ns:tie', 'theforce.net', { daemonPort: 7000 }], ['ns', 'tie', ''], 'theforce.net', 7000],
+    [['tie', undefined, { daemonPort: 7000 }], ['', 'tie', ''], '', 7000],
+    [['ns:tie@2://theforce.net:8000/path'], ['ns', 'tie', '2'], 'theforce.net', 8000],
+    [
+      ['tie://theforce.net', undefined, { daemonPort: 7000 }],
+      ['', 'tie', ''],
+      'theforce.net',
+      7000,
+    ],
+    [
+      ['tie://theforce.net:8000', undefined, { daemonPort: 7000 }],
+      ['', 'tie', ''],
+      'theforce.net',
+      8000,
+    ],
+    [['tie://', '::1'], ['', 'tie', ''], '::1'],
+    [['tie://[::1]'], ['', 'tie', ''], '::1'],
+  ]
+  for (const [given, [namespace, service, version], host, daemonPort] of cases) {
+    const at = { host, daemonPort }
+    t.match(targetOf(...given), { name: { namespace, service, version }, at }, given.join(' '))
+  }
+})
+
+test('ports, paths and what is no name are refused', async t => {
+  for (const text of ['80', '/tmp/socket', 'a/b', '', 'tie@nonsense', '7up', 'tie://a b']) {
+    t.throws(() => targetOf(text), { code: 'ERR_MONIKER_NAME' }, text)
+  }
+})
+
+test('a name that gives no namespace has that which is told, anywhere', async t => {
+  const namespace = 'ns'
+  t.equal(targetOf('tie', undefined, { namespace }).name.namespace, 'ns')
+  t.equal(targetOf('tie', 'theforce.net', { namespace }).name.namespace, 'ns')
+  t.equal(targetOf('other:tie', 'theforce.net', { namespace }).name.namespace, 'other')
+})
+
+test('on this host that of the process comes first, then the own of the host', async t => {
+  process.env.MONIKER_NAMESPACE = 'ns'
+  t.teardown(() => delete process.env.MONIKER_NAMESPACE)
+  t.match(targetOf('tie'), { name: { namespace: 'ns' }, at: { also: [''] } })
+  t.match(targetOf('tie', 'theforce.net'), { name: { namespace: '' }, at: { also: undefined } })
 })
