@@ -1,14 +1,55 @@
+import { isIPv6 } from 'node:net'
 import { Command, Option } from 'commander'
 import { Resolver } from '../client/resolver.ts'
-import { distinct, find, neighbour } from './neighbours.ts'
+import type { Resolution } from '../resolution.ts'
+import { format as formatName } from '../name.ts'
+import type { Metadata } from '../wire/protocol.ts'
 import {
   daemonPortOption,
+  isScheme,
   jsonOption,
   namespaceOption,
+  targetOf,
   useNamespace,
   waitOption,
+  type CommandTarget,
+  type TargetOptions,
 } from './options.ts'
 import { tell } from './terminal.ts'
+
+/** The transports of a name, which may have either. */
+const EITHER = ['tcp', 'udp'] as const
+
+/** Milliseconds until the missing services are named. */
+const LATE = 1_000
+
+const ASSIGNMENT = /^(?:([a-z_]\w*)=)?(.*)$/is
+
+/** The line that sets a variable, by the language of the reader. The values need no escapes. */
+const FORMATS = {
+  sh: (name: string, value: string) => `export ${name}='${value}'`,
+  fish: (name: string, value: string) => `set -gx ${name} '${value}'`,
+  plain: (name: string, value: string) => `${name}=${value}`,
+}
+
+/** The output of a failure, for a shell to evaluate: an empty output would be a success there. */
+const FAILED = 'false'
+
+/** A service that a program needs, and the word that its variables begin with. */
+export interface Neighbour extends CommandTarget {
+  /** In capitals, such as `DB`. */
+  readonly word: string
+}
+
+export interface FindOptions {
+  resolver: Pick<Resolver, 'resolve'>
+  /** Milliseconds to wait for each. */
+  wait: number
+  /** Called with a line that names the missing services, if they take longer than a second. */
+  tell: (text: string) => void
+  /** Ends the wait; its reason is the error. */
+  signal?: AbortSignal | undefined
+}
 
 interface Options {
   format: keyof typeof FORMATS
@@ -17,16 +58,6 @@ interface Options {
   daemonPort?: number
   namespace?: string
 }
-
-/** How a variable is set in the words of each reader; in the values there is nothing to escape. */
-const FORMATS = {
-  sh: (name: string, value: string) => `export ${name}='${value}'`,
-  fish: (name: string, value: string) => `set -gx ${name} '${value}'`,
-  plain: (name: string, value: string) => `${name}=${value}`,
-}
-
-/** What a shell evaluates instead; of nothing at all it would think that all is well. */
-const FAILED = 'false'
 
 export const envCommand = new Command('env')
   .description('Says where services are in variables for a shell, once all are there.')
@@ -67,4 +98,83 @@ function variablesFor(
   useNamespace(options.namespace)
   const neighbours = distinct(names.map(name => neighbour(name, options)))
   return find(neighbours, { resolver: new Resolver(), wait, tell })
+}
+
+/** Reads `NAME` or `WORD=NAME`, where a name is anything that `targetOf` takes. Throws `ERR_MONIKER_NAME`. */
+export function neighbour(text: string, options?: TargetOptions): Neighbour {
+  const [, word, name] = ASSIGNMENT.exec(text)!
+  const target = targetOf(name!, undefined, options)
+  return { ...target, word: (word ?? target.name.service.replaceAll(/\W/g, '_')).toUpperCase() }
+}
+
+/** The neighbours; throws if two of them would have the same variables, and says what to do. */
+export function distinct(neighbours: readonly Neighbour[]): readonly Neighbour[] {
+  for (const [index, { word, name }] of neighbours.entries()) {
+    const other = neighbours.slice(index + 1).find(other => other.word === word)
+    if (!other) continue
+    const [one, two] = [name, other.name].map(formatName)
+    throw new Error(
+      `${word}_URL cannot be both ${one} and ${two}; give one another word, as in other=${two}`,
+    )
+  }
+  return neighbours
+}
+
+/** Waits for all of `neighbours`, and returns their variables; fails as `Resolver.resolve` does. */
+export async function find(
+  neighbours: readonly Neighbour[],
+  { resolver, wait, tell, signal: given }: FindOptions,
+): Promise<Record<string, string>> {
+  const done = new AbortController()
+  const signal = given ? AbortSignal.any([given, done.signal]) : done.signal
+  const missing = new Set(neighbours.map(({ name }) => formatName(name)))
+  const late = setTimeout(() => tell(`waiting for ${[...missing].join(', ')}`), LATE)
+  const found = neighbours.map(async ({ name, at, word }) => {
+    const options = { ...at, wait, signal, transports: EITHER }
+    const resolution = await resolver.resolve(name, options)
+    missing.delete(formatName(name))
+    return variables(word, resolution)
+  })
+  try {
+    return Object.assign({}, ...(await Promise.all(found))) as Record<string, string>
+  } finally {
+    // One failure ends the wait for the others.
+    done.abort()
+    clearTimeout(late)
+  }
+}
+
+/** The variables of one service. No value has a character that is special to a shell. */
+function variables(word: string, { endpoints }: Resolution): Record<string, string> {
+  const { address, port, version } = endpoints[0]!
+  return {
+    [`${word}_URL`]: urlOf(endpoints[0]!),
+    [`${word}_HOST`]: address,
+    [`${word}_PORT`]: String(port),
+    [`${word}_VERSION`]: version.replaceAll(/[^\w.+-]/g, ''),
+  }
+}
+
+/**
+ * An endpoint as a URL. The path, and the scheme if none is given, come from the metadata of the service; without a
+ * scheme there, it is the transport. Nothing else in the metadata is trusted.
+ */
+export function urlOf(
+  { transport, address, port, metadata = {} }: Resolution['endpoints'][number],
+  scheme = metadata.scheme,
+): string {
+  const known = isScheme(scheme) ? scheme : transport
+  const host = isIPv6(address) ? `[${address}]` : address
+  return `${known}://${host}:${port}${pathIn(metadata)}`
+}
+
+function pathIn({ path }: Metadata): string {
+  if (typeof path !== 'string' || !path.startsWith('/')) return ''
+  const url = new URL('http://host')
+  url.pathname = path
+  return url.pathname === '/' ? '' : url.pathname.replaceAll(/[^\w/.~%:@+,=-]/g, encoded)
+}
+
+function encoded(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`
 }

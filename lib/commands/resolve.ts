@@ -11,7 +11,7 @@ import {
   toScheme,
   useNamespace,
 } from './options.ts'
-import { urlOf } from './neighbours.ts'
+import { urlOf } from './env.ts'
 import { printable } from './terminal.ts'
 
 interface Options {

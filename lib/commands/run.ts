@@ -7,7 +7,7 @@ import type { Metadata, Offer } from '../wire/protocol.ts'
 import { Registrar } from '../registration/registrar.ts'
 import { Resolver } from '../client/resolver.ts'
 import { portsOf } from '../node/proc.ts'
-import { distinct, find, neighbour } from './neighbours.ts'
+import { distinct, find, neighbour } from './env.ts'
 import {
   daemonPortOption,
   metadataOption,
