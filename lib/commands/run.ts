@@ -1,12 +1,14 @@
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { constants } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
 import { listenCall } from '../options/listen.ts'
 import { format } from '../name.ts'
-import { freePort, isFree, listening } from '../node/proc.ts'
+import { freePort, isFree, listening, portsOf } from '../node/proc.ts'
 import type { Metadata, Offer } from '../wire/protocol.ts'
 import { Registrar } from '../registration/registrar.ts'
 import { Resolver } from '../client/resolver.ts'
-import { portsOf } from '../node/proc.ts'
 import { distinct, find, neighbour } from './env.ts'
 import {
   daemonPortOption,
@@ -19,8 +21,16 @@ import {
   toVariables,
   waitOption,
 } from './options.ts'
-import { Program } from './program.ts'
 import { keepAlive, tell, tellLapses } from './terminal.ts'
+
+/** Milliseconds until a command that does not listen yet is reported. */
+const LATE = 10_000
+
+/** Milliseconds from a crash to the next start: each pause is twice the last, up to the second number. */
+const [SOON, LATEST] = [100, 30_000]
+
+/** A program that has run for this long, in ms, is started again after the first pause. */
+const STEADY = 10_000
 
 interface Options {
   port?: number
@@ -34,19 +44,14 @@ interface Options {
   shared?: boolean
 }
 
-/** When somebody might begin to wonder why a command is not known by its name, in ms. */
-const LATE = 10_000
+/** Work that goes on while a program runs, until `signal` aborts. Its failure ends the program. */
+export type Beside = (pid: number, signal: AbortSignal) => Promise<void>
 
-/** What to say of a command that does not listen where it is told; `others` are where it does. */
-function unheard(port: number, others: readonly number[]): string {
-  const [other] = others
-  const why = other
-    ? `the command listens on port ${other}, not on ${port}`
-    : `nobody listens on port ${port}`
-  return (
-    `is not registered yet: ${why}, which the command finds in $PORT; does it want {port} among ` +
-    `its arguments, another variable (--env), or ${other ? `--port ${other}` : 'its own port (--port)'}?`
-  )
+export interface RestartOptions {
+  /** Called with a line for each crash. */
+  tell: (text: string) => void
+  /** Finds the environment for the next start. If it fails, the last environment is used. */
+  renew: (signal: AbortSignal) => Promise<NodeJS.ProcessEnv>
 }
 
 export const runCommand = new Command('run')
@@ -84,7 +89,7 @@ async function run(
   text: string,
   command: string[],
   {
-    port: wanted,
+    port: fixedPort,
     env = [],
     restart = false,
     shared = false,
@@ -96,13 +101,15 @@ async function run(
   useNamespace(options.namespace)
   const { name, metadata } = listenCall([{ service: text, metadata: options.metadata }])!
   const neighbours = distinct(needed.map(one => neighbour(one, options)))
-  // Or its holder would be taken for the command.
-  if (wanted && !(await isFree(wanted))) {
-    throw new Error(`port ${wanted} is taken by another program; stop it, or choose another port`)
+  // Another program on the port would be taken for the command.
+  if (fixedPort && !(await isFree(fixedPort))) {
+    throw new Error(
+      `port ${fixedPort} is taken by another program; stop it, or choose another port`,
+    )
   }
   const known = { resolver: new Resolver(), wait, tell }
   const found = await find(neighbours, known)
-  const port = wanted ?? (await freePort())
+  const port = fixedPort ?? (await freePort())
   const kind = { transport: 'tcp', shared } as const
   const offer = { ...name, ...kind, port, ...(metadata && { metadata }) }
   const fill = (text: string) => text.replaceAll('{port}', String(port))
@@ -112,30 +119,142 @@ async function run(
   const program = new Program(command.map(fill), environment(found), (pid, signal) =>
     hold({ ...offer, pid }, options.daemonPort, signal),
   )
-  // That one of its neighbours has moved may be why it crashes.
+  // It may have crashed because one of its neighbours has moved.
   const renew = async (signal: AbortSignal) =>
     environment(await find(neighbours, { ...known, signal }))
-  process.exitCode = await keepAlive(restart ? program.persist({ tell, renew }) : program.run())
+  process.exitCode = await keepAlive(restart ? program.keepRunning({ tell, renew }) : program.run())
 }
 
-/** Holds the name of a command from when it listens until `signal` aborts. */
+/** Registers the name of a command once it listens, until `signal` aborts. */
 async function hold(
   offer: Omit<Offer, 'address'> & { pid: number },
   daemonPort: number | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const { port, pid } = offer
-  const wonder = async () => {
+  const report = async () => {
     const others = await portsOf(pid)
-    if (!signal.aborted && !address) tell(`${format(offer)} ${unheard(port, others)}`)
+    if (!signal.aborted && !address) tell(`${format(offer)} ${notListening(port, others)}`)
   }
-  const late = setTimeout(() => void wonder(), LATE)
+  const timer = setTimeout(() => void report(), LATE)
   let address: string | undefined
-  address = await listening(port, signal).finally(() => clearTimeout(late))
+  address = await listening(port, signal).finally(() => clearTimeout(timer))
   const lease = await Registrar.at(daemonPort).register({ ...offer, address }, { signal })
   tell(`${format(offer)} is port ${offer.port}`)
-  const over = tellLapses(lease, tell, `${format(offer)} is registered again`)
+  const cancel = tellLapses(lease, tell, `${format(offer)} is registered again`)
   if (!signal.aborted) await once(signal, 'abort')
-  over()
+  cancel()
   await lease.withdraw()
+}
+
+/** The report on a command that does not listen on `port`; `others` are the ports on which it does. */
+function notListening(port: number, others: readonly number[]): string {
+  const [other] = others
+  const why = other
+    ? `the command listens on port ${other}, not on ${port}`
+    : `nobody listens on port ${port}`
+  return (
+    `is not registered yet: ${why}, which the command finds in $PORT; does it want {port} among ` +
+    `its arguments, another variable (--env), or ${other ? `--port ${other}` : 'its own port (--port)'}?`
+  )
+}
+
+/** Another program, run as part of this one: it gets our signals. */
+export class Program {
+  readonly #words: readonly string[]
+  #env: NodeJS.ProcessEnv
+  readonly #beside: Beside
+  readonly #stop = new AbortController()
+  readonly #passed = new Set<NodeJS.Signals>()
+  #child: ChildProcess | undefined
+
+  /** `words` are the command and its arguments. */
+  constructor(words: readonly string[], env: NodeJS.ProcessEnv, beside: Beside) {
+    this.#words = words
+    this.#env = env
+    this.#beside = beside
+    for (const signal of ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const) {
+      process.on(signal, () => this.#pass(signal))
+    }
+  }
+
+  /** Runs it once, and returns its exit status, or 128 and the number of the signal that ended it. */
+  async run(): Promise<number> {
+    const [file, ...args] = this.#words
+    const child = spawn(file!, args, { stdio: 'inherit', env: this.#env })
+    this.#child = child
+    const done = new AbortController()
+    const ended = endOf(child, file!).finally(() => done.abort())
+    const beside = this.#accompany(child, done.signal)
+    // Its failure is thrown below, once the program has ended.
+    beside.catch(() => {})
+    try {
+      const [status, signal] = await ended
+      if (signal && this.#passed.has(signal)) this.#stop.abort()
+      return status ?? 128 + constants.signals[signal!]
+    } finally {
+      this.#child = undefined
+      await beside
+    }
+  }
+
+  /** Runs it again and again, until it exits with 0 or a signal of ours ends it; returns its last exit status. */
+  async keepRunning(options: RestartOptions): Promise<number> {
+    const { signal } = this.#stop
+    let wait = SOON
+    let began = performance.now()
+    let status = await this.run()
+    while (status !== 0 && !signal.aborted) {
+      if (performance.now() - began > STEADY) wait = SOON
+      options.tell(`${this.#words[0]} has crashed with status ${status}; again in ${wait} ms`)
+      await this.#recover(wait, options)
+      wait = Math.min(wait * 2, LATEST)
+      began = performance.now()
+      // A signal may have come between two runs.
+      status = signal.aborted ? status : await this.run()
+    }
+    return status
+  }
+
+  /** Pauses, and finds the environment for the next start. Never fails. */
+  async #recover(wait: number, { tell, renew }: RestartOptions): Promise<void> {
+    const { signal } = this.#stop
+    try {
+      await pause(wait, undefined, { signal })
+      this.#env = await renew(signal)
+    } catch (error) {
+      if (!signal.aborted) tell((error as Error).message)
+    }
+  }
+
+  async #accompany(child: ChildProcess, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#beside(child.pid!, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      this.#stop.abort()
+      child.kill()
+      throw error
+    }
+  }
+
+  #pass(signal: NodeJS.Signals): void {
+    this.#passed.add(signal)
+    // A program may read its configuration again at SIGHUP, and go on.
+    if (signal === 'SIGTERM' || signal === 'SIGINT' || !this.#child) this.#stop.abort()
+    // A terminal has sent SIGINT to the program as well.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) this.#child?.kill(signal)
+  }
+}
+
+/** The status and the signal with which a program ends. */
+async function endOf(
+  child: ChildProcess,
+  file: string,
+): Promise<[number | null, NodeJS.Signals | null]> {
+  try {
+    return (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+  } catch (error) {
+    throw new Error(`${file} cannot be run (${(error as Error).message}); is it installed?`)
+  }
 }
