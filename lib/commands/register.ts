@@ -1,8 +1,14 @@
+import { open, stat } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
-import type { Metadata } from '../wire/protocol.ts'
+import { isMap, type Document, type Node, type Pair } from 'yaml'
+import { format } from '../name.ts'
+import { bound, type Bindable, type Spot } from '../node/proc.ts'
+import { listenCall, type ListenCall, type ListenNameOptions } from '../options/listen.ts'
+import { MAX_FILE, parseYaml } from '../policy/file.ts'
+import type { Lease } from '../registration/lease.ts'
 import { Registrar } from '../registration/registrar.ts'
-import { Holder } from './holder.ts'
+import type { Metadata } from '../wire/protocol.ts'
 import {
   daemonPortOption,
   metadataOption,
@@ -11,8 +17,19 @@ import {
   toPort,
   useNamespace,
 } from './options.ts'
-import { Portlist, entry } from './portlist.ts'
-import { keepAlive, stopSignal, tell } from './terminal.ts'
+import { keepAlive, stopSignal, tell, tellLapses } from './terminal.ts'
+
+/** Milliseconds between two looks at the ports and the list. */
+const ROUND = 1_000
+
+/** The most rounds until a registration that failed is tried again. */
+const LONGEST = 32
+
+/** The most names in one list. */
+export const MAX_ENTRIES = 1_000
+
+/** The fields of an entry in a list. */
+const FIELDS = ['port', 'udp', 'shared', 'metadata']
 
 interface Options {
   udp?: boolean
@@ -23,8 +40,21 @@ interface Options {
   shared?: boolean
 }
 
-/** How often the ports, and the list, are looked at, in ms. */
-const ROUND = 1_000
+/** A port that another program serves, and the name for it. */
+export interface Entry extends Spot, Pick<ListenCall, 'name' | 'shared' | 'metadata'> {}
+
+/** The port of an entry, and its options. */
+export interface EntryOptions extends Pick<ListenNameOptions, 'shared' | 'metadata'> {
+  port: number
+  /** True if it is a port of UDP. Default false. */
+  udp?: boolean | undefined
+}
+
+export interface HolderOptions {
+  registrar: Pick<Registrar, 'register'>
+  /** Called with a line for each change to a name. */
+  tell: (text: string) => void
+}
 
 export const registerCommand = new Command('register')
   .description('Holds a name for a port of another program, such as a container or a database.')
@@ -60,12 +90,12 @@ async function register(
   useNamespace(namespace)
   const holder = new Holder({ registrar: Registrar.at(daemonPort), tell })
   const list = file === undefined ? undefined : new Portlist(file)
-  holder.want((await list?.changed()) ?? [entry(name!, { port: port!, udp, metadata, shared })])
-  await keepAlive(hold(holder, list))
+  holder.hold((await list?.changed()) ?? [entry(name!, { port: port!, udp, metadata, shared })])
+  await keepAlive(goRound(holder, list))
 }
 
-/** Goes its rounds until it is stopped. */
-async function hold(holder: Holder, list: Portlist | undefined): Promise<void> {
+/** Goes round the ports until a signal. */
+async function goRound(holder: Holder, list: Portlist | undefined): Promise<void> {
   const signal = stopSignal()
   try {
     for (;;) {
@@ -80,12 +110,223 @@ async function hold(holder: Holder, list: Portlist | undefined): Promise<void> {
   }
 }
 
-/** Has `holder` go by a list that has changed; by the last good one while it is broken. */
+/** Gives `holder` the list if it has changed; keeps the last good one while the list is broken. */
 async function refresh(holder: Holder, list: Portlist | undefined): Promise<void> {
   try {
     const entries = await list?.changed()
-    if (entries) holder.want(entries)
+    if (entries) holder.hold(entries)
   } catch (error) {
     tell(`${(error as Error).message}; the list as it was stays in force`)
   }
+}
+
+/** Holds names for the ports of other programs, each while a program is bound to its port. */
+export class Holder {
+  readonly #options: HolderOptions
+  #all = new Map<string, Hold>()
+  readonly #gone = new Set<Hold>()
+
+  constructor(options: HolderOptions) {
+    this.#options = options
+  }
+
+  /** Sets the names to hold from the next `round` on. Entries that stay as they were keep their names. */
+  hold(entries: readonly Entry[]): void {
+    const before = this.#all
+    const keyed = entries.map(entry => [JSON.stringify(entry), entry] as const)
+    this.#all = new Map(
+      keyed.map(([key, entry]) => [key, before.get(key) ?? new Hold(entry, this.#options)]),
+    )
+    for (const [key, hold] of before) if (!this.#all.has(key)) this.#gone.add(hold)
+  }
+
+  /** Looks at every port, then withdraws names, then registers names. Fails only with the reason of `signal`. */
+  async round(signal: AbortSignal): Promise<void> {
+    const holds = [...this.#all.values()]
+    await this.#release()
+    const addresses = await bound(holds.map(({ entry }) => entry))
+    await Promise.all(holds.map((hold, index) => hold.settle(addresses[index], signal)))
+    signal.throwIfAborted()
+  }
+
+  /** Withdraws every name. */
+  async close(): Promise<void> {
+    this.hold([])
+    await this.#release('we are told to stop')
+  }
+
+  async #release(why = 'it is not asked for any more'): Promise<void> {
+    const gone = [...this.#gone]
+    this.#gone.clear()
+    await Promise.all(gone.map(hold => hold.withdraw(why)))
+  }
+}
+
+/** One name, registered or not. */
+class Hold {
+  readonly entry: Entry
+  readonly #options: HolderOptions
+  #lease: Lease | undefined
+  /** Ends the reports on the lease. */
+  #cancel: (() => void) | undefined
+  /** Rounds to skip until the next try, and after the next failure. */
+  #skip = 0
+  #pause = 1
+  /** The last line, which is not repeated. */
+  #said = ''
+
+  constructor(entry: Entry, options: HolderOptions) {
+    this.entry = entry
+    this.#options = options
+  }
+
+  /** Brings the registration in line with the address at which the port answers, if it does. */
+  async settle(address: string | undefined, signal: AbortSignal): Promise<void> {
+    if (address === undefined) return this.#unserved()
+    if (this.#lease?.offer.address === address) return
+    if (this.#lease) await this.withdraw(`it is served at ${address} now`)
+    if (this.#skip-- > 0) return
+    try {
+      await this.#register(address, signal)
+    } catch (error) {
+      this.#skip = this.#pause
+      this.#pause = Math.min(this.#pause * 2, LONGEST)
+      if (!signal.aborted) this.#tell(`${(error as Error).message}; it is tried again`)
+    }
+  }
+
+  /** Withdraws the name, if it is registered, and tells why. */
+  async withdraw(why: string): Promise<void> {
+    const lease = this.#lease
+    if (!lease) return
+    this.#lease = undefined
+    this.#cancel!()
+    await lease.withdraw()
+    this.#tell(`${this.#name} is withdrawn: ${why}`)
+  }
+
+  async #unserved(): Promise<void> {
+    const nobody = `nobody answers on ${this.#port}`
+    if (this.#lease) return this.withdraw(nobody)
+    // A port that has answered before has been reported already.
+    if (!this.#said) this.#tell(`${this.#name} is not registered yet: ${nobody}`)
+    this.#skip = 0
+  }
+
+  async #register(address: string, signal: AbortSignal): Promise<void> {
+    const { name, ...others } = this.entry
+    const { metadata, ...offer } = { ...name, ...others, address }
+    const full = { ...offer, ...(metadata && { metadata }) }
+    const lease = await this.#options.registrar.register(full, { signal })
+    const there = `${this.#name} is ${this.#port}`
+    this.#cancel = tellLapses(lease, text => this.#tell(text), there)
+    this.#lease = lease
+    this.#pause = 1
+    this.#tell(there)
+  }
+
+  #tell(text: string): void {
+    if (text !== this.#said) this.#options.tell(text)
+    this.#said = text
+  }
+
+  get #name(): string {
+    return format(this.entry.name)
+  }
+
+  get #port(): string {
+    const { transport, port } = this.entry
+    return transport === 'udp' ? `port ${port} of UDP` : `port ${port}`
+  }
+}
+
+/** An entry, checked; throws as `listen` does. */
+export function entry(service: string, { port, udp = false, ...options }: EntryOptions): Entry {
+  const { name, shared, metadata } = listenCall([{ service, ...options }])!
+  const transport: Bindable = udp ? 'udp' : 'tcp'
+  return { name, shared, metadata, transport, port }
+}
+
+/** A list of names and ports in a file. */
+export class Portlist {
+  readonly #file: string
+  #last: string | undefined
+
+  constructor(file: string) {
+    this.#file = file
+  }
+
+  /** The entries, if the file has changed since the last call. Fails once for each fault. */
+  async changed(): Promise<Entry[] | undefined> {
+    const text = await readList(this.#file).catch((error: Error) => error)
+    if (String(text) === this.#last) return undefined
+    this.#last = String(text)
+    if (text instanceof Error) throw text
+    return parseList(text, this.#file)
+  }
+}
+
+/**
+ * Reads lines of `name: port`, in YAML or JSON; `EntryOptions` may stand instead of the port. Throws an error with the
+ * line and the fault.
+ */
+export function parseList(text: string, file: string): Entry[] {
+  const { document, lineOf, wrong } = parseYaml(text)
+  if (wrong) throw new Error(`${file}:${wrong.line}: ${wrong.message}`)
+  const at = (offset: number, what: string) => new Error(`${file}:${lineOf(offset)}: ${what}`)
+
+  const { contents } = document
+  if (contents === null) return []
+  if (!isMap<Node, Node>(contents)) throw at(0, 'expected lines such as "web: 8080"')
+  if (contents.items.length > MAX_ENTRIES) throw at(0, `expected at most ${MAX_ENTRIES} names`)
+  return contents.items.map(item => {
+    try {
+      return entryIn(item, document)
+    } catch (error) {
+      throw at(item.key.range![0], (error as Error).message)
+    }
+  })
+}
+
+/** Reads the text of a list. Fails if it is no file, cannot be read, or is over `MAX_FILE` bytes. */
+async function readList(file: string): Promise<string> {
+  // A pipe would make us wait for its other end.
+  if (!(await stat(file)).isFile()) throw new Error(`${file} is no file`)
+  const handle = await open(file)
+  try {
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(MAX_FILE + 1), 0, MAX_FILE + 1, 0)
+    if (bytesRead <= MAX_FILE) return buffer.toString('utf8', 0, bytesRead)
+    throw new Error(`expected ${file} to have at most ${MAX_FILE} bytes`)
+  } finally {
+    await handle.close()
+  }
+}
+
+function entryIn({ key, value }: Pair<Node, Node>, document: Document): Entry {
+  // An alias may stand for a very large value.
+  const [name, given] = [key, value].map(
+    node => node?.toJS(document, { maxAliasCount: 0 }) as unknown,
+  )
+  if (typeof name !== 'string') throw new Error(`expected a name, got ${shown(name)}`)
+  const options = (isObject(given) ? given : { port: given }) as EntryOptions
+  const { port, udp } = options
+  if (!isPort(port)) throw new Error(`expected a port from 1 to 65535, got ${shown(port)}`)
+  if (udp !== undefined && typeof udp !== 'boolean') {
+    throw new Error(`expected udp to be true or false, got ${shown(udp)}`)
+  }
+  const unknown = Object.keys(options).find(field => !FIELDS.includes(field))
+  if (unknown) throw new Error(`expected ${FIELDS.join(', ')}, got ${shown(unknown)}`)
+  return entry(name, options)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isPort(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536
+}
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? 'nothing').slice(0, 60)
 }

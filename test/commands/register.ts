@@ -1,14 +1,27 @@
+import { execFileSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { t, test } from 'tap'
-import { registerCommand } from '../../lib/commands/register.ts'
-import { parse } from '../../lib/name.ts'
+import { t, test, type Test } from 'tap'
 import { Resolver } from '../../lib/client/resolver.ts'
+import {
+  Holder,
+  MAX_ENTRIES,
+  Portlist,
+  entry,
+  parseList,
+  registerCommand,
+  type Entry,
+} from '../../lib/commands/register.ts'
+import { parse } from '../../lib/name.ts'
+import { freePort } from '../../lib/node/proc.ts'
+import { MAX_FILE } from '../../lib/policy/file.ts'
+import { Registrar } from '../../lib/registration/registrar.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
-import { stranger } from '../fixtures/services.ts'
+import { named, stranger } from '../fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
 t.jobs = 4
@@ -90,4 +103,233 @@ test('a fault of the holder ends the command', alone, async t => {
     },
   })
   await t.rejects(printed(t, registerCommand, 'db', '80'), { message: 'no such platform' })
+})
+
+const never = new AbortController().signal
+
+/** A holder, what it has said since it was last asked, and what the daemon has of it. */
+async function holding(t: Test, ...entries: Entry[]) {
+  const ours = await daemon(t)
+  const { port } = ours
+  const lines: string[] = []
+  const tell = (text: string) => void lines.push(text)
+  const holder = new Holder({ registrar: new Registrar(port), tell })
+  t.teardown(() => holder.close())
+  holder.hold(entries)
+  const said = async () => {
+    await holder.round(never)
+    return lines.splice(0)
+  }
+  const known = async () => {
+    const services = await new Resolver({ port }).list()
+    return services.map(({ service, address, port }) => `${service} ${address} ${port}`).toSorted()
+  }
+  return { holder, said, known, lines, ours, port }
+}
+
+async function listens(port: number, host = '127.0.0.1'): Promise<Server> {
+  const server = createServer()
+  await once(server.listen(port, host), 'listening')
+  return server
+}
+
+const ends = (server: Server) => once(server.close(), 'close')
+
+test('a name is held while its port answers, wherever it does', async t => {
+  const port = await freePort()
+  const { said, known } = await holding(t, entry('tie', { port }))
+  const nobody = `nobody answers on port ${port}`
+
+  t.same(await said(), [`tie@0.0.0 is not registered yet: ${nobody}`])
+  t.same(await said(), [], 'and not said twice')
+  let server = await listens(port)
+  t.same(await said(), [`tie@0.0.0 is port ${port}`])
+  t.same(await known(), [`tie 127.0.0.1 ${port}`])
+  t.same(await said(), [])
+
+  await ends(server)
+  t.same(await said(), [`tie@0.0.0 is withdrawn: ${nobody}`])
+  t.same(await known(), [])
+  t.same(await said(), [])
+  server = await listens(port)
+  t.same(await said(), [`tie@0.0.0 is port ${port}`])
+
+  await ends(server)
+  server = await listens(port, '127.0.0.2')
+  t.same(await said(), [
+    `tie@0.0.0 is withdrawn: it is served at 127.0.0.2 now`,
+    `tie@0.0.0 is port ${port}`,
+  ])
+  t.same(await known(), [`tie 127.0.0.2 ${port}`])
+  await ends(server)
+})
+
+test('a list that changes leaves alone what stays', async t => {
+  const servers = await Promise.all([listens(0), listens(0)])
+  const [one, two] = servers.map(server => (server.address() as { port: number }).port)
+  const metadata = { path: '/api' }
+  const first = entry('tie', { port: one!, metadata })
+  const { holder, said, known } = await holding(t, first)
+  t.same(await said(), [`tie@0.0.0 is port ${one}`])
+
+  holder.hold([entry('tie', { port: one!, metadata }), entry('wing', { port: two! })])
+  t.same(await said(), [`wing@0.0.0 is port ${two}`])
+  holder.hold([entry('tie', { port: two! })])
+  const gone = 'is withdrawn: it is not asked for any more'
+  t.same((await said()).toSorted(), [
+    `tie@0.0.0 is port ${two}`,
+    `tie@0.0.0 ${gone}`,
+    `wing@0.0.0 ${gone}`,
+  ])
+  t.same(await known(), [`tie 127.0.0.1 ${two}`])
+  await holder.close()
+  t.same(await known(), [])
+  await Promise.all(servers.map(ends))
+})
+
+test('a name that is taken is tried again after ever more rounds, until it is had', async t => {
+  const server = await listens(0)
+  t.teardown(() => ends(server))
+  const { port } = server.address() as { port: number }
+  const { said, port: daemonPort } = await holding(t, entry('tie', { port }))
+  const other = await named(t, { service: 'tie', daemonPort })
+  t.match(await said(), [/^EADDRINUSE: tie@0.0.0 is already registered.*; it is tried again$/])
+  t.same(await said(), [])
+  t.same(await said(), [], 'the same is not said again')
+  await once(other.close(), 'close')
+  t.same(await said(), [])
+  t.same(await said(), [])
+  t.same(await said(), [`tie@0.0.0 is port ${port}`])
+})
+
+test('a name that the daemon has lost is registered again', async t => {
+  const server = await listens(0)
+  t.teardown(() => ends(server))
+  const { port } = server.address() as { port: number }
+  const { said, known, ours } = await holding(t, entry('tie', { port }))
+  t.same(await said(), [`tie@0.0.0 is port ${port}`])
+  await ours.stop()
+  await new Resolver({ port: ours.port }).resolve('tie', { wait: 60_000 })
+  t.same(await known(), [`tie 127.0.0.1 ${port}`])
+  t.same(await said(), [])
+})
+
+test('a port of UDP is called so', async t => {
+  const port = await freePort()
+  const { said } = await holding(t, entry('clock', { port, udp: true }))
+  t.same(await said(), [`clock@0.0.0 is not registered yet: nobody answers on port ${port} of UDP`])
+})
+
+test('a round that nobody wants any more says nothing', async t => {
+  const server = await listens(0)
+  t.teardown(() => ends(server))
+  const { port } = server.address() as { port: number }
+  const { holder, known, lines } = await holding(t, entry('tie', { port }))
+  const reason = new Error('stop')
+  await t.rejects(holder.round(AbortSignal.abort(reason)), reason)
+  t.same(lines, [])
+  t.same(await known(), [])
+})
+
+const tie = { namespace: '', service: 'tie', version: '0.0.0' }
+
+test('a list has a name and a port a line, in YAML or JSON', async t => {
+  const list = `
+    # what we did not start
+    tie: 5432
+    ns:wing@1.2.0: { port: 8080, shared: true, metadata: { path: /api } }
+    clock:
+      port: 123
+      udp: true`
+  t.match(parseList(list, 'list'), [
+    { name: tie, transport: 'tcp', port: 5432, shared: false, metadata: undefined },
+    {
+      name: { namespace: 'ns', service: 'wing', version: '1.2.0' },
+      transport: 'tcp',
+      port: 8080,
+      shared: true,
+      metadata: { path: '/api' },
+    },
+    { name: { service: 'clock' }, transport: 'udp', port: 123 },
+  ])
+  t.match(parseList('{ "tie": 5432 }', 'list'), [{ name: tie, port: 5432 }])
+  for (const nothing of ['', '# nothing\n', '{}']) t.same(parseList(nothing, 'list'), [])
+})
+
+test('what is wrong in a list is told with its line', async t => {
+  const cases: [text: string, message: RegExp][] = [
+    ['tie', /^list:1: expected lines such as "web: 8080"$/],
+    ['- tie', /^list:1: expected lines/],
+    ['tie: 1\nwing: [', /^list:2: .*end with a \]/],
+    ['tie: 1\ntie: 2', /^list:2: Map keys must be unique$/],
+    ['tie: 1\n---\nwing: 2', /^list:2: .*multiple documents/],
+    ['tie: 1\nwing: http', /^list:2: expected a port from 1 to 65535, got "http"$/],
+    ['tie:', /^list:1: expected a port .* got null$/],
+    ['tie: 65536', /^list:1: expected a port .* got 65536$/],
+    ['tie: 0', /^list:1: expected a port .* got 0$/],
+    ['tie: [1]', /^list:1: expected a port .* got \[1\]$/],
+    ['tie: {}', /^list:1: expected a port .* got nothing$/],
+    ['? tie', /^list:1: expected a port .* got nothing$/],
+    ['tie: { port: 1, udp: 1 }', /^list:1: expected udp to be true or false, got 1$/],
+    ['tie: { port: 1, host: x }', /^list:1: expected port, udp, shared, metadata, got "host"$/],
+    ['tie: { port: 1, shared: 1 }', /^list:1: .*options.shared to be true, false or a group/],
+    ['tie: { port: 1, metadata: 1 }', /^list:1: .*options.metadata to be an object/],
+    ['tie@^1: 1', /^list:1: .*exact version/],
+    ['\n\n80: 80', /^list:3: expected a name, got 80$/],
+    ['"a b": 80', /^list:1: .*expected a name such as starwars/],
+    ['tie: &x 1\nwing: *x', /^list:2: Alias resolution is disabled/],
+    ['['.repeat(MAX_FILE - 1), /^list:1: /],
+  ]
+  for (const [text, message] of cases) {
+    t.throws(() => parseList(text, 'list'), { message }, text.slice(0, 40))
+  }
+})
+
+test('a list has an end', async t => {
+  const lines = Array.from({ length: MAX_ENTRIES }, (_, index) => `tie${index}: 1`)
+  t.equal(parseList(lines.join('\n'), 'list').length, MAX_ENTRIES)
+  t.throws(() => parseList([...lines, 'tie: 1'].join('\n'), 'list'), {
+    message: `list:1: expected at most ${MAX_ENTRIES} names`,
+  })
+  const file = join(t.testdir(), 'list')
+  writeFileSync(file, 'tie: 1'.padEnd(MAX_FILE))
+  t.match(await new Portlist(file).changed(), [{ port: 1 }])
+  writeFileSync(file, 'tie: 1'.padEnd(MAX_FILE + 1))
+  await t.rejects(new Portlist(file).changed(), { message: /at most 65536 bytes/ })
+})
+
+test('a list tells of itself when it has changed, and of what is wrong once', async t => {
+  const file = join(t.testdir(), 'list')
+  const list = new Portlist(file)
+  const cases: [text: string | undefined, told: object | undefined | RegExp][] = [
+    [undefined, /ENOENT/],
+    [undefined, undefined],
+    ['tie: 1', [{ name: tie, port: 1 }]],
+    ['tie: 1', undefined],
+    ['tie', /^.*list:1: expected lines/],
+    ['tie', undefined],
+    ['tie: 2', [{ port: 2 }]],
+  ]
+  for (const [text, told] of cases) {
+    if (text === undefined) rmSync(file, { force: true })
+    else writeFileSync(file, text)
+    if (told instanceof RegExp) await t.rejects(list.changed(), { message: told })
+    else t.match(await list.changed(), told)
+  }
+})
+
+test('what is no file is not read', async t => {
+  const directory = t.testdir()
+  await t.rejects(new Portlist(directory).changed(), { message: `${directory} is no file` })
+  if (process.platform === 'win32') return
+  await t.rejects(new Portlist('/dev/zero').changed(), { message: '/dev/zero is no file' })
+  const fifo = join(directory, 'fifo')
+  execFileSync('mkfifo', [fifo])
+  await t.rejects(new Portlist(fifo).changed(), { message: `${fifo} is no file` })
+})
+
+test('one name is what a line of a list is', async t => {
+  t.same(entry('tie', { port: 1 }), parseList('tie: 1', 'list')[0])
+  t.same(entry('tie', { port: 1, udp: true }), parseList('tie: { port: 1, udp: true }', 'list')[0])
+  t.throws(() => entry('80', { port: 1 }), { code: 'ERR_MONIKER_NAME' })
 })
