@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander'
 import { monikerCommand } from './moniker.ts'
 
-/** The parts of a command that completion goes by. The build has them as data: a shell waits for them at each key. */
+/** The parts of a command that completion needs. The build makes them data, as a shell waits for them at each key. */
 export interface Shape {
   readonly name: string
   readonly about: string
@@ -12,7 +12,7 @@ export interface Shape {
 }
 
 interface OptionShape {
-  /** The short and the long form, as far as there are such. */
+  /** The short and the long form, as far as they exist. */
   readonly flags: readonly string[]
   /** The form that is offered; `undefined` if the option is hidden. */
   readonly shown?: string | undefined
@@ -49,7 +49,7 @@ export function shapeOf(command: Command): Shape {
       variadic: argument.variadic,
       choices: argument.argChoices,
     })),
-    // `help`, which the package adds by itself, takes any command: nothing is offered there.
+    // Commander adds `help`, which takes any command; no words are offered there.
     commands: help
       .visibleCommands(command)
       .map(below =>
