@@ -79,7 +79,7 @@ t.test('nor is one started where addresses are limited, as that may end the prog
   const command = `ulimit -v "$0" && exec "$@"`
   const port = String(await nobody())
   for (const [limit, output] of Object.entries({ unlimited: 'a thread\n', 64_000_000: '' })) {
-    const program = [execPath, ...execArgv, path('fixtures/embed.ts'), port]
+    const program = [execPath, ...execArgv, path('../fixtures/embed.ts'), port]
     t.equal(execFileSync('sh', ['-c', command, limit, ...program], { encoding: 'utf8' }), output)
   }
 })
