@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Lease } from '../lib/registration/lease.ts'
+import type { Lease } from '../lib/registration/registrar.ts'
 import { Registrar } from '../lib/registration/registrar.ts'
 import { seconds } from './measure.ts'
 import { nameOf } from './names.ts'

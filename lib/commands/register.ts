@@ -6,7 +6,7 @@ import { format } from '../name.ts'
 import { bound, type Bindable, type Spot } from '../node/proc.ts'
 import { listenCall, type ListenCall, type ListenNameOptions } from '../options/listen.ts'
 import { MAX_FILE, parseYaml } from '../policy/file.ts'
-import type { Lease } from '../registration/lease.ts'
+import type { Lease } from '../registration/registrar.ts'
 import { Registrar } from '../registration/registrar.ts'
 import type { Metadata } from '../wire/protocol.ts'
 import {

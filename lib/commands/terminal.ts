@@ -1,6 +1,6 @@
 // Loads nothing of ours when it starts: completion needs it at each key.
 import { styleText } from 'node:util'
-import type { Lease } from '../registration/lease.ts'
+import type { Lease } from '../registration/registrar.ts'
 
 /** Milliseconds for which the loss of a daemon is not reported: mostly another takes its place at once. */
 const GRACE = 2_000

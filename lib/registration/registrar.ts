@@ -1,39 +1,42 @@
+import { EventEmitter } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { LOOPBACK } from '../address.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
 import { Client } from '../client/connection.ts'
+import { accept } from '../client/filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, hasCode, located } from '../errors.ts'
-import { Lease, type Keeper } from './lease.ts'
-import type { Answer, Offer } from '../wire/protocol.ts'
+import { MonikerError, hasCode, located, type Details, type Reason } from '../errors.ts'
+import { format } from '../name.ts'
+import { refusalIn, type Answer, type Offer } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:registrar')
 
 /**
- * How long a daemon may take to say whether a name is held again, in ms, before it is asked anew: twice
- * as long each time, as one that is busy has only more to do the more often it is asked.
+ * Milliseconds that a daemon may take to grant names again, the first time and at most, before it is asked
+ * anew over another connection. They double each time: a busy daemon has only more to do the more often it
+ * is asked.
  */
-const SILENT = [1_000, 16_000] as const
+const RENEWAL_TIMEOUT = { first: 1_000, longest: 16_000 }
 
-/** How many daemons in a row may go as they are come to until the next is looked for at leisure. */
-const HASTE = 3
+/** After this many daemons vanish while we connect, use the long pause instead of the short one. */
+const QUICK_RETRIES = 3
 
-/** How many times a daemon may go before it has answered. */
+/** The most daemons that are asked for a new name, where each goes before it has answered. */
 const TRIES = 5
 
 /**
- * How long to wait for what, at random between the two, in ms: programs do not all come at once.
- * Where there are more than `CROWD` of them it takes longer in proportion, for a second at most.
+ * Milliseconds of each pause, at random between the two, as programs are not to come all at once. With
+ * more than `CROWD` connections to the daemon a pause is longer in proportion, up to `LONGEST`.
  */
 const PAUSES = {
   /** Before the daemon that has gone is looked for. */
   lost: [0, 20],
-  /** Before the race for the designated port is run again, or a question that was lost is put again. */
+  /** Before the race for the designated port is run again, or a lost question is asked again. */
   race: [10, 30],
-  /** Before a daemon that is not there is looked for again. */
+  /** Before an absent daemon is looked for again. */
   absent: [50, 100],
-  /** Before a name that was refused is asked for again. */
+  /** Before a refused name is asked for again. */
   refused: [500, 1_000],
 } as const
 
@@ -43,39 +46,38 @@ const LONGEST = 1_000
 export interface RegisterOptions {
   /** Gives the registration up; the reason is the error. */
   signal?: Signal
-  /** How long it may take in all, in ms. Default 5,000. */
+  /** Milliseconds that it may take in all. Default 5,000. */
   timeout?: number
-  /** Called with the news of each peer that is sent to a guarded server. */
-  expect?: (event: Answer) => void
+  /** Called with the daemon's notice of each peer that it sends to a guarded server. */
+  expect?: ((event: Answer) => void) | undefined
 }
 
+/** The defaults of `RegisterOptions`. */
+export const DEFAULTS = { timeout: TIMEOUT } satisfies RegisterOptions
+
 /**
- * Keeps the names of this process registered, over one connection to this host's daemon. Where none
- * answers, now or once that daemon has gone, it starts one inside this process, for all the programs
- * on the host; the names are registered there again. Nothing here keeps the process alive: what
- * listens does, unless it is `unref`'d.
+ * The connection of this process to this host's daemon, and the leases that it holds over it. Where no
+ * daemon answers, now or once that daemon has gone, it starts one inside this process, for all the
+ * programs on the host; the names are registered there again. Nothing here keeps the process alive: a
+ * listener does, unless it is `unref`'d.
  */
-export class Registrar implements Keeper {
+export class Registrar {
   static readonly #all = new Map<number, Registrar>()
   readonly #port: number
-  readonly #embed: (port: number) => Promise<void>
+  readonly #start: (port: number) => Promise<void>
+  /** Each lease from its first request until it is released: the connection lasts as long. */
   readonly #leases = new Set<Lease>()
-  /** Those that are to be registered again as soon as there is a daemon. */
-  readonly #lost = new Set<Lease>()
-  /** Those that somebody else holds: they are asked for again after a while. */
-  readonly #refused = new Set<Lease>()
-  #again: NodeJS.Timeout | undefined
+  #client: Client | undefined
   #opening: Promise<Client> | undefined
-  #current: Client | undefined
-  #waiting = 0
-  /** How many connections the daemon has, or had when we knew last. */
-  #crowd = 1
+  /** Connections of the daemon, as of its last answer. */
+  #connections = 1
   #isRecovering = false
+  #retryTimer: NodeJS.Timeout | undefined
 
   /** `start` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
   constructor(port: number, start: (port: number) => Promise<void> = becomeDaemon) {
     this.#port = port
-    this.#embed = start
+    this.#start = start
   }
 
   /** The one registrar of this process for a designated port. */
@@ -87,60 +89,33 @@ export class Registrar implements Keeper {
 
   /**
    * Holds a name. Fails with `EADDRINUSE` if it is taken, `ETIMEDOUT` if the daemon stays silent,
-   * `EPROTO` if what has the designated port is no daemon, or the reason of `signal`.
+   * `EPROTO` if the program at the designated port is no daemon, or the reason of `signal`.
    */
   async register(
     offer: Offer,
-    { signal, timeout: ms = TIMEOUT, expect }: RegisterOptions = {},
+    { signal, timeout: ms = DEFAULTS.timeout, expect }: RegisterOptions = {},
   ): Promise<Lease> {
-    const lease = new Lease(offer, this, this.#port, expect)
-    const late = () => new MonikerError('ESILENT', { ...lease.details, ms })
-    const over = deadline(ms, late, signal, { quiet: true })
-    this.#waiting++
-    const obtained = this.#obtain(lease, over.signal).catch(error => {
-      throw located(error, lease.details)
+    const lease = new Lease(offer, this.#port, {
+      onExpect: expect,
+      onRefused: () => this.#retryLater(),
+      onReleased: () => this.#remove(lease),
     })
-    try {
-      await obtained
-      this.#leases.add(lease)
-      return lease
-    } finally {
-      over.free()
-      this.rest()
-    }
-  }
-
-  drop(lease: Lease): boolean {
-    this.#lost.delete(lease)
-    this.#refused.delete(lease)
-    if (!this.#leases.delete(lease)) return false
-    this.#waiting++
-    return true
-  }
-
-  evicted(lease: Lease): void {
-    this.#refused.add(lease)
-    const [least, most] = PAUSES.refused
-    clearTimeout(this.#again)
-    this.#again = setTimeout(() => this.#askAgain(), between(least, most)).unref()
-  }
-
-  rest(): void {
-    this.#waiting--
-    this.#closeIfIdle()
-  }
-
-  /** Closes the connection once nothing is held or asked over it. */
-  #closeIfIdle(): void {
-    if (this.#leases.size > 0 || this.#waiting > 0) return
-    this.#current?.close()
-    this.#current = undefined
+    const late = () => new MonikerError('ESILENT', { ...lease.details, ms })
+    const limit = deadline(ms, late, signal, { quiet: true })
+    this.#leases.add(lease)
+    await this.#obtain(lease, limit.signal)
+      .catch(error => {
+        this.#remove(lease)
+        throw located(error, lease.details)
+      })
+      .finally(limit.free)
+    return lease
   }
 
   /** Has a name registered. Should the daemon go before it has answered, the next is asked. */
   async #obtain(lease: Lease, signal: Signal, tries = TRIES): Promise<void> {
     try {
-      this.#crowd = await lease.obtain(await this.#connected(signal), signal)
+      this.#connections = await lease.request(await this.#connected(signal), signal)
       return
     } catch (error) {
       if (!hasCode(error, 'ECONNRESET') || tries <= 1) throw error
@@ -149,12 +124,25 @@ export class Registrar implements Keeper {
     return this.#obtain(lease, signal, tries - 1)
   }
 
-  /** The connection to the daemon, made if need be; all who ask meanwhile share one. */
+  #remove(lease: Lease): void {
+    this.#leases.delete(lease)
+    this.#closeIfIdle()
+  }
+
+  #closeIfIdle(): void {
+    if (this.#leases.size > 0) return
+    this.#client?.close()
+    this.#client = undefined
+  }
+
+  /** The connection to the daemon, made if need be; all requests meanwhile share one. */
   async #connected(signal?: Signal): Promise<Client> {
-    if (this.#current) return this.#current
-    this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(
-      () => (this.#opening = undefined),
-    )
+    if (this.#client) return this.#client
+    this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(() => {
+      this.#opening = undefined
+      // The last lease may have been given up while we connected.
+      this.#closeIfIdle()
+    })
     return cancellable(this.#opening, signal)
   }
 
@@ -172,10 +160,10 @@ export class Registrar implements Keeper {
     return this.#open(signal, await this.#become(signal))
   }
 
-  /** Whether this process is the daemon now; if not, another was faster. */
+  /** True if this process is the daemon now; false if another was faster. */
   async #become(signal: Signal): Promise<boolean> {
     try {
-      await this.#embed(this.#port)
+      await this.#start(this.#port)
       debug('this process has become the daemon of this host, on port %d', this.#port)
       return true
     } catch (error) {
@@ -199,49 +187,56 @@ export class Registrar implements Keeper {
   }
 
   #watch(client: Client): Client {
-    this.#current = client
+    this.#client = client
     return client.once('close', () => {
-      if (this.#current !== client) return
-      this.#current = undefined
-      this.#refused.clear()
-      for (const lease of this.#leases) {
-        this.#lost.add(lease)
-        lease.lose(new MonikerError('ELOST', lease.details))
-      }
+      if (this.#client !== client) return
+      this.#client = undefined
+      for (const lease of this.#leases) lease.lose(new MonikerError('ELOST', lease.details))
       void this.#recover()
     })
   }
 
-  #askAgain(): void {
-    for (const lease of this.#refused) this.#lost.add(lease)
-    this.#refused.clear()
-    void this.#recover()
+  /** Asks for all refused names again, a pause after the latest refusal. */
+  #retryLater(): void {
+    clearTimeout(this.#retryTimer)
+    this.#retryTimer = setTimeout(
+      () => {
+        for (const lease of this.#leases) lease.retry()
+        void this.#recover()
+      },
+      between(...PAUSES.refused),
+    ).unref()
   }
 
-  /** Has every name that is lost registered again, however long that takes. */
+  /** Has every lost name registered again, however long that takes. */
   async #recover(): Promise<void> {
     if (this.#isRecovering) return
     this.#isRecovering = true
-    let silent: number = SILENT[0]
-    let haste = HASTE
+    let timeout = RENEWAL_TIMEOUT.first
+    let quickRetries = QUICK_RETRIES
     await this.#pause('lost')
-    while (this.#lost.size > 0) {
-      const isThere = await this.#renewAll(silent)
-      silent = Math.min(silent * 2, SILENT[1])
-      if (this.#lost.size > 0) await this.#pause(isThere && haste-- > 0 ? 'lost' : 'absent')
+    while (this.#lost.length > 0) {
+      const isThere = await this.#renewAll(timeout)
+      timeout = Math.min(timeout * 2, RENEWAL_TIMEOUT.longest)
+      if (this.#lost.length > 0) {
+        await this.#pause(isThere && quickRetries-- > 0 ? 'lost' : 'absent')
+      }
     }
     this.#isRecovering = false
-    this.#closeIfIdle()
   }
 
-  /** Asks for all that is lost; whether there was a daemon to ask, if only for a moment. */
-  async #renewAll(silent: number): Promise<boolean> {
+  get #lost(): Lease[] {
+    return [...this.#leases].filter(({ state }) => state === 'lost')
+  }
+
+  /** Asks for all lost names; true if there was a daemon to ask, if only for a moment. */
+  async #renewAll(timeout: number): Promise<boolean> {
     try {
       const client = await this.#connected()
-      await Promise.all([...this.#lost].map(lease => this.#renew(lease, client, silent)))
+      await Promise.all(this.#lost.map(lease => this.#renew(lease, client, timeout)))
       return true
     } catch (error) {
-      // One that goes while we come to it is one that is lost, too.
+      // A daemon that goes while we connect is lost, too.
       const isLost = hasCode(error, 'ECONNRESET')
       for (const lease of this.#lost) {
         const { details } = lease
@@ -252,25 +247,22 @@ export class Registrar implements Keeper {
     }
   }
 
-  /** Waits for as long as befits what has happened; the process need not. */
-  async #pause(what: keyof typeof PAUSES, signal?: Signal): Promise<void> {
-    const [least, most] = PAUSES[what].map(ms => ms * Math.max(1, this.#crowd / CROWD))
-    const ms = Math.min(between(least!, most!), between(LONGEST / 2, LONGEST))
-    await cancellable(wait(ms, undefined, { ref: false }), signal)
-  }
-
-  async #renew(lease: Lease, client: Client, silent: number): Promise<void> {
+  async #renew(lease: Lease, client: Client, timeout: number): Promise<void> {
     try {
-      this.#crowd = await lease.obtain(client, AbortSignal.timeout(silent))
-      this.#lost.delete(lease)
+      this.#connections = await lease.request(client, AbortSignal.timeout(timeout))
     } catch (error) {
       const refused = error as MonikerError
       // This daemon has gone as well, or says nothing: the next may know better.
       if (!(refused instanceof MonikerError) || refused.reason === 'ELOST') return client.close()
-      this.#lost.delete(lease)
-      lease.lose(refused)
-      this.evicted(lease)
+      lease.refuse(refused)
     }
+  }
+
+  /** Waits between two tries; the process need not. */
+  async #pause(before: keyof typeof PAUSES, signal?: Signal): Promise<void> {
+    const [least, most] = PAUSES[before].map(ms => ms * Math.max(1, this.#connections / CROWD))
+    const ms = Math.min(between(least!, most!), between(LONGEST / 2, LONGEST))
+    await cancellable(wait(ms, undefined, { ref: false }), signal)
   }
 }
 
@@ -282,4 +274,196 @@ async function becomeDaemon(port: number): Promise<void> {
 
 function between(least: number, most: number): number {
   return least + Math.random() * (most - least)
+}
+
+/** The states of a lease, and those that may follow each of them; any other change is ignored. */
+const TRANSITIONS = {
+  /** The first request is under way: the program has no lease yet. */
+  asking: ['held'],
+  /** The daemon sends clients here. */
+  held: ['lost', 'refused', 'released'],
+  /** To be asked for as soon as there is a daemon. It may be lost again, for another reason. */
+  lost: ['held', 'lost', 'refused', 'released'],
+  /** Denied, or held by another program: to be asked for again after a pause. */
+  refused: ['lost', 'released'],
+  /** Withdrawn by the program. */
+  released: [],
+} as const satisfies Record<string, readonly string[]>
+
+export type LeaseState = keyof typeof TRANSITIONS
+
+/** What the daemon has granted. */
+interface Grant {
+  readonly client: Client
+  readonly registration: number
+  /** The listener for what `client` tells of it. */
+  readonly onEvent: (event: Answer) => void
+}
+
+interface LeaseHooks {
+  /** Called with the daemon's notice of each peer that it sends to a guarded server. */
+  onExpect: ((event: Answer) => void) | undefined
+  /** Called when the name is refused, or taken away by a program that has held it for longer. */
+  onRefused: () => void
+  /** Called when the name is withdrawn, and nothing more is asked for it. */
+  onReleased: () => void
+}
+
+/**
+ * A name that is wanted until it is withdrawn. Emits `'lost'` with the reason when it is held no longer
+ * (the daemon has gone, or another program has held it for longer), again should the reason become
+ * another, and `'regained'` when it is held again.
+ */
+export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained: [] }> {
+  readonly offer: Offer
+  /** The subject of its errors. */
+  readonly details: Details
+  readonly #hooks: LeaseHooks
+  #state: LeaseState = 'asking'
+  #grant: Grant | undefined
+  /** Milliseconds from 1970 to the first grant: the program that has held a name for longest keeps it. */
+  #since: number | undefined
+  #request: Promise<unknown> | undefined
+  #load: number | undefined
+  /** The reason of the last `'lost'`, until `'regained'`. */
+  #reported: Reason | undefined
+
+  constructor(offer: Offer, port: number, hooks: LeaseHooks) {
+    super()
+    this.offer = offer
+    // The call of `net` or `dgram` that would have failed.
+    const syscall = offer.transport === 'tcp' ? 'listen' : 'bind'
+    this.details = { service: format(offer), host: 'localhost', port, syscall }
+    this.#hooks = hooks
+  }
+
+  get state(): LeaseState {
+    return this.#state
+  }
+
+  /**
+   * Asks for the name over `client`, for the first time or again. Fails with the refusal, if the
+   * connection is lost, or with the reason of `signal`; a grant that comes after that is undone.
+   * Returns the number of connections that the daemon has.
+   */
+  request(client: Client, signal: Signal): Promise<number> {
+    const request = this.#ask(client, signal).finally(() => (this.#request = undefined))
+    this.#request = request.catch(() => {})
+    return request
+  }
+
+  /** Tells how busy the service is, to this daemon and those to come. */
+  report(load: number): void {
+    this.#load = load
+    if (!this.#grant) return
+    const { client, registration } = this.#grant
+    client
+      .ask({ op: 'update', registration, load })
+      .catch((error: Error) => debug('%s', error.message))
+  }
+
+  /** The daemon has gone, or another is not to be had: `error` says why. */
+  lose(error: MonikerError): void {
+    if (this.#enter('lost')) this.#tell(error)
+  }
+
+  /** The name is denied, or held by another program. */
+  refuse(error: MonikerError): void {
+    if (!this.#enter('refused')) return
+    this.#tell(error)
+    this.#hooks.onRefused()
+  }
+
+  /** Has a refused name asked for again. */
+  retry(): void {
+    if (this.#state === 'refused') this.#enter('lost')
+  }
+
+  /** Lets the name go; done when the daemon has said so. Never fails: a name that is lost is gone too. */
+  async withdraw(): Promise<void> {
+    if (!this.#enter('released')) return
+    // A grant that is on its way is given back when it has come.
+    await this.#request
+    const grant = this.#grant
+    this.#grant = undefined
+    if (grant) await unregister(grant)
+    this.#hooks.onReleased()
+  }
+
+  /** The one place where the state changes; false if it may not. */
+  #enter(state: LeaseState): boolean {
+    const next: readonly LeaseState[] = TRANSITIONS[this.#state]
+    if (!next.includes(state)) return false
+    this.#state = state
+    if (state === 'lost' || state === 'refused') this.#grant = undefined
+    return true
+  }
+
+  async #ask(client: Client, signal: Signal): Promise<number> {
+    const age = this.#since !== undefined && { since: this.#since }
+    const load = this.#load !== undefined && { load: this.#load }
+    const onEvent = (event: Answer) => this.#handleEvent(event, client)
+    const offer = { op: 'register', pid: process.pid, ...this.offer, ...age, ...load } as const
+    const answer = client.ask(offer, undefined, onEvent)
+    const granted = answer.then(answer => grantIn(answer, this.details))
+    try {
+      const { registration, connections } = await cancellable(granted, signal)
+      this.#hold({ client, registration, onEvent })
+      return connections
+    } catch (error) {
+      if (signal.aborted)
+        granted
+          .then(({ registration }) => unregister({ client, registration, onEvent }))
+          .catch(() => {})
+      throw error
+    }
+  }
+
+  #hold(grant: Grant): void {
+    this.#grant = grant
+    this.#since ??= Date.now()
+    if (!this.#enter('held')) return
+    debug('%s is registered on port %d', this.details.service, this.offer.port)
+    if (this.#reported === undefined) return
+    this.#reported = undefined
+    process.nextTick(() => this.emit('regained'))
+  }
+
+  #tell(error: MonikerError): void {
+    debug('%s', error.message)
+    if (this.#reported === error.reason) return
+    this.#reported = error.reason
+    process.nextTick(() => this.emit('lost', error))
+  }
+
+  #handleEvent(event: Answer, client: Client): void {
+    // The first may come in one packet with the answer that grants the name.
+    if (event.event === 'expect') return this.#hooks.onExpect?.(event)
+    // That answer has been handled by then, if both came in one packet.
+    if (event.event === 'evicted') setImmediate(() => this.#handleEviction(event, client))
+  }
+
+  #handleEviction(event: Answer, client: Client): void {
+    if (this.#grant?.client !== client || this.#grant.registration !== event.registration) return
+    client.forget(this.#grant.onEvent)
+    const text = refusalIn(event)?.message ?? 'held by a program that had it before'
+    this.refuse(new MonikerError('ETAKEN', { ...this.details, text }))
+  }
+}
+
+function grantIn(answer: Answer, details: Details): { registration: number; connections: number } {
+  const { registration, connections } = accept(answer, details)
+  if (typeof registration === 'number') {
+    return { registration, connections: typeof connections === 'number' ? connections : 1 }
+  }
+  throw new MonikerError('EPROTOCOL', { ...details, text: 'the answer has no registration' })
+}
+
+async function unregister({ client, registration, onEvent }: Grant): Promise<void> {
+  client.forget(onEvent)
+  try {
+    await client.ask({ op: 'unregister', registration }, AbortSignal.timeout(TIMEOUT))
+  } catch (error) {
+    debug('%s', (error as Error).message)
+  }
 }

@@ -11,7 +11,7 @@ import { counting } from './load.ts'
 import { format } from '../name.ts'
 import type { Offer } from '../wire/protocol.ts'
 import type { Moniker } from '../resolution.ts'
-import type { Lease } from '../registration/lease.ts'
+import type { Lease } from '../registration/registrar.ts'
 import { Registrar } from '../registration/registrar.ts'
 import { canOpenBeside, firstPath, openBeside, type Beside } from '../transports/unix.ts'
 

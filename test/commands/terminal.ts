@@ -10,7 +10,7 @@ import {
   tellLapses,
 } from '../../lib/commands/terminal.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import type { Lease } from '../../lib/registration/lease.ts'
+import type { Lease } from '../../lib/registration/registrar.ts'
 import { active } from '../fixtures/active.ts'
 import { awake } from '../fixtures/awake.ts'
 

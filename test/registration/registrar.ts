@@ -5,9 +5,8 @@ import t, { type Test } from 'tap'
 import { parse } from '../../lib/name.ts'
 import { exactVersion } from '../../lib/version.ts'
 import type { MonikerError } from '../../lib/errors.ts'
-import type { Lease } from '../../lib/registration/lease.ts'
 import type { Offer } from '../../lib/wire/protocol.ts'
-import { Registrar } from '../../lib/registration/registrar.ts'
+import { Registrar, type Lease } from '../../lib/registration/registrar.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -36,7 +35,7 @@ t.test('a name is held until it is withdrawn', async t => {
   const tie = await registrar.register(offer('tie'))
   const wing = await registrar.register(offer('wing'))
   t.same(await services(port), ['tie', 'wing'])
-  await tie.withdraw()
+  await Promise.all([tie.withdraw(), tie.withdraw()])
   await tie.withdraw()
   t.same(await services(port), ['wing'])
   await wing.withdraw()
@@ -61,6 +60,11 @@ t.test('a name that is taken says by whom', async t => {
     message: new RegExp(`tie@0.0.0 is already registered .* process ${process.pid} on port 4567`),
   })
   await lease.withdraw()
+
+  const datagrams = { ...offer('tie'), transport: 'udp' } as const
+  const first = await registrar.register(datagrams)
+  await t.rejects(registrar.register(datagrams), { code: 'EADDRINUSE', syscall: 'bind' })
+  await first.withdraw()
 })
 
 t.test('where no daemon answers, this process becomes the daemon', async t => {
@@ -148,9 +152,12 @@ t.test('where it may not take the place, it comes back as soon as there is a dae
   while (reasons.length < 2) await once(lease, 'lost')
   t.same(reasons, ['ELOST', 'EUNREACHABLE'], 'each reason once')
   const regained = once(lease, 'regained')
-  await daemon(t, { port })
+  const second = await daemon(t, { port })
   await regained
   t.same(await services(port), ['tie'])
+  const lost = once(lease, 'lost')
+  await second.stop()
+  t.match(await lost, [{ reason: 'ELOST' }], 'the same reason is news once the name was back')
   await lease.withdraw()
 })
 
@@ -254,6 +261,119 @@ t.test('a name that is withdrawn while it is asked for again is let go', async t
   t.same(heard, ['register', 'register', 'unregister'])
 })
 
+t.test(
+  'a name that is withdrawn while it is asked for again, and refused, stays withdrawn',
+  async t => {
+    let connections = 0
+    let resolve!: (done: Promise<void>) => void
+    const withdrawn = new Promise<void>(done => (resolve = done))
+    const port = await stranger(t, socket => {
+      const isFirst = ++connections === 1
+      socket.on('data', () => {
+        if (isFirst) return socket.end(line({ registration: 1 }))
+        resolve(lease.withdraw())
+        socket.write(line({ error: { code: 'EDENIED', message: 'no' } }))
+      })
+    })
+    const lease = await new Registrar(port).register(offer('tie'))
+    const reasons: string[] = []
+    lease.on('lost', error => reasons.push(error.reason))
+    const timers = t.capture(globalThis, 'setTimeout', setTimeout)
+    await withdrawn
+    timers.restore()
+    t.same(timers.args(), [], 'no pause after which it would be asked for again')
+    t.same(reasons, ['ELOST'])
+  },
+)
+
+t.test('an eviction in one packet with the grant is reported', async t => {
+  const evicted = { event: 'evicted', registration: 7 }
+  const error = { code: 'ETAKEN', message: 'held on port 4711' }
+  const table = [
+    [evicted, /held by a program that had it before/],
+    [{ ...evicted, error }, /held on port 4711/],
+  ] as const
+  for (const [event, message] of table) {
+    const port = await stranger(t, socket => {
+      socket.once('data', () => socket.write([{ registration: 7 }, event].map(line).join('')))
+    })
+    const lease = await new Registrar(port).register(offer('tie'))
+    t.match(await once(lease, 'lost'), [{ reason: 'ETAKEN', service: 'tie@0.0.0', port, message }])
+    await lease.withdraw()
+  }
+})
+
+t.test('unknown events, and those of another registration, are ignored', async t => {
+  const replies = [
+    [{ event: 'greeted' }, { registration: 1 }],
+    [{ event: 'evicted', registration: 1 }, { registration: 2 }],
+    [{ event: 'evicted', registration: 2 }, { error: { code: 'EDENIED', message: 'no' } }],
+  ]
+  const port = await stranger(t, socket => {
+    socket.once('data', () => {
+      const reply = replies.shift()!.map(line).join('')
+      // The last stays; the others go when the name has been had.
+      socket.write(reply, () => setImmediate(() => replies.length > 0 && socket.end()))
+    })
+  })
+  const lease = await new Registrar(port).register(offer('tie'))
+  const log: string[] = []
+  lease
+    .on('lost', error => log.push(`lost: ${error.reason}`))
+    .on('regained', () => log.push('regained'))
+  while (log.length < 4) await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  t.same(log, ['lost: ELOST', 'regained', 'lost: ELOST', 'lost: EDENIED'])
+  await lease.withdraw()
+})
+
+t.test('a guarded server hears of its peers, be it in one packet with the grant', async t => {
+  const event = { event: 'expect', address: '127.0.0.1', ttl: 1 }
+  const port = await stranger(t, socket => {
+    socket.once('data', () => {
+      socket.write(line({ registration: 1 }) + line(event))
+      socket.once('data', () => socket.end())
+    })
+  })
+  const events: unknown[] = []
+  const expect = (event: unknown) => events.push(event)
+  const leases = [
+    await new Registrar(port).register(offer('tie'), { expect }),
+    await new Registrar(port).register(offer('tie')),
+  ]
+  t.match(events, [event])
+  t.equal(events.length, 1)
+  await Promise.all(leases.map(lease => lease.withdraw()))
+})
+
+t.test('this daemon and the next are told how busy a service is', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const load = () => new Resolver({ port }).list().then(([one]) => one?.load)
+  const lease = await new Registrar(port, forbidden).register(offer('tie'))
+  lease.report(1)
+  while ((await load()) !== 1);
+  let lost = once(lease, 'lost')
+  await first.stop()
+  await lost
+  lease.report(2)
+  let regained = once(lease, 'regained')
+  const second = await daemon(t, { port })
+  await regained
+  t.equal(await load(), 2)
+
+  // A report whose daemon goes before it has answered is no reason to fail.
+  lease.report(3)
+  lost = once(lease, 'lost')
+  await second.stop()
+  await lost
+  regained = once(lease, 'regained')
+  await daemon(t, { port })
+  await regained
+  t.equal(await load(), 3)
+  await lease.withdraw()
+})
+
 t.test('a daemon that goes before it has answered is asked again', async t => {
   let connections = 0
   const port = await stranger(t, socket => {
@@ -349,6 +469,17 @@ t.test('a registration that is given up leaves no name behind', async t => {
   plain.abort()
   await t.rejects(unreasoned, { name: 'AbortError' })
   await held.withdraw()
+})
+
+t.test('a connection that is made for a registration that was given up is closed', async t => {
+  let resolve!: () => void
+  const closed = new Promise<void>(done => (resolve = done))
+  const port = await stranger(t, socket => void socket.resume().once('close', resolve))
+  const controller = new AbortController()
+  const given = new Registrar(port).register(offer('tie'), controller)
+  controller.abort(new Error('changed my mind'))
+  await t.rejects(given, { message: 'changed my mind' })
+  await closed
 })
 
 t.test('a port that may not be bound is said to be so', async t => {
