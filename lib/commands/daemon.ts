@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { LOOPBACK, isLoopback, isThisHost } from '../address.ts'
 import { Daemon } from '../daemon/daemon.ts'
 import { designatedPort } from '../settings.ts'
-import { succeed } from '../registration/takeover.ts'
+import { takeOver } from '../registration/takeover.ts'
 import { Resolver } from '../client/resolver.ts'
 import { policyOption, toPort } from './options.ts'
 import { version } from './version.ts'
@@ -47,7 +47,7 @@ async function daemon({
   const hosts = host && reachable(host)
   const daemon = new Daemon({ port, publicList, policy, log, ...(hosts && { hosts }) })
   try {
-    await (ifNeeded ? daemon.start() : succeed(port, daemon))
+    await (ifNeeded ? daemon.start() : takeOver(port, daemon))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw absent(error)
     return occupied(port, hosts, ifNeeded)

@@ -8,27 +8,30 @@ import { diagnostics } from '../diagnostics.ts'
 const debug = diagnostics('moniker:embedded')
 
 export interface EmbedOptions {
-  /** How long to be the daemon before a thread is, in ms: most programs are over sooner. Default 2,000. */
-  settled?: number
-  /** How that thread is to run, as for `Worker`. Default no options: what a program preloads is not for us. */
+  /** Milliseconds until a thread becomes the daemon: most programs are over sooner. Default 2,000. */
+  threadAfter?: number
+  /** Options of Node for that thread, as for `Worker`. Default none: the program's preloads are its own. */
   execArgv?: string[]
 }
 
+/** The defaults of `EmbedOptions`. */
+export const DEFAULTS = { threadAfter: 2_000, execArgv: [] } satisfies EmbedOptions
+
 /**
- * Makes this process the daemon of its host: at once, and after a while in a thread of its own, as neither a
- * loop nor a breakpoint of the program is to hold up the names of all others. That thread takes the port over
- * as `monikerd` does; where there can be no threads, nothing changes. Nothing here keeps the program alive.
- * Fails as `Daemon.start` does.
+ * Makes this process the daemon of its host: at once, and after a while in a thread of its own, so that
+ * neither a loop nor a breakpoint of the program holds up the names of all others. That thread takes the
+ * port over as `monikerd` does; where there can be no threads, nothing changes. Nothing here keeps the
+ * program alive. Fails as `Daemon.start` does.
  */
 export async function embed(
   port: number,
-  { settled = 2_000, execArgv = [] }: EmbedOptions = {},
+  { threadAfter = DEFAULTS.threadAfter, execArgv = DEFAULTS.execArgv }: EmbedOptions = {},
 ): Promise<void> {
   const daemon = embedded(port)
   await daemon.start()
   setTimeout(() => {
-    if (daemon.isAnswering && !isCramped()) move(port, execArgv)
-  }, settled).unref()
+    if (daemon.isAnswering && !isAddressSpaceLimited()) startThread(port, execArgv)
+  }, threadAfter).unref()
 }
 
 /** The daemon of a program, or, with `ref`, of its thread, which it keeps alive. */
@@ -36,8 +39,11 @@ export function embedded(port: number, { ref = false } = {}): Daemon {
   return new Daemon({ port, hosts: embeddedHosts(), embedded: true, ref, policy: policyFile() })
 }
 
-/** Whether there is a limit to addresses: V8 wants 0.6 GB for a thread, and ends the process if it cannot have them. */
-function isCramped(): boolean {
+/**
+ * True if the address space is limited: V8 reserves 0.6 GB of it for a thread, and ends the process if it
+ * cannot have them.
+ */
+function isAddressSpaceLimited(): boolean {
   try {
     return /^Max address space +\d/m.test(readFileSync('/proc/self/limits', 'utf8'))
     /* c8 ignore next 3 -- Only Linux tells it there. */
@@ -46,19 +52,19 @@ function isCramped(): boolean {
   }
 }
 
-function move(port: number, execArgv: string[]): void {
-  const failed = (error: Error) => debug('no thread for the daemon: %s', error.message)
+function startThread(port: number, execArgv: string[]): void {
+  const onError = (error: Error) => debug('no thread for the daemon: %s', error.message)
   const env = { ...process.env, NODE_OPTIONS: '' }
   // The program's streams are its own; only diagnostics that it has asked for go there.
   const quiet = { stdout: true, stderr: !debug.enabled }
   try {
-    // TypeScript where this is, else the module that has been made of it, also beside the CommonJS build.
-    const ending = extname(import.meta.url) === '.ts' ? 'ts' : 'js'
-    const file = new URL(`thread.${ending}`, import.meta.url)
+    // TypeScript in the sources, else the module that is built of it; the CommonJS build has no other.
+    const ending = extname(import.meta.url).replace('.c', '.')
+    const file = new URL(`thread${ending}`, import.meta.url)
     new Worker(file, { name: 'moniker', workerData: port, execArgv, env, ...quiet })
-      .on('error', failed)
+      .on('error', onError)
       .unref()
   } catch (error) {
-    failed(error as Error)
+    onError(error as Error)
   }
 }

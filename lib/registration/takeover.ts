@@ -4,67 +4,56 @@ import { accept } from '../client/filter.ts'
 import type { Daemon } from '../daemon/daemon.ts'
 import { hasCode, isMissing } from '../errors.ts'
 
-/** How many embedded daemons may take the port before us. */
+/** The most embedded daemons that may take the port before us. */
 const TRIES = 10
 
-/** How long a daemon is given to say whether it hands over, in ms. */
-const PATIENCE = 2_000
+/** Milliseconds that the predecessor may take to send its programs to us. */
+const DISCONNECT_TIMEOUT = 30_000
 
-/** How long it may take to send its programs to us, in ms. */
-const FOLLOWING = 30_000
-
-/** What a daemon does to take the place of another. */
+/** The part of a daemon that takes the place of another. */
 export type Successor = Pick<Daemon, 'start'>
 
-export interface SucceedOptions {
-  /** How long a daemon is given to say whether it hands over, in ms. Default 2,000. */
+export interface TakeOverOptions {
+  /** Milliseconds that a daemon is given to say whether it hands over. Default 2,000. */
   patience?: number
 }
 
+/** The defaults of `TakeOverOptions`. */
+export const DEFAULTS = { patience: 2_000 } satisfies TakeOverOptions
+
 /**
- * Starts `daemon`. Where an embedded one of this host has the designated port, it hands that over first,
- * and sends its programs here once it is bound. Fails as `start` does.
+ * Starts `daemon`. Where an embedded daemon of this host has the designated port, that hands it over first,
+ * and sends its programs here once the port is bound. Fails as `start` does.
  */
-export async function succeed(
+export async function takeOver(
   port: number,
   daemon: Successor,
-  { patience = PATIENCE }: SucceedOptions = {},
+  { patience = DEFAULTS.patience }: TakeOverOptions = {},
 ): Promise<void> {
-  let before: Client | undefined
+  let predecessor: Client | undefined
   for (let tries = TRIES; ; tries--) {
     try {
-      const handing = before
-      return await daemon.start(handing && (() => dismiss(handing)))
+      const before = predecessor
+      return await daemon.start(before && (() => disconnectPrograms(before)))
     } catch (error) {
-      before?.close()
+      predecessor?.close()
       if (tries === 0 || !hasCode(error, 'EADDRINUSE')) throw error
-      before = await predecessor(port, patience).catch(() => {
+      predecessor = await askForPort(port, patience).catch(() => {
         throw error
       })
     }
   }
 }
 
-/** Has a daemon send its programs away; done when it has, or does not for long. Nothing waits for that. */
-async function dismiss(before: Client): Promise<void> {
-  before.unref()
-  try {
-    await before.ask({ op: 'handover' }, AbortSignal.timeout(FOLLOWING))
-  } catch {
-    // It closes all connections, this one too.
-  } finally {
-    before.close()
-  }
-}
-
 /**
- * The daemon that has handed over; it keeps its programs until it is asked again. None if
- * it has gone by itself; fails if it does not agree, or is no daemon.
+ * The first `handover`: the daemon stops listening, and keeps connections and names until it is asked
+ * again over the connection that is returned. None if it has gone by itself; fails if it does not agree,
+ * or is no daemon.
  */
-async function predecessor(port: number, patience: number): Promise<Client | undefined> {
+async function askForPort(port: number, patience: number): Promise<Client | undefined> {
   for (const address of LOOPBACK) {
     try {
-      return await yielding(address, port, AbortSignal.timeout(patience))
+      return await askAt(address, port, AbortSignal.timeout(patience))
     } catch (error) {
       const isGone = hasCode(error, 'ECONNREFUSED') || hasCode(error, 'ECONNRESET')
       if (!isGone && !isMissing(error)) throw error
@@ -73,7 +62,7 @@ async function predecessor(port: number, patience: number): Promise<Client | und
   return undefined
 }
 
-async function yielding(address: string, port: number, signal: AbortSignal): Promise<Client> {
+async function askAt(address: string, port: number, signal: AbortSignal): Promise<Client> {
   const client = await Client.connect({ address, port }, signal)
   try {
     accept(await client.ask({ op: 'handover' }, signal), { host: address, port })
@@ -81,5 +70,20 @@ async function yielding(address: string, port: number, signal: AbortSignal): Pro
   } catch (error) {
     client.close()
     throw error
+  }
+}
+
+/**
+ * The second `handover`, over the same connection: the predecessor closes all connections, and programs
+ * reconnect to us. Done when it has, or after `DISCONNECT_TIMEOUT`. Keeps no process alive.
+ */
+async function disconnectPrograms(predecessor: Client): Promise<void> {
+  predecessor.unref()
+  try {
+    await predecessor.ask({ op: 'handover' }, AbortSignal.timeout(DISCONNECT_TIMEOUT))
+  } catch {
+    // It closes all connections, this one too.
+  } finally {
+    predecessor.close()
   }
 }

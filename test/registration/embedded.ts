@@ -13,14 +13,14 @@ awake(t)
 
 const { execArgv, execPath } = process
 
-/** Makes this process the daemon; what is returned lets the time pass that makes a thread worth it. */
-async function held(t: Test, port: number, execArgv: string[]): Promise<() => void> {
-  const settled = 3_600_000
+/** Makes this process the daemon; the function that is returned starts its thread. */
+async function embedFor(t: Test, port: number, execArgv: string[]): Promise<() => void> {
+  const threadAfter = 3_600_000
   const timers = t.capture(globalThis, 'setTimeout', setTimeout)
-  await embed(port, { settled, execArgv })
+  await embed(port, { threadAfter, execArgv })
   timers.restore()
-  const [settle] = timers.args().find(([_, ms]) => ms === settled)!
-  return settle
+  const [startThread] = timers.args().find(([_, ms]) => ms === threadAfter)!
+  return startThread
 }
 
 /** The thread that is started next. */
@@ -34,13 +34,13 @@ function path(file: string): string {
 
 t.test('the daemon of a program is not held up by it for long', async t => {
   const port = await nobody()
-  const settle = await held(t, port, execArgv)
+  const startThread = await embedFor(t, port, execArgv)
   const resolver = new Resolver({ port })
   const before = await resolver.status()
   t.match(before, { embedded: true, pid: process.pid })
   const server = await named(t, { service: 'tie', daemonPort: port })
   const moved = Promise.all([thread(), once(server, 'registered')])
-  settle()
+  startThread()
   const [[worker]] = await moved
 
   const command = [...execArgv, path('../../lib/cli.ts'), 'status', '--daemon-port', String(port)]
@@ -53,22 +53,22 @@ t.test('the daemon of a program is not held up by it for long', async t => {
   t.not(after.started, before.started)
 
   const registered = once(server, 'registered')
-  const over = once(worker, 'exit')
+  const exited = once(worker, 'exit')
   await standing(t, port)
   await registered
   t.match(await resolver.status(), { embedded: false, names: 1 })
-  t.same(await over, [0], 'the thread has nothing left to do')
+  t.same(await exited, [0], 'the thread has nothing left to do')
 })
 
 t.test('where there can be no thread the program goes on being the daemon', async t => {
   const port = await nobody()
-  const settle = await held(t, port, ['--no-such-option'])
-  settle()
+  const startThread = await embedFor(t, port, ['--no-such-option'])
+  startThread()
   t.match(await new Resolver({ port }).status(), { embedded: true })
 
   const other = await nobody()
   const started = thread()
-  const fail = await held(t, other, ['--import=data:text/javascript,throw new Error("no")'])
+  const fail = await embedFor(t, other, ['--import=data:text/javascript,throw new Error("no")'])
   fail()
   const [worker] = await started
   await t.rejects(once(worker, 'exit'), { message: 'no' })
@@ -84,13 +84,13 @@ t.test('nor is one started where addresses are limited, as that may end the prog
   }
 })
 
-t.test('who has made way before needs no thread', async t => {
+t.test('a daemon that has handed over before needs no thread', async t => {
   const port = await nobody()
-  const settle = await held(t, port, execArgv)
+  const startThread = await embedFor(t, port, execArgv)
   await standing(t, port)
   const started = () => t.fail()
   process.once('worker', started)
-  settle()
+  startThread()
   await new Promise(setImmediate)
   process.off('worker', started)
 })

@@ -16,7 +16,7 @@ import { nobody, stranger } from '../fixtures/services.ts'
 
 awake(t)
 
-/** An offer of a name; nobody need listen there. */
+/** An offer of a name, for a port that needs no listener. */
 function offer(text: string, port = 9): Offer {
   const name = parse(text)
   const version = exactVersion(name.version)
@@ -48,7 +48,7 @@ t.test('a name is held until it is withdrawn', async t => {
   await again.withdraw()
 })
 
-t.test('a name that is taken says by whom', async t => {
+t.test('the error for a name that is taken tells its holder', async t => {
   const { port } = await daemon(t)
   const registrar = Registrar.at(port)
   const lease = await registrar.register(offer('tie', 4567))
@@ -84,7 +84,7 @@ t.test('a race for the designated port that is lost is a daemon found', async t 
   const registrar = new Registrar(port, async () => {
     await daemon(t, { port })
     races++
-    throw Object.assign(new Error('somebody was faster'), { code: 'EADDRINUSE' })
+    throw Object.assign(new Error('another was faster'), { code: 'EADDRINUSE' })
   })
   const lease = await registrar.register(offer('tie'))
   t.equal(races, 1)
@@ -128,16 +128,16 @@ t.test(
   },
 )
 
-/** Has a daemon of its own at the port, when it is to make one, and is told that another was faster. */
+/** A start that finds that another daemon was faster, and calls `then` when that one is there. */
 function faster(t: Test, port: number, then: () => Promise<unknown>) {
   return async () => {
     await daemon(t, { port })
     await then()
-    throw Object.assign(new Error('somebody was faster'), { code: 'EADDRINUSE' })
+    throw Object.assign(new Error('another was faster'), { code: 'EADDRINUSE' })
   }
 }
 
-/** What a process meets with that may not become the daemon. */
+/** The start of a process that may not become the daemon. */
 function forbidden(): Promise<void> {
   return Promise.reject(Object.assign(new Error('permission denied'), { code: 'EACCES' }))
 }
@@ -178,50 +178,56 @@ t.test('many come back at once, and all of them', async t => {
   await Promise.all(leases.map(lease => lease.withdraw()))
 })
 
-t.test('whoever has held a name for longer has it, once the daemon is another', async t => {
-  const first = await daemon(t)
-  const { port } = first
-  const late = new Registrar(port)
-  let younger!: Lease
-  let evicted!: Promise<unknown[]>
-  const before = async () => {
-    younger = await late.register(offer('tie', 8))
-    evicted = once(younger, 'lost')
-  }
-  const elder = await new Registrar(port, faster(t, port, before)).register(offer('tie', 9))
-  const regained = once(elder, 'regained')
-  await first.stop()
-  await regained
-  t.match(await evicted, [{ code: 'EADDRINUSE', reason: 'ETAKEN', message: /on port 9/ }])
+t.test(
+  'the program that has held a name for longer has it, once the daemon is another',
+  async t => {
+    const first = await daemon(t)
+    const { port } = first
+    const late = new Registrar(port)
+    let younger!: Lease
+    let evicted!: Promise<unknown[]>
+    const before = async () => {
+      younger = await late.register(offer('tie', 8))
+      evicted = once(younger, 'lost')
+    }
+    const elder = await new Registrar(port, faster(t, port, before)).register(offer('tie', 9))
+    const regained = once(elder, 'regained')
+    await first.stop()
+    await regained
+    t.match(await evicted, [{ code: 'EADDRINUSE', reason: 'ETAKEN', message: /on port 9/ }])
 
-  const back = once(younger, 'regained')
-  await elder.withdraw()
-  await back
-  t.same(await services(port), ['tie'], 'the other waits for its turn')
-  await younger.withdraw()
-})
+    const back = once(younger, 'regained')
+    await elder.withdraw()
+    await back
+    t.same(await services(port), ['tie'], 'the other waits for its turn')
+    await younger.withdraw()
+  },
+)
 
-t.test('what is somebody else’s by the time it is asked for again is waited for', async t => {
-  const first = await daemon(t)
-  const { port } = first
-  let rival!: Lines
-  const lease = await new Registrar(
-    port,
-    faster(t, port, async () => {
-      rival = await lines(t, port)
-      rival.ask({ op: 'register', ...offer('tie', 7), since: 1 })
-      await rival.answer()
-    }),
-  ).register(offer('tie'))
-  const reasons: MonikerError[] = []
-  lease.on('lost', error => reasons.push(error))
-  await first.stop()
-  while (reasons.length < 2) await once(lease, 'lost')
-  t.match(reasons, [{ reason: 'ELOST' }, { reason: 'ETAKEN', message: /on port 7/ }])
-  rival.socket.destroy()
-  await once(lease, 'regained')
-  await lease.withdraw()
-})
+t.test(
+  'a name that another program holds by the time it is asked for again is waited for',
+  async t => {
+    const first = await daemon(t)
+    const { port } = first
+    let rival!: Lines
+    const lease = await new Registrar(
+      port,
+      faster(t, port, async () => {
+        rival = await lines(t, port)
+        rival.ask({ op: 'register', ...offer('tie', 7), since: 1 })
+        await rival.answer()
+      }),
+    ).register(offer('tie'))
+    const reasons: MonikerError[] = []
+    lease.on('lost', error => reasons.push(error))
+    await first.stop()
+    while (reasons.length < 2) await once(lease, 'lost')
+    t.match(reasons, [{ reason: 'ELOST' }, { reason: 'ETAKEN', message: /on port 7/ }])
+    rival.socket.destroy()
+    await once(lease, 'regained')
+    await lease.withdraw()
+  },
+)
 
 t.test('a name that is withdrawn while it is lost does not come back', async t => {
   const first = await daemon(t)
@@ -429,7 +435,7 @@ t.test('a daemon that goes while it is come to is one that is lost', async t => 
   await lease.withdraw()
 })
 
-t.test('what has the designated port and is no daemon is told from one', async t => {
+t.test('a program that has the designated port and is no daemon is told from one', async t => {
   const cases = [
     ['220 mail ready\r\n', 'EPROTO', /expected one JSON object a line/],
     ['{"v":1,"id":1}\n', 'EPROTO', /the answer has no registration/],

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Daemon } from '../../lib/daemon/daemon.ts'
-import { succeed } from '../../lib/registration/takeover.ts'
+import { takeOver } from '../../lib/registration/takeover.ts'
 import { parse } from '../../lib/name.ts'
 import { decode, encode, idOf } from '../../lib/wire/protocol.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
@@ -43,7 +43,7 @@ t.test('an embedded daemon hands its port over, and no question fails meanwhile'
   t.match(await resolver.status(), { embedded: true, names: 1 }, 'and it is given back')
 })
 
-t.test('nobody else hands anything over', async t => {
+t.test('no other program hands its port over', async t => {
   const programs = [
     (await daemon(t)).port,
     await stranger(t, socket => void socket.write('220 mail ready\r\n')),
@@ -51,12 +51,12 @@ t.test('nobody else hands anything over', async t => {
   ]
   for (const port of programs) {
     const one = new Daemon({ port, hosts: ['127.0.0.1'] })
-    await t.rejects(succeed(port, one), { code: 'EADDRINUSE' })
+    await t.rejects(takeOver(port, one), { code: 'EADDRINUSE' })
   }
   t.match(await new Resolver({ port: programs[0]! }).status(), { embedded: false })
 })
 
-t.test('what else keeps it from starting is told, and the other goes on', async t => {
+t.test('any other failure to start is an error, and the predecessor goes on', async t => {
   const port = await nobody()
   const one = await daemon(t, { port, embedded: true })
   const server = await named(t, { service: 'tie', daemonPort: port })
@@ -66,12 +66,12 @@ t.test('what else keeps it from starting is told, and the other goes on', async 
     if (++tries === 1) throw taken
     throw new Error('no such address')
   }
-  await t.rejects(succeed(port, { start }), { message: 'no such address' })
+  await t.rejects(takeOver(port, { start }), { message: 'no such address' })
   while (!one.isAnswering) await new Promise(setImmediate)
   t.match(await new Resolver({ port }).status(), { embedded: true, names: 1 })
 })
 
-t.test('one that hands over late goes on as well, if nobody waits for that any longer', async t => {
+t.test('a daemon that hands over late goes on as well, if its successor has gone', async t => {
   const port = await nobody()
   const one = await daemon(t, { port, embedded: true })
   const server = await named(t, { service: 'tie', daemonPort: port })
@@ -88,7 +88,7 @@ t.test('names are waited for until the daemon before has gone', async t => {
   const { port, leave } = await busy(t)
   const successor = new Daemon({ port, hosts: ['127.0.0.1'], grace: 0 })
   t.teardown(() => successor.stop())
-  await succeed(port, successor)
+  await takeOver(port, successor)
   const found = new Resolver({ port }).resolve('tie')
   while (successor.status().followers === 0) await new Promise(setImmediate)
   const server = await named(t, { service: 'tie', daemonPort: port })
@@ -121,17 +121,17 @@ t.test('a daemon that has gone by itself hands nothing over', async () => {
   const start = async () => {
     if (++tries < 3) throw taken
   }
-  await succeed(port, { start })
+  await takeOver(port, { start })
   t.equal(tries, 3)
 })
 
-t.test('who is never fast enough gives up', async t => {
+t.test('a successor that is never fast enough gives up', async t => {
   const port = await nobody()
   let tries = 0
   const start = async () => {
     tries++
     throw taken
   }
-  await t.rejects(succeed(port, { start }), taken)
+  await t.rejects(takeOver(port, { start }), taken)
   t.equal(tries, 11)
 })

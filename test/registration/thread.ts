@@ -17,18 +17,18 @@ t.test('a thread is an embedded daemon until another takes its place', async t =
   const resolver = new Resolver({ port })
   const { started } = await resolver.status()
   const worker = new Worker(thread, { workerData: port })
-  let isOver = false
-  const over = once(worker, 'exit').finally(() => (isOver = true))
+  let hasExited = false
+  const exited = once(worker, 'exit').finally(() => (hasExited = true))
   const since = () =>
     resolver.status().then(
       status => status.started,
       () => started,
     )
-  while (!isOver && (await since()) === started);
+  while (!hasExited && (await since()) === started);
   t.match(await resolver.status(), { embedded: true, pid: process.pid })
 
   await standing(t, port)
-  t.same(await over, [0])
+  t.same(await exited, [0])
 })
 
 t.test('one that can take nothing over ends', async t => {
