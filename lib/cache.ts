@@ -1,9 +1,12 @@
 export interface CacheOptions {
-  /** How many values to remember; the oldest goes first. Default 1,024. */
+  /** The most values to remember; the oldest goes first. Default 1,024. */
   max?: number
   /** The clock, in ms. Default `performance.now`. */
   now?: () => number
 }
+
+/** The defaults of `CacheOptions`. */
+export const DEFAULTS = { max: 1_024, now: () => performance.now() } satisfies CacheOptions
 
 interface Item<T> {
   readonly value: T
@@ -17,12 +20,12 @@ export class Cache<T> {
   readonly #max: number
   readonly #now: () => number
 
-  constructor({ max = 1_024, now = () => performance.now() }: CacheOptions = {}) {
+  constructor({ max = DEFAULTS.max, now = DEFAULTS.now }: CacheOptions = {}) {
     this.#max = max
     this.#now = now
   }
 
-  /** The value under `key` and its age in ms, unless it is over. */
+  /** The value under `key` and its age in ms, unless it has expired. */
   get(key: string): { value: T; age: number } | undefined {
     const item = this.#items.get(key)
     if (!item) return undefined
@@ -32,7 +35,7 @@ export class Cache<T> {
     return undefined
   }
 
-  /** Remembers `value` for `ms`; one that is there already is replaced. */
+  /** Remembers `value` for `ms` milliseconds, in place of what was under `key`. */
   set(key: string, value: T, ms: number): void {
     this.#items.delete(key)
     const since = this.#now()
