@@ -8,18 +8,18 @@ import { checkSize, type Cancel, type Connection, type Service } from './connect
 import { withdraw, type NamedAddress } from '../sockets/listener.ts'
 import { Queue } from './queue.ts'
 
-/** How many new peers may wait to be accepted. */
+/** The most new peers that wait to be accepted. */
 const BACKLOG = 511
 
-/** How many datagrams of one peer may wait to be received; the rest are lost, as datagrams are. */
-const WAITING = 1_024
+/** The most datagrams of one peer that wait to be received; the rest are lost, as datagrams are. */
+const MAX_WAITING = 1_024
 
 /** Sends one datagram to the peer. */
 type Send = (data: string | Uint8Array, sent: (error: Error | null) => void) => void
 
 /** One end of a conversation by datagrams with one peer. */
 class Conversation implements Connection {
-  readonly received = new Queue<Buffer>(WAITING)
+  readonly received = new Queue<Buffer>(MAX_WAITING)
   readonly #send: Send
   readonly #close: () => void
 
@@ -62,12 +62,12 @@ export function converse(socket: Socket): Connection {
   const conversation = new Conversation((data, sent) => socket.send(data, sent), close)
   socket
     .on('message', message => conversation.received.push(message))
-    // A datagram that nobody was there for is no reason not to hear the next.
+    // The peer did not listen when one datagram came; it may when the next does.
     .on('error', error => conversation.received.fail(error))
   return conversation
 }
 
-/** A socket whose every new peer is a conversation; they all end with it. */
+/** A socket with a conversation for each peer; they all end with it. */
 export class DatagramService implements Service {
   readonly #socket: MonikerDatagram
   readonly #address: string | undefined
@@ -82,7 +82,7 @@ export class DatagramService implements Service {
     this.#peers = new Queue(backlog)
     this.#socket = createSocket(host && isIPv6(host) ? 'udp6' : 'udp4')
     this.#socket
-      .on('message', (message, from) => this.#hear(message, from))
+      .on('message', (message, from) => this.#receive(message, from))
       .on('error', error => this.#peers.fail(error))
   }
 
@@ -112,7 +112,7 @@ export class DatagramService implements Service {
     for (let peer; (peer = await this.accept());) yield peer
   }
 
-  #hear(message: Buffer, { address, port }: RemoteInfo): void {
+  #receive(message: Buffer, { address, port }: RemoteInfo): void {
     const key = `${address} ${port}`
     let conversation = this.#conversations.get(key)
     if (!conversation) {
@@ -120,7 +120,7 @@ export class DatagramService implements Service {
         (data, sent) => this.#socket.send(data, port, address, sent),
         () => this.#conversations.delete(key),
       )
-      // Nobody has time for another peer: it is as if its datagram were lost.
+      // The backlog is full: the datagram is lost, and so the peer is not known.
       if (!this.#peers.push(conversation)) return
       this.#conversations.set(key, conversation)
     }

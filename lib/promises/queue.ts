@@ -1,24 +1,27 @@
+/** A call of `take` that waits. */
 interface Taker<T> {
   readonly resolve: (value: T | null) => void
   readonly reject: (error: unknown) => void
 }
 
-/** What comes, for those who wait for it, in order; at most `max` wait to be taken. */
+/** Values in order, for takers in order; at most `max` values wait to be taken. */
 export class Queue<T> {
   readonly #max: number
   readonly #values: T[] = []
   readonly #takers: Taker<T>[] = []
-  #isOver = false
+  #hasEnded = false
+  /** The error of the end, for every `take` from then on. */
   #error: Error | undefined
+  /** The error for the next `take` alone. */
   #failure: Error | undefined
 
   constructor(max: number) {
     this.#max = max
   }
 
-  /** Says whether there was room for `value`. */
+  /** False if there was no room for `value`, or the queue has ended. */
   push(value: T): boolean {
-    if (this.#isOver) return false
+    if (this.#hasEnded) return false
     const taker = this.#takers.shift()
     if (taker) taker.resolve(value)
     else if (this.#values.length >= this.#max) return false
@@ -26,18 +29,18 @@ export class Queue<T> {
     return true
   }
 
-  /** Whoever waits first, or takes next, gets an error once; more may come after. */
+  /** Fails the first taker, or the next `take`, once; values may come afterwards. */
   fail(error: Error): void {
-    if (this.#isOver) return
+    if (this.#hasEnded) return
     const taker = this.#takers.shift()
     if (taker) taker.reject(error)
     else this.#failure ??= error
   }
 
-  /** Nothing more will come. Whoever waits, or takes later, gets `null`, or the `error`. */
+  /** Ends the queue: waiting takers get `null` or `error`, and so does `take` once no value is left. */
   end(error?: Error): void {
-    if (this.#isOver) return
-    this.#isOver = true
+    if (this.#hasEnded) return
+    this.#hasEnded = true
     this.#error = error
     for (const { resolve, reject } of this.#takers.splice(0)) {
       if (error) reject(error)
@@ -45,7 +48,7 @@ export class Queue<T> {
     }
   }
 
-  /** The next value; `null` after the last. Fails with the reason of `signal`, and takes nothing then. */
+  /** The next value; `null` after the last. If `signal` aborts, fails with its reason and takes nothing. */
   async take(signal?: AbortSignal): Promise<T | null> {
     signal?.throwIfAborted()
     const value = this.#values.shift()
@@ -54,13 +57,13 @@ export class Queue<T> {
     this.#failure = undefined
     if (failure) throw failure
     if (this.#error) throw this.#error
-    if (this.#isOver) return null
+    if (this.#hasEnded) return null
     let taker!: Taker<T>
     const abort = () => {
-      const place = this.#takers.indexOf(taker)
-      // What it waited for has come in this very turn.
-      if (place === -1) return
-      this.#takers.splice(place, 1)
+      const index = this.#takers.indexOf(taker)
+      // Its value has come in this very turn.
+      if (index === -1) return
+      this.#takers.splice(index, 1)
       taker.reject(signal!.reason)
     }
     signal?.addEventListener('abort', abort, { once: true })

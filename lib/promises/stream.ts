@@ -9,13 +9,13 @@ import { withdraw, type NamedAddress } from '../sockets/listener.ts'
 import { Queue } from './queue.ts'
 import { createServer } from '../sockets/server.ts'
 
-/** How many peers may wait to be accepted: what `net` lets wait in the kernel. */
+/** The most peers that wait to be accepted: as many as `net` lets wait in the kernel. */
 const BACKLOG = 511
 
-/** One end of a stream, over a socket that is connected. */
+/** One end of a stream, over a connected socket. */
 export class Stream implements Connection {
   readonly #socket: Socket
-  /** Those who receive take turns. */
+  /** Settled when all calls of `receive` so far are: they take turns. */
   #turn: Promise<unknown> = Promise.resolve()
   #wake = () => {}
   #error: Error | undefined
@@ -50,14 +50,14 @@ export class Stream implements Connection {
     const timer = setTimeout(destroy, TIMEOUT)
     if (signal?.aborted) destroy()
     signal?.addEventListener('abort', destroy, { once: true })
-    // What nobody has received would hold the end of the stream up.
+    // Data that was not received would hold up the end of the stream.
     socket.removeAllListeners('readable').resume().end()
     await closed
     clearTimeout(timer)
     signal?.removeEventListener('abort', destroy)
   }
 
-  /** Closes at once, and loses what is under way. */
+  /** Closes at once; data that is under way is lost. */
   destroy(): void {
     this.#socket.destroy()
   }
@@ -81,7 +81,7 @@ export class Stream implements Connection {
   }
 }
 
-/** A server that waits to be asked for its peers. */
+/** A server whose peers wait until they are accepted. */
 export class StreamService implements Service {
   readonly #server: Server
   readonly #peers: Queue<Stream>

@@ -57,7 +57,7 @@ t.test('a service that closes ends its conversations', async t => {
   await service.close()
 })
 
-t.test('a port where nobody listens is an error', async t => {
+t.test('a port without a listener is an error', async t => {
   const one = await dial(t, await nobody())
   const received = one.receive()
   await t.rejects(one.send(Buffer.alloc(70_000)), { code: 'EMSGSIZE' })
@@ -66,7 +66,7 @@ t.test('a port where nobody listens is an error', async t => {
   await one[Symbol.asyncDispose]()
 })
 
-t.test('a peer that nobody has time for is not heard', async t => {
+t.test('a peer beyond the backlog is not heard', async t => {
   const { port: daemonPort } = await daemon(t)
   const service = new DatagramService({ backlog: 0 })
   await service.listen({ service: 'clock', daemonPort })
@@ -92,10 +92,10 @@ t.test('a service over IPv6 is bound to it', { skip: withoutIPv6 }, async t => {
   await service.listen({ service: 'clock', daemonPort })
   t.match(service.address, { address: '::1' })
   await service.close()
-  for await (const _peer of service) t.fail('nobody comes any more')
+  for await (const _peer of service) t.fail('no peer comes any more')
 })
 
-t.test('a service that fails says so to those who wait', async t => {
+t.test('a service that fails is an error to each call that waits', async t => {
   const { port: daemonPort } = await daemon(t)
   const first = new DatagramService()
   await first.listen({ service: 'clock', daemonPort })
@@ -108,10 +108,10 @@ t.test('a service that fails says so to those who wait', async t => {
   await first.close()
 })
 
-t.test('that nobody was there once is told once, and the next is heard', async t => {
+t.test('a missing listener is told once, and the next datagram is heard', async t => {
   const port = await nobody()
   const client = await dial(t, port)
-  await client.send('to nobody')
+  await client.send('lost')
   await t.rejects(client.receive(), { code: 'ECONNREFUSED' })
   const socket = createSocket('udp4').bind(port, '127.0.0.1')
   t.teardown(() => socket.close())

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Queue } from '../../lib/promises/queue.ts'
 
-t.test('what comes is taken in order, by those who waited in order', async t => {
+t.test('values are taken in order, by takers in order', async t => {
   const queue = new Queue<number>(2)
   t.ok(queue.push(1))
   t.ok(queue.push(2))
@@ -27,16 +27,16 @@ t.test('after the end comes what waited, and then nothing', async t => {
   t.equal(await waiting, null)
 })
 
-t.test('an end by an error is told to all', async t => {
+t.test('an end by an error fails every taker', async t => {
   const queue = new Queue<number>(2)
   const waiting = queue.take()
-  const error = new Error('over')
+  const error = new Error('ended')
   queue.end(error)
   await t.rejects(waiting, error)
   await t.rejects(queue.take(), error)
 })
 
-t.test('whoever gives up takes nothing', async t => {
+t.test('a taker that gives up takes nothing', async t => {
   const queue = new Queue<number>(2)
   const reason = new Error('changed my mind')
   await t.rejects(queue.take(AbortSignal.abort(reason)), reason)
@@ -69,7 +69,7 @@ t.test('a failure is told once, and is no end', async t => {
   t.equal(await queue.take(), null)
 })
 
-t.test('whoever gives up what has just come has it', async t => {
+t.test('a taker that gives up when its value has just come has it', async t => {
   const queue = new Queue<number>(2)
   const controller = new AbortController()
   const [first, second] = [queue.take(controller.signal), queue.take()]

@@ -36,7 +36,7 @@ t.test('as many bytes are received as were asked for, however they came', async 
   await stream.close()
 })
 
-t.test('whoever gives up leaves the bytes, and the turn, to the next', async t => {
+t.test('a receiver that gives up leaves the bytes, and the turn, to the next', async t => {
   const { stream, other } = await pair(t)
   const reason = new Error('changed my mind')
   const controller = new AbortController()
@@ -49,7 +49,7 @@ t.test('whoever gives up leaves the bytes, and the turn, to the next', async t =
   t.same((await Promise.all([first, third])).map(String), ['one', 'two'])
 })
 
-t.test('a connection that breaks is an error to whoever waits, and to whoever sends', async t => {
+t.test('a connection that breaks is an error to receive and to send', async t => {
   const { stream, other } = await pair(t)
   await stream.send('x', new AbortController())
   const received = stream.receive()
@@ -88,10 +88,10 @@ t.test('as many peers wait as may, and none is left when the service closes', as
   }
   await service[Symbol.asyncDispose]()
   await Promise.all(closed)
-  for await (const _peer of service) t.fail('nobody is left')
+  for await (const _peer of service) t.fail('no peer is left')
 })
 
-t.test('a service that fails says so to those who wait', async t => {
+t.test('a service that fails is an error to each call that waits', async t => {
   const { port: daemonPort } = await daemon(t)
   const taken = await stranger(t)
   const failing = new StreamService()
@@ -110,7 +110,7 @@ t.test('no bytes are had at once, and less than none are refused', async t => {
   t.equal(String(await stream.receive()), 'hello')
 })
 
-t.test('a close that is given up already waits for nobody', async t => {
+t.test('a close that is given up already does not wait', async t => {
   const { stream, socket } = await pair(t)
   await stream.close({ signal: AbortSignal.abort() })
   t.ok(socket.destroyed)
