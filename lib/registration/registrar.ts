@@ -30,13 +30,13 @@ const TRIES = 5
  * more than `CROWD` connections to the daemon a pause is longer in proportion, up to `LONGEST`.
  */
 const PAUSES = {
-  /** Before the daemon that has gone is looked for. */
+  /** Pause before the daemon that has gone is looked for. */
   lost: [0, 20],
-  /** Before the race for the designated port is run again, or a lost question is asked again. */
+  /** Pause before the race for the designated port is run again, or a lost question is asked again. */
   race: [10, 30],
-  /** Before an absent daemon is looked for again. */
+  /** Pause before an absent daemon is looked for again. */
   absent: [50, 100],
-  /** Before a refused name is asked for again. */
+  /** Pause before a refused name is asked for again. */
   refused: [500, 1_000],
 } as const
 
@@ -178,8 +178,8 @@ export class Registrar {
     try {
       return await Client.connect(first!, signal, { quiet: true })
     } catch (error) {
-      for (const place of others) {
-        const client = await Client.connect(place, signal, { quiet: true }).catch(() => undefined)
+      for (const other of others) {
+        const client = await Client.connect(other, signal, { quiet: true }).catch(() => undefined)
         if (client) return client
       }
       throw error
@@ -198,14 +198,12 @@ export class Registrar {
 
   /** Asks for all refused names again, a pause after the latest refusal. */
   #retryLater(): void {
+    const retry = () => {
+      for (const lease of this.#leases) lease.retry()
+      void this.#recover()
+    }
     clearTimeout(this.#retryTimer)
-    this.#retryTimer = setTimeout(
-      () => {
-        for (const lease of this.#leases) lease.retry()
-        void this.#recover()
-      },
-      between(...PAUSES.refused),
-    ).unref()
+    this.#retryTimer = setTimeout(retry, between(...PAUSES.refused)).unref()
   }
 
   /** Has every lost name registered again, however long that takes. */
@@ -278,13 +276,13 @@ function between(least: number, most: number): number {
 
 /** The states of a lease, and those that may follow each of them; any other change is ignored. */
 const TRANSITIONS = {
-  /** The first request is under way: the program has no lease yet. */
+  /** Asked for the first time: the program does not have the lease yet. */
   asking: ['held'],
-  /** The daemon sends clients here. */
+  /** Granted by the daemon, which tells clients of it. */
   held: ['lost', 'refused', 'released'],
-  /** To be asked for as soon as there is a daemon. It may be lost again, for another reason. */
+  /** Asked for as soon as there is a daemon. It may be lost again, for another reason. */
   lost: ['held', 'lost', 'refused', 'released'],
-  /** Denied, or held by another program: to be asked for again after a pause. */
+  /** Denied, or held by another program: asked for again after a pause. */
   refused: ['lost', 'released'],
   /** Withdrawn by the program. */
   released: [],
@@ -362,12 +360,12 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
       .catch((error: Error) => debug('%s', error.message))
   }
 
-  /** The daemon has gone, or another is not to be had: `error` says why. */
+  /** Marks the name as lost: the daemon has gone, or none can be reached. */
   lose(error: MonikerError): void {
     if (this.#enter('lost')) this.#tell(error)
   }
 
-  /** The name is denied, or held by another program. */
+  /** Marks the name as denied, or held by another program. */
   refuse(error: MonikerError): void {
     if (!this.#enter('refused')) return
     this.#tell(error)
@@ -382,7 +380,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   /** Lets the name go; done when the daemon has said so. Never fails: a name that is lost is gone too. */
   async withdraw(): Promise<void> {
     if (!this.#enter('released')) return
-    // A grant that is on its way is given back when it has come.
+    // A grant that is on its way comes first.
     await this.#request
     const grant = this.#grant
     this.#grant = undefined
@@ -390,7 +388,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
     this.#hooks.onReleased()
   }
 
-  /** The one place where the state changes; false if it may not. */
+  /** Changes the state, which nothing else does; false if it may not follow. */
   #enter(state: LeaseState): boolean {
     const next: readonly LeaseState[] = TRANSITIONS[this.#state]
     if (!next.includes(state)) return false
@@ -422,6 +420,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   #hold(grant: Grant): void {
     this.#grant = grant
     this.#since ??= Date.now()
+    // Withdrawn meanwhile: `withdraw` gives the grant back.
     if (!this.#enter('held')) return
     debug('%s is registered on port %d', this.details.service, this.offer.port)
     if (this.#reported === undefined) return
