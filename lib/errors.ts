@@ -104,6 +104,10 @@ const table = {
     code: 'EPROTO',
     say: d => `${at(d)} and this program do not understand each other: ${d.text}`,
   },
+  ENOSYS: {
+    code: 'ENOSYS',
+    say: d => `the daemon at ${at(d)} is older than this program: ${d.text}`,
+  },
   EDENIED: {
     code: 'EACCES',
     say: d => `refused at ${at(d)}: ${d.text}`,

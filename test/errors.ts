@@ -11,6 +11,7 @@ import {
 const about: Details = { service: 'starwars@^1', host: '127.0.0.1', port: 6664 }
 
 const table: [reason: Reason, details: Details, code: string, says: RegExp][] = [
+  ['ENOSYS', { ...about, text: 'no' }, 'ENOSYS', /daemon at 127\.0\.0\.1:6664 is older .*: no$/],
   ['EPOLICY', { text: 'p.yaml:3: no' }, 'ERR_MONIKER_POLICY', /no policy was read: p\.yaml:3: no$/],
   ['ENAME', { service: '7up', text: 'a name' }, 'ERR_MONIKER_NAME', /expected a name, got "7up"$/],
   [

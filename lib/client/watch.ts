@@ -11,8 +11,8 @@ import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, located, type Details, type Reason } from '../errors.ts'
 import {
   MAX_WAIT,
+  changeIn,
   listed,
-  listedIn,
   type Answer,
   type Asked,
   type Listed,
@@ -175,8 +175,10 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
       const closed = once(client, 'close', { signal: this.#over.signal })
       closed.catch(() => {})
       const asked = client.ask(this.#question, over.signal, event => told(event))
-      for (const service of listed(accept(await asked, details))) this.#hear('up', service)
-      told = event => this.#hear(event.event, listedIn(event))
+      for (const service of listed(accept(await asked, details))) {
+        this.#hear({ event: 'up', service })
+      }
+      told = event => this.#hear(changeIn(event))
       for (const event of early) told(event)
       over.free()
       begun()
@@ -205,10 +207,9 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     throw failures[0]
   }
 
-  #hear(event: unknown, service: Listed): void {
-    if (!satisfies(service.version, this.#range)) return
-    if (event === 'up') this.#roster.up(service)
-    else if (event === 'down') this.#roster.down(service)
+  #hear(change: ReturnType<typeof changeIn>): void {
+    if (!change || !satisfies(change.service.version, this.#range)) return
+    this.#roster[change.event](change.service)
   }
 
   #found(): void {

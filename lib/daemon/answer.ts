@@ -48,12 +48,13 @@ export type Step = (question: Question, peer: Peer, next: () => Reply) => Reply
 /** What answers a question, by refusing it (with a `MonikerError`, thrown or rejected) if need be. */
 export type Handler = (question: Question, peer: Peer) => Reply
 
-/** Several steps as one, in a fixed order; the last must answer. */
+/** Several steps as one, in a fixed order. What none of them answers is refused with `ENOSYS`. */
 export function chain(...steps: Step[]): Handler {
   return steps.reduceRight<Handler>(
     (next, step) => (question, peer) => step(question, peer, () => next(question, peer)),
     question => {
-      throw new MonikerError('EPROTOCOL', { text: `nothing here answers ${question.op}` })
+      const what = question.op === 'unknown' ? question.what : `the operation ${question.op}`
+      throw new MonikerError('ENOSYS', { text: `${what} is not known here` })
     },
   )
 }
@@ -66,6 +67,8 @@ export function policy({ mayList }: { mayList: (peer: Peer) => boolean }): Step 
   return (question, peer, next) => {
     const { op } = question
     const { local, owner } = peer
+    // It is refused to everybody, by the end of the chain.
+    if (op === 'unknown') return next()
     if (!owner && op !== 'resolve') {
       throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
     }
@@ -162,6 +165,7 @@ export function local(
         return status()
       case 'watch':
       case 'handover':
+      case 'unknown':
         return next()
     }
   }

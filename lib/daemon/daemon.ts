@@ -144,7 +144,7 @@ export class Daemon {
         connections: () => this.#sockets.size,
         sees: this.#guard.sees,
       }),
-      (_question, { owner }) => this.#handOver(owner!),
+      ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),
     )
     this.#datagrams = this.#makeDatagrams()
   }

@@ -20,6 +20,12 @@ export const MAX_WAIT = 3_600_000
 /** How many more namespaces a question may look in. */
 export const MAX_ALSO = 4
 
+/** The most transports that a question or an offer may name. */
+export const MAX_TRANSPORTS = 8
+
+/** The longest word for a transport, in characters. */
+export const MAX_TRANSPORT = 64
+
 /** What a question over UDP is padded to, in bytes: an answer is never longer than its question. */
 export const PADDED = 512
 
@@ -139,10 +145,26 @@ export interface Handover {
   readonly op: 'handover'
 }
 
-export type Question = Resolve | Register | Update | Unregister | List | Watch | Status | Handover
+/** A question in words that came after this version: it is refused, and the asker may go on. */
+export interface Unknown {
+  readonly op: 'unknown'
+  /** What is not known, for people. */
+  readonly what: string
+}
+
+export type Question =
+  | Resolve
+  | Register
+  | Update
+  | Unregister
+  | List
+  | Watch
+  | Status
+  | Handover
+  | Unknown
 
 /** A question as a program gives it: what is left out has a default. */
-export type Asked = { readonly op: Question['op'] } & Partial<
+export type Asked = { readonly op: Exclude<Question['op'], 'unknown'> } & Partial<
   Omit<Resolve, 'op'> & Offer & Omit<Update, 'op'>
 >
 
@@ -215,7 +237,11 @@ export function idOf(message: Answer): Id {
   )
 }
 
-/** The question in a message, each field checked and defaulted. Throws `EPROTO` on a bad one. */
+/**
+ * The question in a message, each field checked and defaulted. Throws `EPROTO` on a bad one. What a later
+ * version has added is no fault: transports that are not known are left out, and an operation that is
+ * not known is `unknown`.
+ */
 export function question(message: Answer): Question {
   const { op } = message
   switch (op) {
@@ -227,13 +253,13 @@ export function question(message: Answer): Question {
           namespace: namespaceOf(message),
           service: serviceOf(message),
           version: read(message, 'version', isRange, 'a version range', ''),
-          transports: read(message, 'transports', isRoads, SOME_ROADS, TCP),
+          transports: known(read(message, 'transports', isSomeTransports, SOME_TRANSPORTS, TCP)),
         },
         alsoIn(message),
         optional(message, 'wait', isWait, SOME_TIME),
       )
     case 'register':
-      return { op, id: idOf(message), ...offerOf(message) }
+      return registerIn(message)
     case 'update':
       return {
         op,
@@ -259,10 +285,19 @@ export function question(message: Answer): Question {
     case 'handover':
       return { op }
     default:
-      throw wrong(
-        `expected "op" to be resolve, register, update, unregister, list, watch, status or handover, got ${shown(op)}`,
-      )
+      if (typeof op === 'string') return { op: 'unknown', what: `the operation ${shown(op)}` }
+      throw wrong(`expected "op" to be a string, got ${shown(op)}`)
   }
+}
+
+/** One that offers what cannot be registered here is `unknown`, as an operation is. */
+function registerIn(message: Answer): Register | Unknown {
+  const { transport } = message
+  if (isOfLater(transport)) {
+    return { op: 'unknown', what: `the transport ${shown(transport)}` }
+  }
+  optional(message, 'endpoints', isEndpoints, SOME_ENDPOINTS)
+  return { op: 'register', id: idOf(message), ...offerOf(message) }
 }
 
 /** The endpoints in an answer to `resolve`. Throws `EPROTO` if they are not what they should be. */
@@ -289,14 +324,29 @@ function endpointIn(entry: Answer): Endpoint {
   )
 }
 
-/** The services in an answer to `list`. Throws `EPROTO` if they are not what they should be. */
+/**
+ * The services in an answer to `list`, without those of transports that are not known. Throws `EPROTO`
+ * if they are not what they should be.
+ */
 export function listed(answer: Answer): Listed[] {
   const list = read(answer, 'services', Array.isArray, 'an array') as unknown[]
-  return list.filter(isObject).map(listedIn)
+  return list
+    .filter(isObject)
+    .filter(({ transport }) => !isOfLater(transport))
+    .map(listedIn)
 }
 
-/** The service in what is told after an answer to `watch`. Throws `EPROTO` as `listed` does. */
-export function listedIn(entry: Answer): Listed {
+/**
+ * The change in what is told after an answer to `watch`; `undefined` if the event or the transport is not
+ * known. Throws `EPROTO` as `listed` does.
+ */
+export function changeIn(entry: Answer): { event: 'up' | 'down'; service: Listed } | undefined {
+  const { event, transport } = entry
+  if ((event !== 'up' && event !== 'down') || isOfLater(transport)) return undefined
+  return { event, service: listedIn(entry) }
+}
+
+function listedIn(entry: Answer): Listed {
   return { ...offerOf(entry), instance: read(entry, 'instance', isText, 'a string') }
 }
 
@@ -313,7 +363,8 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
 }
 
 const TCP: readonly Road[] = ['tcp']
-const SOME_ROADS = `some of ${ROADS.join(', ')}`
+const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${ROADS.join(', ')}`
+const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport`
 const SOME_TIME = `a number of ms, at most ${MAX_WAIT}`
 
 /** How many bytes more a line may have; its end does not count. */
@@ -342,6 +393,11 @@ function paginate(items: readonly unknown[], room: number): unknown[][] {
 }
 
 type Check<T> = (value: unknown) => value is T
+
+/** The transports that are known; mostly they all are. */
+function known(transports: readonly string[]): readonly Road[] {
+  return transports.every(isRoad) ? transports : transports.filter(isRoad)
+}
 
 function namespaceOf(message: Answer): string {
   return read(message, 'namespace', isNamespace, 'a namespace', '').toLowerCase()
@@ -429,8 +485,16 @@ const isNamespaces = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
 const isTransport = (value: unknown): value is Transport => TRANSPORTS.includes(value as Transport)
 const isRoad = (value: unknown): value is Road => ROADS.includes(value as Road)
-const isRoads = (value: unknown): value is readonly Road[] =>
-  Array.isArray(value) && value.length > 0 && value.length <= 8 && value.every(isRoad)
+const isWordOfTransport = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= MAX_TRANSPORT
+/** True for a transport that is not known, as a later version may have it. */
+const isOfLater = (value: unknown): value is string =>
+  isWordOfTransport(value) && !isTransport(value)
+const isSomeTransports = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.length <= MAX_TRANSPORTS && value.every(isWordOfTransport)
+const isEndpoints = (value: unknown): value is Answer[] =>
+  Array.isArray(value) && value.length <= MAX_TRANSPORTS && value.every(isSomeEndpoint)
+const isSomeEndpoint = (value: unknown) => isObject(value) && isWordOfTransport(value.transport)
 // Nobody is to be led to the socket of a program that knows nothing of us.
 const isPath = (value: unknown): value is string =>
   typeof value === 'string' && /^moniker-[a-z0-9-]{1,90}$/.test(value)

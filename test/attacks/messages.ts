@@ -35,10 +35,12 @@ const bombs: [what: string, text: string][] = [
   ['__proto__ for a message', '{"__proto__":{"v":1,"id":1,"op":"status"}}\n'],
   ['__proto__ for an operation', raw('"__proto__":{"op":"status"}')],
   ['__proto__ for a service', raw('"op":"resolve","__proto__":{"service":"bystander"}')],
-  ['constructor for an operation', raw('"op":"constructor"')],
-  ['toString for an operation', raw('"op":"toString"')],
-  ['a transport of Object', line({ ...register, transport: 'constructor' })],
-  ['transports of Object', line({ ...resolve, transports: ['__proto__'] })],
+  ['an operation that is a map', raw('"op":{"toString":1}')],
+  ['a transport that is a map', line({ ...register, transport: { toString: 1 } })],
+  ['transports that are maps', line({ ...resolve, transports: [{ toString: 1 }] })],
+  ['a transport of a thousand characters', line({ ...register, transport: 'x'.repeat(1_000) })],
+  ['many endpoints', line({ ...register, endpoints: Array(9).fill({ transport: 'tcp' }) })],
+  ['an endpoint that is none', line({ ...register, endpoints: [null] })],
   ['many transports', line({ ...resolve, transports: Array(500).fill('tcp') })],
   ['a namespace that is a path', line({ ...resolve, namespace: '../../etc' })],
   ['an address that is a name', line({ ...register, address: 'example.com' })],
@@ -83,6 +85,31 @@ for (const [what, text] of bombs) {
     await othersAreServed()
   })
 }
+
+t.test('words of later versions are refused, counted, and close nothing', async t => {
+  const { daemon, port, come, othersAreServed } = await siege(t)
+  const nc = await come()
+  const words = ['dance', 'constructor', 'toString', '__proto__', '', 'unknown', 'x'.repeat(3_000)]
+  const later = [
+    ...words.map(op => ({ op })),
+    ...words.slice(0, 4).map(transport => ({ ...register, transport })),
+  ]
+  for (const question of later) {
+    nc.ask(question)
+    const { error } = (await nc.answer())!
+    t.match(error, { code: 'ENOSYS', message: / is not known here$/ })
+    t.ok((error as Error).message.length < 80)
+  }
+  nc.ask({ ...resolve, transports: ['__proto__', 'constructor'] })
+  t.match(await nc.answer(), { error: { code: 'ENOSERVICE' } })
+  t.match(daemon.status(), { names: 1, questions: later.length + 2, refused: later.length + 1 })
+
+  const datagrams = later.map(question => line(question).padEnd(512))
+  const { answers } = await volley(t, port, datagrams)
+  for (const { message } of answers) t.match(message, { error: { code: 'ENOSYS' } })
+  t.equal(answers.length, later.length)
+  await othersAreServed()
+})
 
 t.test('a field that nobody knows may be as deep as it likes', async t => {
   const { come, othersAreServed } = await siege(t)

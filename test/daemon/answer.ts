@@ -73,7 +73,29 @@ t.test('a step sees who asks what', async t => {
 
 t.test('what no step answers is refused', async t => {
   const handle = chain((_question, _peer, next) => next())
-  t.throws(() => handle(status, here), { code: 'EPROTO', message: /nothing here answers status/ })
+  const message = /the operation status is not known here/
+  t.throws(() => handle(status, here), { code: 'ENOSYS', reason: 'ENOSYS', message })
+})
+
+t.test('what a later version asks is refused to everybody alike', async t => {
+  const handle = handler({ publicList: true })
+  const { owner: _, ...udp } = here
+  for (const peer of [here, remote, udp]) {
+    const message = /the operation "dance" is not known here/
+    t.throws(() => handle(question({ op: 'dance' }), peer), { reason: 'ENOSYS', message })
+  }
+})
+
+t.test('a question for transports to come finds nothing, or what else will do', async t => {
+  const handle = handler()
+  handle(register(), here)
+  t.match(handle(resolve({ transports: ['sctp', 'tcp'] }), here), { endpoints: [{ port: 80 }] })
+  for (const transports of [['sctp'], []]) {
+    t.throws(() => handle(resolve({ transports }), here), {
+      code: 'ECONNREFUSED',
+      reason: 'ENOSERVICE',
+    })
+  }
 })
 
 t.test('what a step refuses goes no further', async t => {

@@ -89,6 +89,13 @@ t.test('one other host may ask so much and no more, whatever its addresses', asy
   t.ok(handle(status, at('192.0.2.7')))
 })
 
+t.test('what is not known is asked too', async t => {
+  const { handle } = limited({ hostQuestions: { perSecond: 1, burst: 2 } })
+  const dance = question({ op: 'dance' })
+  for (let n = 0; n < 2; n++) t.throws(() => handle(dance, at('192.0.2.7')), { code: 'ENOSYS' })
+  t.throws(() => handle(dance, at('192.0.2.7')), { code: 'EBUSY' })
+})
+
 t.test('all other hosts may ask so much and no more, and this one is answered', async t => {
   const { handle } = limited({ remoteQuestions: { perSecond: 1, burst: 2 } })
   handle(status, at('192.0.2.7'))

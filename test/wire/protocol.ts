@@ -7,6 +7,7 @@ import { MAX_LINE, split } from '../../lib/wire/lines.ts'
 import {
   MAX_GROUP,
   MAX_METADATA,
+  changeIn,
   decode,
   encode,
   encodeAnswer,
@@ -151,16 +152,8 @@ const register = { op: 'register', id: 1, service: 'a', transport: 'tcp', port: 
 const fat = { fat: '€'.repeat(MAX_METADATA / 3) }
 
 const badFields: [message: Answer, says: string][] = [
-  [
-    {},
-    '"op" to be resolve, register, update, unregister, list, watch, status or handover, got "nothing"',
-  ],
-  [
-    { op: 'look' },
-    '"op" to be resolve, register, update, unregister, list, watch, status or handover, got "look"',
-  ],
-  [{ op: ['list'] }, 'got "[\\"list\\"]"'],
-  [{ op: 'toString' }, 'got "toString"'],
+  [{}, '"op" to be a string, got "nothing"'],
+  [{ op: ['list'] }, '"op" to be a string, got "[\\"list\\"]"'],
   [{ op: 'resolve' }, '"service" to be a service name, got "nothing"'],
   [{ op: 'resolve', service: 7 }, '"service" to be a service name, got "7"'],
   [{ op: 'resolve', service: '80' }, '"service" to be a service name, got "80"'],
@@ -176,16 +169,19 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...resolve, wait: -1 }, '"wait" to be a number of ms, at most 3600000, got "-1"'],
   [{ ...resolve, wait: 3_600_001 }, '"wait" to be a number of ms, at most 3600000'],
   [{ ...resolve, wait: '1s' }, '"wait" to be a number of ms, at most 3600000, got "1s"'],
-  [{ ...resolve, transports: 'tcp' }, '"transports" to be some of tcp, udp, unix, got "tcp"'],
-  [{ ...resolve, transports: [] }, '"transports" to be some of tcp, udp, unix, got "[]"'],
   [
-    { ...resolve, transports: ['sctp'] },
-    '"transports" to be some of tcp, udp, unix, got "[\\"sctp\\"]"',
+    { ...resolve, transports: 'tcp' },
+    '"transports" to be at most 8 transports, such as tcp, udp, unix, got "tcp"',
   ],
-  [{ ...resolve, transports: Array(9).fill('tcp') }, '"transports" to be some of tcp, udp, unix'],
+  [{ ...resolve, transports: Array(9).fill('tcp') }, '"transports" to be at most 8 transports'],
+  [{ ...resolve, transports: [7] }, '"transports" to be at most 8 transports'],
+  [{ ...resolve, transports: [''] }, '"transports" to be at most 8 transports'],
+  [{ ...resolve, transports: ['x'.repeat(65)] }, '"transports" to be at most 8 transports'],
   [{ ...register, version: 7 }, '"version" to be an exact version, got "7"'],
   [{ ...register, version: 'x'.repeat(513) }, '"version" to be an exact version, got "xxx'],
-  [{ ...register, transport: 'sctp' }, '"transport" to be one of tcp, udp, got "sctp"'],
+  [{ ...register, transport: 7 }, '"transport" to be one of tcp, udp, got "7"'],
+  [{ ...register, transport: '' }, '"transport" to be one of tcp, udp, got ""'],
+  [{ ...register, transport: 'x'.repeat(65) }, '"transport" to be one of tcp, udp, got "xxx'],
   [{ ...register, transport: undefined }, '"transport" to be one of tcp, udp, got "nothing"'],
   [{ ...register, port: 0 }, '"port" to be a port, got "0"'],
   [{ ...register, port: 65_536 }, '"port" to be a port, got "65536"'],
@@ -204,6 +200,11 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...register, metadata: [] }, '"metadata" to be an object of at most 1024 bytes, got "[]"'],
   [{ ...register, metadata: null }, '"metadata" to be an object of at most 1024 bytes, got "null"'],
   [{ ...register, metadata: fat }, '"metadata" to be an object of at most 1024 bytes, got'],
+  [{ ...register, endpoints: {} }, '"endpoints" to be at most 8 objects, each with a transport'],
+  [{ ...register, endpoints: [null] }, '"endpoints" to be at most 8 objects'],
+  [{ ...register, endpoints: [{}] }, '"endpoints" to be at most 8 objects'],
+  [{ ...register, endpoints: [{ transport: 7 }] }, '"endpoints" to be at most 8 objects'],
+  [{ ...register, endpoints: Array(9).fill({ transport: 'tcp' }) }, '"endpoints" to be at most 8'],
   [{ ...register, pid: -1 }, '"pid" to be a process id, got "-1"'],
   [{ ...register, pid: '1' }, '"pid" to be a process id, got "1"'],
   [{ op: 'unregister' }, '"registration" to be the number of a registration, got "nothing"'],
@@ -223,6 +224,42 @@ t.test('a bad field is refused, and the message says what was expected and what 
       t.ok((error as Error).message.includes(says), (error as Error).message)
     }
   }
+})
+
+t.test('what a later version asks is unknown, and no fault', async t => {
+  const table: [message: Answer, what: string][] = [
+    [{ op: 'dance' }, 'the operation "dance"'],
+    [{ op: 'toString' }, 'the operation "toString"'],
+    [{ op: 'unknown', what: 'evil' }, 'the operation "unknown"'],
+    [{ op: 'x'.repeat(99) }, `the operation "${'x'.repeat(40)}…"`],
+    [{ ...register, transport: 'sctp' }, 'the transport "sctp"'],
+    [{ ...register, transport: 'unix', port: undefined }, 'the transport "unix"'],
+  ]
+  for (const [message, what] of table) t.strictSame(question(message), { op: 'unknown', what })
+})
+
+t.test('of transports those that are known are asked for', async t => {
+  const table: [transports: string[], known: string[]][] = [
+    [
+      ['sctp', 'udp', 'constructor', 'tcp'],
+      ['udp', 'tcp'],
+    ],
+    [Array<string>(8).fill('x'.repeat(64)), []],
+    [[], []],
+  ]
+  for (const [transports, known] of table) {
+    t.match(question({ ...resolve, transports }), { transports: known })
+  }
+})
+
+t.test('an offer may list further endpoints, of which nothing is kept', async t => {
+  const endpoints = [
+    { transport: 'tcp', port: 81 },
+    { transport: 'sctp', future: 1 },
+  ]
+  t.strictSame(question({ ...register, endpoints }), question(register))
+  t.ok(question({ ...register, endpoints: Array(8).fill({ transport: 'x'.repeat(64) }) }))
+  t.ok(question({ ...register, endpoints: [] }))
 })
 
 t.test('a server that registers a range is told to be exact', async t => {
@@ -385,11 +422,24 @@ t.test('endpoints that are not what they should be are refused', async t => {
   }
 })
 
+t.test('a change is read as it was told, if it is known', async t => {
+  const told = { ...question(register), instance: 'a-1' } as Answer
+  const { op: _, id: __, ...service } = told
+  t.strictSame(changeIn({ ...service, event: 'up' }), { event: 'up', service })
+  t.strictSame(changeIn({ ...service, event: 'down', future: 1 }), { event: 'down', service })
+  t.equal(changeIn({ ...service, event: 'up', transport: 'sctp', port: 'any' }), undefined)
+  for (const event of ['moved', 'toString', undefined, 7]) {
+    t.equal(changeIn({ ...service, event }), undefined)
+  }
+  t.throws(() => changeIn({ ...service, event: 'up', port: 0 }), EPROTO)
+})
+
 t.test('services are read as they were told', async t => {
   const { op: _, id: __, ...offer } = register
   const whole = { ...offer, namespace: '', version: '1.0.0', address: '::', shared: true }
   const told = { ...whole, instance: 'a-1' }
-  t.strictSame(listed({ services: [told, 7] }), [told])
+  const later = { transport: 'sctp', future: 1 }
+  t.strictSame(listed({ services: [later, told, 7, { ...told, transport: 'sctp' }] }), [told])
   t.throws(() => listed({}), { ...EPROTO, message: /expected "services" to be an array/ })
   t.throws(() => listed({ services: [whole] }), { ...EPROTO, message: /"instance" to be a string/ })
 })
