@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import moniker, { Resolver } from '../../index.ts'
 import { Daemon } from '../../lib/daemon/daemon.ts'
-import { succeed } from '../../lib/registration/takeover.ts'
+import { takeOver } from '../../lib/registration/takeover.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { fake, type Serve } from '../fixtures/fake.ts'
 import { lines, type Message } from '../fixtures/lines.ts'
@@ -394,7 +394,7 @@ t.test('our daemon takes the place of an old one', async t => {
   const { port } = server.address() as { port: number }
   const ours = new Daemon({ port, hosts: ['127.0.0.1'] })
   t.teardown(() => ours.stop())
-  await succeed(port, ours)
+  await takeOver(port, ours)
   await once(server, 'close')
   t.strictSame(asked, ['handover', 'handover'])
   t.match(await new Resolver({ port }).status(), { protocol: 1 })
