@@ -1,0 +1,78 @@
+// The rules of the house that the linter does not see: imports that are made late or in types, and circles through them. "How it is built" in README.md says what stands where.
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, normalize, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+/** The floors of `lib/`, top first; each imports only from those below it. The last is the door. */
+const FLOORS = [
+  'entry',
+  'commands',
+  'gateways',
+  'adapters',
+  'promises',
+  'sockets',
+  'registration',
+  'client',
+  'options',
+  'resolution',
+  'daemon',
+  'keys',
+  'directories',
+  'transports',
+  'policy',
+  'wire',
+  'node',
+  'vocabulary',
+]
+
+/** The most files that may stand at the door of `lib/`. */
+const DOOR = 16
+
+const lib = fileURLToPath(new URL('../lib', import.meta.url))
+const files = readdirSync(lib, { recursive: true })
+  .map(file => String(file).replaceAll(sep, '/'))
+  .filter(file => file.endsWith('.ts'))
+const textOf = (file: string) => readFileSync(join(lib, file), 'utf8')
+
+function floorOf(file: string): string {
+  if (['cli.ts', 'monikerd.ts', 'promises.ts'].includes(file)) return 'entry'
+  if (file === 'resolution.ts') return 'resolution'
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : 'vocabulary'
+}
+
+/** The files that a file imports, at once or late, as values or as types. */
+function imported(file: string): string[] {
+  const found = textOf(file).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.\.?\/[^']+\.ts)'/g)
+  return [...found].map(([, to = '']) => normalize(join(dirname(file), to)).replaceAll(sep, '/'))
+}
+
+t.test('a file imports only from the floors below its own', async t => {
+  for (const file of files) {
+    const floor = FLOORS.indexOf(floorOf(file))
+    t.not(floor, -1, `${file} stands on a floor that is known`)
+    for (const to of imported(file)) {
+      const below = FLOORS.indexOf(floorOf(to))
+      t.ok(floor <= below, `${file} → ${to}`)
+      const isDaemons = ['entry', 'commands', 'registration', 'daemon'].includes(floorOf(file))
+      t.ok(floorOf(to) !== 'daemon' || isDaemons, `${file} → ${to}`)
+    }
+  }
+})
+
+t.test('no file imports itself by way of others', async t => {
+  const done = new Set<string>()
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) t.fail([...way, file].join(' → '))
+    if (done.has(file) || way.includes(file)) return
+    for (const to of imported(file)) visit(to, [...way, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  t.equal(done.size, files.length)
+})
+
+t.test('few files stand at the door', async t => {
+  const door = files.filter(file => !file.includes('/'))
+  t.ok(door.length <= DOOR, door.join(', '))
+})
