@@ -365,7 +365,7 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
 const TCP: readonly Road[] = ['tcp']
 const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${ROADS.join(', ')}`
 const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport`
-const SOME_TIME = `a number of ms, at most ${MAX_WAIT}`
+const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
 /** How many bytes more a line may have; its end does not count. */
 function roomIn(line: string): number {

@@ -166,9 +166,10 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...resolve, also: 'ns' }, '"also" to be at most 4 namespaces, got "ns"'],
   [{ ...resolve, also: ['1'] }, '"also" to be at most 4 namespaces'],
   [{ ...resolve, also: Array(5).fill('') }, '"also" to be at most 4 namespaces'],
-  [{ ...resolve, wait: -1 }, '"wait" to be a number of ms, at most 3600000, got "-1"'],
-  [{ ...resolve, wait: 3_600_001 }, '"wait" to be a number of ms, at most 3600000'],
-  [{ ...resolve, wait: '1s' }, '"wait" to be a number of ms, at most 3600000, got "1s"'],
+  [{ ...resolve, wait: -1 }, '"wait" to be a whole number of ms, at most 3600000, got "-1"'],
+  [{ ...resolve, wait: 3_600_001 }, '"wait" to be a whole number of ms, at most 3600000'],
+  [{ ...resolve, wait: 1.5 }, '"wait" to be a whole number of ms, at most 3600000, got "1.5"'],
+  [{ ...resolve, wait: '1s' }, '"wait" to be a whole number of ms, at most 3600000, got "1s"'],
   [
     { ...resolve, transports: 'tcp' },
     '"transports" to be at most 8 transports, such as tcp, udp, unix, got "tcp"',
