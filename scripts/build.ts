@@ -62,6 +62,7 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
   const ending = isModule ? 'js' : 'cjs'
   const core = new Set<string>()
   const daemon = new Set<string>()
+  const commands = new Set<string>()
   const bundle = await rolldown({
     input: { ...inputs(exported), ...(isModule && programs) },
     cwd: root,
@@ -81,6 +82,12 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
         'lib/daemon/daemon.ts',
         'lib/registration/takeover.ts',
       ),
+      closure(
+        commands,
+        'lib/commands/run.ts',
+        'lib/commands/register.ts',
+        'lib/commands/policy.ts',
+      ),
     ],
   })
   return write(bundle, {
@@ -97,6 +104,8 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
     codeSplitting: {
       groups: [
         { name: 'core', test: id => core.has(id) },
+        // Commands that run no daemon do not load it for the modules that both use.
+        { name: 'common', test: id => daemon.has(id) && commands.has(id) },
         { name: 'daemon', test: id => daemon.has(id) },
       ],
     },
