@@ -378,7 +378,7 @@ const abuses: [what: string, text: string][] = [
   ['nonsense', 'GET / HTTP/1.1\r\n\r\n'],
   ['a line too long', 'x'.repeat(MAX_LINE + 1)],
   ['half a line', '{"v":1,'],
-  ['an unknown op', line({ op: 'dance' })],
+  ['an op that is none', line({ op: 7 })],
 ]
 
 for (const [what, abuse] of abuses) {
