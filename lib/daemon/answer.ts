@@ -12,8 +12,10 @@ import {
   type Question,
   type Register,
   type Resolve,
+  type Watch,
 } from '../wire/protocol.ts'
 import { taken, type Entry, type Registry } from './registry.ts'
+import { Audience } from './subscriptions.ts'
 
 const debug = diagnostics('moniker:daemon')
 
@@ -105,12 +107,22 @@ export interface LocalOptions {
   connections?: () => number
   /** What of it whoever asks may see. Default all that they can reach. */
   sees?: Sight
+  /** The connections that are told what comes and goes. Default none, as nothing tells them. */
+  audience?: Audience
 }
 
 /** Answers from the registry. */
 export function local(
   registry: Registry,
-  { generation, ttl, status, age = () => Infinity, connections, sees = reachable }: LocalOptions,
+  {
+    generation,
+    ttl,
+    status,
+    age = () => Infinity,
+    connections,
+    sees = reachable,
+    audience = new Audience(),
+  }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answer => {
     const entries = search(registry, question, entry => sees('resolve', peer, entry))
@@ -143,11 +155,29 @@ export function local(
     return { registration, generation, ...(connections && { connections: connections() }) }
   }
 
-  const list = ({ namespace }: List, peer: Peer): Answer => ({
-    services: [...registry.list(namespace)]
+  const listed = (entries: Iterable<Entry>, peer: Peer): Answer => ({
+    services: [...entries]
       .filter(entry => sees('list', peer, entry))
       .map(entry => shown(entry, generation)),
   })
+
+  const list = ({ namespace }: List, peer: Peer) => listed(registry.list(namespace), peer)
+
+  const watch = ({ id, op: _, ...interest }: Watch, peer: Peer, owner: Owner): Answer => {
+    audience.follow(owner, interest, {
+      tell(change, entry) {
+        if (sees('list', peer, entry))
+          owner.tell(id, { event: change, ...shown(entry, generation) })
+      },
+      over() {},
+    })
+    const { namespace, service, also = [] } = interest
+    const namespaces = namespace === undefined ? [undefined] : new Set([namespace, ...also])
+    return listed(
+      [...namespaces].flatMap(one => [...registry.list(one, service)]),
+      peer,
+    )
+  }
 
   return (question, peer, next) => {
     switch (question.op) {
@@ -164,6 +194,7 @@ export function local(
       case 'status':
         return status()
       case 'watch':
+        return peer.owner ? watch(question, peer, peer.owner) : next()
       case 'handover':
       case 'unknown':
         return next()
@@ -201,7 +232,7 @@ function search(
 }
 
 /** A name as it is listed. */
-export function shown(entry: Entry, generation: number): Answer {
+function shown(entry: Entry, generation: number): Answer {
   const { owner: _, registration: __, id: ___, since: ____, ...offer } = entry
   return { ...offer, instance: instanceOf(entry, generation) }
 }

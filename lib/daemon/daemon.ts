@@ -6,15 +6,13 @@ import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode, isMissing } from '../errors.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
 import { Audience } from './subscriptions.ts'
-import { Bucket } from './bucket.ts'
 import { Guard } from './access.ts'
 import { chain, local, policy, type Handler, type Owner } from './answer.ts'
-import { Limits, type LimitsOptions } from './limits.ts'
+import { Bucket, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
 import { Datagrams } from './udp.ts'
 import { parting, waiting } from './hold.ts'
-import { watching } from './watching.ts'
 
 const debug = diagnostics('moniker:daemon')
 
@@ -135,7 +133,6 @@ export class Daemon {
       this.#guard.step,
       waiting(this.#audience, { grace: () => grace - this.#age() }),
       parting(this.#audience),
-      watching(this.#registry, this.#audience, this.#started, this.#guard.sees),
       local(this.#registry, {
         generation: this.#started,
         ttl,
@@ -143,6 +140,7 @@ export class Daemon {
         age: () => this.#age(),
         connections: () => this.#sockets.size,
         sees: this.#guard.sees,
+        audience: this.#audience,
       }),
       ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),
     )

@@ -1,8 +1,15 @@
 import { networkOf } from '../address.ts'
 import { MonikerError } from '../errors.ts'
-import { Bucket, Buckets, type Rate } from './bucket.ts'
 import type { Peer, Step } from './answer.ts'
 import type { Registry } from './registry.ts'
+
+/** How much of something there may be. */
+export interface Rate {
+  /** In the long run, for each second. */
+  readonly perSecond: number
+  /** At once, after a time without. */
+  readonly burst: number
+}
 
 export interface LimitsOptions {
   /** How many connections there may be at once. Default 16,384. */
@@ -152,4 +159,84 @@ function limit(text: string): MonikerError {
 
 function tooFast({ perSecond }: Rate, what: string): MonikerError {
   return limit(`there may be ${perSecond} ${what} a second; ask again in a moment`)
+}
+
+/** The clock, in ms. */
+type Now = () => number
+
+/**
+ * A token bucket. It looks at the clock only when it is empty, so that taking costs next to nothing;
+ * for that, what is taken in one go may be up to twice the burst.
+ */
+export class Bucket {
+  readonly #rate: Rate
+  readonly #now: Now
+  #tokens: number
+  #filled: number
+
+  constructor(rate: Rate, now: Now = () => performance.now()) {
+    this.#rate = rate
+    this.#now = now
+    this.#tokens = rate.burst
+    this.#filled = now()
+  }
+
+  /** Takes a token, if there is one. Says whether there was. */
+  take(): boolean {
+    if (this.#tokens < 1) this.#fill()
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+
+  #fill(): void {
+    const { perSecond, burst } = this.#rate
+    const now = this.#now()
+    const grown = ((now - this.#filled) * perSecond) / 1_000
+    this.#tokens = Math.min(burst, this.#tokens + grown)
+    this.#filled = now
+  }
+}
+
+export interface BucketsOptions {
+  /** For how many keys a bucket is kept. Default 4,096. */
+  max?: number
+  /** The clock, in ms. Default `performance.now`. */
+  now?: Now
+}
+
+/** A bucket for each key. Of too many keys, the one that was made first is forgotten: its next is full. */
+export class Buckets {
+  readonly #rate: Rate
+  readonly #max: number
+  readonly #now: Now | undefined
+  readonly #buckets = new Map<string, Bucket>()
+
+  constructor(rate: Rate, { max = 4_096, now }: BucketsOptions = {}) {
+    this.#rate = rate
+    this.#max = max
+    this.#now = now
+  }
+
+  /** For how many keys there is a bucket. */
+  get size(): number {
+    return this.#buckets.size
+  }
+
+  /** Takes a token from the bucket of `key`, if there is one. Says whether there was. */
+  take(key: string): boolean {
+    return (this.#buckets.get(key) ?? this.#add(key)).take()
+  }
+
+  #add(key: string): Bucket {
+    if (this.#buckets.size >= this.#max) this.#buckets.delete(this.#oldest())
+    const bucket = new Bucket(this.#rate, this.#now)
+    this.#buckets.set(key, bucket)
+    return bucket
+  }
+
+  #oldest(): string {
+    const [key] = this.#buckets.keys()
+    return key!
+  }
 }

@@ -1,9 +1,17 @@
 import t from 'tap'
 import { chain, local, policy, refusable, type Peer, type Step } from '../../lib/daemon/answer.ts'
+import { Audience } from '../../lib/daemon/subscriptions.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { MonikerError } from '../../lib/errors.ts'
-import { question, type Answer, type Question, type Register } from '../../lib/wire/protocol.ts'
+import {
+  question,
+  type Answer,
+  type Id,
+  type Question,
+  type Register,
+} from '../../lib/wire/protocol.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
+import { offer } from '../fixtures/offers.ts'
 import { far, here as program, silent } from '../fixtures/peers.ts'
 
 const here = program()
@@ -326,10 +334,12 @@ t.test('a fault of the daemon is refused like any other, and not told', async t 
 
 t.test('what is not for the registry alone to answer is passed on', async t => {
   const pass = local(new Registry(), { generation: 1, ttl: 1, status: () => ({}) })
-  t.strictSame(
-    pass(question({ op: 'watch', id: 1 }), here, () => ({ by: 'another' })),
-    { by: 'another' },
-  )
+  for (const op of ['handover', 'dance']) {
+    t.strictSame(
+      pass(question({ op }), here, () => ({ by: 'another' })),
+      { by: 'another' },
+    )
+  }
 })
 
 t.test('what is not in one namespace is looked for in the next', async t => {
@@ -359,4 +369,77 @@ t.test('a service says how busy it is, and whoever asks is told', async t => {
     updated: false,
   })
   t.throws(() => handle(update, remote), { code: 'EACCES' })
+})
+
+const watch = (given: Answer = {}) => question({ op: 'watch', id: 7, ...given })
+
+/** A daemon that has watchers. */
+function watched(publicList = false) {
+  const audience = new Audience()
+  const registry = new Registry((change, entry) => audience.tell(change, entry))
+  const answer = chain(
+    policy({ mayList: () => publicList }),
+    local(registry, { generation: 36, ttl: 1, status: () => ({}), audience }),
+  )
+  return { audience, registry, answer }
+}
+
+/** Somebody, and what they are told. */
+function somebody(isLocal = true): Peer & { told: [Id, Answer][] } {
+  const told: [Id, Answer][] = []
+  const owner = { isOpen: true, tell: (id: Id, event: Answer) => told.push([id, event]) }
+  const remote = { address: '192.0.2.2', port: 1 }
+  return { local: isLocal, address: '192.0.2.1', remote, owner, told }
+}
+
+t.test('a watcher is told what there is, and then of each change', async t => {
+  const { registry, answer } = watched()
+  const peer = somebody()
+  registry.register({}, offer({ port: 81, metadata: { side: 'light' } }))
+  registry.register({}, offer({ service: 'b' }))
+  registry.register({}, offer({ namespace: 'ns' }))
+  const here = { namespace: '', service: 'a', port: 81, instance: '10-1' }
+  t.match(answer(watch({ namespace: '', service: 'A' }), peer), { services: [here] })
+  t.equal((answer(watch(), somebody()) as { services: [] }).services.length, 3)
+  t.equal((answer(watch({ service: 'a' }), somebody()) as { services: [] }).services.length, 2)
+  t.strictSame(answer(watch({ namespace: 'none' }), somebody()), { services: [] })
+  const both = answer(watch({ namespace: 'ns', service: 'a', also: ['', 'ns'] }), somebody())
+  t.match(both, { services: [{ namespace: 'ns' }, { namespace: '' }] })
+
+  const owner = {}
+  registry.register(owner, offer({ version: '2.0.0', pid: 4 }))
+  registry.register(owner, offer({ service: 'c' }))
+  registry.release(owner)
+  const { owner: _, ...change } = { owner, ...offer({ version: '2.0.0', pid: 4 }) }
+  t.strictSame(peer.told, [
+    [7, { event: 'up', ...change, instance: '10-4' }],
+    [7, { event: 'down', ...change, instance: '10-4' }],
+  ])
+})
+
+t.test('nobody is told of what they may not see', async t => {
+  const { registry, answer, audience } = watched(true)
+  const peer = somebody(false)
+  registry.register({}, offer({ address: '127.0.0.1' }))
+  t.strictSame(answer(watch(), peer), { services: [] })
+  registry.register({}, offer({ service: 'b', address: '127.0.0.1' }))
+  registry.register({}, offer({ service: 'c' }))
+  t.match(peer.told, [[7, { event: 'up', service: 'c' }]])
+  t.equal(peer.told.length, 1)
+  t.equal(audience.held(peer.owner!), 1)
+  audience.release(peer.owner!)
+  registry.register({}, offer({ service: 'd' }))
+  t.equal(peer.told.length, 1)
+})
+
+t.test('to watch is for this host, over TCP, unless it is opened', async t => {
+  const { answer } = watched()
+  t.throws(() => answer(watch(), somebody(false)), {
+    code: 'EACCES',
+    message: /watch is for programs on the host itself, unless monikerd --public-list/,
+  })
+  const { owner: _, ...datagram } = somebody()
+  t.throws(() => answer(watch(), datagram), { message: /watch is answered over TCP alone/ })
+  const unpoliced = chain(local(new Registry(), { generation: 1, ttl: 1, status: () => ({}) }))
+  t.throws(() => unpoliced(watch(), datagram), { message: /operation watch is not known here/ })
 })
