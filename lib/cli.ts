@@ -5,21 +5,21 @@ import { version } from './commands/version.ts'
 const { argv, stdout, stderr } = process
 const [first, ...others] = argv.slice(2)
 
-/** The name of the command that was called. */
+/** The program that speaks in messages. */
 const speaker = first === 'daemon' ? 'monikerd' : 'moniker'
 
-/** The reasons for which the words of a call are wrong by themselves, whatever host was to be asked. */
+/** The reasons for errors in the call itself, whichever host it is about. */
 const USAGE = ['ENAME', 'EARGUMENT']
 
-// A reader that has gone is no failure; output that could not all be written is one.
+// A reader that has closed our output is no failure; any other error in writing it is one.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') fail(error, 1)
 })
 
-// The daemon runs for long, and as root: it neither needs nor trusts what somebody has compiled.
+// The daemon runs for long, and as root: it neither needs nor trusts a cache of compiled code.
 if (first !== 'daemon') keepCompiled()
 
-// A shell waits for the first at each key, and scripts for the second: neither needs the command line.
+// A shell waits for completion at each key, and scripts for the version: neither loads the command line.
 if (first === 'complete') {
   const { complete } = await import('./commands/complete.ts')
   await complete(others[0] === '--' ? others.slice(1) : others)

@@ -14,7 +14,7 @@ which knows on what port each service listens; where none answers, the first pro
 
 const EXIT_STATUS = [
   ['0', 'done'],
-  ['1', 'failed: what was asked for is not there, or is not to be had; standard error says why'],
+  ['1', 'failed; standard error says why'],
   ['2', 'wrong usage'],
 ] as const
 
@@ -24,15 +24,15 @@ const ENVIRONMENT = [
   ['MONIKER_PORT', 'the designated port (6664)'],
   [
     'MONIKER_HOST',
-    'what an embedded daemon binds beside the loopback addresses, separated by commas; :: is all',
+    'the addresses, separated by commas, that an embedded daemon binds beside the loopback ones; :: is all',
   ],
   [
     'MONIKER_NAMESPACE',
-    'that of names which give none; auto is the one of the git work tree, auto:branch that of its branch',
+    'the namespace of names that give none: a word, auto (the git work tree) or auto:branch (its branch)',
   ],
   ['MONIKER_POLICY', 'the file that says who may do what'],
-  ['DEBUG', 'moniker:* has everything told on standard error'],
-  ['NO_COLOR, FORCE_COLOR', 'no colours, or colours even where there is no terminal'],
+  ['DEBUG', 'moniker:* logs everything on standard error'],
+  ['NO_COLOR, FORCE_COLOR', 'no colours; colours even without a terminal'],
 ] as const
 
 /** A manual page, and where it stands. */
@@ -91,7 +91,7 @@ function described(command: Command): string[] {
   ]
 }
 
-/** Those who say it themselves are said to be named so. */
+/** The lines of usage; `monikerd` is named so. */
 function usage(command: Command, name: string): string[] {
   const text = command.createHelp().commandUsage(command)
   const words = name === 'monikerd' ? text.replace('moniker daemon', name) : text
@@ -110,7 +110,7 @@ function optionsOf(command: Command): [term: string, about: string][] {
     .map((option: Option) => [help.optionTerm(option), help.optionDescription(option)])
 }
 
-/** What a command says after its options. */
+/** The text of a command after its options. */
 function helpAfter(command: Command): string {
   let text = ''
   const write = (some: string) => (text += some)

@@ -1,8 +1,8 @@
 import { Argument, Command } from 'commander'
 
-/** The script of each shell. All ask `moniker complete`; how they ask, and what they make of the answer, differs. */
+/** The script for each shell. Each calls `moniker complete`, and shows its answer in its own way. */
 export const SCRIPTS = {
-  // Bash takes `:`, `=` and `@` for the ends of words, and completes what comes after them.
+  // Bash ends a word at `:`, `=` and `@`, and completes the part after it.
   bash: `_moniker() {
   local line=\${COMP_LINE:0:COMP_POINT} breaks=\${COMP_WORDBREAKS//[^:=@]} start= words last daemon=()
   read -ra words <<<"$line"
@@ -47,8 +47,8 @@ complete -c moniker -c monikerd -f -a '(__moniker_complete)'`,
 }
 
 export const completionCommand = new Command('completion')
-  .description('Prints what teaches a shell to complete commands, options and names.')
-  .addArgument(new Argument('<shell>', 'which one').choices(Object.keys(SCRIPTS)))
+  .description('Prints the script with which a shell completes commands, options and names.')
+  .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(SCRIPTS)))
   .addHelpText(
     'after',
     `

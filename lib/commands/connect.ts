@@ -30,8 +30,9 @@ export const connectCommand = new Command('connect')
   .addHelpText(
     'after',
     `
-The end of standard input is passed on, and what still comes is written. The end of what comes ends
-the command, but for a file or a pipe that has more to send: not before 5 seconds of silence. For ssh:
+At the end of standard input, the command ends its side and goes on writing what the service sends. When
+the service ends, so does the command; a file or pipe with more to send has until it is silent for 5
+seconds. For ssh:
   ssh -o ProxyCommand='moniker connect ssh %h' theforce.net`,
   )
   .action(connect)

@@ -25,14 +25,16 @@ export const daemonCommand = new Command('daemon')
       .argParser(toPort),
   )
   .option('--host <address...>', 'the addresses to bind beside the loopback ones (default: all)')
-  .option('--if-needed', 'be content if a daemon is already running')
+  .option('--if-needed', 'succeed if a daemon is already running')
   .option('--public-list', 'let programs on other hosts list the services')
   .addOption(policyOption())
   .addHelpText(
     'after',
-    '\nAn embedded daemon that has the port hands it over. SIGTERM and SIGINT stop it, SIGHUP has it read the policy again. With the privilege, --port 1 is the port of TCPMUX.',
+    `
+An embedded daemon that has the port hands it over. SIGTERM and SIGINT stop the daemon; SIGHUP makes it
+read the policy again. --port 1, the port of TCPMUX, needs privilege.`,
   )
-  // As `monikerd --version`, which is this command.
+  // `monikerd --version` calls this command.
   .version(version)
   .action(daemon)
 
@@ -61,7 +63,7 @@ async function daemon({
   await daemon.stop()
 }
 
-/** Programs of this host ask at the loopback addresses, so these are bound beside any others. */
+/** The addresses to bind: those given, and the loopback addresses, at which programs of this host ask. */
 function reachable(hosts: string[]): string[] {
   const isReached = hosts.some(
     host => isThisHost(host) || isLoopback(host) || host === '::' || host === '0.0.0.0',
@@ -69,7 +71,7 @@ function reachable(hosts: string[]): string[] {
   return isReached ? hosts : [...hosts, ...LOOPBACK]
 }
 
-/** Why the daemon could not be started, in words that say what to do if an address is not ours. */
+/** The error of a start that failed, with advice if an address is not one of this host. */
 function absent(error: unknown): unknown {
   const {
     code,
@@ -81,27 +83,28 @@ function absent(error: unknown): unknown {
     address?: string
   }
   if (code !== 'EADDRNOTAVAIL' && code !== 'ENOTFOUND') return error
-  return new Error(`${address} is no address of this host (${message}); see --host`)
+  return new Error(`${address} is not an address of this host (${message}); see --host`)
 }
 
+/** Reads the policy again; the last good one stays if it is broken. */
 async function reread(daemon: Daemon, policy: string | undefined): Promise<void> {
   if (!policy) return say('monikerd: there is no policy to read again')
   try {
     await daemon.reload()
-    say(`monikerd: the policy is that of ${policy} as it is now`)
+    say(`monikerd: the policy of ${policy} has been read again`)
   } catch (error) {
     say(`monikerd: ${(error as Error).message}; the policy stays as it was`)
   }
 }
 
-/** Says who has the port. That it is a daemon is all some callers need. */
+/** Reports which program has the port. With `--if-needed`, a daemon there is a success. */
 async function occupied(port: number, hosts = [''], ifNeeded?: boolean): Promise<void> {
   const resolver = new Resolver({ port, timeout: 2_000 })
-  const told = hosts.map(host => resolver.status({ host }))
-  const status = await Promise.any(told).catch(() => undefined)
+  const answers = hosts.map(host => resolver.status({ host }))
+  const status = await Promise.any(answers).catch(() => undefined)
   if (!status) {
     throw new Error(
-      `port ${port} is taken by a program that is no daemon; stop it, or choose another with --port`,
+      `port ${port} is taken by a program that is not a daemon; stop it, or choose another with --port`,
     )
   }
   const pid = String(status.pid)

@@ -47,11 +47,11 @@ interface Options {
 }
 
 export const doctorCommand = new Command('doctor')
-  .description('Looks for what is wrong with the daemon of a host, and around it.')
+  .description('Looks for faults in the daemon of a host, and around it.')
   .addArgument(hostArgument())
   .addOption(daemonPortOption())
   .addOption(jsonOption())
-  .addHelpText('after', '\nEnds with 0 if all is well, and with 1 if there is a hint.')
+  .addHelpText('after', '\nEnds with 0 if all is well, and with 1 if it gives a hint.')
   .action(doctor)
 
 async function doctor(at: HostAndPort | undefined, { json, ...options }: Options): Promise<void> {
@@ -157,29 +157,29 @@ async function checkTCP(
   if (status) return fine(check, `a daemon answers on port ${port}`)
   const { reason, message } = error!
   if (isFound && (reason === 'ENODAEMON' || reason === 'EUNREACHABLE')) {
-    return fine(check, 'nobody answers here, but at another address of the host')
+    return fine(check, 'no daemon answers here, but one does at another address of the host')
   }
   if (reason === 'EUNREACHABLE' && isHere) return fine(check, 'this host has no such address')
   if (reason === 'ENODAEMON' && isHere) {
     return fine(check, `port ${port} is free for the first program that listens on a name`)
   }
   const says: Partial<Record<Reason, string>> = {
-    EPROTOCOL: `what has port ${port} is no daemon`,
-    ...(isHere && { ESILENT: `what has port ${port} is silent` }),
+    EPROTOCOL: `the program on port ${port} is not a daemon`,
+    ...(isHere && { ESILENT: `the program on port ${port} does not answer` }),
   }
   const hint = isHere && reason === 'ESILENT' ? HUNG : (REMEDIES[reason] ?? OTHERWISE)
   return bad(check, (says[reason] ?? message) + (isHere ? await holders('tcp', port) : ''), hint)
 }
 
-const HUNG = 'if it hangs, end it: another takes its place'
+const HUNG = 'if it hangs, end it: another program takes its place'
 
-const OTHERWISE = 'what the message says has to be mended first'
+const OTHERWISE = 'mend first what the message says'
 
 const REMEDIES: Partial<Record<Reason, string>> = {
   ENODAEMON: 'run monikerd there',
-  EPROTOCOL: 'stop what has the port, or agree on another by MONIKER_PORT',
+  EPROTOCOL: 'stop that program, or set MONIKER_PORT to another port for all programs',
   ESILENT: 'is the host up, and does a firewall stop the port?',
-  EUNREACHABLE: 'is the host up, and is there a way to its network?',
+  EUNREACHABLE: 'is the host up, and is there a route to its network?',
 }
 
 /** The finding for UDP: a daemon that answers by TCP must answer by UDP, and without a daemon the port must be free. */
@@ -197,7 +197,7 @@ async function checkUDP({ address, port, status }: Visit, isHere: boolean): Prom
   )
   if (answers) return [fine(check, `it answers on port ${port}`)]
   const text = `it does not answer on port ${port}${isHere ? await holders('udp', port) : ''}`
-  return [bad(check, text, 'names are found by TCP, but later; does a firewall stop UDP?')]
+  return [bad(check, text, 'names are found over TCP, but more slowly; does a firewall stop UDP?')]
 }
 
 /** The processes that have a port, as words for the end of a sentence; `''` if none is known. */
@@ -213,12 +213,15 @@ function checkDaemons(daemons: readonly DaemonStatus[]): Finding {
   const pids = [...new Set(daemons.map(({ pid }) => pid))]
   if (pids.length > 1) {
     const text = `several answer on one port: processes ${pids.join(' and ')}`
-    return bad('daemon', text, 'names of one are not known to the other; stop one of them')
+    return bad('daemon', text, 'neither knows the names of the other; stop one of them')
   }
   const [{ pid, embedded, names }] = daemons as [DaemonStatus]
   const known = `${names} ${names === 1 ? 'name' : 'names'}`
   return embedded
-    ? fine('daemon', `inside process ${pid}, ${known}; another takes its place when it ends`)
+    ? fine(
+        'daemon',
+        `inside process ${pid}, ${known}; another program takes its place when it ends`,
+      )
     : fine('daemon', `monikerd, process ${pid}, ${known}`)
 }
 

@@ -60,10 +60,12 @@ interface Options {
 }
 
 export const envCommand = new Command('env')
-  .description('Says where services are in variables for a shell, once all are there.')
+  .description('Prints where services are as variables for a shell, once all are registered.')
   .argument('<name...>', 'such as db, cache@^7, ns:db or main=db://theforce.net')
   .addOption(
-    new Option('--format <format>', 'whose words').choices(Object.keys(FORMATS)).default('sh'),
+    new Option('--format <format>', 'the syntax to print')
+      .choices(Object.keys(FORMATS))
+      .default('sh'),
   )
   .addOption(waitOption().default(30_000, '30s'))
   .addOption(namespaceOption())
@@ -73,8 +75,8 @@ export const envCommand = new Command('env')
     'after',
     `
 For db these are DB_URL, DB_HOST, DB_PORT and DB_VERSION; for main=db they are MAIN_URL and so on. The
-scheme and the path of the URL are those in the metadata of the service, else tcp:// or udp://.
-In a shell, which fails if one is missing:
+scheme and the path of the URL come from the metadata of the service; without a scheme it is tcp:// or
+udp://. In a shell (eval fails if a service is missing):
   eval "$(moniker env db cache)"`,
   )
   .action(env)

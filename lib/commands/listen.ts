@@ -28,9 +28,9 @@ interface Options {
 }
 
 export const listenCommand = new Command('listen')
-  .description('Waits under a name for a connection and joins it to standard input and output.')
+  .description('Waits under a name for a connection, and joins it to standard input and output.')
   .argument('<name>', 'such as starwars@1.2.0')
-  .option('-k, --keep-open', 'take any number of connections, not one')
+  .option('-k, --keep-open', 'accept any number of connections, not one')
   .option('-e, --exec <command>', 'join each connection to a shell command of its own instead')
   .option('--host <address>', 'the address to bind (default: all)')
   .option('--port <number>', 'the port to bind (default: any free one)', toPort)
@@ -47,7 +47,7 @@ async function listen(
 ): Promise<void> {
   useNamespace(namespace)
   const server = createServer({ allowHalfOpen: true }, socket => {
-    // Somebody was faster; the name is being withdrawn.
+    // Another connection came first; the name is being withdrawn.
     if (!server.listening) return socket.destroy()
     if (!keepOpen) server.close()
     socket.on('error', error => tell(error.message))
@@ -64,14 +64,14 @@ async function listen(
   if (exec === undefined) process.stdin.destroy()
 }
 
-/** Readies standard input and output for any number of connections. */
+/** Prepares standard input and output for any number of connections. */
 function share(): void {
   process.stdin.setMaxListeners(0)
-  // Whoever reads the output may have seen enough.
+  // The reader of the output, such as `head`, may close it early.
   process.stdout.setMaxListeners(0).on('error', () => process.exit())
 }
 
-/** Standard input goes to every open connection; the end of it is passed on. */
+/** Joins a connection to standard input and output. Standard input, and its end, go to every open connection. */
 function converse(socket: Socket): void {
   const { stdin, stdout } = process
   const end = () => socket.end()
@@ -80,12 +80,13 @@ function converse(socket: Socket): void {
   socket.on('close', () => stdin.off('close', end).unpipe(socket))
 }
 
+/** Joins a connection to a shell command. */
 function execute(command: string, socket: Socket): void {
   const child = spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] })
   child.on('error', error => socket.destroy(error))
-  // Where it could not be started there may be no pipes either.
+  // A command that could not be started may have no pipes.
   if (child.pid === undefined) return
-  // A command need not read all it is sent, nor live as long.
+  // A command may end before it has read all that it is sent.
   child.stdin.on('error', () => {})
   socket.pipe(child.stdin).on('close', () => socket.resume())
   child.stdout.pipe(socket)
@@ -95,7 +96,7 @@ function execute(command: string, socket: Socket): void {
   })
 }
 
-/** The name is withdrawn, and the connections are let finish; a second signal ends them. */
+/** Withdraws the name at a signal, and lets the connections finish; a second signal ends them. */
 function stopOnSignal(server: MonikerServer): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

@@ -31,7 +31,10 @@ export const lsCommand = new Command('ls')
   .description('Lists the services of a host, namespace by namespace.')
   .addArgument(hostArgument())
   .option('--namespace <name>', 'only those of one namespace, such as auto', toNamespace)
-  .option('-w, --watch', 'show them as they come and go; in a pipe, in lines as `moniker watch`')
+  .option(
+    '-w, --watch',
+    'show changes as they happen; in a pipe, as lines like those of `moniker watch`',
+  )
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .action(ls)

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { version } from './version.ts'
 
-/** Each is loaded when it is called: whoever types one word is not to wait for all the others. */
+/** The commands. Each is loaded when it is called, so that a call does not wait for the others to load. */
 const COMMANDS: Record<string, () => Promise<Command>> = {
   listen: async () => (await import('./listen.ts')).listenCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
@@ -19,7 +19,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   completion: async () => (await import('./completion.ts')).completionCommand,
 }
 
-/** The command line, with the command that is called; with all of them if that is none, or needs them. */
+/** The command line with the command `called`, or with all commands if that is none of them. */
 export async function monikerCommand(called = ''): Promise<Command> {
   const moniker = new Command('moniker')
     .description('Names instead of port numbers, for every program that opens a socket.')
@@ -44,7 +44,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   try {
     await moniker.parseAsync(argv)
   } catch (error) {
-    // The package has said itself what was wrong.
+    // Commander has printed the error.
     if (!(error instanceof CommanderError)) throw error
     process.exitCode = error.exitCode && 2
   }

@@ -78,9 +78,10 @@ export function daemonPortOption(): Option {
 
 /** `--policy`, the file of rules on publishing, resolving, listing and connecting. */
 export function policyOption(): Option {
-  return new Option('--policy <file>', 'who may do what; see `moniker policy check --help`').env(
-    'MONIKER_POLICY',
-  )
+  return new Option(
+    '--policy <file>',
+    'the file that says who may do what; see `moniker policy check --help`',
+  ).env('MONIKER_POLICY')
 }
 
 /** `--json`, output for programs. */
@@ -90,13 +91,16 @@ export function jsonOption(): Option {
 
 /** `--metadata`, a description that clients get with the address. */
 export function metadataOption(): Option {
-  const about = 'what is told with where it is, such as scheme=http or path=/api; may be repeated'
+  const about = 'a description for clients, such as scheme=http or path=/api; may be repeated'
   return new Option('--metadata <name=value>', about).argParser(toMetadata)
 }
 
 /** `--shared`, for a name that several programs hold. */
 export function sharedOption(): Option {
-  return new Option('--shared', 'let others have the name who share it too; clients take turns')
+  return new Option(
+    '--shared',
+    'share the name with other programs that say --shared; clients take turns',
+  )
 }
 
 /** Reads `name=value`, beside those that came before; throws what commander shows as wrong usage. */
@@ -113,14 +117,14 @@ export function toMetadata(
 export function waitOption(): Option {
   return new Option(
     '--wait <time>',
-    'how long to wait for what is not there yet, such as 90s or 5m',
+    'how long to wait for a name that is not registered yet, such as 90s or 5m',
   ).argParser(toDuration)
 }
 
 /** `--namespace`, the namespace of names that give none. */
 export function namespaceOption(): Option {
   const about =
-    'that of names which give none: auto is the git work tree, auto:branch its branch (default: MONIKER_NAMESPACE)'
+    'for names that give none: a word, auto (the git work tree) or auto:branch (its branch) (default: MONIKER_NAMESPACE)'
   return new Option('--namespace <name>', about).argParser(toNamespace)
 }
 

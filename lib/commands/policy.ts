@@ -2,9 +2,9 @@ import { Command } from 'commander'
 import { loadPolicy } from '../policy/file.ts'
 
 const FORMAT = `
-A policy is YAML or JSON. The first rule that matches decides; where none does, it is as without a
-policy. This one keeps admin services to this host, has user luke alone publish in namespace jedi,
-shows the services of namespace web to one network, and lets no program here go to the internet:
+A policy is YAML or JSON. The first rule that matches decides; if none does, it is as without a policy.
+This one keeps admin services to this host, lets only user luke publish in namespace jedi, shows the
+services of namespace web to one network, and lets no program here connect to the internet:
 
   rules:
     - deny: [resolve, list]
@@ -22,22 +22,22 @@ shows the services of namespace web to one network, and lets no program here go 
       to: [local, 192.0.2.0/24, '*.example.com']
     - deny: connect
 
-A rule has allow or deny: publish, resolve, list (and watch), connect, several of them, or all; and
+A rule has allow or deny: publish, resolve, list (and watch), connect, a list of these, or all. It may have:
 
-  name, namespace  as they are, or with * for anything; the namespace of the host is ''
+  name, namespace  the text itself, or with * for any text; the namespace of the host is ''
   version          a range such as ^1
   user             a user of this host, by name or number
-  from             where it is asked: an address, 192.0.2.0/24, 192.0.2.1-192.0.2.9, local, remote
-  to               where it connects: the same, or a host by name, or with *
+  from             the host that asks: an address, 192.0.2.0/24, 192.0.2.1-192.0.2.9, local, remote
+  to               the host to connect to: the same, or its name, which may have *
 
-Several are a list, of which one must match. What somebody may not resolve is to them as if it were not
-there. "unproven: allow" beside the rules opens the namespace of a user to programs whose user cannot be
-known, which only Linux tells; else they are refused.
+Each may be a list, of which one must match. A program that may not resolve a name gets the answer that
+there is no such name. Only Linux tells the user of a program. Where the user cannot be known, a program
+may not publish in the namespace of a user, unless "unproven: allow" stands beside the rules.
 
-The file must be root's or your own, must not be for everybody to write, and be no symbolic link.`
+The file must belong to root or to you. It must not be writable for everybody, nor be a symbolic link.`
 
 const check = new Command('check')
-  .description('Says whether a file is a policy, or on which line it is not.')
+  .description('Checks a file, and says on which line it is wrong.')
   .argument('<file>')
   .addHelpText('after', FORMAT)
   .action(async (file: string) => {

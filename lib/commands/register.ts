@@ -60,8 +60,8 @@ export const registerCommand = new Command('register')
   .description('Holds a name for a port of another program, such as a container or a database.')
   .usage('[options] <name> <port>\n       moniker register [options] --file <file>')
   .argument('[name]', 'such as db@16.1.0')
-  .argument('[port]', 'the port it is served on', toPort)
-  .option('--udp', 'it is a port of UDP')
+  .argument('[port]', 'the port that the program listens on', toPort)
+  .option('--udp', 'the port is one of UDP')
   .option('--file <file>', 'read names and ports from a file, and again whenever it changes')
   .addOption(sharedOption())
   .addOption(metadataOption())
@@ -70,8 +70,8 @@ export const registerCommand = new Command('register')
   .addHelpText(
     'after',
     `
-The name is registered while somebody answers on the port and this command runs. A list is YAML or
-JSON, a name and its port a line:
+The name is registered while a program answers on the port and this command runs. A list is YAML or
+JSON, with a name and its port in each line:
   db@16.1.0: 5432
   clock: { port: 123, udp: true }
   web: { port: 8080, shared: true, metadata: { path: /api } }`,
@@ -116,7 +116,7 @@ async function refresh(holder: Holder, list: Portlist | undefined): Promise<void
     const entries = await list?.changed()
     if (entries) holder.hold(entries)
   } catch (error) {
-    tell(`${(error as Error).message}; the list as it was stays in force`)
+    tell(`${(error as Error).message}; the last good list stays in force`)
   }
 }
 
@@ -152,10 +152,10 @@ export class Holder {
   /** Withdraws every name. */
   async close(): Promise<void> {
     this.hold([])
-    await this.#release('we are told to stop')
+    await this.#release('moniker was told to stop')
   }
 
-  async #release(why = 'it is not asked for any more'): Promise<void> {
+  async #release(why = 'the list no longer has it'): Promise<void> {
     const gone = [...this.#gone]
     this.#gone.clear()
     await Promise.all(gone.map(hold => hold.withdraw(why)))
@@ -191,7 +191,7 @@ class Hold {
     } catch (error) {
       this.#skip = this.#pause
       this.#pause = Math.min(this.#pause * 2, LONGEST)
-      if (!signal.aborted) this.#tell(`${(error as Error).message}; it is tried again`)
+      if (!signal.aborted) this.#tell(`${(error as Error).message}; trying again`)
     }
   }
 
@@ -206,7 +206,7 @@ class Hold {
   }
 
   async #unserved(): Promise<void> {
-    const nobody = `nobody answers on ${this.#port}`
+    const nobody = `no program answers on ${this.#port}`
     if (this.#lease) return this.withdraw(nobody)
     // A port that has answered before has been reported already.
     if (!this.#said) this.#tell(`${this.#name} is not registered yet: ${nobody}`)
@@ -291,7 +291,7 @@ export function parseList(text: string, file: string): Entry[] {
 /** Reads the text of a list. Fails if it is no file, cannot be read, or is over `MAX_FILE` bytes. */
 async function readList(file: string): Promise<string> {
   // A pipe would make us wait for its other end.
-  if (!(await stat(file)).isFile()) throw new Error(`${file} is no file`)
+  if (!(await stat(file)).isFile()) throw new Error(`${file} is not a file`)
   const handle = await open(file)
   try {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(MAX_FILE + 1), 0, MAX_FILE + 1, 0)

@@ -22,17 +22,14 @@ interface Options {
 }
 
 export const resolveCommand = new Command('resolve')
-  .description('Says where a name leads: address, port, transport and version, best first.')
+  .description('Says where a service is: address, port, transport and version, best first.')
   .argument('<name>', 'starwars, ns:starwars@^1, or a URI such as starwars://theforce.net')
   .addArgument(hostArgument())
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
-  .option('--url <scheme>', 'the best as a URL, such as http', toScheme)
+  .option('--url <scheme>', 'print the best as a URL with this scheme, such as http', toScheme)
   .addOption(jsonOption())
-  .addHelpText(
-    'after',
-    '\nTo go to a web server:\n  curl "$(moniker resolve web --url http)/hello"',
-  )
+  .addHelpText('after', '\nTo ask a web server:\n  curl "$(moniker resolve web --url http)/hello"')
   .action(resolve)
 
 async function resolve(

@@ -57,16 +57,16 @@ export interface RestartOptions {
 export const runCommand = new Command('run')
   .description('Runs a command that serves on a port, under a name.')
   .usage('[options] <name> -- <command...>')
-  .showHelpAfterError('(what comes after -- is left to the command: moniker run web -- npm start)')
+  .showHelpAfterError('(words after -- are for the command: moniker run web -- npm start)')
   .argument('<name>', 'such as web@1.0.0')
-  .argument('<command...>', 'the command, and what it is given')
-  .option('--port <number>', 'the port to give it (default: a free one)', toPort)
+  .argument('<command...>', 'the command and its arguments')
+  .option('--port <number>', 'the port for the command (default: a free one)', toPort)
   .option(
     '--env <name[=value]>',
-    'a variable that is to have the port beside PORT, or a value with {port} in it; may be repeated',
+    'another variable for the port beside PORT, or for a value with {port} in it; may be repeated',
     toVariables,
   )
-  .option('--with <names>', 'what it needs, as for `moniker env`; may be repeated', toList)
+  .option('--with <names>', 'services it needs, as for `moniker env`; may be repeated', toList)
   .addOption(waitOption().default(30_000, '30s'))
   .option('--restart', 'start it again when it crashes, after ever longer pauses (0.1 to 30 s)')
   .addOption(sharedOption())
@@ -77,8 +77,8 @@ export const runCommand = new Command('run')
     'after',
     `
 The command finds its port in $PORT and wherever {port} stands in its arguments. It is registered
-once it listens there, and withdrawn when it ends. Signals go to it; its exit status is ours.
-With db it is told DB_URL, DB_HOST, DB_PORT and DB_VERSION. For example:
+once it listens there, and withdrawn when it ends. Signals are passed on to it; its exit status is passed
+on. --with db sets DB_URL, DB_HOST, DB_PORT and DB_VERSION for it. For example:
   moniker run web -- python3 -m http.server {port}
   moniker run api --with db,cache -- node server.js
   moniker run site --env VITE_PORT --env ORIGIN=http://localhost:{port} -- npm start`,
@@ -152,7 +152,7 @@ function notListening(port: number, others: readonly number[]): string {
   const [other] = others
   const why = other
     ? `the command listens on port ${other}, not on ${port}`
-    : `nobody listens on port ${port}`
+    : `no program listens on port ${port}`
   return (
     `is not registered yet: ${why}, which the command finds in $PORT; does it want {port} among ` +
     `its arguments, another variable (--env), or ${other ? `--port ${other}` : 'its own port (--port)'}?`

@@ -9,7 +9,7 @@ interface Options {
 }
 
 export const statusCommand = new Command('status')
-  .description('Says how the daemon of a host is doing.')
+  .description('Prints the state and the counters of the daemon of a host.')
   .addArgument(hostArgument())
   .addOption(daemonPortOption())
   .addOption(jsonOption())

@@ -6,7 +6,7 @@ interface Package {
   engines: { node: string }
 }
 
-/** This package, as its `package.json` has it. */
+/** The version of this package, and the versions of Node that it runs on. The build makes them constants. */
 export const { version, engines } = createRequire(import.meta.url)(
   'moniker-net/package.json',
 ) as Package

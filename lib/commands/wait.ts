@@ -10,10 +10,10 @@ interface Options {
 }
 
 export const waitCommand = new Command('wait')
-  .description('Waits until services are there, for scripts and containers.')
+  .description('Waits until services are registered, for scripts and containers.')
   .argument('<name...>', 'such as db, cache@^7, or web://theforce.net')
   .addOption(
-    new Option('--timeout <time>', 'how long at most, such as 90s, 5m or 1h')
+    new Option('--timeout <time>', 'the longest wait, such as 90s, 5m or 1h')
       .argParser(toDuration)
       .default(30_000, '30s'),
   )
@@ -21,7 +21,7 @@ export const waitCommand = new Command('wait')
   .addOption(daemonPortOption())
   .addHelpText(
     'after',
-    '\nSays nothing and ends with 0 once all are there; with 1, and which are missing, when time is up.',
+    '\nEnds with 0, and no output, once all are registered. When the time is up, names the missing ones and ends with 1.',
   )
   .action(wait)
 

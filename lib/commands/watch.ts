@@ -19,7 +19,7 @@ interface Options {
 }
 
 export const watchCommand = new Command('watch')
-  .description('Says what is there, and then what comes and goes.')
+  .description('Lists the services of a host, and then each change to them.')
   .argument('[name]', 'such as web, web@^1, or web://theforce.net (default: all)')
   .addArgument(hostArgument())
   .option('--namespace <name>', 'only those of one namespace, such as auto', toNamespace)
@@ -28,8 +28,8 @@ export const watchCommand = new Command('watch')
   .addHelpText(
     'after',
     `
-A line begins with "up" or "down"; what is back within 5 seconds after its daemon went is neither.
-Another host has to allow it: monikerd --public-list.`,
+A line begins with "up" or "down". A service that is back within 5 seconds after its daemon has gone is
+neither. Another host must allow it: monikerd --public-list.`,
   )
   .action(run)
 
@@ -52,7 +52,7 @@ export async function printChanges(watch: Watch, json = false): Promise<void> {
 
 /** The message for the loss of the daemon: the error, and what the watch does about it. */
 export function reconnecting(error: unknown): string {
-  return `${(error as Error).message} (it is looked for)`
+  return `${(error as Error).message} (trying again)`
 }
 
 /** Closes a watch when the command is to stop. */

@@ -84,7 +84,7 @@ function tooDeep(text: string): number | undefined {
   return undefined
 }
 
-/** Reads a file. The checks are made on the open file, so nobody can exchange it between check and read. */
+/** Reads a file. The checks are made on the open file, so it cannot be exchanged between check and read. */
 async function readSafely(file: string): Promise<string> {
   // A pipe in its place must not make us wait for its other end. Windows knows neither flag.
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants

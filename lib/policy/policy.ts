@@ -2,28 +2,28 @@ import type { BlockList } from 'node:net'
 import { isIP } from 'node:net'
 import { satisfies } from '../version.ts'
 
-/** What can be allowed or denied; `connect` is what the programs of this host do. */
+/** The actions that a rule can allow or deny. Programs of this host obey `connect`; the daemon enforces the others. */
 export const ACTIONS = ['publish', 'resolve', 'list', 'connect'] as const
 
 export type Action = (typeof ACTIONS)[number]
 
-/** A name, and who would do something with it. */
+/** A name, and the program that asks for an action on it. */
 export interface Subject {
   readonly namespace: string
   readonly service: string
-  /** Exact. */
+  /** The exact version. */
   readonly version: string
-  /** Whether whoever asks is on this host. */
+  /** True if the program is on this host; for `connect`, if the service is. */
   readonly local: boolean
-  /** Where from, or for `connect` where to. */
+  /** The address of the program; for `connect`, that of the service. */
   readonly address: string
-  /** The number of the user; `undefined` if it is not known, or of another host. */
+  /** The number of the user; `undefined` if it is not known, or the program is on another host. */
   readonly uid?: number | undefined
-  /** The host as it was asked for, where one was: for `connect`. */
+  /** The host to connect to, as the program named it; only for `connect`. */
   readonly host?: string
 }
 
-/** Addresses, and hosts by name; `local` and `remote` are all there are on this and on other hosts. */
+/** Addresses, and hosts by name. `local` is all of this host, `remote` all other hosts. */
 export interface Places {
   readonly list: BlockList
   readonly names: readonly RegExp[]
@@ -31,22 +31,22 @@ export interface Places {
   readonly remote: boolean
 }
 
-/** All that is there must be met. */
+/** A rule of a policy. It matches if each of its conditions does. */
 export interface Rule {
-  /** Where it stands in its file. */
+  /** The line of the rule in its file. */
   readonly line: number
   readonly allows: boolean
   readonly actions: readonly Action[]
   readonly name?: readonly RegExp[]
   readonly namespace?: readonly RegExp[]
-  /** A range. */
+  /** A range of versions. */
   readonly version?: string
   readonly user?: ReadonlySet<number>
   readonly from?: Places
   readonly to?: Places
 }
 
-/** What a policy says. */
+/** The decision of a rule. */
 export interface Verdict {
   readonly allowed: boolean
   /** The line of the rule. */
@@ -54,21 +54,21 @@ export interface Verdict {
 }
 
 export interface PolicyOptions {
-  /** Where the rules come from, for people. */
+  /** The name of the file, for messages. */
   file: string
   rules: readonly Rule[]
-  /** Whether a user's namespace is open to whoever cannot be known. Default false. */
+  /** True if a program whose user is unknown may publish in a user's namespace. Default false. */
   trustful?: boolean
 }
 
-/** Who may publish, resolve, list and connect to what. The first rule that matches decides. */
+/** Rules on publishing, resolving, listing and connecting. The first rule that matches decides. */
 export class Policy {
   readonly file: string
   readonly trustful: boolean
-  /** How many rules there are. */
+  /** The number of rules. */
   readonly size: number
   readonly #rules: ReadonlyMap<Action, readonly Rule[]>
-  /** The actions for which somebody's user must be known. */
+  /** The actions with a rule that depends on the user. */
   readonly #byUser: ReadonlySet<Action>
 
   constructor({ file, rules, trustful = false }: PolicyOptions) {
@@ -80,18 +80,18 @@ export class Policy {
     this.#byUser = new Set(ACTIONS.filter(action => about(action).some(rule => rule.user)))
   }
 
-  /** What the first rule says that matches; `undefined` if none does. */
+  /** The decision of the first rule that matches; `undefined` if none does. */
   judge(action: Action, subject: Subject): Verdict | undefined {
     const rule = this.#rules.get(action)!.find(rule => matches(rule, subject))
     return rule && { allowed: rule.allows, line: rule.line }
   }
 
-  /** Whether it matters for `action` which user asks. */
+  /** True if a decision on `action` may depend on the user. */
   asksUser(action: Action): boolean {
     return this.#byUser.has(action)
   }
 
-  /** Whether something is allowed to whoever is at this place, be it for some names or users alone. */
+  /** True if some rule allows `action` from there, even if only for some names or users. */
   opens(action: Action, place: Pick<Subject, 'local' | 'address'>): boolean {
     return this.#rules
       .get(action)!
@@ -111,7 +111,7 @@ function matches(rule: Rule, subject: Subject): boolean {
   )
 }
 
-/** One who cannot be known is none of those who may, and any of those who may not. */
+/** True if the rule is for the user. If the user is not known, a rule that denies matches on this host, and one that allows never does. */
 function isUser({ user, allows }: Rule, { uid, local }: Subject): boolean {
   if (!user) return true
   return uid === undefined ? local && !allows : user.has(uid)

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { userInfo } from 'node:os'
 
-/** The users of this host by name, in lower case; two may be the same but for their case. */
+/** The numbers of the users of this host by name, in lower case. Two names may differ in case alone. */
 export type Users = ReadonlyMap<string, ReadonlySet<number>>
 
 /**
@@ -11,14 +11,14 @@ export type Users = ReadonlyMap<string, ReadonlySet<number>>
 export class UserTable {
   readonly #file: string
   #users: Users = new Map()
-  /** What the table was when it was read. */
+  /** The state of the file when it was read last. */
   #state: string | undefined
 
   constructor(file = '/etc/passwd') {
     this.#file = file
   }
 
-  /** The users as they are now. It is read again when it has changed, and costs little else. */
+  /** The users now. The file is read again only if it has changed. */
   get users(): Users {
     const state = stateOf(this.#file)
     if (state !== this.#state) {
@@ -43,7 +43,7 @@ function read(file: string): Users {
   return users
 }
 
-/** There is no such file on Windows. */
+/** The text of a file; `''` if there is none, as on Windows. */
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')
@@ -52,7 +52,7 @@ function textOf(file: string): string {
   }
 }
 
-/** In a container this process may run as a number that is nobody's. */
+/** The user of this process; none if it has no name, as it may be in a container. */
 function ownUser(): [string, Set<number>][] {
   try {
     const { username, uid } = userInfo()

@@ -88,7 +88,7 @@ test('a program that has the port and is no daemon is in the way', alone, async 
   ]
   const tries = programs.map(port =>
     t.rejects(printed(t, daemonCommand, '--if-needed', '--port', String(port)), {
-      message: `port ${port} is taken by a program that is no daemon; stop it, or choose another with --port`,
+      message: `port ${port} is taken by a program that is not a daemon; stop it, or choose another with --port`,
     }),
   )
   await Promise.all(tries)
@@ -99,11 +99,11 @@ for (const [host, skip] of [
   ['nowhere.invalid', withoutNames],
 ] as const) {
   test(
-    `${host}, which is no address of this host, cannot be bound`,
+    `${host}, which is not an address of this host, cannot be bound`,
     { ...alone, skip },
     async t => {
       const at = ['--port', String(await nobody()), '--host']
-      const message = new RegExp(`^${host} is no address of this host \\(.*\\); see --host$`)
+      const message = new RegExp(`^${host} is not an address of this host \\(.*\\); see --host$`)
       for (const hosts of [[host], ['127.0.0.1', host]]) {
         await t.rejects(printed(t, daemonCommand, ...at, ...hosts), { message }, hosts.join())
       }
@@ -138,7 +138,7 @@ test('a policy is read at the start, and again on SIGHUP', async t => {
 
   writeFileSync(file, 'rules:\n  - deny: publish')
   child.kill('SIGHUP')
-  await said(/the policy is that of .*p\.yaml as it is now/)
+  await said(/the policy of .*p\.yaml has been read again/)
   t.match(await register(2), { error: { code: 'EDENIED' } })
   await said(/monikerd: denied 127\.0\.0\.1: publish a2@0\.0\.0 \(.*p\.yaml:2\)/)
   t.match(await status(port), { denied: 1 })

@@ -84,7 +84,11 @@ test('where there is none yet, that is well on this host alone', async t => {
 test('a program that has the port is named', async t => {
   const port = await stranger(t, socket => void socket.end('220 mail ready\r\n'))
   const { 'tcp 127.0.0.1': tcp } = await found('', port, here)
-  t.match(tcp, { ok: false, text: `what has port ${port} is no daemon`, hint: /stop what has/ })
+  t.match(tcp, {
+    ok: false,
+    text: `the program on port ${port} is not a daemon`,
+    hint: /stop that program/,
+  })
   if (process.platform === 'linux') t.match(tcp!.text, `process ${process.pid} (`)
   t.notMatch((await found('127.0.0.1', port))['tcp 127.0.0.1']!.text, 'process')
 
@@ -102,14 +106,18 @@ test('what cannot be asked is told with what may be wrong', async t => {
     'tcp 127.0.0.3': { ok: false, text: /ETIMEDOUT/, hint: /does a firewall stop the port/ },
   })
   t.match(await found('', port, { lookup: lookup('127.0.0.3') }), {
-    'tcp 127.0.0.3': { ok: false, text: `what has port ${port} is silent`, hint: /if it hangs/ },
+    'tcp 127.0.0.3': {
+      ok: false,
+      text: `the program on port ${port} does not answer`,
+      hint: /if it hangs/,
+    },
   })
   t.match(await found('255.255.255.255', port), {
-    'tcp 255.255.255.255': { ok: false, hint: /is there a way to its network/ },
+    'tcp 255.255.255.255': { ok: false, hint: /is there a route to its network/ },
   })
   const denied = { error: { code: 'EDENIED', message: 'no' } }
   t.match(await found('127.0.0.1', await pretender(t, denied)), {
-    'tcp 127.0.0.1': { ok: false, text: /no$/, hint: /has to be mended first/ },
+    'tcp 127.0.0.1': { ok: false, text: /no$/, hint: /mend first what/ },
   })
 })
 
@@ -120,7 +128,10 @@ test('an address that is not to be had matters if there is no other', async t =>
   })
   const { port } = await daemon(t)
   const both = { lookup: lookup('127.0.0.1', away, '127.0.0.2') }
-  const elsewhere = { ok: true, text: 'nobody answers here, but at another address of the host' }
+  const elsewhere = {
+    ok: true,
+    text: 'no daemon answers here, but one does at another address of the host',
+  }
   t.match(await found('theforce.net', port, both), {
     [`tcp ${away}`]: elsewhere,
     'tcp 127.0.0.2': elsewhere,
@@ -132,7 +143,7 @@ test('a daemon that cannot be heard by UDP, or runs ahead of the clock, is not w
   const port = await pretender(t, ahead)
   t.match(await found('', port, here), {
     'udp 127.0.0.1': { ok: false, text: `it does not answer on port ${port}`, hint: /firewall/ },
-    daemon: { ok: true, text: /^inside process 1, 1 name; another takes its place/ },
+    daemon: { ok: true, text: /^inside process 1, 1 name; another program takes its place/ },
     clock: { ok: false, text: /but the daemon started at/, hint: 'was the clock set back?' },
   })
   t.match((await found('127.0.0.1', port))['udp 127.0.0.1']!.ok, false)

@@ -138,12 +138,12 @@ test('the table changes with what is there, on a screen of its own', async t => 
   t.ok(all().endsWith('\u001B[?1049l'))
 })
 
-test('a daemon that is not there is looked for, and that is said', async t => {
+test('a daemon that is not there is tried again, and that is said', async t => {
   const port = await nobody()
   const { stream, shows } = terminal()
   const watched = watching(t, port)
   const done = showLive(watched, stream)
-  await shows(/^NAME .*\n.*no daemon answers .*\(it is looked for\)$/)
+  await shows(/^NAME .*\n.*no daemon answers .*\(trying again\)$/)
   await daemon(t, { port })
   await shows(/^NAME .*PROCESS$/)
   watched.close()

@@ -43,7 +43,7 @@ test('a port of another program has a name until a signal', async t => {
   t.match(await find(port, 'db'), { port: ours, address: '127.0.0.1', version: '16.1.0' })
   if (process.platform === 'linux') t.same(connections, [], 'which the program does not notice')
   child.kill()
-  const stderr = /db@16.1.0 is withdrawn: we are told to stop\n$/
+  const stderr = /db@16.1.0 is withdrawn: moniker was told to stop\n$/
   t.match(await ended, { status: 0, signal: null, stderr })
   await t.rejects(find(port, 'db'), { code: 'ECONNREFUSED' })
 })
@@ -67,7 +67,7 @@ test('a list of names and ports is read again when it changes, and kept while it
   const { child, said, ended } = moniker(t, ['register', '--file', file], { port })
   await said(/db@0.0.0 is port/)
   writeFileSync(file, `db: ${ours[0]}\ncache: redis\n`)
-  await said(/names.yaml:2: expected a port .* got "redis"; the list as it was stays in force\n/)
+  await said(/names.yaml:2: expected a port .* got "redis"; the last good list stays in force\n/)
   t.match(await find(port, 'db'), { port: ours[0] })
   writeFileSync(file, `cache: ${ours[1]}\n`)
   await said(/db@0.0.0 is withdrawn(.|\n)*cache@0.0.0 is port/)
@@ -138,7 +138,7 @@ const ends = (server: Server) => once(server.close(), 'close')
 test('a name is held while its port answers, wherever it does', async t => {
   const port = await freePort()
   const { said, known } = await holding(t, entry('tie', { port }))
-  const nobody = `nobody answers on port ${port}`
+  const nobody = `no program answers on port ${port}`
 
   t.same(await said(), [`tie@0.0.0 is not registered yet: ${nobody}`])
   t.same(await said(), [], 'and not said twice')
@@ -175,7 +175,7 @@ test('a list that changes leaves alone what stays', async t => {
   holder.hold([entry('tie', { port: one!, metadata }), entry('wing', { port: two! })])
   t.same(await said(), [`wing@0.0.0 is port ${two}`])
   holder.hold([entry('tie', { port: two! })])
-  const gone = 'is withdrawn: it is not asked for any more'
+  const gone = 'is withdrawn: the list no longer has it'
   t.same((await said()).toSorted(), [
     `tie@0.0.0 is port ${two}`,
     `tie@0.0.0 ${gone}`,
@@ -193,7 +193,7 @@ test('a name that is taken is tried again after ever more rounds, until it is ha
   const { port } = server.address() as { port: number }
   const { said, port: daemonPort } = await holding(t, entry('tie', { port }))
   const other = await named(t, { service: 'tie', daemonPort })
-  t.match(await said(), [/^EADDRINUSE: tie@0.0.0 is already registered.*; it is tried again$/])
+  t.match(await said(), [/^EADDRINUSE: tie@0.0.0 is already registered.*; trying again$/])
   t.same(await said(), [])
   t.same(await said(), [], 'the same is not said again')
   await once(other.close(), 'close')
@@ -217,7 +217,9 @@ test('a name that the daemon has lost is registered again', async t => {
 test('a port of UDP is called so', async t => {
   const port = await freePort()
   const { said } = await holding(t, entry('clock', { port, udp: true }))
-  t.same(await said(), [`clock@0.0.0 is not registered yet: nobody answers on port ${port} of UDP`])
+  t.same(await said(), [
+    `clock@0.0.0 is not registered yet: no program answers on port ${port} of UDP`,
+  ])
 })
 
 test('a round that nobody wants any more says nothing', async t => {
@@ -320,12 +322,12 @@ test('a list tells of itself when it has changed, and of what is wrong once', as
 
 test('what is no file is not read', async t => {
   const directory = t.testdir()
-  await t.rejects(new Portlist(directory).changed(), { message: `${directory} is no file` })
+  await t.rejects(new Portlist(directory).changed(), { message: `${directory} is not a file` })
   if (process.platform === 'win32') return
-  await t.rejects(new Portlist('/dev/zero').changed(), { message: '/dev/zero is no file' })
+  await t.rejects(new Portlist('/dev/zero').changed(), { message: '/dev/zero is not a file' })
   const fifo = join(directory, 'fifo')
   execFileSync('mkfifo', [fifo])
-  await t.rejects(new Portlist(fifo).changed(), { message: `${fifo} is no file` })
+  await t.rejects(new Portlist(fifo).changed(), { message: `${fifo} is not a file` })
 })
 
 test('one name is what a line of a list is', async t => {

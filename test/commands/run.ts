@@ -134,7 +134,7 @@ test('one that does not listen where it is told is wondered about', async t => {
       `require('net').createServer().listen(${elsewhere})`,
       `the command listens on port ${elsewhere}`,
     ],
-    ['setInterval(() => {}, 1000)', 'nobody listens on port'],
+    ['setInterval(() => {}, 1000)', 'no program listens on port'],
   ]
   const wondered = programs.map(([program, why]) => {
     const args = ['run', 'web', '--', process.execPath, '-e', program]

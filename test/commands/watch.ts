@@ -76,7 +76,7 @@ test('or an object of JSON each, until nobody reads it', async t => {
   t.match(JSON.parse(lines[0]!), { event: 'up', service: 'web', version: '0.0.0' })
 })
 
-test('a daemon that is not there is looked for, and that is said beside the data', async t => {
+test('a daemon that is not there is tried again, and that is said beside the data', async t => {
   const stderr = t.capture(process.stderr, 'write', () => true)
   const watched = watch({ daemonPort: await nobody() })
   const printed = printChanges(watched)
@@ -86,7 +86,7 @@ test('a daemon that is not there is looked for, and that is said beside the data
   stderr.restore()
   t.match(
     stderr.args().join(''),
-    /^moniker: ECONNREFUSED: no daemon answers .* \(it is looked for\)\n$/,
+    /^moniker: ECONNREFUSED: no daemon answers .* \(trying again\)\n$/,
   )
 })
 
