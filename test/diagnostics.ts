@@ -19,7 +19,7 @@ function program(text: string, env: NodeJS.ProcessEnv = {}): Promise<Ended> {
     const log = diagnostics('moniker:test')
     ${text}`
   const { DEBUG: _, ...bare } = process.env
-  const options = { env: { ...bare, NO_COLOR: '1', ...env } }
+  const options = { env: { ...bare, NO_COLOR: '1', NODE_NO_WARNINGS: '1', ...env } }
   const args = [...execArgv, '--input-type=module', '-e', whole]
   return new Promise(resolve =>
     execFile(execPath, args, options, (error, stdout, stderr) =>
