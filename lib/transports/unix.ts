@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import net, { type AddressInfo, type Server, type Socket } from 'node:net'
-import { disguise } from '../node/disguise.ts'
+import type { Server } from 'node:net'
+import { hasBlockList, serverBeside } from '../node/adopt.ts'
 import type { Name } from '../name.ts'
 
 /** Whether there are abstract Unix sockets here: they have the reach of the loopback addresses. */
@@ -32,14 +32,6 @@ export function abstract(path: string): string {
   return `\0${path.padEnd(107, '.')}`
 }
 
-/** To Node 20 a server that may have 0 connections may have any number. */
-const isNoneLimit = Number.parseInt(process.versions.node, 10) > 20
-
-/** What `net` keeps of a server, and of what it has accepted. */
-interface Inner {
-  _connections: number
-}
-
 /** An abstract Unix socket beside the port of a server. */
 export interface Beside {
   readonly path: string
@@ -58,11 +50,7 @@ export async function openBeside(outer: Server, wanted?: string): Promise<Beside
 }
 
 async function openAt(path: string, outer: Server): Promise<Beside | undefined> {
-  const at = outer.address() as AddressInfo
-  const inner = net.createServer(socket => adopt(socket, inner, outer, at))
-  for (const option of OPTIONS) {
-    Object.defineProperty(inner, option, { get: () => Reflect.get(outer, option) as unknown })
-  }
+  const inner = serverBeside(outer)
   const ready = new Promise<boolean>(resolve => {
     inner.once('listening', () => resolve(true)).on('error', () => resolve(false))
   })
@@ -70,43 +58,7 @@ async function openAt(path: string, outer: Server): Promise<Beside | undefined> 
   return (await ready) ? { path, close: () => void inner.close() } : undefined
 }
 
-/** A server that looks at addresses by itself, before anybody hears of a connection, is left alone. */
+/** True if a server may have one. A server that looks at addresses by itself is left alone. */
 export function canOpenBeside(outer: Server): boolean {
-  return hasUnix && !(outer as { blockList?: unknown }).blockList
-}
-
-/** What a server does with each connection that it accepts, by what it is told at that time. */
-const OPTIONS = [
-  'allowHalfOpen',
-  'pauseOnConnect',
-  'noDelay',
-  'keepAlive',
-  'keepAliveInitialDelay',
-  'highWaterMark',
-]
-
-/** Makes a connection of `inner` one of `outer`, as if that had accepted it. */
-function adopt(socket: Socket, inner: Server, outer: Server, { address, port }: AddressInfo): void {
-  const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
-  disguise(socket, { address: here, port }, { address: here })
-  const [from, to] = [inner, outer] as unknown as [Inner, Inner]
-  const { maxConnections } = outer
-  const isLimited = typeof maxConnections === 'number' && (maxConnections > 0 || isNoneLimit)
-  if (isLimited && to._connections >= maxConnections) {
-    const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket
-    socket.destroy()
-    outer.emit('drop', {
-      localAddress,
-      localPort,
-      localFamily,
-      remoteAddress,
-      remotePort,
-      remoteFamily,
-    })
-    return
-  }
-  from._connections--
-  to._connections++
-  Object.assign(socket, { server: outer, _server: outer })
-  outer.emit('connection', socket)
+  return hasUnix && !hasBlockList(outer)
 }

@@ -1,8 +1,6 @@
 import { once } from 'node:events'
-import { connect, createServer, isIPv6, Socket, type Server } from 'node:net'
-import { text } from 'node:stream/consumers'
+import { createServer, type Server } from 'node:net'
 import t from 'tap'
-import { undisguise } from '../../lib/node/disguise.ts'
 import {
   abstract,
   canOpenBeside,
@@ -10,12 +8,7 @@ import {
   newPath,
   openBeside,
 } from '../../lib/transports/unix.ts'
-import { both, withoutUnix } from '../fixtures/beside.ts'
-import { withoutIPv6 } from '../fixtures/ipv6.ts'
-
-function count(server: Server): Promise<number> {
-  return new Promise(resolve => server.getConnections((_error, found) => resolve(found)))
-}
+import { withoutUnix } from '../fixtures/beside.ts'
 
 t.test('a path is like no other, and its socket has the longest of names', async t => {
   t.match(newPath(), /^moniker-[0-9a-f]{24}$/)
@@ -35,90 +28,6 @@ t.test('the first path of a service says what it is of, where that fits', async 
 if (withoutUnix) {
   t.pass('all that needs them', { skip: withoutUnix })
   process.exit()
-}
-
-t.test('what comes by the Unix socket is a connection of the server', async t => {
-  const server = createServer({ allowHalfOpen: true }, socket => void socket.pipe(socket))
-  const { go, port, close } = await both(t, server)
-  const socket = go()
-  const [served] = (await once(server, 'connection')) as [Socket]
-  t.match(served, {
-    localAddress: '127.0.0.1',
-    localPort: port,
-    remoteAddress: '127.0.0.1',
-    remoteFamily: 'IPv4',
-    allowHalfOpen: true,
-    server,
-  })
-  t.ok(served.remotePort! < 32_768, 'no port that another client has')
-  t.equal(await count(server), 1)
-  const other = connect(port, '127.0.0.1')
-  await once(server, 'connection')
-  t.equal(await count(server), 2)
-  t.equal(await text(socket.end('hello')), 'hello')
-  other.destroy()
-  close()
-  await once(server.close(), 'close')
-})
-
-t.test('a server closes when the last of its connections has gone, of whichever kind', async t => {
-  const server = createServer()
-  const { go, close } = await both(t, server)
-  const socket = go()
-  const [served] = (await once(server, 'connection')) as [Socket]
-  let isClosed = false
-  server.close(() => (isClosed = true))
-  close()
-  await new Promise(setImmediate)
-  t.notOk(isClosed)
-  served.resetAndDestroy()
-  await once(server, 'close')
-  socket.destroy()
-  undisguise(served)
-  t.equal(served.resetAndDestroy, Socket.prototype.resetAndDestroy)
-})
-
-t.test('beyond maxConnections they are dropped', async t => {
-  const server = createServer()
-  server.maxConnections = 1
-  const { go, port } = await both(t, server)
-  const first = go()
-  await once(server, 'connection')
-  const second = go()
-  const [dropped] = (await once(server, 'drop')) as [object]
-  t.match(dropped, { localPort: port, localAddress: '127.0.0.1', remoteAddress: '127.0.0.1' })
-  await once(second.resume(), 'close')
-  t.equal(await count(server), 1)
-  first.destroy()
-})
-
-t.test('maxConnections of 0 means what it means to Node', async t => {
-  const server = createServer(socket => void socket.end('hello'))
-  server.maxConnections = 0
-  const { go, port } = await both(t, server)
-  const said = (socket: Socket) => text(socket).catch(() => '')
-  t.equal(await said(go()), await said(connect(port, '127.0.0.1')))
-})
-
-for (const [host, address] of [
-  ['0.0.0.0', '127.0.0.1'],
-  ['127.0.0.2', '127.0.0.2'],
-  ['::', '::ffff:127.0.0.1'],
-] as const) {
-  const skip = isIPv6(host) && withoutIPv6
-  t.test(
-    `a server at ${host} is met at ${address} of the loopback interface`,
-    { skip },
-    async t => {
-      const server = createServer()
-      const { go } = await both(t, server, host)
-      const socket = go()
-      const [served] = (await once(server, 'connection')) as [Socket]
-      const family = isIPv6(address) ? 'IPv6' : 'IPv4'
-      t.match(served, { localAddress: address, remoteAddress: address, remoteFamily: family })
-      socket.destroy()
-    },
-  )
 }
 
 t.test('what cannot be opened is done without', async t => {
