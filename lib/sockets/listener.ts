@@ -7,6 +7,7 @@ import { designatedPort } from '../settings.ts'
 import { MonikerError } from '../errors.ts'
 import { Gate } from './admission.ts'
 import { handleOf, still } from '../node/handle.ts'
+import { Shadow } from '../node/shadow.ts'
 import { counting } from './load.ts'
 import { format } from '../name.ts'
 import type { Offer } from '../wire/protocol.ts'
@@ -83,7 +84,8 @@ class Publication {
   readonly #giveUp = new AbortController()
   /** Whoever has just connected is not to be waited for. */
   readonly #hurry = new AbortController()
-  readonly #restore: (() => void)[] = []
+  readonly #shadow: Shadow
+  #stopCounting: (() => void) | undefined
   /** Who waits for the name to be withdrawn; once it is, the listener answers by itself. */
   #closes: (((error?: Error) => void) | undefined)[] | undefined = []
   readonly #emit: Listener['emit']
@@ -109,13 +111,12 @@ class Publication {
     this.#emit = listener.emit
     this.#close = listener.close
     const { address } = listener
-    this.#shadow('emit', (event: string, ...args: unknown[]) => this.#emitted(event, args))
-    this.#shadow('close', (callback?: (error?: Error) => void) => this.#withdraw(callback))
-    this.#shadow('address', () => this.#named(address.call(listener)))
-    /* c8 ignore start -- Node 26 has it, and its tests run there. */
-    const transfer = kTransfer && (Reflect.get(listener, kTransfer) as (() => unknown) | undefined)
-    if (transfer) this.#shadow(kTransfer!, () => this.#handOver(transfer))
-    /* c8 ignore stop */
+    this.#shadow = new Shadow(listener)
+    this.#shadow.put('emit', (event: string, ...args: unknown[]) => this.#emitted(event, args))
+    this.#shadow.put('close', (callback?: (error?: Error) => void) => this.#withdraw(callback))
+    this.#shadow.put('address', () => this.#named(address.call(listener)))
+    /* c8 ignore next -- Node 26 calls it, and its tests run there. */
+    this.#shadow.putTransfer(transfer => this.#handOver(transfer))
     publications.set(listener, this)
     enlist(listener, this.options)
   }
@@ -132,27 +133,10 @@ class Publication {
   /** Gives the listener its own methods back. */
   restore(): void {
     this.#beside?.close()
-    for (const restore of this.#restore.splice(0)) restore()
+    this.#stopCounting?.()
+    this.#shadow.remove()
     publications.delete(this.#listener)
     dismiss(this.#listener)
-  }
-
-  #shadow(
-    method: 'emit' | 'close' | 'address' | 'listening' | 'listen' | symbol,
-    replacement: unknown,
-  ): void {
-    const own = Object.getOwnPropertyDescriptor(this.#listener, method)
-    Object.defineProperty(this.#listener, method, {
-      value: replacement,
-      configurable: true,
-      writable: true,
-    })
-    this.#restore.push(() => {
-      // Whoever has put something else in its place since keeps it.
-      if (Reflect.get(this.#listener, method) !== replacement) return
-      if (own) Object.defineProperty(this.#listener, method, own)
-      else Reflect.deleteProperty(this.#listener, method)
-    })
   }
 
   /** Holds `'listening'` back until the name is registered. */
@@ -262,7 +246,7 @@ class Publication {
     lease.on('lost', error => this.#lost(error))
     lease.on('regained', () => Reflect.apply(this.#emit, this.#listener, ['registered']))
     if (this.#call.load && this.#listener instanceof net.Server) {
-      this.#restore.push(counting(this.#listener, load => lease.report(load)))
+      this.#stopCounting = counting(this.#listener, load => lease.report(load))
     }
     announce(this.#listener)
     process.nextTick(() => this.#release(this.#state === 'registered'))
@@ -336,10 +320,10 @@ class Publication {
     this.#closes.push(callback)
     if (isFirst) {
       lease.removeAllListeners()
-      this.#shadow(Symbol.asyncDispose, async () => {})
+      this.#shadow.put(Symbol.asyncDispose, async () => {})
       if (listener instanceof net.Server) {
-        this.#shadow('listening', false)
-        this.#shadow('listen', (...args: unknown[]) => {
+        this.#shadow.put('listening', false)
+        this.#shadow.put('listen', (...args: unknown[]) => {
           this.makeWay()
           return Reflect.apply(listener.listen, listener, args)
         })
@@ -394,11 +378,6 @@ class Publication {
     return { ...address, moniker: format(this.#call.name) }
   }
 }
-
-/** By what Node 26 moves a server to another thread, with `postMessage`. */
-const kTransfer = Object.getOwnPropertySymbols(net.Server.prototype).find(
-  ({ description }) => description === 'messaging_transfer_symbol',
-)
 
 /** What `dgram` says to who uses a socket that is closed. */
 export function notRunning(): Error {
