@@ -8,7 +8,6 @@ import { MonikerError } from '../errors.ts'
 import { Gate } from './admission.ts'
 import { handleOf, still } from '../node/handle.ts'
 import { Shadow } from '../node/shadow.ts'
-import { counting } from './load.ts'
 import { format } from '../name.ts'
 import type { Offer } from '../wire/protocol.ts'
 import type { Moniker } from '../resolution.ts'
@@ -30,6 +29,9 @@ export interface NamedAddress extends AddressInfo {
  * to where a name is likely to be, or was, says nothing before it has that.
  */
 const CONFIRMING = 100
+
+/** Milliseconds from one report of a server's load to the next, at least. */
+const REPORT_INTERVAL = 100
 
 const publications = new WeakMap<Listener, Publication>()
 
@@ -246,7 +248,7 @@ class Publication {
     lease.on('lost', error => this.#lost(error))
     lease.on('regained', () => Reflect.apply(this.#emit, this.#listener, ['registered']))
     if (this.#call.load && this.#listener instanceof net.Server) {
-      this.#stopCounting = counting(this.#listener, load => lease.report(load))
+      this.#stopCounting = countConnections(this.#listener, load => lease.report(load))
     }
     announce(this.#listener)
     process.nextTick(() => this.#release(this.#state === 'registered'))
@@ -382,4 +384,38 @@ class Publication {
 /** What `dgram` says to who uses a socket that is closed. */
 export function notRunning(): Error {
   return Object.assign(new Error('Not running'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
+}
+
+/**
+ * Reports how many connections `server` has each time that the number changes, from 0 on, until the returned function
+ * is called. A change within `ms` of the last report is reported after that time.
+ */
+export function countConnections(
+  server: net.Server,
+  report: (count: number) => void,
+  ms = REPORT_INTERVAL,
+): () => void {
+  let count = 0
+  let reported = 0
+  let timer: NodeJS.Timeout | undefined
+  const reportChange = () => {
+    timer = undefined
+    if (count === reported) return
+    reported = count
+    report(count)
+    timer = setTimeout(reportChange, ms).unref()
+  }
+  const add = (by: number) => {
+    count += by
+    if (!timer) reportChange()
+  }
+  const onConnection = (socket: net.Socket) => {
+    add(1)
+    socket.once('close', () => add(-1))
+  }
+  server.on('connection', onConnection)
+  return () => {
+    clearTimeout(timer)
+    server.off('connection', onConnection)
+  }
 }

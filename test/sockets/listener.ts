@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import { PassThrough } from 'node:stream'
@@ -6,12 +6,13 @@ import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { createSocket } from '../../lib/sockets/datagram.ts'
 import { parse } from '../../lib/name.ts'
-import { withdraw } from '../../lib/sockets/listener.ts'
+import { countConnections, withdraw } from '../../lib/sockets/listener.ts'
 import { Registrar } from '../../lib/registration/registrar.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { MonikerServer, createServer, listen } from '../../lib/sockets/server.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { abstract, firstPath, hasUnix } from '../../lib/transports/unix.ts'
+import { awake } from '../fixtures/awake.ts'
 import { withoutUnix } from '../fixtures/beside.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { lines } from '../fixtures/lines.ts'
@@ -442,6 +443,40 @@ test('how many connections there are is told, if it is to be', async t => {
   while ((await told()) !== 0) await new Promise(setImmediate)
   await once(server.close(), 'close')
   t.equal(server.listenerCount('connection'), 1, 'its own alone')
+})
+
+test('the number of connections is reported when it changes, and not too often', async t => {
+  awake(t)
+  const server = new EventEmitter()
+  const reported: number[] = []
+  const stop = countConnections(server as net.Server, count => reported.push(count), 5)
+  const sockets = [1, 2, 3].map(() => new EventEmitter())
+  for (const socket of sockets) server.emit('connection', socket)
+  t.strictSame(reported, [1], 'at once')
+  while (reported.length < 2) await new Promise(setImmediate)
+  for (const socket of sockets.slice(1)) socket.emit('close')
+  while (reported.length < 3) await new Promise(setImmediate)
+  t.strictSame(reported, [1, 3, 1])
+
+  sockets[0]!.emit('close')
+  stop()
+  server.emit('connection', new EventEmitter())
+  await new Promise(resolve => setTimeout(resolve, 10))
+  t.strictSame(reported, [1, 3, 1], 'nothing is reported after that')
+})
+
+test('a number that has not changed in the end is not reported again', async t => {
+  awake(t)
+  const server = new EventEmitter()
+  const reported: number[] = []
+  t.teardown(countConnections(server as net.Server, count => reported.push(count), 1))
+  const socket = new EventEmitter()
+  server.emit('connection', new EventEmitter())
+  server.emit('connection', socket)
+  socket.emit('close')
+  await new Promise(resolve => setTimeout(resolve, 5))
+  server.emit('connection', new EventEmitter())
+  t.strictSame(reported, [1, 2], 'and one that changes after a while, at once')
 })
 
 test('a server that is closed may listen at once, whatever it was before', async t => {
