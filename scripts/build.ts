@@ -52,6 +52,9 @@ const programs = {
   'lib/thread': join(root, 'lib/registration/thread.ts'),
 }
 
+/** A machine that is busy is no fault of the build. */
+const QUIET = { bundlerTimings: false } as const
+
 function inputs(names: readonly string[], folder = root, ending = '.ts'): Record<string, string> {
   return Object.fromEntries(names.map(name => [name, join(folder, name + ending)]))
 }
@@ -67,6 +70,7 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
     input: { ...inputs(exported), ...(isModule && programs) },
     cwd: root,
     platform: 'node',
+    checks: QUIET,
     external: id => (!isModule && isBuiltin(id)) || OUTSIDE.includes(id),
     plugins: [
       // In a module what CommonJS packages require of Node is imported: bundlers cannot see a `require`.
@@ -134,6 +138,7 @@ async function types(ending: 'd.ts' | 'd.cts'): Promise<void> {
     input: inputs(exported, declarations, '.d.ts'),
     cwd: declarations,
     platform: 'node',
+    checks: QUIET,
     external: id => isBuiltin(id) || /^[a-z@]/.test(id),
     plugins: [dts({ dtsInput: true, emitDtsOnly: true })],
   })
@@ -156,6 +161,7 @@ async function companions(): Promise<void> {
     input: inputs(names),
     cwd: root,
     platform: 'node',
+    checks: QUIET,
     external: id => isBuiltin(id) || /^[a-z@]/.test(id),
     plugins: [
       {
