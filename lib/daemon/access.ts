@@ -1,12 +1,14 @@
+import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format } from '../name.ts'
 import type { Action, Policy, Subject, Verdict } from '../policy/policy.ts'
 import type { Question, Register } from '../wire/protocol.ts'
 import { UserTable, type Users } from '../policy/users.ts'
-import { isVisible, type Owner, type Peer, type Reply, type Sight, type Step } from './answer.ts'
+import type { Owner, Peer, Reply, Step } from './chain.ts'
+import type { Entry } from './registry.ts'
 import { Identities } from '../node/proc.ts'
 
-export interface GuardOptions {
+export interface AccessOptions {
   /** Whether other hosts may list what the policy says nothing of. Default false. */
   publicList?: boolean
   /** The port that is asked at. */
@@ -19,37 +21,38 @@ export interface GuardOptions {
   identities?: Pick<Identities, 'of'>
 }
 
+/** True if `peer` may know of a name, or have it in a list. */
+export type Visibility = (action: 'resolve' | 'list', peer: Peer, entry: Entry) => boolean
+
+/** True if `peer` can reach what has the name. */
+export const reachable: Visibility = (_action, { local: isLocal }, { address }) =>
+  isLocal || !isLoopback(address)
+
 /**
  * Who may publish, resolve and list what: the namespace of a user is that user's alone to publish in,
  * and for the rest the policy says so, where there is one. What is not for the asker is as if it were
  * not there.
  */
-export class Guard {
+export class Access {
   /** The policy in force; another may take its place at any time. */
   policy: Policy | undefined
-  readonly #options: GuardOptions
+  readonly #options: AccessOptions
   readonly #table: { readonly users: Users }
   readonly #identities: Pick<Identities, 'of'>
   /** The user of each connection whose user is known. */
   readonly #uids = new WeakMap<Owner, number>()
 
-  constructor(options: GuardOptions) {
+  constructor(options: AccessOptions) {
     const { users = new UserTable(), identities = new Identities() } = options
     this.#options = options
     this.#table = users
     this.#identities = identities
   }
 
-  /** Whether `peer` may list anything at all. */
-  readonly mayList = (peer: Peer): boolean => {
-    const { publicList = false } = this.#options
-    return peer.local || publicList || (this.policy?.opens('list', placeOf(peer)) ?? false)
-  }
-
   /** Whether `peer` may know of a name, or have it in a list. */
-  readonly sees: Sight = (action, peer, entry) => {
+  readonly sees: Visibility = (action, peer, entry) => {
     const { policy } = this
-    if (!isVisible(entry, peer)) return false
+    if (!reachable(action, peer, entry)) return false
     if (!policy) return true
     const who = this.#who(peer)
     const verdict = policy.judge(action, { ...nameOf(entry), ...who })
@@ -64,6 +67,9 @@ export class Guard {
   /** Refuses what is not to be published, and sees to it that who asks is known where it matters. */
   readonly step: Step = (question, peer, next) => {
     const { policy } = this
+    // Refused to everybody alike, by the end of the chain.
+    if (question.op === 'unknown') return next()
+    this.#assertPlace(question.op, peer)
     if (!policy && !isInNamespace(question)) return next()
     const action = actionOf(question)
     if (!action) return next()
@@ -78,6 +84,25 @@ export class Guard {
       if (owners) this.#assertOwner(question as Register, owners, this.#uids.get(peer.owner!))
       return this.#pass(question, peer, next)
     })
+  }
+
+  /** Everybody may resolve, and ask for the status by TCP; the rest is for this host, unless a list is open. */
+  #assertPlace(op: Question['op'], peer: Peer): void {
+    const { local: isLocal, owner } = peer
+    if (op === 'resolve') return
+    if (!owner) throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
+    if (isLocal || op === 'status') return
+    const isPublic = op === 'list' || op === 'watch'
+    if (isPublic && this.#mayList(peer)) return
+    throw new MonikerError('EDENIED', {
+      text: `${op} is for programs on the host itself${isPublic ? ', unless monikerd --public-list' : ''}`,
+    })
+  }
+
+  /** Whether a peer of another host may list anything at all. */
+  #mayList(peer: Peer): boolean {
+    const { publicList = false } = this.#options
+    return publicList || (this.policy?.opens('list', placeOf(peer)) ?? false)
   }
 
   /** Finds out whose connection it is, once, if that can be known. */

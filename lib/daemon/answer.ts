@@ -1,92 +1,18 @@
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { isLoopback } from '../address.ts'
-import { diagnostics } from '../diagnostics.ts'
-import { MonikerError } from '../errors.ts'
 import {
   refusal,
   type Answer,
   type Endpoint,
-  type Id,
   type List,
-  type Question,
   type Register,
   type Resolve,
   type Watch,
 } from '../wire/protocol.ts'
+import { reachable, type Visibility } from './access.ts'
+import type { Owner, Peer, Step } from './chain.ts'
 import { taken, type Entry, type Registry } from './registry.ts'
 import { Audience } from './subscriptions.ts'
-
-const debug = diagnostics('moniker:daemon')
-
-/** A connection: names are held by it, and it can be told more than answers. */
-export interface Owner {
-  /** False once it has closed: it can hold nothing any more. */
-  readonly isOpen: boolean
-  /** Whether so much that it was told is unread that what is not needed is better left out. */
-  readonly isBehind?: boolean
-  /** Tells of what has happened since the question `id` was answered. */
-  tell(id: Id, event: Answer): void
-}
-
-/** Who asks. */
-export interface Peer {
-  /** Whether the question came from this host. */
-  readonly local: boolean
-  /** The address of ours that the question came to. */
-  readonly address: string
-  /** The address and port that it came from. */
-  readonly remote: { readonly address: string; readonly port: number }
-  /** What names are held by; none over UDP. */
-  readonly owner?: Owner
-}
-
-/** An answer, now or later; it is later only where something has to happen first. */
-export type Reply = Answer | Promise<Answer>
-
-/** A step answers, or passes on by calling `next`. It refuses with a `MonikerError`, thrown or rejected. */
-export type Step = (question: Question, peer: Peer, next: () => Reply) => Reply
-
-/** What answers a question, by refusing it (with a `MonikerError`, thrown or rejected) if need be. */
-export type Handler = (question: Question, peer: Peer) => Reply
-
-/** Several steps as one, in a fixed order. What none of them answers is refused with `ENOSYS`. */
-export function chain(...steps: Step[]): Handler {
-  return steps.reduceRight<Handler>(
-    (next, step) => (question, peer) => step(question, peer, () => next(question, peer)),
-    question => {
-      const what = question.op === 'unknown' ? question.what : `the operation ${question.op}`
-      throw new MonikerError('ENOSYS', { text: `${what} is not known here` })
-    },
-  )
-}
-
-/** Whether `peer` may know of a name, or have it in a list. */
-export type Sight = (action: 'resolve' | 'list', peer: Peer, entry: Entry) => boolean
-
-/** Who may ask what: everybody may resolve; the rest is for this host, listing unless opened. */
-export function policy({ mayList }: { mayList: (peer: Peer) => boolean }): Step {
-  return (question, peer, next) => {
-    const { op } = question
-    const { local, owner } = peer
-    // It is refused to everybody, by the end of the chain.
-    if (op === 'unknown') return next()
-    if (!owner && op !== 'resolve') {
-      throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
-    }
-    const allowed = local || op === 'resolve' || op === 'status' || (isPublic(op) && mayList(peer))
-    if (!allowed)
-      throw new MonikerError('EDENIED', {
-        text: `${op} is for programs on the host itself${isPublic(op) ? ', unless monikerd --public-list' : ''}`,
-      })
-    return next()
-  }
-}
-
-/** What shows all that is there. */
-function isPublic(op: Question['op']): boolean {
-  return op === 'list' || op === 'watch'
-}
 
 /**
  * How long after its start a daemon lets whoever held a name longer have it, in ms. Until then its
@@ -106,7 +32,7 @@ export interface LocalOptions {
   /** How many connections it has; whoever registers is told, if it is known. */
   connections?: () => number
   /** What of it whoever asks may see. Default all that they can reach. */
-  sees?: Sight
+  sees?: Visibility
   /** The connections that are told what comes and goes. Default none, as nothing tells them. */
   audience?: Audience
 }
@@ -202,16 +128,6 @@ export function local(
   }
 }
 
-/** A fault of our own is not a reason to fall over: whoever met with it is told, and the rest served. */
-export function refusable(error: unknown): MonikerError {
-  if (error instanceof MonikerError) return error
-  debug('a fault of the daemon: %O', error)
-  return new MonikerError('EPROTOCOL', {
-    text: 'the daemon has failed at this question',
-    cause: error,
-  })
-}
-
 /** The entries in the first of the namespaces that has any. */
 function search(
   registry: Registry,
@@ -251,13 +167,6 @@ function announce({ owner, id }: Entry, { local: isLocal, remote }: Peer, ttl: n
   const address = isLocal ? '127.0.0.1' : remote.address
   if (!isBehind) tell(id!, { event: 'expect', address, ttl })
 }
-
-/** Whether `peer` can reach what has a name. */
-export function isVisible({ address }: Entry, peer: Peer): boolean {
-  return peer.local || !isLoopback(address)
-}
-
-const reachable: Sight = (_action, peer, entry) => isVisible(entry, peer)
 
 /** No other registration is called so, in this life of the daemon or another. */
 function instanceOf({ registration }: Entry, generation: number): string {

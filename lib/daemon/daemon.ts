@@ -6,13 +6,14 @@ import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode, isMissing } from '../errors.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
 import { Audience } from './subscriptions.ts'
-import { Guard } from './access.ts'
-import { chain, local, policy, type Handler, type Owner } from './answer.ts'
+import { Access } from './access.ts'
+import { local } from './answer.ts'
+import { chain, inOrder, type Handler, type Owner, type Step, type Steps } from './chain.ts'
 import { Bucket, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
 import { Datagrams } from './udp.ts'
-import { parting, waiting } from './hold.ts'
+import { hold } from './hold.ts'
 
 const debug = diagnostics('moniker:daemon')
 
@@ -44,6 +45,8 @@ export interface DaemonOptions {
   policy?: string | undefined
   /** How long a daemon that takes its place is given to bind the port, in ms. Default 1,000. */
   linger?: number
+  /** Steps in place of those of this daemon, by their names. */
+  steps?: Partial<Steps>
   /** Called with what is worth a line in a log: what the policy refused, a hundred in a row at most. */
   log?: (text: string) => void
   /** How long half a line may wait for its end, and answers to be read, in ms. Default 10,000. */
@@ -94,7 +97,7 @@ export class Daemon {
   readonly #registry = new Registry((change, entry) => this.#audience.tell(change, entry))
   readonly #servers: Server[] = []
   readonly #limits: Limits
-  readonly #guard: Guard
+  readonly #access: Access
   readonly #logged = new Bucket({ perSecond: 10, burst: 100 })
   readonly #sockets = new Map<Socket, Connection & { leave: () => void }>()
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
@@ -108,7 +111,7 @@ export class Daemon {
   #successor: Owner | undefined
 
   constructor(options: DaemonOptions = {}) {
-    const { publicList = false, ttl = 30_000, grace = 300 } = options
+    const { publicList = false, ttl = 30_000, grace = 300, steps } = options
     const { maxConnections, maxNames, limits } = options
     this.#options = options
     const sources = { registry: this.#registry, unread: () => this.#unread() }
@@ -118,33 +121,36 @@ export class Daemon {
       ...limits,
     })
     this.#port = options.port ?? designatedPort()
-    this.#guard = new Guard({
+    this.#access = new Access({
       publicList,
       port: () => this.#port,
       denied: text => this.#denied(text),
     })
-    this.#answer = chain(
-      (_question, _peer, next) => {
-        this.#counters.questions++
-        return next()
-      },
-      this.#limits.step,
-      policy({ mayList: this.#guard.mayList }),
-      this.#guard.step,
-      waiting(this.#audience, { grace: () => grace - this.#age() }),
-      parting(this.#audience),
-      local(this.#registry, {
+    this.#answer = chain(...inOrder({ ...this.#steps(ttl, grace), ...steps }))
+    this.#datagrams = this.#makeDatagrams()
+  }
+
+  #steps(ttl: number, grace: number): Steps {
+    const count: Step = (_question, _peer, next) => {
+      this.#counters.questions++
+      return next()
+    }
+    return {
+      count,
+      limits: this.#limits.step,
+      access: this.#access.step,
+      hold: hold(this.#audience, { grace: () => grace - this.#age() }),
+      registry: local(this.#registry, {
         generation: this.#started,
         ttl,
         status: () => ({ ...this.status() }),
         age: () => this.#age(),
         connections: () => this.#sockets.size,
-        sees: this.#guard.sees,
+        sees: this.#access.sees,
         audience: this.#audience,
       }),
-      ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),
-    )
-    this.#datagrams = this.#makeDatagrams()
+      handover: ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),
+    }
   }
 
   /** The designated port; known for certain once `start` is done. */
@@ -228,7 +234,7 @@ export class Daemon {
     if (policy === undefined) return
     // Most daemons have none, and need not load what reads it.
     const { loadPolicy } = await import('../policy/file.ts')
-    this.#guard.policy = await loadPolicy(policy)
+    this.#access.policy = await loadPolicy(policy)
   }
 
   /** Stops answering; every connection is closed and every name forgotten. */

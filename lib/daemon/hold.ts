@@ -1,7 +1,7 @@
 import type { MonikerError } from '../errors.ts'
-import type { Answer } from '../wire/protocol.ts'
+import type { Answer, Register, Resolve } from '../wire/protocol.ts'
 import type { Audience, Interest } from './subscriptions.ts'
-import type { Reply, Step } from './answer.ts'
+import type { Peer, Reply, Step } from './chain.ts'
 import type { Change } from './registry.ts'
 
 /** How often a young daemon asks itself whether it is one still, in ms. */
@@ -10,7 +10,7 @@ const STEP = 100
 /** How long a name that is taken may take to be let go, in ms: its holder has just gone, maybe. */
 const PARTING = 50
 
-export interface WaitingOptions {
+export interface HoldOptions {
   /** How long to hold what did not ask to be, in ms from now: the daemon is young. Default not at all. */
   grace?: () => number
 }
@@ -18,36 +18,37 @@ export interface WaitingOptions {
 /**
  * Holds a question for a name that is not there until it is, or as long as the question says. While
  * the daemon is young it holds each: the name may be on its way from the daemon before. Later nothing
- * is held over UDP: a datagram cannot take its question back.
+ * is held over UDP: a datagram cannot take its question back. A registration is held for a moment where
+ * the name is taken: a program that is started again clashes with nobody.
  */
-export function waiting(audience: Audience, { grace = () => 0 }: WaitingOptions = {}): Step {
-  return (question, { owner }, next) => {
-    if (question.op !== 'resolve') return next()
+export function hold(audience: Audience, { grace = () => 0 }: HoldOptions = {}): Step {
+  const resolve = (question: Resolve, { owner }: Peer, next: () => Reply) => {
     try {
       return next()
     } catch (refusal) {
       const more = () => Math.min(grace(), STEP)
       const wait = Math.max((owner && question.wait) ?? 0, more())
       if (wait <= 0 || !isAbsence(refusal)) throw refusal
-      return hold(audience, owner ?? {}, question, { change: 'up', wait, more, next, refusal })
+      return held(audience, owner ?? {}, question, { change: 'up', wait, more, next, refusal })
     }
   }
-}
 
-/** Holds a registration for a moment where the name is taken: who restarts a program clashes with nobody. */
-export function parting(audience: Audience): Step {
-  return (question, { owner }, next) => {
-    if (question.op !== 'register') return next()
+  const register = (question: Register, { owner }: Peer, next: () => Reply) => {
     try {
       return next()
     } catch (refusal) {
       if ((refusal as MonikerError).reason !== 'ETAKEN') throw refusal
-      return hold(audience, owner!, question, { change: 'down', wait: PARTING, next, refusal })
+      return held(audience, owner!, question, { change: 'down', wait: PARTING, next, refusal })
     }
+  }
+
+  return (question, peer, next) => {
+    if (question.op === 'resolve') return resolve(question, peer, next)
+    return question.op === 'register' ? register(question, peer, next) : next()
   }
 }
 
-interface Hold {
+interface Held {
   /** What may help. */
   readonly change: Change
   /** How long to wait for it, in ms. */
@@ -58,11 +59,11 @@ interface Hold {
   readonly refusal: unknown
 }
 
-function hold(
+function held(
   audience: Audience,
   owner: object,
   interest: Interest,
-  { change: wanted, wait, more = () => 0, next, refusal }: Hold,
+  { change: wanted, wait, more = () => 0, next, refusal }: Held,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let last = refusal

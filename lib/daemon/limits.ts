@@ -1,6 +1,6 @@
 import { networkOf } from '../address.ts'
 import { MonikerError } from '../errors.ts'
-import type { Peer, Step } from './answer.ts'
+import type { Peer, Step } from './chain.ts'
 import type { Registry } from './registry.ts'
 
 /** How much of something there may be. */

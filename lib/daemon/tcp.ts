@@ -12,7 +12,7 @@ import {
   type Answer,
   type Id,
 } from '../wire/protocol.ts'
-import { refusable, type Handler, type Owner, type Peer } from './answer.ts'
+import { refusable, type Handler, type Owner, type Peer } from './chain.ts'
 import { LineSplitter } from '../wire/splitter.ts'
 
 const debug = diagnostics('moniker:daemon:tcp')

@@ -7,7 +7,7 @@ import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { decode, encode, idOf, question, refusal, type Answer, type Id } from '../wire/protocol.ts'
-import { refusable, type Handler, type Peer, type Reply } from './answer.ts'
+import { refusable, type Handler, type Peer, type Reply } from './chain.ts'
 
 const debug = diagnostics('moniker:daemon:udp')
 

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { Guard, type GuardOptions } from '../../lib/daemon/access.ts'
-import { chain, local, policy, type Peer } from '../../lib/daemon/answer.ts'
+import { Access, type AccessOptions } from '../../lib/daemon/access.ts'
+import { local } from '../../lib/daemon/answer.ts'
+import { chain, type Peer } from '../../lib/daemon/chain.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { parsePolicy } from '../../lib/policy/file.ts'
 import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
@@ -15,12 +16,12 @@ const users = new Map([
 function guarded(
   uid: number | undefined,
   rules: object[] | undefined,
-  given: Partial<GuardOptions> = {},
+  given: Partial<AccessOptions> = {},
 ) {
   const denied: string[] = []
   const asked: number[] = []
   const world = { uid }
-  const guard = new Guard({
+  const access = new Access({
     port: () => 6664,
     denied: text => denied.push(text),
     users: { users },
@@ -32,16 +33,15 @@ function guarded(
     },
     ...given,
   })
-  if (rules) guard.policy = parsePolicy(JSON.stringify({ rules }), 'p.yaml', users)
+  if (rules) access.policy = parsePolicy(JSON.stringify({ rules }), 'p.yaml', users)
   const registry = new Registry()
   const handle = chain(
-    policy({ mayList: guard.mayList }),
-    guard.step,
-    local(registry, { generation: 36, ttl: 1, status: () => ({}), sees: guard.sees }),
+    access.step,
+    local(registry, { generation: 36, ttl: 1, status: () => ({}), sees: access.sees }),
   )
   // A refusal may be thrown or rejected: here it is always rejected.
   const ask = async (question: Question, peer: Peer = here()) => handle(question, peer)
-  return { guard, handle, ask, denied, asked, world, registry }
+  return { access, handle, ask, denied, asked, world, registry }
 }
 
 const register = (given: Answer = {}) =>
@@ -83,8 +83,8 @@ for (const [namespace, uid, refused] of table) {
 }
 
 t.test('who cannot be known may be let into the namespace of a user', async t => {
-  const { guard, ask } = guarded(undefined, [])
-  guard.policy = parsePolicy('{"rules":[],"unproven":"allow"}', 'p.yaml', users)
+  const { access, ask } = guarded(undefined, [])
+  access.policy = parsePolicy('{"rules":[],"unproven":"allow"}', 'p.yaml', users)
   t.match(await ask(register({ namespace: 'luke' })), { registration: 1 })
 })
 
@@ -202,16 +202,52 @@ t.test('what is neither published, resolved nor listed is no matter of policy', 
 })
 
 t.test('to watch is to list', async t => {
-  const { guard } = guarded(8, [{ allow: 'list', user: 'luke' }, { deny: 'list' }])
+  const { access } = guarded(8, [{ allow: 'list', user: 'luke' }, { deny: 'list' }])
   const peer = here()
   const watch = question({ op: 'watch', id: 1 })
-  t.strictSame(await guard.step(watch, peer, () => ({ next: true })), { next: true })
+  t.strictSame(await access.step(watch, peer, () => ({ next: true })), { next: true })
   const entry = new Registry().register({}, register() as never)
-  t.notOk(guard.sees('list', peer, entry))
+  t.notOk(access.sees('list', peer, entry))
 })
 
 t.test('users and connections are those of this host, unless told otherwise', async t => {
-  const guard = new Guard({ port: () => 1, denied: () => {} })
-  const answer = guard.step(register({ namespace: 'root' }), here(), () => ({}))
+  const access = new Access({ port: () => 1, denied: () => {} })
+  const answer = access.step(register({ namespace: 'root' }), here(), () => ({}))
   await t.rejects(Promise.resolve(answer), { reason: 'EDENIED', message: /cannot be known/ })
+})
+
+t.test('who may ask what depends on where from, and over what', async t => {
+  const udp = { owner: undefined as never }
+  const peers: Record<string, Peer> = {
+    'this host': here(),
+    'another host': far(),
+    'this host by UDP': { ...here(), ...udp },
+    'another host by UDP': { ...far(), ...udp },
+  }
+  const all = ['resolve', 'register', 'update', 'unregister', 'list', 'watch', 'status', 'handover']
+  const table: [peer: string, publicList: boolean, allowed: string[]][] = [
+    ['this host', false, all],
+    ['this host', true, all],
+    ['another host', false, ['resolve', 'status']],
+    ['another host', true, ['resolve', 'list', 'watch', 'status']],
+    ['this host by UDP', true, ['resolve']],
+    ['another host by UDP', true, ['resolve']],
+  ]
+  for (const [peer, publicList, allowed] of table) {
+    const { access } = guarded(7, undefined, { publicList })
+    const handle = chain(access.step, () => ({}))
+    for (const op of all) {
+      const ask = () => handle({ op } as Question, peers[peer]!)
+      const says = `${op} from ${peer}${publicList ? ', list open' : ''}`
+      if (allowed.includes(op)) t.strictSame(ask(), {}, says)
+      else t.throws(ask, { code: 'EACCES', reason: 'EDENIED' }, says)
+    }
+  }
+})
+
+t.test('a refusal by policy says why', async t => {
+  const { handle } = guarded(7, undefined)
+  t.throws(() => handle({ op: 'list' }, far()), { message: /list is for programs on the host/ })
+  const { owner: _, ...udp } = here()
+  t.throws(() => handle({ op: 'list' }, udp), { message: /list is answered over TCP alone/ })
 })

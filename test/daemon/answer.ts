@@ -1,8 +1,9 @@
 import t from 'tap'
-import { chain, local, policy, refusable, type Peer, type Step } from '../../lib/daemon/answer.ts'
+import { Access } from '../../lib/daemon/access.ts'
+import { local } from '../../lib/daemon/answer.ts'
+import { chain, type Peer } from '../../lib/daemon/chain.ts'
 import { Audience } from '../../lib/daemon/subscriptions.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
-import { MonikerError } from '../../lib/errors.ts'
 import {
   question,
   type Answer,
@@ -33,6 +34,10 @@ const listed = {
   shared: false,
 }
 
+/** The step that asks whether a peer may, where there is no policy. */
+const access = (publicList: boolean) =>
+  new Access({ publicList, port: () => 1, denied: () => {} }).step
+
 /** The chain of a daemon, but for its counters; it answers at once. */
 function handler({
   publicList = false,
@@ -41,7 +46,7 @@ function handler({
 }: { publicList?: boolean; ttl?: number; age?: number } = {}) {
   const registry = new Registry()
   return chain(
-    policy({ mayList: ({ local }) => local || publicList }),
+    access(publicList),
     local(registry, {
       generation: 36,
       ttl,
@@ -50,40 +55,6 @@ function handler({
     }),
   ) as (question: Question, peer: Peer) => Answer
 }
-
-t.test('the steps of a chain are taken in order, until one answers', async t => {
-  const taken: string[] = []
-  const step =
-    (name: string, answer?: Answer): Step =>
-    (_question, _peer, next) => {
-      taken.push(name)
-      return answer ?? next()
-    }
-  const handle = chain(step('first'), step('second', { by: 'second' }), step('third'))
-
-  t.strictSame(handle(status, here), { by: 'second' })
-  t.strictSame(taken, ['first', 'second'])
-})
-
-t.test('a step sees who asks what', async t => {
-  const seen: unknown[] = []
-  const handle = chain(
-    (question, peer, next) => {
-      seen.push(question, peer)
-      return next()
-    },
-    () => ({}),
-  )
-  void handle(status, here)
-
-  t.strictSame(seen, [status, here])
-})
-
-t.test('what no step answers is refused', async t => {
-  const handle = chain((_question, _peer, next) => next())
-  const message = /the operation status is not known here/
-  t.throws(() => handle(status, here), { code: 'ENOSYS', reason: 'ENOSYS', message })
-})
 
 t.test('what a later version asks is refused to everybody alike', async t => {
   const handle = handler({ publicList: true })
@@ -104,49 +75,6 @@ t.test('a question for transports to come finds nothing, or what else will do', 
       reason: 'ENOSERVICE',
     })
   }
-})
-
-t.test('what a step refuses goes no further', async t => {
-  const refuse: Step = () => {
-    throw new Error('no')
-  }
-  const handle = chain(refuse, () => t.fail('not asked') as never)
-  t.throws(() => handle(status, here), { message: 'no' })
-})
-
-t.test('who may ask what depends on where from, and over what', async t => {
-  const udp = { owner: undefined as never }
-  const peers: Record<string, Peer> = {
-    'this host': here,
-    'another host': remote,
-    'this host by UDP': { ...here, ...udp },
-    'another host by UDP': { ...remote, ...udp },
-  }
-  const all = ['resolve', 'register', 'update', 'unregister', 'list', 'watch', 'status', 'handover']
-  const table: [peer: string, publicList: boolean, allowed: string[]][] = [
-    ['this host', false, all],
-    ['this host', true, all],
-    ['another host', false, ['resolve', 'status']],
-    ['another host', true, ['resolve', 'list', 'watch', 'status']],
-    ['this host by UDP', true, ['resolve']],
-    ['another host by UDP', true, ['resolve']],
-  ]
-  for (const [peer, publicList, allowed] of table) {
-    const handle = chain(policy({ mayList: ({ local }) => local || publicList }), () => ({}))
-    for (const op of all) {
-      const ask = () => handle({ op } as Question, peers[peer]!)
-      const says = `${op} from ${peer}${publicList ? ', list open' : ''}`
-      if (allowed.includes(op)) t.strictSame(ask(), {}, says)
-      else t.throws(ask, { code: 'EACCES', reason: 'EDENIED' }, says)
-    }
-  }
-})
-
-t.test('a refusal by policy says why', async t => {
-  const handle = handler()
-  t.throws(() => handle({ op: 'list' }, remote), { message: /list is for programs on the host/ })
-  const { owner: _, ...udp } = here
-  t.throws(() => handle({ op: 'list' }, udp), { message: /list is answered over TCP alone/ })
 })
 
 t.test('a name lives from its registration to its withdrawal', async t => {
@@ -325,13 +253,6 @@ t.test('an address is told where it is not the one that was asked', async t => {
   }
 })
 
-t.test('a fault of the daemon is refused like any other, and not told', async t => {
-  const ours = new MonikerError('EDENIED', { text: 'no' })
-  t.equal(refusable(ours), ours)
-  const fault = new TypeError('a secret')
-  t.match(refusable(fault), { reason: 'EPROTOCOL', text: /the daemon has failed/, cause: fault })
-})
-
 t.test('what is not for the registry alone to answer is passed on', async t => {
   const pass = local(new Registry(), { generation: 1, ttl: 1, status: () => ({}) })
   for (const op of ['handover', 'dance']) {
@@ -378,7 +299,7 @@ function watched(publicList = false) {
   const audience = new Audience()
   const registry = new Registry((change, entry) => audience.tell(change, entry))
   const answer = chain(
-    policy({ mayList: () => publicList }),
+    access(publicList),
     local(registry, { generation: 36, ttl: 1, status: () => ({}), audience }),
   )
   return { audience, registry, answer }

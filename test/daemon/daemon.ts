@@ -402,6 +402,16 @@ for (const [what, abuse] of abuses) {
   })
 }
 
+t.test('a step that is given takes the place of that of the daemon', async t => {
+  const one = await daemon(t, {
+    steps: { hold: ({ op }, _peer, next) => (op === 'list' ? { services: ['ours'] } : next()) },
+  })
+  const nc = await lines(t, one.port)
+  nc.ask({ op: 'list' }, { op: 'status', id: 2 })
+  t.match(await nc.answer(), { services: ['ours'] })
+  t.match(await nc.answer(), { id: 2, questions: 2 })
+})
+
 t.test('bad datagrams are counted, and the next is answered', async t => {
   const one = await daemon(t)
   const socket = createSocket('udp4')

@@ -1,8 +1,9 @@
 import t from 'tap'
 import { Audience } from '../../lib/daemon/subscriptions.ts'
-import { chain, local } from '../../lib/daemon/answer.ts'
+import { local } from '../../lib/daemon/answer.ts'
+import { chain } from '../../lib/daemon/chain.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
-import { parting, waiting } from '../../lib/daemon/hold.ts'
+import { hold } from '../../lib/daemon/hold.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { question, type Answer } from '../../lib/wire/protocol.ts'
 import { awake } from '../fixtures/awake.ts'
@@ -19,8 +20,7 @@ function daemon(grace: () => number = () => 0) {
   const audience = new Audience({ max: 2 })
   const registry = new Registry((change, entry) => audience.tell(change, entry))
   const answer = chain(
-    waiting(audience, { grace }),
-    parting(audience),
+    hold(audience, { grace }),
     local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
   )
   return { audience, registry, answer }
@@ -76,7 +76,7 @@ t.test('a refusal that time does not mend is told at once', async t => {
   const deny = () => {
     throw new MonikerError('EDENIED', { text: 'no' })
   }
-  t.throws(() => chain(waiting(new Audience()), deny)(resolve(), here), { code: 'EACCES' })
+  t.throws(() => chain(hold(new Audience()), deny)(resolve(), here), { code: 'EACCES' })
 })
 
 t.test('who has gone is forgotten, and refused for the last reason there was', async t => {
@@ -160,5 +160,5 @@ t.test('a registration that is refused for another reason is refused at once', a
   const deny = () => {
     throw new MonikerError('EDENIED', { text: 'no' })
   }
-  t.throws(() => chain(parting(new Audience()), deny)(register(), here), { code: 'EACCES' })
+  t.throws(() => chain(hold(new Audience()), deny)(register(), here), { code: 'EACCES' })
 })

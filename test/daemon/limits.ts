@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { chain, local, type Peer } from '../../lib/daemon/answer.ts'
+import { local } from '../../lib/daemon/answer.ts'
+import { chain, type Peer } from '../../lib/daemon/chain.ts'
 import { Bucket, Buckets, Limits, type LimitsOptions } from '../../lib/daemon/limits.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Socket, connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import type { Handler, Owner, Peer } from '../../lib/daemon/answer.ts'
+import type { Handler, Owner, Peer } from '../../lib/daemon/chain.ts'
 import {
   peerOf,
   serve,

@@ -1,0 +1,84 @@
+import { diagnostics } from '../diagnostics.ts'
+import { MonikerError } from '../errors.ts'
+import type { Answer, Id, Question } from '../wire/protocol.ts'
+
+const debug = diagnostics('moniker:daemon')
+
+/**
+ * The steps that a question passes, in this order. The order is what makes them safe: limits come before any
+ * work is done for the peer, and access before anything is told.
+ */
+export const ORDER = [
+  /** Counts what is asked. */
+  'count',
+  /** Refuses what is too much. */
+  'limits',
+  /** Refuses what the peer may not ask. */
+  'access',
+  /** Holds a question until its name comes, or goes. */
+  'hold',
+  /** Answers from the registry of this host. */
+  'registry',
+  /** Gives the port to another daemon. */
+  'handover',
+] as const
+
+/** The steps of a daemon by their names. */
+export type Steps = Readonly<Record<(typeof ORDER)[number], Step>>
+
+/** A connection. Names are held by it, and it can be told more than answers. */
+export interface Owner {
+  /** False once it has closed: it can hold nothing any more. */
+  readonly isOpen: boolean
+  /** True if so much is unread that what is not needed is better left out. */
+  readonly isBehind?: boolean
+  /** Tells of what has happened since the question `id` was answered. */
+  tell(id: Id, event: Answer): void
+}
+
+/** The program at the other end. */
+export interface Peer {
+  /** True if it is on this host. */
+  readonly local: boolean
+  /** The address of ours that the question came to. */
+  readonly address: string
+  /** The address and port that it came from. */
+  readonly remote: { readonly address: string; readonly port: number }
+  /** The connection that holds its names; none over UDP. */
+  readonly owner?: Owner
+}
+
+/** An answer, now or later; it is later only where something has to happen first. */
+export type Reply = Answer | Promise<Answer>
+
+/** A step answers, or passes on by calling `next`. It refuses with a `MonikerError`, thrown or rejected. */
+export type Step = (question: Question, peer: Peer, next: () => Reply) => Reply
+
+/** Answers a question. It refuses as a step does. */
+export type Handler = (question: Question, peer: Peer) => Reply
+
+/** Steps that are given by their names, in their order. */
+export function inOrder(steps: Partial<Steps>): Step[] {
+  return ORDER.flatMap(name => steps[name] ?? [])
+}
+
+/** Several steps as one. A question that none of them answers is refused with `ENOSYS`. */
+export function chain(...steps: Step[]): Handler {
+  return steps.reduceRight<Handler>(
+    (next, step) => (question, peer) => step(question, peer, () => next(question, peer)),
+    question => {
+      const what = question.op === 'unknown' ? question.what : `the operation ${question.op}`
+      throw new MonikerError('ENOSYS', { text: `${what} is not known here` })
+    },
+  )
+}
+
+/** The refusal that `error` is. A fault of our own is one too: the peer is told, and the others are served on. */
+export function refusable(error: unknown): MonikerError {
+  if (error instanceof MonikerError) return error
+  debug('a fault of the daemon: %O', error)
+  return new MonikerError('EPROTOCOL', {
+    text: 'the daemon has failed at this question',
+    cause: error,
+  })
+}
