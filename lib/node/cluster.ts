@@ -3,48 +3,52 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import { Server, type AddressInfo } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 
-/** What to bind to, of which no more than this needs to be known. */
-interface Place {
+/** The part of the options of `listen` and `bind` that matters here. */
+interface BindOptions {
   port?: unknown
   exclusive?: boolean | undefined
 }
 
-/** Who shares names without saying so: the workers of a cluster, or the threads of a process. */
-export const together = cluster.isWorker
+/**
+ * The group that shares its names unasked: the workers of a cluster, or the threads of a process. False in a process
+ * of one thread that is no worker.
+ */
+export const clusterGroup = cluster.isWorker
   ? `cluster-${process.ppid}`
   : !isMainThread && `process-${process.pid}`
 
 /**
- * Workers of a cluster share a port that the system chose by the order in which they ask, whatever it
- * is for; a name needs one of its own, and workers share the name instead.
+ * Options that give a member of a group a port of its own. Workers of a cluster share each port that the system
+ * chooses by the order in which they ask, whatever it is for; a name needs a port of its own, and workers share the
+ * name instead.
  */
-export function apart<P extends Place>(place: P): P {
-  return together && !place.port ? { ...place, exclusive: true } : place
+export function withExclusivePort<O extends BindOptions>(options: O): O {
+  return clusterGroup && !options.port ? { ...options, exclusive: true } : options
 }
 
-/** What listens in this worker of a cluster, on ports that its primary knows nothing of. */
-const working = new Set<Server | DatagramSocket>()
+/** The listeners in this worker of a cluster whose ports its primary does not know. */
+const tracked = new Set<Server | DatagramSocket>()
 
 /** Has `listener` closed with the worker, as the primary does for the ports that it knows. */
-export function enlist(listener: Server | DatagramSocket, { exclusive }: Place): void {
+export function track(listener: Server | DatagramSocket, { exclusive }: BindOptions): void {
   if (!cluster.isWorker || !exclusive) return
   cluster.worker!.off('disconnect', closeAll).once('disconnect', closeAll)
-  working.add(listener)
+  tracked.add(listener)
 }
 
-/** It is being closed, or is known by a name no longer. */
-export function dismiss(listener: Server | DatagramSocket): void {
-  working.delete(listener)
+/** Leaves `listener` to itself: it is being closed, or has no name any more. */
+export function untrack(listener: Server | DatagramSocket): void {
+  tracked.delete(listener)
 }
 
 /** Tells the primary that this worker listens; the message is that of `net` in a worker. */
 export function announce(listener: Server | DatagramSocket): void {
-  if (!working.has(listener)) return
+  if (!tracked.has(listener)) return
   const { address, port, family } = listener.address() as AddressInfo
   const addressType = listener instanceof Server ? Number(family.at(-1)) : `udp${family.at(-1)}`
   process.send!({ cmd: 'NODE_CLUSTER', act: 'listening', address, port, addressType }, () => {})
 }
 
 function closeAll(): void {
-  for (const listener of working) listener.close()
+  for (const listener of tracked) listener.close()
 }

@@ -3,72 +3,96 @@ import { isOwn, plain } from '../address.ts'
 import { still } from '../node/handle.ts'
 import type { Answer } from '../wire/protocol.ts'
 
-/** How long a peer that nobody has told us of yet is held, in ms: it may be faster than the news. */
-const HOLD = 1_000
-
-/** How many such peers are held at once; more are dropped. */
+/** The most peers that are held while they are not expected; more are dropped. */
 const MAX_HELD = 256
 
-/** How many peers are expected at once; of more, the first that was told is forgotten. */
+/** The most peers that are expected; of more, the one that was told of first is forgotten. */
 const MAX_EXPECTED = 4_096
 
-/** The longest life of an answer that is believed, in ms. */
-const LONGEST = 3_600_000
+/** The longest life of an answer that is believed, in milliseconds. */
+const MAX_TTL = 3_600_000
 
-/** How long a peer is expected beyond the life of its answer, in ms: it may be on its way. */
+/** Milliseconds that a peer is expected beyond the life of its answer: it may be on its way. */
 const MARGIN = 5_000
 
-/** Peers on this host are all one: they can be told apart by nothing that they could not change. */
+/** The address of all peers on this host. Nothing tells them apart that they could not change. */
 const HERE = '127.0.0.1'
 
-export interface GateOptions {
-  /** How long to hold a peer that is not expected, in ms. Default 1,000. */
+export interface AdmissionOptions {
+  /** True to let in only those peers that the daemon has told us to expect. Default false. */
+  guarded?: boolean
+  /** Milliseconds to hold a peer that is not expected: it may be faster than the daemon's notice. Default 1,000. */
   hold?: number
-  /** The clock, in ms. Default `performance.now`. */
+  /** The clock, in milliseconds. Default `performance.now`. */
   now?: () => number
 }
 
-interface Held {
-  readonly socket: Socket
-  readonly pass: () => void
-}
+/** The defaults of `AdmissionOptions`. */
+export const DEFAULTS = {
+  guarded: false,
+  hold: 1_000,
+  now: () => performance.now(),
+} satisfies AdmissionOptions
 
-/** Lets in only those peers that it was told to expect. */
-export class Gate {
+/**
+ * Connections that the program may not see yet: those that come before it knows that it listens, and those that a
+ * guarded server has not been told to expect. Nothing is read of them meanwhile, and their errors are ignored.
+ */
+export class Admission {
+  readonly #isGuarded: boolean
   readonly #hold: number
   readonly #now: () => number
-  /** Until when each address is expected. */
+  readonly #early: PausedConnection[] = []
+  /** The time until which each address is expected. */
   readonly #expected = new Map<string, number>()
-  readonly #held = new Map<string, Set<Held>>()
+  readonly #held = new Map<string, Set<PausedConnection>>()
   #count = 0
 
-  constructor({ hold = HOLD, now = () => performance.now() }: GateOptions = {}) {
+  constructor({
+    guarded = DEFAULTS.guarded,
+    hold = DEFAULTS.hold,
+    now = DEFAULTS.now,
+  }: AdmissionOptions = {}) {
+    this.#isGuarded = guarded
     this.#hold = hold
     this.#now = now
   }
 
-  /** Takes the news of the daemon; what is none is nothing to go by. */
-  told({ address, ttl }: Answer): void {
-    if (typeof address === 'string' && typeof ttl === 'number') this.expect(address, ttl)
+  /** Holds a connection that has come before the program knows that it listens; `pass` is called on `release`. */
+  hold(socket: Socket, pass: () => void): void {
+    this.#early.push(new PausedConnection(socket, pass))
   }
 
-  /** Expects peers from `address` for `ms`; those that came before the news are let in now. */
-  expect(address: string, ms: number): void {
-    this.#expected.delete(address)
-    if (this.#expected.size >= MAX_EXPECTED) this.#expected.delete(this.#oldest())
-    this.#expected.set(address, this.#now() + Math.min(ms, LONGEST) + MARGIN)
-    for (const held of this.#held.get(address) ?? []) {
-      this.#release(address, held)
-      held.pass()
-    }
+  /** Lets in all early connections: the program knows that it listens. */
+  release(): void {
+    for (const early of this.#early.splice(0)) early.admit()
   }
 
-  /** Calls `pass` if the peer is expected, now or soon; else it is dropped. */
+  /** Closes all early connections: the program is not going to listen. */
+  refuse(): void {
+    for (const early of this.#early.splice(0)) early.refuse()
+  }
+
+  /** Calls `pass` at once if the peer may come in, or as soon as it is expected; else the connection is closed. */
   admit(socket: Socket, pass: () => void): void {
+    if (!this.#isGuarded) return pass()
     const address = addressOf(socket)
     if (this.#isExpected(address)) pass()
     else if (this.#count >= MAX_HELD) socket.destroy()
-    else this.#wait(address, { socket, pass })
+    else this.#wait(address, socket, pass)
+  }
+
+  /** Takes a notice of the daemon. One that does not say whom to expect, or for how long, is ignored. */
+  onExpect({ address, ttl }: Answer): void {
+    if (typeof address === 'string' && typeof ttl === 'number') this.expect(address, ttl)
+  }
+
+  /** Expects peers from `address` for `ms`; those that came before the notice are let in now. */
+  expect(address: string, ms: number): void {
+    this.#expected.delete(address)
+    if (this.#expected.size >= MAX_EXPECTED) this.#expected.delete(this.#oldest())
+    this.#expected.set(address, this.#now() + Math.min(ms, MAX_TTL) + MARGIN)
+    for (const held of this.#held.get(address) ?? []) held.admit()
   }
 
   #isExpected(address: string): boolean {
@@ -79,37 +103,17 @@ export class Gate {
     return false
   }
 
-  #wait(address: string, { socket, pass }: Held): void {
-    const ignore = () => {}
-    const over = setTimeout(() => socket.destroy(), this.#hold).unref()
-    const go = still(socket)
-    const held = {
-      socket,
-      pass: () => {
-        clearTimeout(over)
-        socket.off('error', ignore).off('close', gone)
-        // What a listener throws is neither for us to catch nor for the others to suffer from.
-        process.nextTick(() => {
-          go()
-          pass()
-        })
-      },
-    }
-    const gone = () => {
-      clearTimeout(over)
-      this.#release(address, held)
-    }
-    socket.on('error', ignore).once('close', gone)
-    const others = this.#held.get(address) ?? new Set<Held>()
+  #wait(address: string, socket: Socket, pass: () => void): void {
+    const timer = setTimeout(() => socket.destroy(), this.#hold).unref()
+    const others = this.#held.get(address) ?? new Set()
+    const held = new PausedConnection(socket, pass, () => {
+      clearTimeout(timer)
+      others.delete(held)
+      if (others.size === 0) this.#held.delete(address)
+      this.#count--
+    })
     this.#held.set(address, others.add(held))
     this.#count++
-  }
-
-  #release(address: string, held: Held): void {
-    const others = this.#held.get(address)!
-    others.delete(held)
-    if (others.size === 0) this.#held.delete(address)
-    this.#count--
   }
 
   #oldest(): string {
@@ -118,7 +122,42 @@ export class Gate {
   }
 }
 
-/** Where a peer comes from, as the daemon tells of it. */
+/** A connection of which nothing is read, and whose errors are ignored, until the program may see it. */
+class PausedConnection {
+  readonly #socket: Socket
+  readonly #pass: () => void
+  readonly #onSettled: () => void
+  readonly #resume: () => void
+
+  /** Calls `onSettled` once the connection is admitted, or has closed. */
+  constructor(socket: Socket, pass: () => void, onSettled: () => void = () => {}) {
+    this.#socket = socket
+    this.#pass = pass
+    this.#onSettled = onSettled
+    this.#resume = still(socket)
+    socket.on('error', ignore).once('close', onSettled)
+  }
+
+  admit(): void {
+    const socket = this.#socket.off('close', this.#onSettled)
+    this.#onSettled()
+    // Each in a turn of its own. An error that a listener throws is not ours to catch, and concerns no other connection.
+    process.nextTick(() => {
+      if (socket.destroyed) return
+      socket.off('error', ignore)
+      this.#resume()
+      this.#pass()
+    })
+  }
+
+  refuse(): void {
+    this.#socket.destroy()
+  }
+}
+
+function ignore(): void {}
+
+/** The address of a peer as the daemon tells it. */
 function addressOf({ remoteAddress = '', localAddress = '' }: Socket): string {
   return isOwn(remoteAddress, localAddress) ? HERE : plain(remoteAddress)
 }

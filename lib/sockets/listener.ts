@@ -2,11 +2,11 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ListenCall } from '../options/listen.ts'
-import { announce, apart, dismiss, enlist, together } from '../node/cluster.ts'
+import { announce, clusterGroup, track, untrack, withExclusivePort } from '../node/cluster.ts'
 import { designatedPort } from '../settings.ts'
 import { MonikerError } from '../errors.ts'
-import { Gate } from './admission.ts'
-import { handleOf, still } from '../node/handle.ts'
+import { Admission } from './admission.ts'
+import { handleOf } from '../node/handle.ts'
 import { Shadow } from '../node/shadow.ts'
 import { format } from '../name.ts'
 import type { Offer } from '../wire/protocol.ts'
@@ -15,253 +15,328 @@ import type { Lease } from '../registration/registrar.ts'
 import { Registrar } from '../registration/registrar.ts'
 import { canOpenBeside, firstPath, openBeside, type Beside } from '../transports/unix.ts'
 
-/** What can be known by a name. */
+/** A server or a socket that can have a name. */
 export type Listener = net.Server | DatagramSocket
 
-/** The address of what is known by a name. */
+/** The address of a listener that has a name. */
 export interface NamedAddress extends AddressInfo {
   /** Such as `starwars@1.2.0`. */
   readonly moniker: string
 }
 
 /**
- * How long a peer that has not been heard of may be waiting for the daemon's word, in ms: one who goes
- * to where a name is likely to be, or was, says nothing before it has that.
+ * Milliseconds for which a peer that has said nothing may be waiting for the answer of the daemon. A peer that connects
+ * to where a name is likely to be, or was, says nothing before it has that answer.
  */
-const CONFIRMING = 100
+const CONFIRMATION_TIME = 100
 
 /** Milliseconds from one report of a server's load to the next, at least. */
 const REPORT_INTERVAL = 100
 
-const publications = new WeakMap<Listener, Publication>()
+const namedListeners = new WeakMap<Listener, NamedListener>()
 
-/** What name a listener is known by; `undefined` if by none. */
+/** The name of a listener; `undefined` if it has none. */
 export function monikerOf(listener: Listener): Moniker | undefined {
-  return publications.get(listener)?.moniker
+  return namedListeners.get(listener)?.moniker
 }
 
-/** Closes a listener that is known by a name; done when the name has gone, and the port with it. */
+/** Closes a listener that has a name; done when the name has gone, and the port with it. */
 export async function withdraw(listener: Listener): Promise<void> {
-  const publication = publications.get(listener)
-  if (!publication?.withdrawn) listener.close()
-  await publication?.withdrawn
+  const named = namedListeners.get(listener)
+  if (!named?.withdrawn) listener.close()
+  await named?.withdrawn
 }
 
 /**
- * Makes `listener` known by a name: `bind` is to bind it to the options it is given. It is bound
- * first, and what was bound is registered: nobody can take the port in between.
+ * Gives `listener` a name. `bind` binds it to the options it is given, and what is bound is registered: no other
+ * program can take the port in between. `registrar` is by default that of the process.
  */
 export function publish(
   listener: Listener,
   call: ListenCall,
   bind: (options: ListenCall['options']) => void,
+  registrar?: Registering,
 ): void {
   if (call.guarded && !(listener instanceof net.Server)) {
     const text = 'options.guarded to be left out, as a datagram comes from whoever it says'
     throw new MonikerError('EARGUMENT', { text })
   }
-  // What is taken already says so itself.
+  // A listener that is taken says so itself.
   if (isTaken(listener)) return bind(call.options)
-  publications.get(listener)?.makeWay()
-  const publication = new Publication(listener, call)
+  namedListeners.get(listener)?.makeWay()
+  const named = new NamedListener(listener, call, registrar)
   try {
-    bind(publication.options)
+    bind(named.options)
   } catch (error) {
-    publication.restore()
+    named.restore()
     throw error
   }
 }
 
 function isTaken(listener: Listener): boolean {
-  return listener instanceof net.Server ? listener.listening : publications.has(listener)
+  return listener instanceof net.Server ? listener.listening : namedListeners.has(listener)
+}
+
+type Registering = Pick<Registrar, 'register'>
+
+type OnClose = (error?: Error) => void
+
+/** The phases of a listener that has a name, and those that may follow each of them. */
+const TRANSITIONS = {
+  /** It is being bound. */
+  binding: ['registering', 'closing'],
+  /** It is bound, and its name is asked for. The program has not been told that it listens. */
+  registering: ['registered', 'failed', 'closing'],
+  /** It listens, and its name is held or asked for again. */
+  registered: ['closing'],
+  /** Its name was refused. It is being closed, and the program is about to be told. */
+  failed: ['closing'],
+  /** It has been closed, moved to another thread before it had its name, or is to listen anew. */
+  closing: [],
+} as const satisfies Record<string, readonly string[]>
+
+type Phase = keyof typeof TRANSITIONS
+
+/** What becomes of an event: it is dropped, or the method for it decides. */
+type Rule = 'drop' | 'register' | 'hold' | 'admit' | 'end' | 'endIfUnbound'
+
+/** The rules for the events of a listener in each phase. Any other event is passed on to the program. */
+type Rules = Readonly<Record<Phase, Readonly<Record<string, Rule>>>>
+
+/**
+ * The events of a server. `'listening'` and `'close'` may also come late, from before it was closed and listened
+ * anew: such a `'listening'` is dropped, and such a `'close'` passed on.
+ */
+const SERVER: Rules = {
+  binding: { listening: 'register', connection: 'hold', error: 'endIfUnbound' },
+  registering: { listening: 'drop', connection: 'hold', close: 'endIfUnbound' },
+  registered: { connection: 'admit', close: 'endIfUnbound' },
+  failed: { connection: 'admit', close: 'drop' },
+  closing: { connection: 'admit', close: 'end' },
+}
+
+/** The events of a datagram socket, which is bound once. A datagram that comes after `close` is not passed on. */
+const DATAGRAM: Rules = {
+  binding: { listening: 'register', error: 'end', close: 'end' },
+  registering: { listening: 'drop', close: 'end' },
+  registered: { close: 'end' },
+  failed: { close: 'drop' },
+  closing: { message: 'drop', close: 'end' },
 }
 
 /**
- * A name on its way to, or in, the registry, for one listener. While it lasts, the listener's
- * `emit`, `close` and `address` are ours; afterwards they are its own again.
+ * A listener with a name that is on its way to the registry, or in it. While that lasts, its `emit`, `close` and
+ * `address` are ours; afterwards they are its own again.
  */
-class Publication {
+class NamedListener {
   readonly #listener: Listener
   readonly #call: ListenCall
-  readonly #giveUp = new AbortController()
-  /** Whoever has just connected is not to be waited for. */
-  readonly #hurry = new AbortController()
+  readonly #registrar: Registering | undefined
+  readonly #rules: Rules
   readonly #shadow: Shadow
-  #stopCounting: (() => void) | undefined
-  /** Who waits for the name to be withdrawn; once it is, the listener answers by itself. */
-  #closes: (((error?: Error) => void) | undefined)[] | undefined = []
   readonly #emit: Listener['emit']
-  readonly #close: (callback?: (error?: Error) => void) => unknown
-  /** Who is let in, where not everybody is. */
-  readonly #gate: Gate | undefined
-  /** Under way since `close` was called, where there was a name to withdraw. */
-  withdrawn: Promise<void> | undefined
+  readonly #close: (callback?: OnClose) => unknown
+  readonly #admission: Admission
+  #phase: Phase = 'binding'
+  /** Aborts the registration. */
+  readonly #registration = new AbortController()
+  /** Aborts the wait for the last peer to hear that the name was here. */
+  readonly #confirmation = new AbortController()
   #lease: Lease | undefined
-  /** Who has connected last, and when. */
-  #latest: net.Socket | undefined
-  #since = 0
-  /** Those who have connected before it was known to listen. */
-  readonly #early: ((isWanted: boolean) => void)[] = []
   /** The abstract Unix socket beside the port of a server. */
   #beside: Beside | undefined
-  #state: 'binding' | 'registering' | 'registered' | 'failed' | 'closing' = 'binding'
+  #stopCounting: (() => void) | undefined
+  /** The last connection, and the time when it came. */
+  #latest: net.Socket | undefined
+  #since = 0
+  /** The calls of `close` that wait for the name to be withdrawn; afterwards `undefined`. */
+  #pendingCloses: (OnClose | undefined)[] | undefined = []
+  /** Under way since `close` was called, if there was a name to withdraw. */
+  withdrawn: Promise<void> | undefined
 
-  constructor(listener: Listener, call: ListenCall) {
+  constructor(listener: Listener, call: ListenCall, registrar: Registering | undefined) {
     this.#listener = listener
     this.#call = call
-    if (call.guarded) this.#gate = new Gate()
+    this.#registrar = registrar
+    this.#rules = listener instanceof net.Server ? SERVER : DATAGRAM
+    this.#admission = new Admission({ guarded: call.guarded })
     this.#emit = listener.emit
     this.#close = listener.close
     const { address } = listener
     this.#shadow = new Shadow(listener)
-    this.#shadow.put('emit', (event: string, ...args: unknown[]) => this.#emitted(event, args))
-    this.#shadow.put('close', (callback?: (error?: Error) => void) => this.#withdraw(callback))
+    this.#shadow.put('emit', (event: string, ...args: unknown[]) => this.#onEmit(event, args))
+    this.#shadow.put('close', (callback?: OnClose) => this.#onClose(callback))
     this.#shadow.put('address', () => this.#named(address.call(listener)))
     /* c8 ignore next -- Node 26 calls it, and its tests run there. */
-    this.#shadow.putTransfer(transfer => this.#handOver(transfer))
-    publications.set(listener, this)
-    enlist(listener, this.options)
+    this.#shadow.putTransfer(transfer => this.#onTransfer(transfer))
+    namedListeners.set(listener, this)
+    track(listener, this.options)
   }
 
   get moniker(): Moniker {
     return { ...this.#call.name, host: '' }
   }
 
-  /** What to bind to. */
+  /** The options to bind to. */
   get options(): ListenCall['options'] {
-    return apart(this.#call.options)
+    return withExclusivePort(this.#call.options)
   }
 
-  /** Gives the listener its own methods back. */
+  /** Gives the listener its own methods back, once. */
   restore(): void {
+    // The program may have given it another name meanwhile.
+    if (namedListeners.get(this.#listener) !== this) return
     this.#beside?.close()
     this.#stopCounting?.()
     this.#shadow.remove()
-    publications.delete(this.#listener)
-    dismiss(this.#listener)
+    namedListeners.delete(this.#listener)
+    untrack(this.#listener)
   }
 
-  /** Holds `'listening'` back until the name is registered. */
-  #emitted(event: string, args: unknown[]): boolean {
-    // That of a `listen` before the last `close` may come as late as now.
-    if (event === 'listening' && this.#state === 'registering') return false
-    if (event === 'listening' && this.#state === 'binding') {
-      this.#state = 'registering'
-      void this.#register()
-      return this.#listener.listenerCount(event) > 0
-    }
-    if (event === 'connection' && this.#isEarly) return this.#hold(args as [net.Socket])
-    if (event === 'connection') return this.#connected(args as [net.Socket])
-    if (event === 'close' && this.#state === 'failed') return false
-    // A datagram that comes after `close` is not for anybody any more.
-    if (event === 'message' && this.#state === 'closing') return false
-    if (this.#isOver(event)) {
-      this.#letGo()
-      this.restore()
+  /** Has the listener closed at once, as with `net`: it is to be something else, and cannot wait for its name to go. */
+  makeWay(): void {
+    this.#confirmation.abort()
+    if (this.#phase === 'closing') this.#closeAll()
+    this.#dropName()
+    this.restore()
+  }
+
+  /** Changes the phase, which nothing else does; false if it may not follow. */
+  #enter(phase: Phase): boolean {
+    const next: readonly Phase[] = TRANSITIONS[this.#phase]
+    if (!next.includes(phase)) return false
+    this.#phase = phase
+    return true
+  }
+
+  /** Decides on an event of the listener. Returns what `emit` does: true if the program listens for it. */
+  #onEmit(event: string, args: unknown[]): boolean {
+    switch (this.#rules[this.#phase][event]) {
+      case 'drop':
+        return false
+      case 'register':
+        void this.#register()
+        return this.#listener.listenerCount(event) > 0
+      case 'hold':
+        return this.#hold(args as [net.Socket])
+      case 'admit':
+        return this.#admit(args as [net.Socket])
+      case 'end':
+        this.#end()
+        break
+      case 'endIfUnbound':
+        if (!handleOf(this.#listener as net.Server)) this.#end()
+        break
+      case undefined:
     }
     return this.#pass(event, args)
-  }
-
-  /** Whether it could not bind, or is closed and may listen anew; what it was before may close as late as now. */
-  #isOver(event: string): boolean {
-    if (event !== 'close' && event !== 'error') return false
-    if (this.#state === 'closing' || this.#state === 'failed') return event === 'close'
-    if (!(this.#listener instanceof net.Server))
-      return event === 'close' || this.#state === 'binding'
-    return event === (this.#state === 'binding' ? 'error' : 'close') && !handleOf(this.#listener)
-  }
-
-  /** Closed behind our back, by the `close` of `net` itself, it lets its name go all the same. */
-  #letGo(): void {
-    if (this.#state === 'registered') void this.#lease!.withdraw()
-    else if (this.#state === 'registering') this.#abandon()
-  }
-
-  /** There is to be no name, nor anybody to let in. */
-  #abandon(): void {
-    this.#state = 'closing'
-    dismiss(this.#listener)
-    this.#giveUp.abort()
-    this.#release(false)
-  }
-
-  #connected(args: [net.Socket]): boolean {
-    this.#latest = args[0]
-    this.#since = performance.now()
-    if (!this.#gate) return this.#pass('connection', args)
-    this.#gate.admit(args[0], () => this.#pass('connection', args))
-    return true
-  }
-
-  /** Whether nobody has been told yet that it listens. */
-  get #isEarly(): boolean {
-    return this.#state === 'binding' || this.#state === 'registering'
-  }
-
-  /** Nobody is told of a connection before he is told that there is a server. */
-  #hold(args: [net.Socket]): boolean {
-    const [socket] = args
-    const go = still(socket)
-    const ignore = () => {}
-    socket.on('error', ignore)
-    this.#early.push(isWanted => {
-      socket.off('error', ignore)
-      if (!isWanted || socket.destroyed) return void socket.destroy()
-      go()
-      this.#emitted('connection', args)
-    })
-    return true
-  }
-
-  /** Lets those in who came early, or turns them away. */
-  #release(isWanted: boolean): void {
-    for (const release of this.#early.splice(0)) release(isWanted)
   }
 
   #pass(event: string, args: unknown[]): boolean {
     return Reflect.apply(this.#emit, this.#listener, [event, ...args]) as boolean
   }
 
+  /** The program is told that there is a server before it is told of a connection. */
+  #hold(args: [net.Socket]): boolean {
+    this.#admission.hold(args[0], () => void this.#onEmit('connection', args))
+    return true
+  }
+
+  #admit(args: [net.Socket]): boolean {
+    this.#latest = args[0]
+    this.#since = performance.now()
+    let isHeard = true
+    this.#admission.admit(args[0], () => (isHeard = this.#pass('connection', args)))
+    return isHeard
+  }
+
+  /** The listener could not be bound, or is closed and may listen anew. */
+  #end(): void {
+    this.#dropName()
+    this.restore()
+  }
+
+  /** Lets the name go of a listener that was closed behind our back, by the `close` of `net` itself. */
+  #dropName(): void {
+    if (this.#phase === 'registered') void this.#lease!.withdraw()
+    else if (this.#phase === 'registering') this.#stop()
+  }
+
+  /** Gives up the registration: the listener is closed, and the program sees no connection that came early. */
+  #stop(): void {
+    if (!this.#enter('closing')) return
+    untrack(this.#listener)
+    this.#registration.abort()
+    this.#admission.refuse()
+  }
+
+  /** Has the name registered; until then `'listening'` is held back. */
   async #register(): Promise<void> {
-    const { daemonPort } = this.#call
-    const gate = this.#gate
+    this.#enter('registering')
+    const { daemonPort, guarded } = this.#call
+    const { signal } = this.#registration
     try {
       this.#beside = await this.#openBeside()
-      if (this.#state !== 'registering') return this.#beside?.close()
-      const lease = await Registrar.at(daemonPort).register(this.#offer(), {
-        signal: this.#giveUp.signal,
-        ...(gate && { expect: event => gate.told(event) }),
+      if (this.#phase !== 'registering') return this.#beside?.close()
+      const registrar = this.#registrar ?? Registrar.at(daemonPort)
+      const lease = await registrar.register(this.#offer(), {
+        signal,
+        ...(guarded && { expect: event => this.#admission.onExpect(event) }),
       })
-      // In a turn of its own: what a listener throws is not for us to catch.
-      process.nextTick(() => this.#registered(lease))
+      // In a turn of its own: an error that a listener throws is not ours to catch.
+      process.nextTick(() => this.#onRegistered(lease))
     } catch (error) {
-      // What was closed meanwhile does not listen, and has not failed.
-      if (this.#state === 'registering') this.#fail(error as Error)
+      this.#onRefused(error as Error)
     }
   }
 
-  #registered(lease: Lease): void {
-    // Closed at the very moment the answer came.
-    if (this.#state !== 'registering') return void lease.withdraw()
-    this.#state = 'registered'
+  #onRegistered(lease: Lease): void {
+    // It may have been closed just as the answer came.
+    if (!this.#enter('registered')) return void lease.withdraw()
+    const listener = this.#listener
     this.#lease = lease
-    lease.on('lost', error => this.#lost(error))
-    lease.on('regained', () => Reflect.apply(this.#emit, this.#listener, ['registered']))
-    if (this.#call.load && this.#listener instanceof net.Server) {
-      this.#stopCounting = countConnections(this.#listener, load => lease.report(load))
+    lease.on('lost', error => this.#onLost(error))
+    lease.on('regained', () => this.#pass('registered', []))
+    if (this.#call.load && listener instanceof net.Server) {
+      this.#stopCounting = countConnections(listener, load => lease.report(load))
     }
-    announce(this.#listener)
-    process.nextTick(() => this.#release(this.#state === 'registered'))
-    this.#listener.emit('listening')
+    announce(listener)
+    process.nextTick(() => this.#admission.release())
+    listener.emit('listening')
   }
 
-  /** The faster road for those on this host, for nobody to guess where not all are to go to this server. */
+  /**
+   * Fails as if it could not be bound: with an `'error'`, and a server that does not listen and did not close. A
+   * datagram socket stays; the program closes it.
+   */
+  #onRefused(error: Error): void {
+    // A listener that was closed meanwhile does not listen, and has not failed.
+    if (!this.#enter('failed')) return
+    this.#admission.refuse()
+    // The program has not called `close`: one of its own class must not run.
+    if (this.#listener instanceof net.Server) net.Server.prototype.close.call(this.#listener)
+    process.nextTick(() => {
+      this.restore()
+      this.#listener.emit('error', error)
+    })
+  }
+
+  /** Tells the program, or warns, if another program has the name. A daemon that goes is replaced in no time. */
+  #onLost(error: MonikerError): void {
+    const isHeard = this.#pass('unregistered', [error])
+    if (!isHeard && error.reason !== 'ELOST') process.emitWarning(error)
+  }
+
+  /**
+   * Opens the faster transport for peers on this host. Its path is one that no peer can guess, unless all peers of the
+   * name are to come to this server.
+   */
   async #openBeside(): Promise<Beside | undefined> {
     const { name, transports, guarded, shared, daemonPort } = this.#call
     const listener = this.#listener
     const isServer = listener instanceof net.Server && transports.includes('unix')
     if (!isServer || !canOpenBeside(listener)) return undefined
-    const isAlone = !guarded && !shared && !together
+    const isAlone = !guarded && !shared && !clusterGroup
     const port = daemonPort ?? designatedPort()
     return openBeside(listener, isAlone ? firstPath(name, port) : undefined)
   }
@@ -275,7 +350,7 @@ class Publication {
       port,
       address,
       ...(this.#beside && { path: this.#beside.path }),
-      shared: shared || together,
+      shared: shared || clusterGroup,
       ...(guarded && { guarded }),
       ...(metadata && { metadata }),
       ...(load && { load: 0 }),
@@ -283,105 +358,80 @@ class Publication {
   }
 
   /**
-   * As when it cannot be bound: an `'error'`, and a server that does not listen and did not close. A
-   * datagram socket stays, as its owner is going to close it.
+   * Withdraws the name, then closes the listener: no peer is sent to a port that is closed, or another program's by
+   * then.
    */
-  #fail(error: Error): void {
-    this.#state = 'failed'
-    this.#release(false)
-    // Nobody has called a `close` of a class of the program's own.
-    if (this.#listener instanceof net.Server) net.Server.prototype.close.call(this.#listener)
-    process.nextTick(() => {
-      this.restore()
-      this.#listener.emit('error', error)
-    })
-  }
-
-  /** A daemon that goes is replaced in no time; that the name is somebody else's has to be known. */
-  #lost(error: MonikerError): void {
-    const isKnown = Reflect.apply(this.#emit, this.#listener, ['unregistered', error]) as boolean
-    if (!isKnown && error.reason !== 'ELOST') process.emitWarning(error)
-  }
-
-  /** The name goes first: nobody is sent to a port that is closed, or somebody else's by then. */
-  #withdraw(callback?: (error?: Error) => void): Listener {
+  #onClose(callback?: OnClose): Listener {
     const listener = this.#listener
     const lease = this.#lease
-    const isFirst = this.#state !== 'closing'
+    const isFirst = this.#phase !== 'closing'
     if (!isFirst && !(listener instanceof net.Server)) {
-      // `dgram` itself closes one whose signal aborts, unless it is closed.
+      // `dgram` itself closes a socket whose signal aborts, unless it is closed.
       if (this.#call.signal?.aborted && !callback) return listener
       if (callback) listener.once('close', callback)
       throw notRunning()
     }
-    this.#abandon()
-    if (!lease || !this.#closes) {
+    this.#stop()
+    if (!lease || !this.#pendingCloses) {
       this.#beside?.close()
       return this.#close.call(listener, callback) as Listener
     }
-    this.#closes.push(callback)
-    if (isFirst) {
-      lease.removeAllListeners()
-      this.#shadow.put(Symbol.asyncDispose, async () => {})
-      if (listener instanceof net.Server) {
-        this.#shadow.put('listening', false)
-        this.#shadow.put('listen', (...args: unknown[]) => {
-          this.makeWay()
-          return Reflect.apply(listener.listen, listener, args)
-        })
-      }
-      this.withdrawn = this.#confirmed()
-        .then(() => lease.withdraw())
-        .then(() => this.#closeAll())
-    }
+    this.#pendingCloses.push(callback)
+    if (isFirst) this.#withdraw(lease)
     return listener
   }
 
-  /**
-   * For who cannot wait for the name to be let go before the listener is something else: as with `net`,
-   * it is closed at once.
-   */
-  makeWay(): void {
-    this.#hurry.abort()
-    if (this.#state === 'closing') this.#closeAll()
-    this.#letGo()
-    this.restore()
+  /** Shows the program a closed listener from now on, which it is once its name has gone. */
+  #withdraw(lease: Lease): void {
+    const listener = this.#listener
+    lease.removeAllListeners()
+    this.#shadow.put(Symbol.asyncDispose, async () => {})
+    if (listener instanceof net.Server) {
+      this.#shadow.put('listening', false)
+      this.#shadow.put('listen', (...args: unknown[]) => {
+        this.makeWay()
+        return Reflect.apply(listener.listen, listener, args)
+      })
+    }
+    this.withdrawn = this.#confirmed()
+      .then(() => lease.withdraw())
+      .then(() => this.#closeAll())
   }
 
-  /** When whoever has just connected knows that it is here; else the daemon would deny it. */
+  /** Waits until the last peer knows that the name was here; without the name, the daemon would deny it. */
   async #confirmed(): Promise<void> {
-    const left = this.#since + CONFIRMING - performance.now()
+    const left = this.#since + CONFIRMATION_TIME - performance.now()
     if (left <= 0 || this.#latest?.bytesRead !== 0) return
-    await pause(left, undefined, { signal: this.#hurry.signal }).catch(() => {})
+    await pause(left, undefined, { signal: this.#confirmation.signal }).catch(() => {})
   }
 
-  /** Each `close` is answered in the words of the listener itself, the second as the first. */
+  /** Closes the listener once for each call of `close`, so that each is answered in its words, the second as the first. */
   #closeAll(): void {
     this.#beside?.close()
-    const closes = this.#closes ?? []
-    this.#closes = undefined
+    const closes = this.#pendingCloses ?? []
+    this.#pendingCloses = undefined
     for (const callback of closes) this.#close.call(this.#listener, callback)
   }
 
-  /* c8 ignore start -- see above. */
+  /* c8 ignore start -- Node 26 calls it, and its tests run there. */
   /** Another thread takes the port, and with it all connections; the name stays ours. */
-  #handOver(transfer: () => unknown): unknown {
+  #onTransfer(transfer: () => unknown): unknown {
     this.#beside?.close()
-    // What has no name yet gets none: its port is not ours any more.
-    if (this.#state !== 'registered') this.#abandon()
+    // A listener that has no name yet gets none: its port is not ours any more.
+    if (this.#phase !== 'registered') this.#stop()
     return transfer.call(this.#listener)
   }
   /* c8 ignore stop */
 
   #named(address: AddressInfo | string | null): NamedAddress | string | null {
     if (typeof address !== 'object' || !address) return address
-    // To `net` a server that is being closed has none any more.
-    if (this.#state === 'closing' && this.#listener instanceof net.Server) return null
+    // A server that is being closed has no address any more, as with `net`.
+    if (this.#phase === 'closing' && this.#listener instanceof net.Server) return null
     return { ...address, moniker: format(this.#call.name) }
   }
 }
 
-/** What `dgram` says to who uses a socket that is closed. */
+/** The error of `dgram` for a call on a socket that is closed. */
 export function notRunning(): Error {
   return Object.assign(new Error('Not running'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
 }

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { test, type Test } from 'tap'
-import { together } from '../../lib/node/cluster.ts'
+import { clusterGroup } from '../../lib/node/cluster.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { createServer } from '../../lib/sockets/server.ts'
 import { connect } from '../../lib/sockets/socket.ts'
@@ -72,6 +72,6 @@ test('the threads of a process share a name among them', async t => {
 })
 
 test('a program of one process and one thread shares nothing unsaid', t => {
-  t.equal(together, false)
+  t.equal(clusterGroup, false)
   t.end()
 })

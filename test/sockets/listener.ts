@@ -6,7 +6,8 @@ import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import { createSocket } from '../../lib/sockets/datagram.ts'
 import { parse } from '../../lib/name.ts'
-import { countConnections, withdraw } from '../../lib/sockets/listener.ts'
+import { listenCall } from '../../lib/options/listen.ts'
+import { countConnections, publish, withdraw } from '../../lib/sockets/listener.ts'
 import { Registrar } from '../../lib/registration/registrar.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { MonikerServer, createServer, listen } from '../../lib/sockets/server.ts'
@@ -115,17 +116,18 @@ test('a server that is closed while registering does not listen, and has not fai
   process.nextTick(() => beside.close())
   await once(beside, 'close')
 
-  const { register } = Registrar.prototype
-  t.teardown(() => (Registrar.prototype.register = register))
-  Registrar.prototype.register = async function (...args) {
-    const lease = await register.apply(this, args)
-    moment.close()
-    return lease
+  const call = listenCall([{ service: 'tie', daemonPort }])!
+  const registrar: Pick<Registrar, 'register'> = {
+    async register(...args) {
+      const lease = await Registrar.at(daemonPort).register(...args)
+      moment.close()
+      return lease
+    },
   }
   const moment = createServer().on('listening', () => t.fail('listening'))
-  await once(moment.listen({ service: 'tie', daemonPort }), 'close')
+  publish(moment, call, options => net.Server.prototype.listen.call(moment, options), registrar)
+  await once(moment, 'close')
   while ((await new Resolver({ port: daemonPort }).list()).length > 0);
-  Registrar.prototype.register = register
 
   const late = createServer()
   late.on('listening', () => t.fail('listening')).on('error', error => t.fail(error.message))
@@ -157,6 +159,32 @@ test('a name that is taken is an error, and the server does not listen', async t
   t.equal(server.moniker, undefined)
   server.removeAllListeners()
   await once(server.listen({ service: 'wing', daemonPort }), 'listening')
+  await once(server.close(), 'close')
+})
+
+test('a server that listens anew just as its name is refused has the new name', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = createServer()
+  const failed = once(server, 'error')
+  const refusal = new Error('refused')
+  const registrar = {
+    register() {
+      const refused = Promise.reject<never>(refusal)
+      // After the server has heard of it, and before the program does.
+      void refused
+        .catch(() => {})
+        .then(() => {})
+        .then(() => {})
+        .then(() => server.listening || server.listen({ service: 'wing', daemonPort }))
+      return refused
+    },
+  }
+  const call = listenCall([{ service: 'tie', transports: ['tcp'] }])!
+  publish(server, call, options => net.Server.prototype.listen.call(server, options), registrar)
+  t.strictSame(await failed, [refusal])
+  t.equal(server.moniker?.service, 'wing')
+  await once(server, 'listening')
+  t.match(await find(daemonPort, 'wing'), { port: portOf(server) })
   await once(server.close(), 'close')
 })
 
