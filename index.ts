@@ -35,7 +35,7 @@ export {
   request,
   watch,
 }
-export type { ConnectNameOptions } from './lib/options/connect.ts'
+export type { ConnectNameOptions, TargetOptions } from './lib/options/connect.ts'
 export type { ListenNameOptions } from './lib/options/listen.ts'
 export type { BindNameOptions, DatagramTarget } from './lib/sockets/datagram.ts'
 export type { Details, Failure, Reason } from './lib/errors.ts'

@@ -2,12 +2,7 @@ import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { Socket, isIPv6 } from 'node:net'
 import { ASKED, checkTransport, pick } from './options/options.ts'
-import {
-  connectCall,
-  namedCall,
-  type ConnectCall,
-  type ConnectNameOptions,
-} from './options/connect.ts'
+import { namedCall, type ConnectCall, type ConnectNameOptions } from './options/connect.ts'
 import type { ListenNameOptions } from './options/listen.ts'
 import { cancellable } from './async.ts'
 import { choose } from './client/filter.ts'
@@ -57,8 +52,7 @@ export async function connect(
   const { transport = 'tcp', signal, ...others } = given
   checkTransport(transport)
   signal?.throwIfAborted()
-  const { name, options: named } = namedCall(target, given.host)
-  const call = connectCall([{ ...name, ...pick(named, ASKED), ...others }])!
+  const call = namedCall(target, undefined, others)
   const socket = transport === 'udp' ? await dialDatagram(call, signal) : dialStream(call)
   try {
     await once(socket, 'connect', { signal })
@@ -71,8 +65,8 @@ export async function connect(
   return socket instanceof Socket ? new Stream(socket) : converse(socket)
 }
 
-function dialStream({ options }: ConnectCall): Socket {
-  return connectSocket({ ...options, noDelay: true })
+function dialStream({ name, options }: ConnectCall): Socket {
+  return connectSocket({ ...options, ...name, noDelay: true })
 }
 
 const UDP = ['udp'] as const

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
-import { connectCall, namedCall } from '../options/connect.ts'
+import { connectCall, namedCall, type TargetOptions } from '../options/connect.ts'
 import { ASKED, bad, checkOptions, keysOf, pick, type OptionsOf } from '../options/options.ts'
 import { Backlog } from './reader.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
@@ -249,13 +249,13 @@ export function watch(target: string | URL | WatchOptions = {}, more: WatchOptio
     const text = `a name, a URI or options, got ${JSON.stringify(target) ?? String(target)}`
     throw new MonikerError('EARGUMENT', { text })
   }
-  return new Watch(checked({ ...(isName ? aimed(target, more.host) : target), ...more }))
+  return new Watch(checked(isName ? aimed(target, more) : { ...target, ...more }))
 }
 
-/** The options that a name or a URI stands for. */
-function aimed(target: string | URL, host: string | undefined): WatchOptions {
-  const { name, options } = namedCall(target, host)
-  return { ...name, ...pick(options, ASKED) }
+/** The options that a name or a URI stands for, and those beside it. */
+function aimed(target: string | URL, more: WatchOptions): WatchOptions {
+  const { name, options } = namedCall(target, undefined, pick(more, WATCHED) as TargetOptions)
+  return { ...more, ...name, ...pick(options, ASKED) }
 }
 
 /** The options, checked as those of `connect` are. */

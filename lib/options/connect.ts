@@ -1,11 +1,14 @@
-import type { SocketConnectOpts } from 'node:net'
+import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
 import { isLoopback, isThisHost } from '../address.ts'
-import { parse, parseURI, type Name } from '../name.ts'
+import { parse, parseURI, type Name, type Target } from '../name.ts'
 import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
-import { OPTIONS, OWN_WORDS, checkOptions, keysOf, pick, type OptionsOf } from './options.ts'
+import { OPTIONS, OWN_WORDS, bad, checkOptions, keysOf, pick, type OptionsOf } from './options.ts'
 
 /** The options by which `connect` goes to a name, beside every option of `net.connect`. */
 export type ConnectNameOptions = OptionsOf<'connect'>
+
+/** The options beside a name or a URI: those of `connect` that are not in it, and those of `net.connect`. */
+export type TargetOptions = Partial<Omit<ConnectNameOptions, 'service'>> & Partial<NetConnectOpts>
 
 /** A call to go to a name, normalised. */
 export interface ConnectCall {
@@ -24,12 +27,10 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   const callback = callbackIn(rest)
   if (first instanceof URL || (typeof first === 'string' && isURI(first))) {
     const { host, daemonPort, path: _, userinfo: __, ...name } = parseURI(first)
-    return { ...placed(name, { service: name.service, host, daemonPort }), callback }
+    return { ...aimed(name, { host, daemonPort }, rest), callback }
   }
   if (typeof first === 'string' && isName(first)) {
-    const name = parse(first)
-    const host = typeof rest[0] === 'string' ? rest[0] : undefined
-    return { ...placed(name, { service: name.service, host }), callback }
+    return { ...aimed(parse(first), {}, rest), callback }
   }
   if (!hasService(first)) return undefined
   checkOptions('connect', first)
@@ -37,9 +38,56 @@ export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
   return Object.assign(placed(nameIn(options), options), { callback })
 }
 
+/**
+ * The call of a name or a URI, with the host and the options that may follow it. What the target says wins, and the
+ * rest fills what it leaves out. Throws `ERR_INVALID_ARG_VALUE` on a second `service`.
+ */
+function aimed(
+  { namespace, service, version }: Name,
+  at: Partial<Pick<Target, 'host' | 'daemonPort'>>,
+  rest: readonly unknown[],
+): Pick<ConnectCall, 'name' | 'options'> {
+  const beside = typeof rest[0] === 'string' ? rest[0] : undefined
+  const given: Partial<ConnectNameOptions> | undefined = rest.find(isOptions)
+  if (!given) {
+    const host = at.host || (beside ?? at.host)
+    return placed({ namespace, service, version }, { ...at, service, host })
+  }
+  if (given.service !== undefined) {
+    throw bad('service', 'left out beside a name or a URI', given.service)
+  }
+  checkOptions('connect', given)
+  const options = Object.assign({}, given, {
+    service,
+    namespace: namespace || given.namespace,
+    version: version || given.version,
+    host: at.host || beside || given.host,
+    daemonPort: at.daemonPort ?? given.daemonPort,
+  })
+  return placed(nameIn(options), options)
+}
+
+/** The options in the arguments of `connect`: its first, or beside a name or a URI, where `net` has none. */
+export function optionsIn([first, ...rest]: readonly unknown[]): object | undefined {
+  if (isOptions(first)) return first
+  const isTarget =
+    first instanceof URL || (typeof first === 'string' && (isURI(first) || isName(first)))
+  return isTarget ? rest.find(isOptions) : undefined
+}
+
+function isOptions(arg: unknown): arg is object {
+  return typeof arg === 'object' && arg !== null && !(arg instanceof URL)
+}
+
 /** The same of what must be a name; throws `ERR_MONIKER_NAME` if it is not. */
-export function namedCall(target: string | URL | ConnectNameOptions, host?: string): ConnectCall {
-  const call = connectCall([target, host])
+export function namedCall(
+  target: string | URL | ConnectNameOptions,
+  host?: string,
+  options?: TargetOptions,
+): ConnectCall {
+  const isNamed = typeof target === 'string' || target instanceof URL
+  const args = isNamed ? [target, host, options] : [{ ...target, ...options }]
+  const call = connectCall(args)
   if (call) return call
   // What is a port or a path to `connect` is no name, and is said to be none.
   return {

@@ -5,7 +5,12 @@ import dgram, {
   type SocketType,
 } from 'node:dgram'
 import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
-import { connectCall, type ConnectCall, type ConnectNameOptions } from '../options/connect.ts'
+import {
+  connectCall,
+  type ConnectCall,
+  type ConnectNameOptions,
+  type TargetOptions,
+} from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { listenCall, type ListenNameOptions } from '../options/listen.ts'
 import { cancellable } from '../async.ts'
@@ -81,7 +86,14 @@ export class MonikerDatagram extends Base {
   }
 
   override connect(target: DatagramTarget, listener?: () => void): void
+  override connect(target: string | URL, options: TargetOptions, listener?: () => void): void
   override connect(target: string, host: string, listener?: () => void): void
+  override connect(
+    target: string,
+    host: string,
+    options: TargetOptions,
+    listener?: () => void,
+  ): void
   override connect(port: number, address?: string, listener?: () => void): void
   override connect(port: number, listener: () => void): void
   override connect(...args: unknown[]): void {
@@ -100,6 +112,12 @@ export class MonikerDatagram extends Base {
   }
 
   override send(message: Message, target: DatagramTarget, callback?: Sent): void
+  override send(
+    message: Message,
+    target: string | URL,
+    options: TargetOptions,
+    callback?: Sent,
+  ): void
   override send(message: Message, target: string, host?: string, callback?: Sent): void
   override send(
     message: Message,

@@ -1,5 +1,4 @@
-import type { SocketConnectOpts } from 'node:net'
-import { namedCall, type ConnectNameOptions } from '../options/connect.ts'
+import { namedCall, type ConnectNameOptions, type TargetOptions } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { rested } from '../retry.ts'
 import { connect, type MonikerSocket } from './socket.ts'
@@ -7,16 +6,15 @@ import { connect, type MonikerSocket } from './socket.ts'
 const debug = diagnostics('moniker:reconnect')
 
 /** Beside every option of `connect` that is not in the name. */
-export type ReconnectOptions = Omit<
-  Partial<ConnectNameOptions & SocketConnectOpts>,
-  'service' | 'namespace' | 'version'
-> & {
+export type ReconnectOptions = Omit<TargetOptions, 'namespace' | 'version'> & Pauses
+
+interface Pauses {
   /** The first pause, in ms, or up to half less; each is twice as long as the last. Default 100. */
-  first?: number
+  first?: number | undefined
   /** The longest pause, in ms. Default 10,000. */
-  longest?: number
+  longest?: number | undefined
   /** Told why a socket has closed, or could not connect; `undefined` if it was in peace. */
-  lost?: (error: Error | undefined) => void
+  lost?: ((error: Error | undefined) => void) | undefined
 }
 
 /**
@@ -28,21 +26,21 @@ export type ReconnectOptions = Omit<
  */
 export function reconnect(
   target: string | URL | ConnectNameOptions,
-  options: ReconnectOptions = {},
+  { first, longest, lost, ...options }: ReconnectOptions = {},
 ): AsyncGenerator<MonikerSocket, void, undefined> {
-  return sockets(namedCall(target, options.host), options)
+  return sockets(namedCall(target, undefined, options), { first, longest, lost })
 }
 
 async function* sockets(
-  { name, options: given }: ReturnType<typeof namedCall>,
-  { first = 100, longest = 10_000, lost = () => {}, ...options }: ReconnectOptions,
+  { name, options }: ReturnType<typeof namedCall>,
+  { first = 100, longest = 10_000, lost = () => {} }: Pauses,
 ): AsyncGenerator<MonikerSocket, void, undefined> {
-  const { signal = given.signal } = options
+  const { signal } = options
   let pause = first
   for (;;) {
     signal?.throwIfAborted()
     const since = performance.now()
-    const socket = connect({ ...given, ...name, ...options, signal: undefined })
+    const socket = connect({ ...options, ...name, signal: undefined })
     let error: Error | undefined
     socket.on('error', (thrown: Error) => (error = thrown))
     const closed = new Promise<void>(resolve => socket.once('close', () => resolve()))

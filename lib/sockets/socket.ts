@@ -9,9 +9,11 @@ import { isThisHost } from '../address.ts'
 import {
   connectCall,
   detour,
+  optionsIn,
   targetIn,
   type ConnectCall,
   type ConnectNameOptions,
+  type TargetOptions,
 } from '../options/connect.ts'
 import { callable, type CallableClass } from '../node/callable.ts'
 import type { Failure } from '../errors.ts'
@@ -65,7 +67,14 @@ class MonikerSocket extends net.Socket {
   }
 
   override connect(target: string | URL, listener?: () => void): this
+  override connect(target: string | URL, options: TargetOptions, listener?: () => void): this
   override connect(target: string, host: string, listener?: () => void): this
+  override connect(
+    target: string,
+    host: string,
+    options: TargetOptions,
+    listener?: () => void,
+  ): this
   override connect(port: number, host: string, listener?: () => void): this
   override connect(port: number, listener?: () => void): this
   // Last, as it is by the last that the compiler says what is wrong with a call.
@@ -180,14 +189,23 @@ export { Callable as MonikerSocket, MonikerSocket as SocketClass }
 
 /** A socket on its way to a name, or to anything that `net.connect` takes. */
 export function connect(target: string | URL, listener?: () => void): MonikerSocket
+export function connect(
+  target: string | URL,
+  options: TargetOptions,
+  listener?: () => void,
+): MonikerSocket
 export function connect(target: string, host: string, listener?: () => void): MonikerSocket
+export function connect(
+  target: string,
+  host: string,
+  options: TargetOptions,
+  listener?: () => void,
+): MonikerSocket
 export function connect(port: number, host: string, listener?: () => void): MonikerSocket
 export function connect(port: number, listener?: () => void): MonikerSocket
 export function connect(options: ConnectOptions, listener?: () => void): MonikerSocket
 export function connect(...args: unknown[]): MonikerSocket {
-  const [first] = args
-  const options =
-    typeof first === 'object' && first !== null && !(first instanceof URL) ? first : {}
+  const options = optionsIn(args) ?? {}
   // The name is for this time; a later `connect` of the socket says where that one goes.
   const socket = new Callable(Object.assign({}, OWN, options, { service: undefined }))
   if (!isTold && created.hasSubscribers) created.publish({ socket })

@@ -3,6 +3,7 @@ import {
   connectCall,
   detour,
   namedCall,
+  optionsIn,
   targetIn,
   type ConnectNameOptions,
 } from '../../lib/options/connect.ts'
@@ -45,6 +46,66 @@ t.test('a URI says where to ask as well', async t => {
     name,
     callback: undefined,
   })
+})
+
+t.test('options may follow a name, a URI or a host, and fill what these leave out', async t => {
+  const select = () => {}
+  const given = { wait: 5, daemonPort: 9, select, noDelay: true }
+  const table: [args: unknown[], name: object, options: object][] = [
+    [['starwars', given], {}, given],
+    [['starwars', 'h', given], {}, { ...given, host: 'h' }],
+    [['starwars', undefined, given], {}, given],
+    [['starwars', { host: 'h' }], {}, { host: 'h' }],
+    [['starwars', 'h', { host: 'other' }], {}, { host: 'h' }],
+    [['starwars', { namespace: 'NS', version: '^1' }], { namespace: 'ns', version: '^1' }, {}],
+    [
+      ['ns:starwars@^2', { namespace: 'other', version: '^1' }],
+      { namespace: 'ns', version: '^2' },
+      { namespace: 'ns', version: '^2' },
+    ],
+    [['starwars://', 'h'], {}, { host: 'h' }],
+    [['starwars://h:7', given], {}, { ...given, host: 'h', daemonPort: 7 }],
+    [['starwars://h', { host: 'other', daemonPort: 9 }], {}, { host: 'h', daemonPort: 9 }],
+    [[new URL('starwars://h'), given], {}, { ...given, host: 'h' }],
+    [['starwars', { service: undefined, wait: 5 }], {}, { service, wait: 5 }],
+  ]
+  for (const [args, parts, options] of table) {
+    const call = connectCall([...args, callback])!
+    t.strictSame(call.name, { ...name, ...parts }, JSON.stringify(args))
+    t.match(call, { options: { service, ...options }, callback })
+    t.strictSame(connectCall([call.options])!.name, call.name, 'the options say it all again')
+  }
+})
+
+t.test('options beside a name are checked, and name no other service', async t => {
+  for (const target of ['starwars', 'starwars://h', new URL('starwars://h')]) {
+    const cases: [options: object, says: RegExp][] = [
+      [{ service }, /options\.service to be left out beside a name or a URI, got "starwars"$/],
+      [{ wait: -1 }, /options\.wait to be a number of ms/],
+      [{ version: 'new' }, /options\.version to be a version or a range/],
+      [{ shared: true }, /options\.shared to be left out/],
+    ]
+    for (const [options, message] of cases) {
+      t.throws(() => connectCall([target, options]), { ...invalid, message })
+      t.throws(() => connectCall([target, 'h', options, callback]), { ...invalid, message })
+    }
+  }
+})
+
+t.test('options are looked for where a call may have them', async t => {
+  const options = { timeout: 1 }
+  const url = new URL('starwars://h')
+  const having = [[options], ['starwars', options], ['starwars', 'h', options], [url, options]]
+  for (const args of having) t.equal(optionsIn([...args, callback]), options)
+  for (const args of [
+    [80, options],
+    ['/tmp/x', options],
+    ['80', options],
+    [url],
+    ['starwars', 'h'],
+  ]) {
+    t.equal(optionsIn([...args, callback]), undefined, 'net has none there')
+  }
 })
 
 t.test('options with a service are a name, and stay as they are', async t => {
@@ -165,6 +226,8 @@ t.test('what must be a name is one, or is refused', async t => {
     options: { host: 'theforce.net' },
   })
   t.match(namedCall({ service: 'web' }), { name: { service: 'web' } })
+  t.match(namedCall('web', undefined, { wait: 5 }), { options: { wait: 5 } })
+  t.match(namedCall({ service: 'web' }, undefined, { wait: 5 }), { options: { wait: 5 } })
   for (const target of ['80', './x.sock', '1:2']) t.throws(() => namedCall(target), noName)
   t.throws(() => namedCall({} as never), noName)
 })

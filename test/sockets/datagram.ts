@@ -112,6 +112,7 @@ test('each way to send to a name gets there', async t => {
     sent => client.send(['he', Buffer.from('llo')], 'echo://localhost', sent),
     sent => client.send('hello', new URL('echo://localhost'), sent),
     sent => client.send('hello', { service: 'echo', version: '1.x', daemonPort }, sent),
+    sent => client.send('hello', 'echo', { version: '1.x', daemonPort }, sent),
     sent =>
       client.send(
         'hello',
@@ -130,6 +131,9 @@ test('each way to send to a name gets there', async t => {
   }
   client.send('no callback', 'echo')
   t.equal(await heard(client), 'no callback')
+  await new Promise<void>(resolve => client.connect('echo', 'localhost', { daemonPort }, resolve))
+  client.send('connected')
+  t.equal(await heard(client), 'connected')
 })
 
 test('datagrams keep their order while the name is resolved', async t => {

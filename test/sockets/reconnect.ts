@@ -122,4 +122,6 @@ t.test('what is no name fails at once', async t => {
   for (const target of ['1:2', '80', './x.sock'])
     t.throws(() => reconnect(target), { code: 'ERR_MONIKER_NAME' })
   t.throws(() => reconnect({ service: 'web', wait: -1 }), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => reconnect('web', { wait: -1 }), { code: 'ERR_INVALID_ARG_VALUE' })
+  t.throws(() => reconnect('web', { service: 'db' } as never), { code: 'ERR_INVALID_ARG_VALUE' })
 })

@@ -58,6 +58,10 @@ test('each way to write a name leads to its server', async t => {
     ['a range', () => connect('ns:echo@^1')],
     ['a host', () => connect('ns:echo', 'localhost')],
     ['a URI', () => connect(at)],
+    ['a name and options', () => connect('ns:echo', { daemonPort, family: 4 })],
+    ['a URI and options', () => connect(new URL(at), { daemonPort: 1, wait: 1 }, () => {})],
+    ['a host and options', () => connect('ns:echo', 'localhost', { transports: ['tcp'] })],
+    ['a socket, and options', () => new MonikerSocket().connect('ns:echo', { daemonPort })],
     ['a URL', () => connect(new URL(at))],
     ['options', () => connect({ service: 'echo', namespace: 'ns', version: '1.x', family: 4 })],
     ['a socket', () => new MonikerSocket().connect('ns:echo')],
@@ -292,6 +296,17 @@ test('TLS goes over a socket that is still resolving', async t => {
   const secure = tls.connect({ socket, rejectUnauthorized: false })
   const [error] = (await once(secure, 'error')) as [NodeJS.ErrnoException]
   t.equal(error.code, 'ECONNRESET')
+})
+
+test('options beside a name are those of the socket too', async t => {
+  const { resolver } = held(t)
+  const socket = connect('echo', { resolver, timeout: 1, allowHalfOpen: true, noDelay: true })
+  t.teardown(() => socket.destroy())
+  t.equal(socket.allowHalfOpen, true)
+  await once(socket, 'timeout')
+  const path = connect('/nowhere.sock', { timeout: 1 } as never)
+  t.equal(path.timeout, undefined, 'net has none beside a path')
+  await t.rejects(once(path, 'connect'), { code: 'ENOENT' })
 })
 
 test('options are checked at once, as by net', async t => {
