@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import type { Name } from '../../lib/name.ts'
 import type { Endpoint } from '../../lib/wire/protocol.ts'
+import { Agent } from '../../lib/adapters/http.ts'
 import { fetch, fetchBy, get, request } from '../../lib/adapters/request.ts'
 import { listen } from '../../lib/sockets/server.ts'
 import { cert } from '../fixtures/certificate.ts'
@@ -56,6 +57,8 @@ test('what is for one request alone is none of the next', async t => {
   t.match(await said(get('web://', { agent: false })), /^web 1 /)
   t.match(await said(get('web://', { agent: false })), /^web 2 /, 'a connection of its own')
   t.match(await said(get('web://', { agent: undefined })), /^web 3 /, 'none is that of ours')
+  const agent = new Agent()
+  t.match(await said(get('web://', { agent })), /^web 4 /, 'nor is that of the program')
   await site(t, 'safe', true)
   t.match(await said(get('safe://', { agent: false, tls: { ca: cert } })), /^safe 1 /)
   for (const side of ['light', 'dark']) {
