@@ -1,9 +1,5 @@
-import { isBuiltin } from 'node:module'
 import { test } from 'tap'
 import { bundled, type Bundler } from './fixtures/bundled.ts'
-
-// Of undici, `node:sqlite` is required within a `try`, which this tool moves out of it.
-const ignore = isBuiltin('node:sqlite') ? [] : ['node:sqlite']
 
 const rollup: Bundler = {
   packages: [
@@ -20,7 +16,8 @@ const rollup: Bundler = {
     export async function bundle({ entry, formats, folder }) {
       const plugins = [
         nodeResolve({ exportConditions: ['node'], preferBuiltins: true }),
-        commonjs({ ignore: ${JSON.stringify(ignore)} }),
+        // Required by undici within a try, out of which this tool moves it.
+        commonjs({ ignore: ['node:sqlite'] }),
         json(),
       ]
       const made = await rollup({ input: entry, plugins })
