@@ -11,7 +11,8 @@ import { local } from './answer.ts'
 import { chain, inOrder, type Handler, type Owner, type Step, type Steps } from './chain.ts'
 import { Bucket, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
-import { peerOf, serve, turnAway, type Connection } from './tcp.ts'
+import { Arrival, peerOf, type Dialect } from './dialect.ts'
+import { jsonLines } from './tcp.ts'
 import { Datagrams } from './udp.ts'
 import { hold } from './hold.ts'
 
@@ -45,6 +46,8 @@ export interface DaemonOptions {
   policy?: string | undefined
   /** How long a daemon that takes its place is given to bind the port, in ms. Default 1,000. */
   linger?: number
+  /** Languages beside that of Moniker, told by the first byte of a connection. Default none. */
+  dialects?: readonly Dialect[]
   /** Steps in place of those of this daemon, by their names. */
   steps?: Partial<Steps>
   /** Called with what is worth a line in a log: what the policy refused, a hundred in a row at most. */
@@ -99,7 +102,8 @@ export class Daemon {
   readonly #limits: Limits
   readonly #access: Access
   readonly #logged = new Bucket({ perSecond: 10, burst: 100 })
-  readonly #sockets = new Map<Socket, Connection & { leave: () => void }>()
+  readonly #dialects: readonly [Dialect, ...Dialect[]]
+  readonly #sockets = new Map<Socket, { arrival: Arrival; leave: () => void }>()
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
   readonly #started = Date.now()
   #born = performance.now()
@@ -111,7 +115,8 @@ export class Daemon {
   #successor: Owner | undefined
 
   constructor(options: DaemonOptions = {}) {
-    const { publicList = false, ttl = 30_000, grace = 300, steps } = options
+    const { publicList = false, ttl = 30_000, grace = 300, steps, dialects = [] } = options
+    this.#dialects = [jsonLines, ...dialects]
     const { maxConnections, maxNames, limits } = options
     this.#options = options
     const sources = { registry: this.#registry, unread: () => this.#unread() }
@@ -331,24 +336,24 @@ export class Daemon {
       leave = this.#limits.enter(peerOf(socket), () => this.#makeRoom())
     } catch (error) {
       this.#refused(error as MonikerError)
-      return turnAway(socket, error as MonikerError)
+      return this.#dialects[0].turnAway(socket, error as MonikerError)
     }
-    const connection = serve(socket, {
+    socket.once('close', () => this.#leave(socket))
+    const arrival = new Arrival(socket, this.#dialects, {
       answer: this.#answer,
       ended: owner => this.#audience.release(owner),
       closed: owner => {
         this.#left(owner)
-        this.#leave(socket)
         this.#audience.release(owner)
         this.#registry.release(owner)
       },
       refused: error => this.#refused(error),
-      wanted: owner => this.#registry.held(owner) > 0 || this.#audience.held(owner) > 0,
+      isInUse: owner => this.#registry.held(owner) > 0 || this.#audience.held(owner) > 0,
       patience,
       slowness: patience,
       idle,
     })
-    this.#sockets.set(socket, { ...connection, leave })
+    this.#sockets.set(socket, { arrival, leave })
   }
 
   /** Gives the place of a connection free, the first time that it is said to have gone. */
@@ -362,10 +367,13 @@ export class Daemon {
    * all takes them from itself first.
    */
   #makeRoom(): void {
-    for (const [socket, { owner, refuse }] of this.#sockets) {
-      if (this.#registry.held(owner) > 0) continue
+    for (const [socket, { arrival }] of this.#sockets) {
+      const { owner } = arrival
+      if (owner && this.#registry.held(owner) > 0) continue
       this.#leave(socket)
-      return refuse(new MonikerError('ELIMIT', { text: 'the connection made room for a new one' }))
+      return arrival.refuse(
+        new MonikerError('ELIMIT', { text: 'the connection made room for a new one' }),
+      )
     }
   }
 

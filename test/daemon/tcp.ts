@@ -2,13 +2,8 @@ import { once } from 'node:events'
 import { Socket, connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Handler, Owner, Peer } from '../../lib/daemon/chain.ts'
-import {
-  peerOf,
-  serve,
-  turnAway,
-  type Connection,
-  type ServeOptions,
-} from '../../lib/daemon/tcp.ts'
+import { Arrival, peerOf, type ServeOptions } from '../../lib/daemon/dialect.ts'
+import { jsonLines } from '../../lib/daemon/tcp.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { type Answer } from '../../lib/wire/protocol.ts'
@@ -24,12 +19,12 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
   const closed: Owner[] = []
   const server = createServer({ allowHalfOpen: true }, socket => {
     served.push(socket)
-    serve(socket, {
+    new Arrival(socket, [jsonLines], {
       answer: echo,
       ended: () => {},
       closed: owner => closed.push(owner),
       refused: error => refused.push(error),
-      wanted: () => false,
+      isInUse: () => false,
       patience: 60_000,
       slowness: 60_000,
       idle: 60_000,
@@ -165,7 +160,7 @@ t.test('who waits is not idle, and who has gone is not answered', async t => {
 t.test('who holds names and ends is gone, whatever it waits for', async t => {
   const { port, closed } = await listener(t, {
     answer: () => new Promise(() => {}),
-    wanted: () => true,
+    isInUse: () => true,
   })
   const nc = await lines(t, port)
   nc.ask(status)
@@ -312,15 +307,15 @@ t.test('a line that dribbles in is not given more time by each byte', async t =>
 })
 
 t.test('a connection that is silent is closed, unless it is wanted', async t => {
-  let wanted = true
-  const idle = await listener(t, { idle: 20, wanted: () => wanted })
+  let isInUse = true
+  const idle = await listener(t, { idle: 20, isInUse: () => isInUse })
   const nc = await lines(t, idle.port)
   nc.ask(status)
   await nc.answer()
   await once(idle.served[0]!, 'timeout')
   nc.ask(status)
   t.match(await nc.answer(), { got: 'status' })
-  wanted = false
+  isInUse = false
   t.equal(await nc.answer(), undefined)
   t.strictSame(idle.refused, [])
 })
@@ -399,11 +394,11 @@ t.test('who does not read for long is dropped', async t => {
 t.test('who does not read but holds a name is kept, at no great cost', async t => {
   let asked!: () => void
   const late = new Promise<void>(resolve => (asked = resolve))
-  const wanted = () => {
+  const isInUse = () => {
     asked()
     return true
   }
-  const { socket, served, refused } = await lazy(t, { wanted })
+  const { socket, served, refused } = await lazy(t, { isInUse })
   await late
   t.notOk(served.destroyed)
   t.ok(served.writableLength < 4_000_000, 'although 60 MB were asked for')
@@ -415,17 +410,25 @@ t.test('who does not read but holds a name is kept, at no great cost', async t =
 t.test('only so many of the refused are waited for', async t => {
   const sockets = Array.from({ length: 1_026 }, () => new Socket())
   t.teardown(() => sockets.forEach(socket => socket.destroy()))
-  for (const socket of sockets) turnAway(socket, new MonikerError('ELIMIT', { text: 'no' }))
+  for (const socket of sockets)
+    jsonLines.turnAway(socket, new MonikerError('ELIMIT', { text: 'no' }))
   t.equal(sockets.filter(socket => socket.destroyed).length, 2)
 })
 
 t.test('a connection that is refused later is told why, and heard no more', async t => {
-  const served: Connection[] = []
+  const served: Arrival[] = []
   const server = createServer(socket => {
     const none = () => {}
     const options = { answer: echo, ended: none, closed: none, refused: none, patience: 60_000 }
     t.match(peerOf(socket), { local: true, remote: { address: '127.0.0.1' } })
-    served.push(serve(socket, { ...options, wanted: () => false, slowness: 1, idle: 60_000 }))
+    served.push(
+      new Arrival(socket, [jsonLines], {
+        ...options,
+        isInUse: () => false,
+        slowness: 1,
+        idle: 60_000,
+      }),
+    )
   })
   t.teardown(() => server.close())
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -468,22 +471,4 @@ t.test('a mistake of ours is told to whoever met with it, and troubles no other'
   t.match(refused, [{ reason: 'EPROTOCOL', cause: { message: 'ours' } }])
   other.ask(status)
   t.match(await other.answer(), { got: 'status' })
-})
-
-t.test('a connection that has gone before it is served is no trouble', async t => {
-  let closed = 0
-  const socket = new Socket()
-  serve(socket, {
-    answer: echo,
-    ended: () => {},
-    closed: () => closed++,
-    refused: () => {},
-    wanted: () => false,
-    patience: 1,
-    slowness: 1,
-    idle: 1,
-  })
-  socket.destroy()
-  await once(socket, 'close')
-  t.equal(closed, 1)
 })

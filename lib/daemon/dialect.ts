@@ -1,0 +1,111 @@
+import type { Buffer } from 'node:buffer'
+import type { Socket } from 'node:net'
+import { isOwn, plain } from '../address.ts'
+import { diagnostics } from '../diagnostics.ts'
+import type { MonikerError } from '../errors.ts'
+import type { Handler, Owner, Peer } from './chain.ts'
+
+const debug = diagnostics('moniker:daemon:tcp')
+
+/** What a dialect needs of the daemon. */
+export interface ServeOptions {
+  /** Answers a question. */
+  answer: Handler
+  /** Called when no more will be asked: the peer may have gone, and its questions are held no longer. */
+  ended: (owner: Owner) => void
+  /** Called once, when the connection has closed: its names are gone. */
+  closed: (owner: Owner) => void
+  /** Called for each question that is refused. */
+  refused: (error: MonikerError) => void
+  /** True if the connection may stay although nothing comes: names or watches depend on it. */
+  isInUse: (owner: Owner) => boolean
+  /** How long half a line may wait for its end, in ms. */
+  patience: number
+  /** How long a connection that is not in use may leave answers unread, in ms. */
+  slowness: number
+  /** How long a connection that is not in use may be silent, in ms. */
+  idle: number
+}
+
+/** A connection that is served. */
+export interface Connection {
+  /** What its names are held by. */
+  readonly owner: Owner
+  /** Tells the peer why it is served no longer, and closes. */
+  refuse(error: MonikerError): void
+}
+
+/** A language on the designated port, told by the first byte of a connection. */
+export interface Dialect {
+  /** True if a connection that begins with this byte speaks it. */
+  claims(firstByte: number): boolean
+  /** Serves a connection until it ends or errs; `head` is what has been read of it. */
+  serve(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions): Connection
+  /** Tells a peer that is not served, and has said nothing yet, why; and closes. */
+  turnAway(socket: Socket, error: MonikerError): void
+}
+
+/**
+ * A connection that has come. Its first byte says which of the dialects serves it; one that none of them claims
+ * is for the first dialect to refuse.
+ */
+export class Arrival {
+  readonly #socket: Socket
+  readonly #dialects: readonly [Dialect, ...Dialect[]]
+  readonly #peer: Peer
+  readonly #options: ServeOptions
+  #served: Connection | undefined
+
+  constructor(socket: Socket, dialects: readonly [Dialect, ...Dialect[]], options: ServeOptions) {
+    this.#socket = socket
+    this.#dialects = dialects
+    // Of one that has closed it cannot be told.
+    this.#peer = peerOf(socket)
+    this.#options = options
+    socket
+      .setKeepAlive(true, 15_000)
+      .setNoDelay(true)
+      .setTimeout(options.idle)
+      .on('error', error => debug('%s: %s', socket.remoteAddress, error.message))
+      .on('timeout', this.#silent)
+      .on('end', this.#ended)
+      .once('data', (head: Buffer) => this.#serve(head))
+  }
+
+  /** What its names are held by; nothing as long as it says nothing. */
+  get owner(): Owner | undefined {
+    return this.#served?.owner
+  }
+
+  /** Tells the peer why it is served no longer, and closes. */
+  refuse(error: MonikerError): void {
+    if (this.#served) return this.#served.refuse(error)
+    if (!this.#socket.writable) return
+    this.#options.refused(error)
+    this.#dialects[0].turnAway(this.#socket, error)
+  }
+
+  readonly #silent = () => void this.#socket.destroy()
+
+  readonly #ended = () => void this.#socket.end()
+
+  #serve(head: Buffer): void {
+    const socket = this.#socket
+    // It was refused before it had said anything.
+    if (!socket.writable) return void socket.resume()
+    socket.off('timeout', this.#silent).off('end', this.#ended)
+    const [first] = this.#dialects
+    const dialect = this.#dialects.find(one => one.claims(head[0]!)) ?? first
+    this.#served = dialect.serve(socket, head, this.#peer, this.#options)
+  }
+}
+
+/** The program at the other end of a connection. */
+export function peerOf(socket: Socket): Peer {
+  const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket
+  return {
+    local: isOwn(remoteAddress, localAddress),
+    address: plain(localAddress),
+    remote: { address: plain(remoteAddress), port: remotePort },
+  }
+}
