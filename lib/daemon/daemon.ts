@@ -1,9 +1,7 @@
-import { once } from 'node:events'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { LOOPBACK, isLoopback } from '../address.ts'
+import type { Socket } from 'node:net'
 import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, hasCode, isMissing } from '../errors.ts'
+import { MonikerError } from '../errors.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
 import { Audience } from './subscriptions.ts'
 import { Access } from './access.ts'
@@ -13,7 +11,7 @@ import { Bucket, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import { Arrival, peerOf, type Dialect } from './dialect.ts'
 import { jsonLines } from './tcp.ts'
-import { Datagrams } from './udp.ts'
+import { DesignatedPort } from './port.ts'
 import { hold } from './hold.ts'
 
 const debug = diagnostics('moniker:daemon')
@@ -98,7 +96,7 @@ export class Daemon {
   readonly #options: DaemonOptions
   readonly #audience = new Audience()
   readonly #registry = new Registry((change, entry) => this.#audience.tell(change, entry))
-  readonly #servers: Server[] = []
+  readonly #port: DesignatedPort
   readonly #limits: Limits
   readonly #access: Access
   readonly #logged = new Bucket({ perSecond: 10, burst: 100 })
@@ -108,11 +106,7 @@ export class Daemon {
   readonly #started = Date.now()
   #born = performance.now()
   readonly #answer: Handler
-  #datagrams: Datagrams
-  #port: number
   #starting: Promise<void> | undefined
-  /** The connection of the daemon that is taking our place. */
-  #successor: Owner | undefined
 
   constructor(options: DaemonOptions = {}) {
     const { publicList = false, ttl = 30_000, grace = 300, steps, dialects = [] } = options
@@ -125,14 +119,21 @@ export class Daemon {
       ...(maxNames && { names: maxNames }),
       ...limits,
     })
-    this.#port = options.port ?? designatedPort()
     this.#access = new Access({
       publicList,
-      port: () => this.#port,
+      port: () => this.port,
       denied: text => this.#denied(text),
     })
     this.#answer = chain(...inOrder({ ...this.#steps(ttl, grace), ...steps }))
-    this.#datagrams = this.#makeDatagrams()
+    this.#port = new DesignatedPort({
+      port: options.port ?? designatedPort(),
+      hosts: options.hosts ?? ['::'],
+      embedded: options.embedded ?? false,
+      ref: this.#isRef,
+      answer: this.#answer,
+      refused: error => this.#refused(error),
+      connected: socket => this.#serve(socket),
+    })
   }
 
   #steps(ttl: number, grace: number): Steps {
@@ -160,7 +161,7 @@ export class Daemon {
 
   /** The designated port; known for certain once `start` is done. */
   get port(): number {
-    return this.#port
+    return this.#port.number
   }
 
   get #isRef(): boolean {
@@ -170,45 +171,33 @@ export class Daemon {
 
   /** Whether it has started, and neither stopped nor made way for another. */
   get isAnswering(): boolean {
-    return this.#servers.some(({ listening }) => listening)
+    return this.#port.isOpen
   }
 
   /**
-   * Makes way for a stand-alone daemon, or one in a thread of its own: the port is free once it has the
-   * answer. Names are held until that has bound it, and asks again: whoever comes back at once comes to
-   * it.
+   * Makes way for a stand-alone daemon, or one in a thread of its own. At the first question the port is
+   * freed, and connections and names are kept. At the second, over the same connection, all connections are
+   * closed: programs come back to the successor.
    */
   #handOver(successor: Owner): Answer {
-    if (successor === this.#successor) {
+    if (this.#port.isGivenTo(successor)) {
       void this.stop()
       return { handover: true }
     }
     if (!this.#options.embedded) {
       throw new MonikerError('EDENIED', { text: 'only an embedded daemon hands over' })
     }
-    this.#successor = successor
-    this.#datagrams.close()
-    for (const server of this.#servers.splice(0)) server.close()
+    this.#port.giveUp(successor)
     setTimeout(() => this.#left(successor), this.#options.linger ?? LINGER).unref()
     return { handover: true }
   }
 
-  /** Whoever was to take our place has gone, or says nothing: we go on, with all the names that we hold. */
+  /** The successor has disconnected, or did not bind in time. The port is bound again; no name was dropped. */
   #left(owner: Owner): void {
-    if (owner !== this.#successor) return
-    this.#successor = undefined
+    if (!this.#port.isGivenTo(owner)) return
     const before = Promise.resolve(this.#starting).catch(() => {})
-    this.#starting = before.then(() => this.#goOn()).catch(() => this.#close())
-  }
-
-  async #goOn(): Promise<void> {
-    // It may be there all the same. Some systems let us bind an address where another has bound all of them.
-    const isThere = await isTaken(this.port)
-    // Meanwhile another may have asked.
-    if (this.#successor || this.isAnswering) return
-    if (isThere) return this.#close()
-    this.#datagrams = this.#makeDatagrams()
-    await this.#listenAll()
+    const ours = before.then(() => this.#port.takeBack(owner)).catch(() => false)
+    this.#starting = ours.then(isOurs => (isOurs ? undefined : this.#close()))
   }
 
   #age(): number {
@@ -222,7 +211,7 @@ export class Daemon {
    */
   start(dismiss?: () => Promise<void>): Promise<void> {
     this.#born = dismiss ? Infinity : performance.now()
-    this.#starting = this.reload().then(() => this.#bind())
+    this.#starting = this.#start()
     if (!dismiss) return this.#starting
     return this.#starting.then(() => {
       const over = () => void (this.#born = performance.now())
@@ -249,50 +238,19 @@ export class Daemon {
     await this.#close()
   }
 
-  async #bind(): Promise<void> {
+  async #start(): Promise<void> {
     try {
-      await this.#listenAll()
+      await this.reload()
+      await this.#port.open()
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      const again = code === 'EADDRINUSE' && this.#options.port === 0 && this.#port !== 0
       await this.#close()
-      if (!again) throw error
-      // Of any free port asked for, the one found over TCP was taken over UDP: another, then.
-      this.#port = 0
-      this.#datagrams = this.#makeDatagrams()
-      return this.#bind()
-    }
-    const { addresses } = this.#datagrams
-    debug('answering on port %d, and by UDP at %s', this.port, addresses)
-  }
-
-  async #listenAll(): Promise<void> {
-    const { hosts = ['::'], embedded } = this.#options
-    for (const host of hosts)
-      await this.#listenIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
-  }
-
-  /**
-   * A host without IPv6 has all the same addresses of IPv4. One that was asked for must be there, but
-   * those of other programs may come and go.
-   */
-  async #listenIfThere(host: string, needed: boolean): Promise<void> {
-    try {
-      await this.#listen(host)
-    } catch (error) {
-      if (!isMissing(error)) throw error
-      if (host === '::') await this.#listen('0.0.0.0')
-      else if (needed) throw error
+      throw error
     }
   }
 
   async #close(): Promise<void> {
-    this.#successor = undefined
-    this.#datagrams.close()
     for (const socket of this.#sockets.keys()) socket.destroy()
-    await Promise.all(
-      this.#servers.splice(0).map(server => new Promise(resolve => server.close(resolve))),
-    )
+    await this.#port.close()
   }
 
   /** What `status` answers. */
@@ -303,27 +261,11 @@ export class Daemon {
       embedded: this.#options.embedded ?? false,
       port: this.port,
       started: this.#started,
-      udp: this.#datagrams.addresses,
+      udp: this.#port.addresses,
       names: this.#registry.size,
       followers: this.#audience.size,
       open: this.#sockets.size,
       ...this.#counters,
-    }
-  }
-
-  async #listen(host: string): Promise<void> {
-    const server = createServer({ allowHalfOpen: true }, socket => this.#serve(socket))
-    if (!this.#isRef) server.unref()
-    server.listen({ port: this.port, host, exclusive: true, backlog: BACKLOG })
-    await once(server, 'listening')
-    this.#servers.push(server)
-    this.#port = (server.address() as { port: number }).port
-    try {
-      await this.#datagrams.bind(this.port, host)
-    } catch (error) {
-      // Without UDP the daemon is as true, only slower to ask.
-      if (this.#options.port === 0) throw error
-      debug('no UDP at %s: %s', host, (error as Error).message)
     }
   }
 
@@ -384,14 +326,6 @@ export class Daemon {
     return unread
   }
 
-  #makeDatagrams(): Datagrams {
-    return new Datagrams({
-      answer: this.#answer,
-      refused: error => this.#refused(error),
-      ref: this.#isRef,
-    })
-  }
-
   /** Whoever is refused for ever must not fill the disk. */
   #denied(text: string): void {
     this.#counters.denied++
@@ -406,20 +340,5 @@ export class Daemon {
   }
 }
 
-/**
- * How many connections may wait to be taken, if the system lets them: after a restart all programs
- * come back, and one that is turned away waits a second before it tries again.
- */
-const BACKLOG = 4_096
-
 /** How long a daemon that takes our place is given, in ms. */
 const LINGER = 1_000
-
-/** Whether anybody listens on a port of 127.0.0.1. */
-function isTaken(port: number): Promise<boolean> {
-  const socket = connect({ port, host: LOOPBACK[0]! })
-  return once(socket, 'connect', { signal: AbortSignal.timeout(LINGER) })
-    .then(() => true)
-    .catch((error: unknown) => !hasCode(error, 'ECONNREFUSED'))
-    .finally(() => socket.destroy())
-}

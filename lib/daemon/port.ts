@@ -1,0 +1,167 @@
+import { once } from 'node:events'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { LOOPBACK, isLoopback } from '../address.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { hasCode, isMissing } from '../errors.ts'
+import { Datagrams, type DatagramsOptions } from './udp.ts'
+
+const debug = diagnostics('moniker:daemon')
+
+export interface PortOptions extends DatagramsOptions {
+  /** The designated port; 0 is any free one. */
+  port: number
+  /** The addresses to bind. */
+  hosts: readonly string[]
+  /** True if this host need not have any address but the first; else it need not have those of its loopback interface. */
+  embedded: boolean
+  /** True if it keeps the process alive. */
+  ref: boolean
+  /** Called with each connection that comes. */
+  connected: (socket: Socket) => void
+}
+
+/** Whose the port is: nobody's yet or any more, about to be ours, ours, or that of a daemon that has asked for it. */
+type Phase = 'closed' | 'opening' | 'open' | { readonly givenTo: object }
+
+/** The designated port of a host, over TCP and UDP. */
+export class DesignatedPort {
+  readonly #options: PortOptions
+  readonly #servers: Server[] = []
+  #datagrams: Datagrams
+  #number: number
+  #phase: Phase = 'closed'
+
+  constructor(options: PortOptions) {
+    this.#options = options
+    this.#number = options.port
+    this.#datagrams = new Datagrams(options)
+  }
+
+  /** Its number; known for certain once it is open. */
+  get number(): number {
+    return this.#number
+  }
+
+  /** The addresses that are answered at by UDP. */
+  get addresses(): string[] {
+    return this.#datagrams.addresses
+  }
+
+  /** True if all of it is bound. */
+  get isOpen(): boolean {
+    return this.#phase === 'open'
+  }
+
+  /** Binds it. Fails with `EADDRINUSE` if it is taken; what has been bound by then is to be closed. */
+  async open(): Promise<void> {
+    this.#phase = 'opening'
+    try {
+      await this.#bindAll()
+    } catch (error) {
+      const isAnyLeft = this.#options.port === 0 && this.#number !== 0
+      if (!isAnyLeft || !hasCode(error, 'EADDRINUSE')) throw error
+      // Of any free port asked for, the one found over TCP was taken over UDP: another, then.
+      void this.#unbind()
+      this.#number = 0
+      return this.open()
+    }
+    if (this.#phase === 'opening') this.#phase = 'open'
+    debug('answering on port %d, and by UDP at %s', this.number, this.addresses)
+  }
+
+  /** Frees it for the daemon behind `successor`. Connections stay. */
+  giveUp(successor: object): void {
+    this.#phase = { givenTo: successor }
+    void this.#unbind()
+  }
+
+  /** True from the time it is given to `successor` until it is taken back, given to another, or closed. */
+  isGivenTo(successor: object): boolean {
+    return typeof this.#phase === 'object' && this.#phase.givenTo === successor
+  }
+
+  /**
+   * Binds it again, as `successor` has gone or has not bound it. Resolves to false if somebody has it. Fails
+   * as `open` does.
+   */
+  async takeBack(successor: object): Promise<boolean> {
+    if (!this.isGivenTo(successor)) return true
+    // Some systems let us bind an address where another has bound all of them.
+    const isThere = await isTaken(this.number)
+    // Meanwhile another daemon may have asked for it, or it may have been closed.
+    if (!this.isGivenTo(successor)) return true
+    if (!isThere) await this.open()
+    return !isThere
+  }
+
+  /** Frees it for good; done when all connections that came by it have closed. */
+  async close(): Promise<void> {
+    this.#phase = 'closed'
+    await this.#unbind()
+  }
+
+  async #unbind(): Promise<void> {
+    this.#datagrams.close()
+    this.#datagrams = new Datagrams(this.#options)
+    await Promise.all(
+      this.#servers.splice(0).map(server => new Promise(resolve => server.close(resolve))),
+    )
+  }
+
+  async #bindAll(): Promise<void> {
+    const { hosts, embedded } = this.#options
+    for (const host of hosts)
+      await this.#bindIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
+  }
+
+  /**
+   * A host without IPv6 has all the same addresses of IPv4. One that was asked for must be there, but
+   * those of other programs may come and go.
+   */
+  async #bindIfThere(host: string, needed: boolean): Promise<void> {
+    try {
+      await this.#bind(host)
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      if (host === '::') await this.#bind('0.0.0.0')
+      else if (needed) throw error
+    }
+  }
+
+  async #bind(host: string): Promise<void> {
+    const { ref, connected } = this.#options
+    const server = createServer({ allowHalfOpen: true }, connected)
+    if (!ref) server.unref()
+    server.listen({ port: this.number, host, exclusive: true, backlog: BACKLOG })
+    await once(server, 'listening')
+    // Meanwhile it may have been given up.
+    if (this.#phase !== 'opening') return void server.close()
+    this.#servers.push(server)
+    this.#number = (server.address() as { port: number }).port
+    try {
+      await this.#datagrams.bind(this.number, host)
+    } catch (error) {
+      // Without UDP the daemon is as true, only slower to ask.
+      if (this.#options.port === 0) throw error
+      debug('no UDP at %s: %s', host, (error as Error).message)
+    }
+  }
+}
+
+/**
+ * How many connections may wait to be taken, if the system lets them: after a restart all programs
+ * come back, and one that is turned away waits a second before it tries again.
+ */
+const BACKLOG = 4_096
+
+/** How long to look for another daemon on the port, in ms. */
+const PATIENCE = 1_000
+
+/** Whether anybody listens on a port of 127.0.0.1. */
+function isTaken(port: number): Promise<boolean> {
+  const socket = connect({ port, host: LOOPBACK[0]! })
+  return once(socket, 'connect', { signal: AbortSignal.timeout(PATIENCE) })
+    .then(() => true)
+    .catch((error: unknown) => !hasCode(error, 'ECONNREFUSED'))
+    .finally(() => socket.destroy())
+}
