@@ -1,7 +1,18 @@
 import type { SocketOptions } from 'node:dgram'
+import { BlockList } from 'node:net'
 
 /** The addresses of this host that only this host can reach. */
 export const LOOPBACK: readonly string[] = ['127.0.0.1', '::1']
+
+/** The host that is any which offers the name. */
+export const ANY_HOST = '*'
+
+/** The addresses of IPv6 that lead to whichever host uses them, those of IPv4 in the form of IPv6 too. */
+const here = new BlockList()
+here.addSubnet('127.0.0.0', 8)
+here.addSubnet('0.0.0.0', 8)
+here.addAddress('::', 'ipv6')
+here.addAddress('::1', 'ipv6')
 
 /** A `lookup` of `dgram` for what is an address already: unlike that of `dns` it takes no turn of the loop. */
 export const literally: SocketOptions['lookup'] = (address, _options, found) =>
@@ -30,7 +41,18 @@ export function plain(address: string): string {
 
 /** Whether a daemon asked at `asked` may send us to `address`: a far one not to our own loopback. */
 export function mayLead(asked: string, address: string): boolean {
-  return isLoopback(asked) || !isLoopback(address)
+  return isLoopback(asked) || !leadsHere(address)
+}
+
+/** True if an IP address leads to whichever host uses it: a loopback address, or one that stands for all. */
+export function leadsHere(address: string): boolean {
+  if (!address.includes(':')) return /^(0|127)\./.test(address)
+  return here.check(address.replace(/%.*/, ''), 'ipv6')
+}
+
+/** The host whose daemon is asked: for any host it is this one, whose daemon knows of the others. */
+export function hostOfDaemon(host = ''): string {
+  return host === ANY_HOST ? '' : host
 }
 
 /**

@@ -1,10 +1,13 @@
 import { createSocket } from 'node:dgram'
 import t from 'tap'
 import {
+  ANY_HOST,
   LOOPBACK,
+  hostOfDaemon,
   isLoopback,
   isOwn,
   isThisHost,
+  leadsHere,
   literally,
   mayLead,
   networkOf,
@@ -60,6 +63,20 @@ t.test('a far daemon cannot send us to our own loopback', async t => {
   t.ok(mayLead('127.0.0.1', '192.0.2.1'))
   t.ok(mayLead('192.0.2.1', '192.0.2.2'))
   t.notOk(mayLead('192.0.2.1', '127.0.0.1'))
+  const ways = ['127.9.9.9', '0.0.0.0', '::1', '0:0:0:0:0:0:0:1', '::', '::ffff:7f00:1', '::1%lo']
+  for (const address of [...ways, '::FFFF:127.0.0.1', '::ffff:0.0.0.0']) {
+    t.ok(leadsHere(address), address)
+    t.notOk(mayLead('192.0.2.1', address), address)
+  }
+  for (const address of ['192.0.2.1', '10.127.0.0', '2001:db8::1', '::2', 'fe80::1%eth0']) {
+    t.notOk(leadsHere(address), address)
+  }
+})
+
+t.test('for any host it is the daemon of this one that is asked', async t => {
+  t.equal(hostOfDaemon(ANY_HOST), '')
+  t.equal(hostOfDaemon(), '')
+  t.equal(hostOfDaemon('theforce.net'), 'theforce.net')
 })
 
 t.test('this host has a name for itself', async t => {
