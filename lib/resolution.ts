@@ -1,18 +1,17 @@
 import type { LookupFunction } from 'node:net'
 import type { Fallback } from './directories/directories.ts'
 import type { Name } from './name.ts'
-import type { Endpoint, Road, Source } from './wire/protocol.ts'
+import type { Reachable, Road, Source } from './wire/protocol.ts'
 
 // The types of the seam between those who ask and those who answer.
 
-/** An endpoint with an address to dial. */
-export type Reachable = Endpoint & { address: string }
+export type { Reachable }
 
 /** The place that a name leads to. */
 export interface Resolution {
   /** The name that was asked for, with the namespace that it was found in. */
   readonly name: Name
-  /** The host as it was asked for; `''` is this one. */
+  /** The host as it was asked for, and of any host the one that has the name; `''` is this one. */
   readonly host: string
   /** The endpoints, best first, never none. */
   readonly endpoints: readonly Reachable[]
@@ -35,7 +34,11 @@ export interface LookupHostOptions {
 
 /** The daemon to ask. */
 export interface AskOptions extends LookupHostOptions {
-  /** The host. Default this one. To list or watch the names of another, it must allow it (`monikerd --public-list`). */
+  /**
+   * The host; `*` is any that offers the name: this one, whose daemon knows of others by its directories, and those at
+   * which one of `directories` has seen it. Default this one. To list or watch the names of another, it must allow it
+   * (`monikerd --public-list`).
+   */
   host?: string | undefined
   /** The designated port of that host's daemon. Default that of the resolver, else `MONIKER_PORT`, else 6664. */
   daemonPort?: number | undefined
@@ -97,7 +100,7 @@ export interface Moniker {
   readonly service: string
   /** The version found, or offered. */
   readonly version: string
-  /** The host as it was asked for; `''` is this one. */
+  /** The host as it was asked for, and of any host the one that has the name; `''` is this one. */
   readonly host: string
   /** The directory that says where it is, of what a socket has gone to. */
   readonly source?: Source | undefined

@@ -1,153 +1,193 @@
-import dns from 'node:dns'
-import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
-import { join } from 'node:path'
-import { isThisHost, mayLead } from '../address.ts'
+import { LOOPBACK, isLoopback, isThisHost, leadsHere, mayLead } from '../address.ts'
 import { cancellable, type Signal } from '../async.ts'
 import { diagnostics } from '../diagnostics.ts'
-import type { Endpoint, Transport } from '../wire/protocol.ts'
+import { isWord } from '../name.ts'
+import { exactVersion, satisfies } from '../version.ts'
+import { TRANSPORTS, isMetadata, type Reachable, type Transport } from '../wire/protocol.ts'
+import {
+  placesOf,
+  type Directory,
+  type FallbackQuestion,
+  type Sighting,
+  type Wanted,
+} from './directory.ts'
+import { wellKnown } from './services.ts'
+import { srv } from './srv.ts'
 
-const debug = diagnostics('moniker:fallback')
+const debug = diagnostics('moniker:directories')
+
+/** THE TABLE of directories that have a word. A new one is a file of this folder, and a row here. */
+export const DIRECTORIES = {} satisfies Record<string, Directory>
+
+/** A directory, or the word for one. */
+// oxlint-disable-next-line no-redundant-type-constituents -- the table has no row yet
+export type DirectoryChoice = keyof typeof DIRECTORIES | Directory
+
+/** THE TABLE of ways to find a service of a host that has no daemon. */
+const WAYS = { srv, 'well-known': wellKnown } satisfies Record<
+  string,
+  (question: FallbackQuestion) => Promise<Reachable[]>
+>
 
 /**
- * Where to look on a host that has no daemon: in the DNS (`_http._tcp.theforce.net`), or in this
- * system's table of services (`http` is 80).
+ * The word for a place to look in on a host that has no daemon: the DNS (`_http._tcp.theforce.net`), or this system's
+ * table of services (`http` is 80).
  */
-export type Fallback = (typeof FALLBACKS)[number]
+export type Fallback = keyof typeof WAYS
 
-export const FALLBACKS = ['srv', 'well-known'] as const
+export const FALLBACKS = Object.keys(WAYS) as readonly Fallback[]
 
-export interface FallbackOptions {
-  readonly service: string
-  /** As it was asked for; `''` is this one. */
-  readonly host: string
-  readonly transports: readonly Transport[]
-  /** In which order to look where. */
+export interface FallbackOptions extends FallbackQuestion {
+  /** The places to look in, in this order. */
   readonly fallback: readonly Fallback[]
-  /** Turns a host into addresses. */
-  readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
-  readonly signal: Signal
 }
 
-type Found = Endpoint & { address: string }
-
-/** How many records of the DNS are followed. */
-const MAX_RECORDS = 8
-
-/** How long one server of the DNS may take, in ms, and how often it is asked. */
-const DNS = { timeout: 2_000, tries: 2 }
-
 /**
- * Where a service is on a host without a daemon, best first, each endpoint with its `source`; none
- * where there is nothing to be known. Of the version nothing is: it is `''`. Fails with the reason of
- * `signal` alone.
+ * The places of a service on a host without a daemon, best first, each with its `source`; none where nothing is known.
+ * Fails with the reason of `signal` alone.
  */
-export async function fallBack(options: FallbackOptions): Promise<Found[]> {
-  for (const source of options.fallback) {
-    const found = await cancellable(ways[source](options).catch(none), options.signal)
-    debug('%s at %s by %s: %o', options.service, options.host || 'this host', source, found)
+export async function fallBack({ fallback, ...question }: FallbackOptions): Promise<Reachable[]> {
+  const { service, host, signal } = question
+  for (const source of fallback) {
+    const found = await cancellable(WAYS[source](question).catch(none), signal)
+    debug('%s at %s by %s: %o', service, host || 'this host', source, found)
     if (found.length > 0) return found
   }
   return []
 }
 
-const ways = { srv: fromDNS, 'well-known': fromTable } satisfies Record<
-  Fallback,
-  (options: FallbackOptions) => Promise<Found[]>
->
+/** The most directories that a call may name. */
+export const MAX_DIRECTORIES = 8
 
-function none(error: Error): Found[] {
-  debug('%s', error.message)
-  return []
+/** The most sightings of one look-up that are followed. */
+const MAX_SIGHTINGS = 8
+
+/** The longest text of a directory, in characters: a name, an id. */
+const MAX_TEXT = 512
+
+/** The directories that words and objects stand for, in the same order. */
+export function directoriesOf(
+  given: readonly DirectoryChoice[],
+  table: Readonly<Record<string, Directory>> = DIRECTORIES,
+): Directory[] {
+  return given.map(one => (typeof one === 'string' ? table[one]! : one))
 }
 
-async function fromDNS(options: FallbackOptions): Promise<Found[]> {
-  const { service, host, transports, look, signal } = options
-  if (isThisHost(host) || isIP(host)) return []
-  const resolver = new dns.promises.Resolver(DNS)
-  // As the rest of this process does.
-  resolver.setServers(dns.getServers())
-  const abort = () => resolver.cancel()
+/** True of a word for a directory, and of an object that is one. */
+export function isDirectory(value: unknown, table: object = DIRECTORIES): value is DirectoryChoice {
+  if (typeof value === 'string') return Object.hasOwn(table, value)
+  const { name, lookup, follow } = (value ?? {}) as Partial<Directory>
+  return isText(name) && (typeof lookup === 'function' || typeof follow === 'function')
+}
+
+/** The directories that are expected of a program, for people. */
+export function expectedDirectories(table: object = DIRECTORIES): string {
+  const words = Object.keys(table)
+  const known = words.length > 0 ? `the words ${words.join(', ')}` : 'there are no words yet'
+  return `at most ${MAX_DIRECTORIES} directories (${known}), or objects with a name and lookup or follow`
+}
+
+/**
+ * The sightings that a directory has of the service that is wanted, best first, at most 8. Fails as its `lookup` does,
+ * or with the reason of `signal`.
+ */
+export async function lookUp(
+  directory: Directory,
+  wanted: Wanted,
+  signal: Signal,
+): Promise<Sighting[]> {
+  // A directory may hand its signal on to calls of Node, which do not know ours.
+  const cancel = new AbortController()
+  const abort = () => cancel.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    const all = await Promise.all(
-      transports.map(async transport => {
-        const records = await resolver
-          .resolveSrv(`_${service}._${transport}.${host}`)
-          .catch(() => [])
-        const wanted = inTurn(records.filter(isService)).slice(0, MAX_RECORDS)
-        const found = wanted.map(async ({ name, port }) => {
-          const addresses = await Promise.resolve(look(name)).catch(() => [])
-          // As a daemon, no other host sends us to our own loopback.
-          const away = addresses.filter(address => mayLead('', address))
-          return endpoints('srv', away, port, transport)
-        })
-        return (await Promise.all(found)).flat()
-      }),
-    )
-    return all.flat()
+    const looked = Promise.resolve(directory.lookup!(wanted, cancel.signal))
+    const found: unknown = await cancellable(looked, signal)
+    if (!Array.isArray(found)) throw new TypeError('expected an array of sightings')
+    const seen = found.slice(0, MAX_SIGHTINGS).map(sightingIn)
+    debug('%s by %s: %o', wanted.service, directory.name, seen)
+    return seen.filter(one => one !== undefined).filter(one => isWanted(one, wanted))
   } finally {
     signal.removeEventListener('abort', abort)
   }
 }
 
-async function fromTable({ service, host, transports, look }: FallbackOptions): Promise<Found[]> {
-  const table = await readFile(tablePath(), 'utf8')
-  const found = transports.map(async transport => {
-    const port = portIn(table, service, transport)
-    return port === undefined ? [] : endpoints('well-known', await look(host), port, transport)
-  })
-  return (await Promise.all(found)).flat()
+/** THE TABLE of the fields of a sighting. */
+const FIELDS: Record<keyof Sighting, { isNeeded?: true; check: (value: unknown) => boolean }> = {
+  id: { isNeeded: true, check: isText },
+  host: { isNeeded: true, check: isHost },
+  service: { isNeeded: true, check: isWord },
+  daemonPort: { check: isPort },
+  namespace: { check: value => value === '' || isWord(value) },
+  version: { check: value => isText(value) && exactVersion(value) === value },
+  transport: { check: value => TRANSPORTS.includes(value as Transport) },
+  port: { check: isPort },
+  address: { check: value => isText(value) && isIP(value) !== 0 },
+  metadata: { check: isMetadata },
 }
 
-function endpoints(
-  source: Fallback,
-  addresses: readonly string[],
-  port: number,
-  transport: Transport,
-): Found[] {
-  return addresses.map(address => {
-    const instance = `${source} ${address} ${port}`
-    return { transport, address, port, version: '', instance, source }
-  })
-}
-
-/** The port that a table in the form of services(5) gives a name, or one of its aliases. */
-export function portIn(table: string, service: string, transport: Transport): number | undefined {
-  for (const line of table.split('\n')) {
-    const [name, entry = '', ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/)
-    const [port, kind] = entry.split('/')
-    const isNamed = [name, ...aliases].some(one => one?.toLowerCase() === service)
-    if (isNamed && kind === transport && isPort(Number(port))) return Number(port)
+/** The sighting that a directory gives, in a copy; `undefined` if a field of it is not what it should be. */
+export function sightingIn(value: unknown): Sighting | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const fields: Record<string, unknown> = {}
+  try {
+    for (const [key, { isNeeded, check }] of Object.entries(FIELDS)) {
+      const field: unknown = Reflect.get(value, key)
+      if (field === undefined && !isNeeded) continue
+      if (!check(field)) return undefined
+      fields[key] = field
+    }
+  } catch {
+    // A version may be none, metadata no JSON, and a field a getter that throws.
+    return undefined
   }
-  return undefined
+  return fields as unknown as Sighting
 }
 
-interface Srv {
-  readonly name: string
-  readonly port: number
-  readonly priority: number
-  readonly weight: number
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_TEXT
 }
 
-/** Records in the order in which to try them: by priority, and by lot among those of one, as RFC 2782 has it. */
-export function inTurn<R extends Srv>(records: readonly R[], random = Math.random): R[] {
-  const lots = records.map(record => ({ record, lot: random() ** (1 / (record.weight || 0.01)) }))
-  return lots
-    .sort((a, b) => a.record.priority - b.record.priority || b.lot - a.lot)
-    .map(({ record }) => record)
+function isPort(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536
 }
 
-/** `.` says that there is no such service there. */
-function isService({ name, port }: Srv): boolean {
-  return name !== '' && name !== '.' && isPort(port)
+/** True of a name, and of an address. One that leads to whichever host uses it is a loopback address that says so. */
+function isHost(value: unknown): boolean {
+  if (!isText(value)) return false
+  return isIP(value) ? isLoopback(value) || !leadsHere(value) : /^[\w.-]{1,255}$/.test(value)
 }
 
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port > 0 && port < 65_536
+function isWanted(seen: Sighting, { service, namespaces, version, transports }: Wanted): boolean {
+  return (
+    seen.service.toLowerCase() === service &&
+    namespaces.includes((seen.namespace ?? '').toLowerCase()) &&
+    (seen.version === undefined || satisfies(seen.version, version)) &&
+    (seen.transport === undefined || transports.includes(seen.transport))
+  )
 }
 
-function tablePath(): string {
-  const { SystemRoot } = process.env
-  return SystemRoot ? join(SystemRoot, 'System32', 'drivers', 'etc', 'services') : '/etc/services'
+/** Those addresses of a sighted host that may be gone to: by its name another host leads to none of this one. */
+export function awayFrom(host: string, addresses: readonly string[]): readonly string[] {
+  const asked = isThisHost(host) ? LOOPBACK[0]! : host
+  return addresses.filter(address => mayLead(asked, address))
+}
+
+/** The places in a sighting, by the word of its directory alone; none if its port is not known. */
+export function placesIn(
+  { name }: Directory,
+  { host, port, address, version = '', transport, metadata }: Sighting,
+  addresses: readonly string[],
+  { transports: [first] }: Wanted,
+): Reachable[] {
+  if (port === undefined) return []
+  const away = awayFrom(host, address === undefined ? addresses : [address])
+  const places = placesOf(name, away, port, transport ?? first!)
+  return places.map(place => ({ ...place, version, ...(metadata && { metadata }) }))
+}
+
+function none(error: Error): Reachable[] {
+  debug('%s', error.message)
+  return []
 }

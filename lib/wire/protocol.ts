@@ -56,8 +56,14 @@ export interface Endpoint {
   readonly source?: Source
 }
 
-/** Where an endpoint is known from: the daemon of its host, the DNS, or the system's table of services. */
-export type Source = 'daemon' | 'srv' | 'well-known'
+/** An endpoint with an address to dial. */
+export type Reachable = Endpoint & { address: string }
+
+/**
+ * The teller of an endpoint: the daemon of its host, the DNS, the system's table of services, or a directory by its
+ * name.
+ */
+export type Source = 'daemon' | 'srv' | 'well-known' | (string & Record<never, never>)
 
 export type Metadata = Readonly<Record<string, unknown>>
 
@@ -498,5 +504,6 @@ const isSomeEndpoint = (value: unknown) => isObject(value) && isWordOfTransport(
 // Nobody is to be led to the socket of a program that knows nothing of us.
 const isPath = (value: unknown): value is string =>
   typeof value === 'string' && /^moniker-[a-z0-9-]{1,90}$/.test(value)
-const isMetadata = (value: unknown): value is Metadata =>
+/** True of an object that a registration may carry as metadata. */
+export const isMetadata = (value: unknown): value is Metadata =>
   isObject(value) && Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA

@@ -1,0 +1,40 @@
+import t from 'tap'
+import { portIn, wellKnown } from '../../lib/directories/services.ts'
+import { asked, places } from '../fixtures/fallback.ts'
+
+t.test('the table of services gives the port', async t => {
+  t.strictSame(places(await wellKnown(asked({ service: 'http' }))), ['well-known tcp 192.0.2.9 80'])
+  t.strictSame(await wellKnown(asked({ service: 'no-such-thing' })), [])
+})
+
+t.test('without a table it fails', async t => {
+  process.env.SystemRoot = '/nowhere'
+  t.teardown(() => delete process.env.SystemRoot)
+  await t.rejects(wellKnown(asked()), { code: 'ENOENT' })
+})
+
+t.test('a table is read as services(5) has it', async t => {
+  const table = [
+    '# comment',
+    '',
+    'http\t\t80/tcp\t\twww WWW-http\t# WorldWideWeb',
+    '  domain 53/tcp',
+    'domain 53/udp # name-domain server 54/tcp',
+    'nonsense',
+    'broken x/tcp',
+    'wide 70000/tcp',
+  ].join('\r\n')
+  const cases: [service: string, transport: 'tcp' | 'udp', port: number | undefined][] = [
+    ['http', 'tcp', 80],
+    ['www', 'tcp', 80],
+    ['www-http', 'tcp', 80],
+    ['http', 'udp', undefined],
+    ['domain', 'udp', 53],
+    ['worldwideweb', 'tcp', undefined],
+    ['nonsense', 'tcp', undefined],
+    ['broken', 'tcp', undefined],
+    ['wide', 'tcp', undefined],
+    ['80/tcp', 'tcp', undefined],
+  ]
+  for (const [service, transport, port] of cases) t.equal(portIn(table, service, transport), port)
+})
