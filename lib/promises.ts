@@ -2,7 +2,7 @@ import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { Socket, isIPv6 } from 'node:net'
 import { ASKED, checkTransport, pick } from './options/options.ts'
-import { namedCall, type ConnectCall, type ConnectNameOptions } from './options/connect.ts'
+import { namedCall, type Call, type ConnectNameOptions } from './options/connect.ts'
 import type { ListenNameOptions } from './options/listen.ts'
 import { cancellable } from './async.ts'
 import { choose } from './client/filter.ts'
@@ -65,15 +65,15 @@ export async function connect(
   return socket instanceof Socket ? new Stream(socket) : converse(socket)
 }
 
-function dialStream({ name, options }: ConnectCall): Socket {
-  return connectSocket({ ...options, ...name, noDelay: true })
+function dialStream({ name, net }: Call): Socket {
+  return connectSocket({ ...net, ...name, noDelay: true })
 }
 
 const UDP = ['udp'] as const
 
 /** A socket of the family of the address that was found, connected to it. */
-async function dialDatagram(call: ConnectCall, signal?: AbortSignal) {
-  const { name, options } = call
+async function dialDatagram(call: Call, signal?: AbortSignal) {
+  const { name, net: options } = call
   const { resolver: own = resolver } = options
   const limit = limitOf(call, signal)
   const asked = {

@@ -136,8 +136,8 @@ export function fetchBy(load: () => Promise<object>) {
 /** Where a request goes: the name, and the URL that `http` sees. */
 function aimed(target: string | URL) {
   const { path, userinfo, host } = parseURI(target)
-  const { name, options } = namedCall(target)
-  const place = { ...name, ...pick(options, ASKED), host: host || 'localhost' }
+  const { name, net } = namedCall(target)
+  const place = { ...name, ...pick(net, ASKED), host: host || 'localhost' }
   // A zone is this host's business.
   const shown = host.includes(':') ? `[${host.replace(/%.*/, '')}]` : place.host
   // However it begins, a path leads to no other host.

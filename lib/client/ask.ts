@@ -4,23 +4,13 @@ import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, isIPv6, type LookupFunction } from 'node:net'
 import { LOOPBACK, isLoopback, isThisHost, literally } from '../address.ts'
 import { Halt, type Signal } from '../async.ts'
-import { Cache } from '../cache.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, isMissing, located, type Details } from '../errors.ts'
 import type { LookupHostOptions, OnLookup } from '../resolution.ts'
 import { persist } from '../retry.ts'
-import { TIMEOUT } from '../settings.ts'
 import { MAX_LINE } from '../wire/lines.ts'
-import {
-  PADDED,
-  decode,
-  encode,
-  refusalIn,
-  type Answer,
-  type Asked,
-  type Id,
-} from '../wire/protocol.ts'
-import { Client, type DaemonAddress } from './connection.ts'
+import { PADDED, decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
+import { Client, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { accept } from './filter.ts'
 
 const debug = diagnostics('moniker:ask')
@@ -31,7 +21,7 @@ const debug = diagnostics('moniker:ask')
 //  +  50 ms  no answer: the next address is asked as well, and so on (STAGGER)
 //  + 200 ms  no answer to the datagram: it is sent again, after pauses that double, and TCP is tried beside it (PAUSE)
 //            UDP refused, or its answer truncated: TCP at once
-//  + 250 ms  no answer over the session: the question goes out by datagram as well (BESIDE)
+//  + 250 ms  no answer over the session: the question goes out by datagram as well (BESIDE, in `Sessions`)
 //  + 250 ms  after the first refusal: the other addresses are no longer waited for (GRACE)
 //  + 200 ms  no daemon on this host: it is asked again for so long, as another is taking its place (VACANCY)
 //  5,000 ms  the question fails (TIMEOUT of the resolver)
@@ -45,20 +35,21 @@ const GRACE = 250
 /** Milliseconds until a datagram is sent again, and TCP tried beside it; each pause is twice the last. */
 const PAUSE = 200
 
-/** Milliseconds until a question that went over a session goes out by datagram as well. */
-const BESIDE = 250
-
 /** Milliseconds for which a daemon of this host that has gone is asked for: another is taking its place. */
 const VACANCY = 200
 
-/** The answer of a host, and the daemon that gave it. */
-export interface HostAnswer {
-  readonly daemon: DaemonAddress
-  readonly answer: Answer
-}
-
 /** Asks one daemon; fails when it has refused, cannot be reached or stays silent. */
 export type Ask = (daemon: DaemonAddress, message: Asked, signal: Signal) => Promise<Answer>
+
+/** The addresses of a host that no look-up is needed for: an address, or this host. */
+export function literalAddresses(
+  host: string,
+  { lookup, family = 0 }: LookupHostOptions,
+): readonly string[] | undefined {
+  if (isIP(host)) return [host]
+  if (!isThisHost(host) || lookup) return undefined
+  return family === 0 ? LOOPBACK : LOOPBACK.filter(address => isIP(address) === family)
+}
 
 /**
  * The addresses of a host, in the order to ask them; at once where there is nothing to look up. Fails
@@ -74,10 +65,8 @@ export function addressesOf(
   }: LookupHostOptions & { onLookup?: OnLookup | undefined },
   details: Details,
 ): readonly string[] | Promise<readonly string[]> {
-  if (isIP(host)) return [host]
-  if (isThisHost(host) && !lookup) {
-    return family === 0 ? LOOPBACK : LOOPBACK.filter(address => isIP(address) === family)
-  }
+  const literal = literalAddresses(host, { lookup, family })
+  if (literal) return literal
   const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
   const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
   return new Promise((resolve, reject) => {
@@ -295,92 +284,4 @@ function matching(bytes: Buffer, id: Id): Answer | undefined {
     debug('not an answer: %s', (error as Error).message)
     return undefined
   }
-}
-
-/**
- * Asks over the session that is kept to one of the daemons of a host; `undefined` at once if there is none. The answer
- * is `undefined` if it does not come soon, or if another of the daemons may know better.
- */
-export function askSession(
-  daemons: readonly DaemonAddress[],
-  message: Asked,
-  details: Details,
-  options: { hurry: boolean },
-): Promise<HostAnswer | undefined> | undefined {
-  const daemon = daemons.find(one => sessions.at(one))
-  if (!daemon) return undefined
-  return sessions
-    .at(daemon)!
-    .askSoon(message, BESIDE, options)
-    .then(
-      answer =>
-        daemons.length > 1 && refusalIn(answer)
-          ? undefined
-          : { daemon, answer: accept(answer, details) },
-      () => undefined,
-    )
-}
-
-export interface SessionsOptions {
-  /** Milliseconds within which two answers of one daemon make it one that is asked often. Default 1,000. */
-  often?: number
-  /** Milliseconds for which a connection is kept although nothing is asked. Default 10,000. */
-  kept?: number
-}
-
-/**
- * The connections that are kept to daemons which are asked often, shared by this process: a question is then a line
- * in a write that many share, not a packet of its own. None keeps the process alive but for a question under way.
- */
-export class Sessions {
-  /** `undefined` while it is being made. */
-  readonly #clients = new Map<string, Client | undefined>()
-  /** The daemons that have answered within the time that makes it often. */
-  readonly #lately = new Cache<true>()
-  readonly #often: number
-  readonly #kept: number
-
-  constructor({ often = 1_000, kept = 10_000 }: SessionsOptions = {}) {
-    this.#often = often
-    this.#kept = kept
-  }
-
-  /** The connection to a daemon, if one is kept. */
-  at(daemon: DaemonAddress): Client | undefined {
-    return this.#clients.get(keyOf(daemon))
-  }
-
-  /** Notes that a daemon has answered. */
-  answered(daemon: DaemonAddress): void {
-    const key = keyOf(daemon)
-    if (this.#clients.has(key)) return
-    if (!this.#lately.get(key)) return this.#lately.set(key, true, this.#often)
-    this.#clients.set(key, undefined)
-    this.#open(daemon, key).catch((error: Error) => {
-      debug('%s: %s', daemon.address, error.message)
-      this.#clients.delete(key)
-    })
-  }
-
-  async #open(daemon: DaemonAddress, key: string): Promise<void> {
-    const signal = AbortSignal.timeout(TIMEOUT)
-    const client = await Client.connect(daemon, signal, { background: true })
-    let asked = 0
-    const idle = setInterval(() => {
-      if (client.asked === asked) client.close()
-      asked = client.asked
-    }, this.#kept).unref()
-    client.once('close', () => {
-      clearInterval(idle)
-      this.#clients.delete(key)
-    })
-    this.#clients.set(key, client)
-  }
-}
-
-/** The sessions of this process. */
-export const sessions = new Sessions()
-
-function keyOf({ address, port }: DaemonAddress): string {
-  return `${port} ${address}`
 }

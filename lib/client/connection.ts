@@ -1,10 +1,13 @@
 import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { cancellable, type Signal } from '../async.ts'
+import { Cache } from '../cache.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError } from '../errors.ts'
+import { MonikerError, type Details } from '../errors.ts'
+import { TIMEOUT } from '../settings.ts'
 import { LineReader } from '../wire/lines.ts'
 import { decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
+import { accept } from './filter.ts'
 
 const debug = diagnostics('moniker:client')
 
@@ -15,6 +18,15 @@ export interface DaemonAddress {
   /** The designated port. */
   readonly port: number
 }
+
+/** The answer of a host, and the daemon that gave it. */
+export interface HostAnswer {
+  readonly daemon: DaemonAddress
+  readonly answer: Answer
+}
+
+/** Milliseconds until a question that went over a session goes out by datagram as well. */
+const BESIDE = 250
 
 /** How many services one list may have before we stop believing it. */
 const MAX_LIST = 5_000_000
@@ -190,4 +202,90 @@ export class Client extends EventEmitter<{ close: [] }> {
     const { address: host, port } = this.#daemon
     return new MonikerError('ELOST', { host, port })
   }
+}
+
+export interface SessionsOptions {
+  /** Milliseconds within which two answers of one daemon make it one that is asked often. Default 1,000. */
+  often?: number
+  /** Milliseconds for which a connection is kept although nothing is asked. Default 10,000. */
+  kept?: number
+}
+
+/**
+ * The connections that are kept to daemons which are asked often, shared by this process: a question is then a line
+ * in a write that many share, not a packet of its own. None keeps the process alive but for a question under way.
+ */
+export class Sessions {
+  /** `undefined` while it is being made. */
+  readonly #clients = new Map<string, Client | undefined>()
+  /** The daemons that have answered within the time that makes it often. */
+  readonly #lately = new Cache<true>()
+  readonly #often: number
+  readonly #kept: number
+
+  constructor({ often = 1_000, kept = 10_000 }: SessionsOptions = {}) {
+    this.#often = often
+    this.#kept = kept
+  }
+
+  /**
+   * Asks over the session that is kept to one of the daemons of a host; `undefined` at once if there is none. The
+   * answer is `undefined` if it does not come soon, or if another of the daemons may know better.
+   */
+  ask(
+    daemons: readonly DaemonAddress[],
+    message: Asked,
+    details: Details,
+    options: { hurry: boolean },
+  ): Promise<HostAnswer | undefined> | undefined {
+    for (const daemon of daemons) {
+      const client = this.at(daemon)
+      if (!client) continue
+      const answered = (answer: Answer) =>
+        daemons.length > 1 && 'error' in answer
+          ? undefined
+          : { daemon, answer: accept(answer, details) }
+      return client.askSoon(message, BESIDE, options).then(answered, () => undefined)
+    }
+    return undefined
+  }
+
+  /** The connection to a daemon, if one is kept. */
+  at(daemon: DaemonAddress): Client | undefined {
+    return this.#clients.get(keyOf(daemon))
+  }
+
+  /** Notes that a daemon has answered. */
+  answered(daemon: DaemonAddress): void {
+    const key = keyOf(daemon)
+    if (this.#clients.has(key)) return
+    if (!this.#lately.get(key)) return this.#lately.set(key, true, this.#often)
+    this.#clients.set(key, undefined)
+    this.#open(daemon, key).catch((error: Error) => {
+      debug('%s: %s', daemon.address, error.message)
+      this.#clients.delete(key)
+    })
+  }
+
+  async #open(daemon: DaemonAddress, key: string): Promise<void> {
+    const signal = AbortSignal.timeout(TIMEOUT)
+    const client = await Client.connect(daemon, signal, { background: true })
+    let asked = 0
+    const idle = setInterval(() => {
+      if (client.asked === asked) client.close()
+      asked = client.asked
+    }, this.#kept).unref()
+    client.once('close', () => {
+      clearInterval(idle)
+      this.#clients.delete(key)
+    })
+    this.#clients.set(key, client)
+  }
+}
+
+/** The sessions of this process. */
+export const sessions = new Sessions()
+
+function keyOf({ address, port }: DaemonAddress): string {
+  return `${port} ${address}`
 }

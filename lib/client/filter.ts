@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { isLoopback, isThisHost, mayLead } from '../address.ts'
+import { LOOPBACK, isLoopback, isThisHost, mayLead } from '../address.ts'
 import { MonikerError, isReason, type Details } from '../errors.ts'
 import { format } from '../name.ts'
 import type { Policy, Verdict } from '../policy/policy.ts'
@@ -28,12 +28,14 @@ export function reachable(
   asked: string,
   details: Details,
 ): Pick<Resolution, 'endpoints' | 'ttl'> {
+  // The usual addresses are told by themselves: most answers are of this host.
+  const isNear = LOOPBACK.includes(asked) || isLoopback(asked)
   const found = endpoints(answer)
-    .map(endpoint => (isLoopback(asked) ? endpoint : withoutPath(endpoint)))
+    .map(endpoint => (isNear ? endpoint : withoutPath(endpoint)))
     .map(endpoint =>
       Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
     )
-    .filter(({ address }) => mayLead(asked, address))
+    .filter(({ address }) => isNear || mayLead(asked, address))
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {
       ...details,

@@ -5,7 +5,8 @@ import { format, type Name } from '../name.ts'
 import type { AskOptions, SocketQuestion } from '../resolution.ts'
 import { designatedPort } from '../settings.ts'
 import type { Resolve, Road } from '../wire/protocol.ts'
-import { addressesOf } from './ask.ts'
+import { addressesOf, literalAddresses } from './ask.ts'
+import type { DaemonAddress } from './connection.ts'
 
 /** A call to `resolve`, normalised. */
 export interface Query {
@@ -22,6 +23,8 @@ export interface Query {
   /** Whether hosts are looked up in a way of the caller's own. */
   readonly isOwn: boolean
   readonly fallback: readonly Fallback[]
+  /** The daemons to ask, if the host need not be looked up. */
+  readonly daemons: readonly DaemonAddress[] | undefined
   readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
 }
 
@@ -68,6 +71,7 @@ export class Queries {
       isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
       isOwn: lookup !== undefined,
       fallback,
+      daemons: literalAddresses(host, options)?.map(address => ({ address, port })),
       look: other => addressesOf(other, options, details),
     }
     if (isUsual) this.#last = query

@@ -16,17 +16,8 @@ import type {
 import { persist } from '../retry.ts'
 import { TIMEOUT, policyFile } from '../settings.ts'
 import { listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
-import {
-  addressesOf,
-  ask,
-  askSession,
-  askStream,
-  race,
-  sessions,
-  type Ask,
-  type HostAnswer,
-} from './ask.ts'
-import type { DaemonAddress } from './connection.ts'
+import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
+import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { Egress, reachable, turned } from './filter.ts'
 import { Flight } from './flight.ts'
 import { Queries, shouldFallBack, type Query } from './query.ts'
@@ -63,6 +54,7 @@ export class Resolver implements Resolving {
   readonly #flights = new Map<string, Flight<Resolution>>()
   /** Whether the last question was shared: then the next may wait a moment for more who join. */
   #isBusy = false
+  #last: { options: SocketQuestion; port: string | undefined; query: Query } | undefined
 
   constructor({ port, timeout = TIMEOUT, now, policy = policyFile() }: ResolverOptions = {}) {
     this.#queries = new Queries(port)
@@ -97,7 +89,7 @@ export class Resolver implements Resolving {
    */
   ask(name: Name, options: SocketQuestion = {}): Asking {
     if (this.resolve !== Resolver.prototype.resolve) return askPlainly(this, name, options)
-    const query = this.#queries.of(name, options)
+    const query = this.#queryOf(name, options)
     // Most calls share a question, of this host.
     const flight = query.isNear && !options.wait && this.#flights.get(query.key)
     if (flight)
@@ -106,14 +98,25 @@ export class Resolver implements Resolving {
     const known = this.#turn(query)
     const { port } = query
     if (failed) return { known, port, answer: Promise.reject(failed.value), leave: () => {} }
-    const addresses = addressesOf(query.host, options, query.details)
-    if (!('then' in addresses) && !options.wait)
-      return Object.assign(this.#flight(query, addresses).join(turned), { known, port })
+    if (query.daemons && !options.wait)
+      return Object.assign(this.#flight(query, query.daemons).join(turned), { known, port })
     const cancel = new Halt()
     const answer = options.wait
       ? this.#await(query, options, options.wait, cancel)
-      : this.#fly(query, addresses, cancel)
+      : this.#fly(query, addressesOf(query.host, options, query.details), cancel)
     return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
+  }
+
+  /** The query of a socket. A socket mostly asks what the one before has asked, with the same frozen options. */
+  #queryOf(name: Name, options: SocketQuestion): Query {
+    const { MONIKER_PORT: port } = process.env
+    const last = this.#last
+    if (last?.options === options && last.query.name === name && last.port === port) {
+      return last.query
+    }
+    const query = this.#queries.of(name, options)
+    if (Object.isFrozen(options)) this.#last = { options, port, query }
+    return query
   }
 
   /** What is remembered, for the next whose turn it is. */
@@ -163,9 +166,8 @@ export class Resolver implements Resolving {
     found: Promise<readonly string[]> | readonly string[],
     signal: Signal,
   ): Promise<Resolution> {
-    const { answer, leave } = this.#flight(query, await this.#lookedUp(found, query, signal)).join(
-      turned,
-    )
+    const daemons = daemonsAt(await this.#lookedUp(found, query, signal), query.port)
+    const { answer, leave } = this.#flight(query, daemons).join(turned)
     try {
       return await cancellable(answer, signal)
     } finally {
@@ -191,11 +193,10 @@ export class Resolver implements Resolving {
     return persist(attempt, wait, { worth: mayStillCome, signal, quiet: true })
   }
 
-  #flight(query: Query, addresses: readonly string[]): Flight<Resolution> {
-    const key = query.isNear ? query.key : `${query.key} ${addresses.join()}`
+  #flight(query: Query, daemons: readonly DaemonAddress[]): Flight<Resolution> {
+    const key = query.isNear ? query.key : `${query.key} ${daemons.map(one => one.address).join()}`
     const flying = this.#flights.get(key)
     if (flying) return flying
-    const daemons = daemonsAt(addresses, query.port)
     const flight: Flight<Resolution> = new Flight(
       signal => this.#find(query, daemons, signal),
       () => {
@@ -212,7 +213,7 @@ export class Resolver implements Resolving {
     try {
       // A question that need not wait for others leaves before `connect` returns.
       const hurry = !query.isNear || !this.#isBusy
-      const session = askSession(daemons, question, details, { hurry })
+      const session = sessions.ask(daemons, question, details, { hurry })
       const found =
         (session && (await session)) ??
         (await this.#race(daemons, question, ask, details, signal()))
@@ -315,6 +316,7 @@ function daemonsAt(addresses: readonly string[], port: number): DaemonAddress[] 
 
 /** The name with the namespace it was found in, where that is another. */
 function foundIn(name: Name, { namespace }: Answer): Name {
+  if (namespace === undefined || namespace === name.namespace) return name
   return namespace === '' || isWord(namespace) ? { ...name, namespace } : name
 }
 

@@ -254,8 +254,8 @@ export function watch(target: string | URL | WatchOptions = {}, more: WatchOptio
 
 /** The options that a name or a URI stands for, and those beside it. */
 function aimed(target: string | URL, more: WatchOptions): WatchOptions {
-  const { name, options } = namedCall(target, undefined, pick(more, WATCHED) as TargetOptions)
-  return { ...more, ...name, ...pick(options, ASKED) }
+  const { name, net } = namedCall(target, undefined, pick(more, WATCHED) as TargetOptions)
+  return { ...more, ...name, ...pick(net, ASKED) }
 }
 
 /** The options, checked as those of `connect` are. */
@@ -268,7 +268,7 @@ function checked(options: WatchOptions): WatchOptions {
   const question = pick(options, WATCHED)
   if (service !== undefined) {
     const call = connectCall([question])!
-    return { ...options, ...call.name, also: call.options.also }
+    return { ...options, ...call.name, also: call.net.also }
   }
   const { name } = connectCall([{ ...question, service: 'any' }])!
   // Of all services those of all namespaces, unless it says which.

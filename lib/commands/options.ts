@@ -60,9 +60,9 @@ export function targetOf(
     const expected = 'a name such as starwars or starwars://theforce.net'
     throw new MonikerError('ENAME', { service: text, text: expected })
   }
-  const { name, options } = call
-  const { also } = options
-  const at = { host: host ?? options.host ?? '', daemonPort: options.daemonPort ?? daemonPort }
+  const { name, net } = call
+  const { also } = net
+  const at = { host: host ?? net.host ?? '', daemonPort: net.daemonPort ?? daemonPort }
   return {
     name: { ...name, namespace: name.namespace || namespace },
     at: { ...at, ...(also && { also }) },

@@ -1,8 +1,21 @@
 import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
 import { isLoopback, isThisHost } from '../address.ts'
 import { parse, parseURI, type Name, type Target } from '../name.ts'
+import type { SocketQuestion } from '../resolution.ts'
+import { hasUnix } from '../transports/unix.ts'
+import type { Road } from '../wire/protocol.ts'
 import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
-import { OPTIONS, OWN_WORDS, bad, checkOptions, keysOf, pick, type OptionsOf } from './options.ts'
+import {
+  ASKED,
+  OPTIONS,
+  OWN_WORDS,
+  bad,
+  checkOptions,
+  keysOf,
+  pick,
+  type AskedKey,
+  type OptionsOf,
+} from './options.ts'
 
 /** The options by which `connect` goes to a name, beside every option of `net.connect`. */
 export type ConnectNameOptions = OptionsOf<'connect'>
@@ -10,33 +23,107 @@ export type ConnectNameOptions = OptionsOf<'connect'>
 /** The options beside a name or a URI: those of `connect` that are not in it, and those of `net.connect`. */
 export type TargetOptions = Partial<Omit<ConnectNameOptions, 'service'>> & Partial<NetConnectOpts>
 
-/** A call to go to a name, normalised. */
-export interface ConnectCall {
+/** A call to go to a name: made once, where `connect` is called, and handed through as it is. */
+export class Call {
   readonly name: Name
-  readonly options: ConnectNameOptions
+  /** The question of a socket. It is frozen, and one object for all calls in a row that ask the same. */
+  readonly where: Readonly<SocketQuestion>
+  /** True if it is the daemon of this host that is asked. */
+  readonly isThisHost: boolean
+  /** The options as the program gave them: those of `net` are among them. */
+  readonly net: ConnectNameOptions
   readonly callback: (() => void) | undefined
+
+  constructor(name: Name, net: ConnectNameOptions, callback?: () => void, same?: Call) {
+    this.name = name
+    this.isThisHost = same ? same.isThisHost : isThisHost(net.host ?? '')
+    this.where = same ? same.where : questionOf(net, this.isThisHost)
+    this.net = net
+    this.callback = callback
+  }
 }
 
 /**
- * What `connect(...args)` asks for, if it is a name; `undefined` leaves the call to `net`. Where we
- * differ from `net`: a string that is neither a number nor has a `/`, `\` or NUL in it is a name, not
- * the path of a pipe.
+ * The call that `connect(...args)` is, if it is one by name; `undefined` leaves it to `net`. A `Call` is itself: `connect`
+ * has read its arguments then. One difference from `net`: a string that is neither a number nor has a `/`, `\` or NUL
+ * in it is a name, not the path of a pipe.
  */
-export function connectCall(args: readonly unknown[]): ConnectCall | undefined {
-  const [first, ...rest] = args
-  const callback = callbackIn(rest)
+export function connectCall(args: readonly unknown[]): Call | undefined {
+  const { 0: first } = args
+  if (first instanceof Call) return first
+  const rest = args.length > 1 ? args.slice(1) : NOTHING
+  if (typeof first === 'string' && !rest.some(isOptions)) return callTo(first, rest)
+  const place = placeOf(first, rest)
+  return place && new Call(place.name, place.options, callbackIn(rest))
+}
+
+/** Where a call goes by its arguments, if it is one by name. */
+function placeOf(first: unknown, rest: readonly unknown[]): Placed | undefined {
   if (first instanceof URL || (typeof first === 'string' && isURI(first))) {
     const { host, daemonPort, path: _, userinfo: __, ...name } = parseURI(first)
-    return { ...aimed(name, { host, daemonPort }, rest), callback }
+    return aimed(name, { host, daemonPort }, rest)
   }
-  if (typeof first === 'string' && isName(first)) {
-    return { ...aimed(parse(first), {}, rest), callback }
-  }
+  if (typeof first === 'string' && isName(first)) return aimed(parse(first), {}, rest)
   if (!hasService(first)) return undefined
   checkOptions('connect', first)
   const options = first as ConnectNameOptions
-  return Object.assign(placed(nameIn(options), options), { callback })
+  return placed(nameIn(options), options)
 }
+
+interface Placed {
+  name: Name
+  options: ConnectNameOptions
+}
+
+const NOTHING: readonly unknown[] = []
+
+/** The last call to a text: a program mostly goes to one name again and again. */
+let last: { text: string; host: unknown; home: string | undefined; call: Call } | undefined
+
+/** The call of a name or a URI, with nothing but a host and a listener beside it. */
+function callTo(text: string, rest: readonly unknown[]): Call | undefined {
+  const { MONIKER_NAMESPACE: home } = process.env
+  const host = typeof rest[0] === 'string' ? rest[0] : undefined
+  if (last?.text === text && last.host === host && last.home === home) {
+    return withListener(last.call, rest)
+  }
+  const place = placeOf(text, rest)
+  if (!place) return undefined
+  const call = new Call(place.name, place.options)
+  // The namespace `auto` depends on the current directory as well.
+  if (!home?.startsWith('auto')) last = { text, host, home, call }
+  return withListener(call, rest)
+}
+
+function withListener(call: Call, rest: readonly unknown[]): Call {
+  const callback = rest.length > 0 ? callbackIn(rest) : undefined
+  return callback ? new Call(call.name, call.net, callback, call) : call
+}
+
+/** The last question: the same again is the same object. */
+let asked: Readonly<SocketQuestion> = {}
+
+function questionOf(net: ConnectNameOptions, isThisHost: boolean): Readonly<SocketQuestion> {
+  const { host = '', transports = usualTransports(net, isThisHost) } = net
+  const filled: Partial<SocketQuestion> = { host, transports }
+  const valueOf = (key: AskedKey) => filled[key] ?? net[key]
+  // An array of the program's own may have changed meanwhile.
+  const isSame = (key: AskedKey) =>
+    asked[key] === valueOf(key) && (!Array.isArray(asked[key]) || Object.isFrozen(asked[key]))
+  if (ASKED.every(isSame)) return asked
+  asked = Object.freeze(Object.fromEntries(ASKED.map(key => [key, valueOf(key)])))
+  return asked
+}
+
+/** The transports of a call that names none: to this host also the faster one, if no particular address is asked for. */
+function usualTransports(net: ConnectNameOptions, isThisHost: boolean): readonly Road[] {
+  const isPlain = isThisHost && PARTICULAR.every(option => !Reflect.get(net, option))
+  return hasUnix && isPlain ? BOTH : TCP
+}
+
+const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'blockList']
+const BOTH: readonly Road[] = Object.freeze(['unix', 'tcp'] as const)
+const TCP: readonly Road[] = Object.freeze(['tcp'] as const)
 
 /**
  * The call of a name or a URI, with the host and the options that may follow it. What the target says wins, and the
@@ -46,7 +133,7 @@ function aimed(
   { namespace, service, version }: Name,
   at: Partial<Pick<Target, 'host' | 'daemonPort'>>,
   rest: readonly unknown[],
-): Pick<ConnectCall, 'name' | 'options'> {
+): Placed {
   const beside = typeof rest[0] === 'string' ? rest[0] : undefined
   const given: Partial<ConnectNameOptions> | undefined = rest.find(isOptions)
   if (!given) {
@@ -67,15 +154,8 @@ function aimed(
   return placed(nameIn(options), options)
 }
 
-/** The options in the arguments of `connect`: its first, or beside a name or a URI, where `net` has none. */
-export function optionsIn([first, ...rest]: readonly unknown[]): object | undefined {
-  if (isOptions(first)) return first
-  const isTarget =
-    first instanceof URL || (typeof first === 'string' && (isURI(first) || isName(first)))
-  return isTarget ? rest.find(isOptions) : undefined
-}
-
-function isOptions(arg: unknown): arg is object {
+/** True of options, and no other argument of `connect`. */
+export function isOptions(arg: unknown): arg is object {
   return typeof arg === 'object' && arg !== null && !(arg instanceof URL)
 }
 
@@ -84,17 +164,14 @@ export function namedCall(
   target: string | URL | ConnectNameOptions,
   host?: string,
   options?: TargetOptions,
-): ConnectCall {
+): Call {
   const isNamed = typeof target === 'string' || target instanceof URL
   const args = isNamed ? [target, host, options] : [{ ...target, ...options }]
   const call = connectCall(args)
   if (call) return call
   // What is a port or a path to `connect` is no name, and is said to be none.
-  return {
-    name: parse(typeof target === 'string' ? target : JSON.stringify(target)),
-    options: { service: '' },
-    callback: undefined,
-  }
+  const text = typeof target === 'string' ? target : JSON.stringify(target)
+  return new Call(parse(text), { service: '' })
 }
 
 /** The options that a socket which is made for a name keeps: those that `net` has not, and the host. */
@@ -112,7 +189,7 @@ export function targetIn(options: unknown): ConnectNameOptions | undefined {
  * What `connect(...args)` asks for on a socket that was made for `target`: that name, at the host
  * in `args` if `target` has none, whatever the port.
  */
-export function detour(target: ConnectNameOptions, args: readonly unknown[]): ConnectCall {
+export function detour(target: ConnectNameOptions, args: readonly unknown[]): Call {
   const [first, ...rest] = args
   const given =
     typeof first === 'object' ? first : { host: typeof rest[0] === 'string' ? rest[0] : undefined }
@@ -131,5 +208,7 @@ export function placed<O extends Pick<Partial<ConnectNameOptions>, 'host' | 'nam
   const isHere = isThisHost(host) || isLoopback(host)
   const here = isHere && namespace === undefined ? homed(name) : name
   if (here.namespace === name.namespace) return { name, options }
-  return { name: here, options: { also: [''], ...options } }
+  return { name: here, options: { also: HOSTS_OWN, ...options } }
 }
+
+const HOSTS_OWN: readonly string[] = Object.freeze([''])

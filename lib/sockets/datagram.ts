@@ -7,7 +7,7 @@ import dgram, {
 import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
 import {
   connectCall,
-  type ConnectCall,
+  type Call,
   type ConnectNameOptions,
   type TargetOptions,
 } from '../options/connect.ts'
@@ -159,7 +159,7 @@ export class MonikerDatagram extends Base {
     const call = datagramCall(args.slice(cut.length))
     const send = (...to: unknown[]) => Reflect.apply(super.send, this, [message, ...to]) as void
     if (!call) return send(...args)
-    const { name, options, callback } = call
+    const { name, net: options, callback } = call
     const { resolver: own = resolver } = options
     const go = (resolution: Resolution) => {
       const endpoint = this.#reachable(choose(resolution, options.select))
@@ -184,8 +184,8 @@ export class MonikerDatagram extends Base {
     if (!isSendable) send(0, 0, 1)
   }
 
-  async #connect(call: ConnectCall): Promise<void> {
-    const { name, options, callback } = call
+  async #connect(call: Call): Promise<void> {
+    const { name, net: options, callback } = call
     const { resolver: own = resolver } = options
     const question = (this.#question = new AbortController())
     const limit = limitOf(call, question.signal)
@@ -290,9 +290,9 @@ export class MonikerDatagram extends Base {
 const UDP = ['udp'] as const
 
 /** The call, if it is one by name. Throws `ERR_INVALID_ARG_VALUE` if it asks for a transport that takes no datagrams. */
-function datagramCall(args: readonly unknown[]): ConnectCall | undefined {
+function datagramCall(args: readonly unknown[]): Call | undefined {
   const call = connectCall(args)
-  const { transports } = call?.options ?? {}
+  const { transports } = call?.net ?? {}
   if (transports && !transports.includes('udp')) {
     throw bad('transports', 'left out or udp, as this is a datagram socket', transports)
   }
@@ -301,10 +301,9 @@ function datagramCall(args: readonly unknown[]): ConnectCall | undefined {
 
 /** The limits of a call in time: those of its `signal`, its `timeout`, and of `parent`. `free` lets them go. */
 export function limitOf(
-  { name, options }: ConnectCall,
+  { name, net: { signal, timeout: ms, host } }: Call,
   parent?: AbortSignal,
 ): { signal?: AbortSignal; free: () => void } {
-  const { signal, timeout: ms, host } = options
   const timer = ms ? new AbortController() : undefined
   const details = { service: format(name), host: host || 'localhost', syscall: 'resolve' }
   const abort = () => timer?.abort(new MonikerError('ESILENT', { ...details, ms: ms! }))

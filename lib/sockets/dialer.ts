@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net'
-import { LOOPBACK, isThisHost } from '../address.ts'
-import type { ConnectCall } from '../options/connect.ts'
+import { LOOPBACK } from '../address.ts'
+import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { disguise, undisguise } from '../node/disguise.ts'
 import { MonikerError } from '../errors.ts'
@@ -16,10 +16,9 @@ import {
 import { format } from '../name.ts'
 import type { Road } from '../wire/protocol.ts'
 import { choose } from '../client/filter.ts'
-import { askPlainly } from '../client/resolver.ts'
-import type { AskedKey } from '../options/options.ts'
-import type { Moniker, OnLookup, Reachable, Resolution, Resolving } from '../resolution.ts'
-import { abstract, firstPath, hasUnix } from '../transports/unix.ts'
+import { askPlainly, resolver } from '../client/resolver.ts'
+import type { Moniker, OnLookup, Reachable, Resolution, SocketQuestion } from '../resolution.ts'
+import { abstract, firstPath } from '../transports/unix.ts'
 
 const debug = diagnostics('moniker:socket')
 
@@ -45,7 +44,7 @@ type Looked = (error: null, address: string, family: number) => void
  */
 export class Dial {
   readonly #socket: NamedSocket
-  readonly #call: ConnectCall
+  readonly #call: Call
   /** What `net` is told; the place in it changes. */
   readonly #options: Record<string, unknown>
   readonly #roads: readonly Road[]
@@ -63,44 +62,31 @@ export class Dial {
   /** Answers the look-up under way, and so connects. */
   #looked: Looked | undefined
 
-  constructor(socket: NamedSocket, call: ConnectCall) {
+  constructor(socket: NamedSocket, call: Call) {
     this.#socket = socket
     this.#call = call
     // In Node 20 a key behind a spread takes microseconds.
-    this.#options = Object.assign({}, call.options as object, PLACEHOLDER)
+    this.#options = Object.assign({}, call.net as object, PLACEHOLDER)
     // The handle of somebody else, be it bound to a port, is not ours to exchange.
     this.#isGiven = handleOf(socket) !== null
-    this.#roads = this.#isGiven ? TCP : roadsOf(call.options)
+    this.#roads = this.#isGiven ? TCP : call.where.transports!
   }
 
-  start(resolver: Resolving, onLookup: OnLookup | undefined): void {
-    const { name, options, callback } = this.#call
-    const { lookup, host = '', daemonPort, also, fallback, select, family, hints, wait } = options
-    const { blockList } = options as { blockList?: unknown }
+  start(): void {
+    const { name, net, callback } = this.#call
+    const { lookup, host = '', select, wait, resolver: own = resolver } = net
+    const { blockList } = net as { blockList?: unknown }
     // What is no look-up at all, `net` says at once, where it would have used it.
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
-    const transports = this.#roads
-    // Each key by itself: see `#options`.
-    const asked = {
-      host,
-      daemonPort,
-      lookup,
-      onLookup,
-      family,
-      hints,
-      also,
-      transports,
-      fallback,
-      wait,
-    } satisfies Record<AskedKey | 'onLookup', unknown>
-    const { known, answer, leave, port } = resolver.ask
-      ? resolver.ask(name, asked)
-      : askPlainly(resolver, name, asked)
+    const where = this.#question()
+    const { known, answer, leave, port } = own.ask
+      ? own.ask(name, where)
+      : askPlainly(own, name, where)
     this.#leave = leave
     if (wait) this.#awake = setInterval(() => {}, 0x7fff_ffff)
-    answer
-      .then(found => choose(found, select))
+    const chosen = select ? answer.then(found => choose(found, select)) : answer
+    chosen
       // In a turn of its own: what a listener throws is not for us to catch.
       .then(found => process.nextTick(() => this.#answered(found)))
       .catch((error: unknown) => this.#failed(error as Error))
@@ -114,6 +100,16 @@ export class Dial {
       this.abandon()
       throw error
     }
+  }
+
+  /** The question: that of the call, unless a look-up is to be told of, or the handle is the program's own. */
+  #question(): Readonly<SocketQuestion> {
+    const { where, isThisHost, net } = this.#call
+    const isPlain = isThisHost && !net.lookup
+    if (isPlain && !this.#isGiven) return where
+    const onLookup: OnLookup = (error, address, family) =>
+      void this.#socket.emit('lookup', error, address, family, net.host || 'localhost')
+    return Object.assign({}, where, { transports: this.#roads }, !isPlain && { onLookup })
   }
 
   #failed(error: Error): void {
@@ -138,9 +134,8 @@ export class Dial {
    * place on this host that is known.
    */
   #wait(guess: Reachable | undefined, callback: (() => void) | undefined): void {
-    const { host = '' } = this.#call.options
     const options = this.#options
-    const isNear = guess && isThisHost(host) && !this.#hasUnix(guess)
+    const isNear = guess && this.#call.isThisHost && !this.#hasUnix(guess)
     if (isNear) Object.assign(options, { host: 'localhost', port: guess.port })
     options.lookup = (_host: string, _options: object, looked: Looked) => {
       if (isNear) this.#looked = looked
@@ -247,7 +242,7 @@ export class Dial {
     const guess = this.#place
     const confirmed = guess && this.#confirmed(guess, endpoints)
     const place = confirmed ?? endpoints[0]!
-    const { host = '' } = this.#call.options
+    const { host = '' } = this.#call.net
     const { namespace, service } = name
     const { version, source } = place
     debug('%s at %s is %o', service, host, place)
@@ -292,8 +287,8 @@ export class Dial {
 
   /** What `net` tells of this host, which has not been looked up. */
   #tellLookup(place: Reachable): void {
-    const { lookup, host = '' } = this.#call.options
-    if (lookup || !isThisHost(host)) return
+    const { isThisHost, net } = this.#call
+    if (net.lookup || !isThisHost) return
     this.#socket.emit('lookup', null, place.address, familyOf(place), 'localhost')
   }
 
@@ -356,23 +351,13 @@ function isSame(one: Reachable, other: Reachable): boolean {
   return one.instance === other.instance && one.port === other.port && one.path === other.path
 }
 
-/** By which roads a call may go: to this host also the faster one, if no particular address is asked for. */
-function roadsOf(options: ConnectCall['options']): readonly Road[] {
-  const { transports, host = '' } = options
-  if (transports) return transports
-  const isPlain = isThisHost(host) && PARTICULAR.every(option => !Reflect.get(options, option))
-  return hasUnix && isPlain ? BOTH : TCP
-}
-
-const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'blockList']
-const BOTH: readonly Road[] = ['unix', 'tcp']
 const TCP: readonly Road[] = ['tcp']
 
-function moved({ name, options }: ConnectCall, place: Reachable): MonikerError {
+function moved({ name, net }: Call, place: Reachable): MonikerError {
   const { address, port } = place
   return new MonikerError('EMOVED', {
     service: format(name),
-    host: options.host || 'localhost',
+    host: net.host || 'localhost',
     syscall: 'connect',
     text: isLikely(place) ? 'where it is likely to be' : `port ${port} of ${address}`,
   })

@@ -1,4 +1,9 @@
-import { namedCall, type ConnectNameOptions, type TargetOptions } from '../options/connect.ts'
+import {
+  namedCall,
+  type Call,
+  type ConnectNameOptions,
+  type TargetOptions,
+} from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { rested } from '../retry.ts'
 import { connect, type MonikerSocket } from './socket.ts'
@@ -32,7 +37,7 @@ export function reconnect(
 }
 
 async function* sockets(
-  { name, options }: ReturnType<typeof namedCall>,
+  { name, net: options }: Call,
   { first = 100, longest = 10_000, lost = () => {} }: Pauses,
 ): AsyncGenerator<MonikerSocket, void, undefined> {
   const { signal } = options

@@ -5,13 +5,12 @@ import net, {
   type SocketConstructorOpts,
 } from 'node:net'
 import type { Readable } from 'node:stream'
-import { isThisHost } from '../address.ts'
 import {
   connectCall,
   detour,
-  optionsIn,
+  isOptions,
   targetIn,
-  type ConnectCall,
+  type Call,
   type ConnectNameOptions,
   type TargetOptions,
 } from '../options/connect.ts'
@@ -20,7 +19,6 @@ import type { Failure } from '../errors.ts'
 import { Dial } from './dialer.ts'
 import { exchange, isWrapped } from '../node/handle.ts'
 import type { Endpoint } from '../wire/protocol.ts'
-import { resolver } from '../client/resolver.ts'
 import type { Moniker } from '../resolution.ts'
 
 export type ConnectOptions = (ConnectNameOptions & Partial<NetConnectOpts>) | NetConnectOpts
@@ -85,16 +83,12 @@ class MonikerSocket extends net.Socket {
   override connect(...args: unknown[]): this {
     const target = targets.get(this)
     const call = connectCall(args) ?? (target && detour(target, args))
-    const go = () => {
-      if (call) begin(this, call)
-      else Reflect.apply(super.connect, this, args)
-    }
     const dial = this[kDial]
-    const isUnderWay = dial?.isUnderWay
+    const isUnderWay = dial?.isUnderWay && !isWrapped(this)
     abandon(this)
     this.moniker = undefined
-    if (isUnderWay && !isWrapped(this)) exchange(this, go, dial!.progress)
-    else go()
+    if (isUnderWay) exchange(this, () => go(this, call, args), dial.progress)
+    else go(this, call, args)
     return this
   }
 
@@ -126,23 +120,20 @@ class MonikerSocket extends net.Socket {
   }
 }
 
-function aim(socket: net.Socket, options: unknown): void {
-  const target = targetIn(options)
+function aim(socket: net.Socket, options: SocketOptions | undefined): void {
+  const target = options?.service === undefined ? undefined : targetIn(options)
   if (target) targets.set(socket, target)
+}
+
+function go(socket: MonikerSocket, call: Call | undefined, args: readonly unknown[]): void {
+  if (!call) return void Reflect.apply(net.Socket.prototype.connect, socket, args)
+  socket[kDial] = new Dial(socket, call)
+  socket[kDial].start()
 }
 
 function abandon(socket: MonikerSocket): void {
   socket[kDial]?.abandon()
   socket[kDial] = undefined
-}
-
-function begin(socket: MonikerSocket, call: ConnectCall): void {
-  const { lookup, host = '', resolver: own = resolver } = call.options
-  const dial = new Dial(socket, call)
-  socket[kDial] = dial
-  const onLookup = (error: Error | null, address?: string, family?: number) =>
-    void socket.emit('lookup', error, address, family, host || 'localhost')
-  dial.start(own, lookup || !isThisHost(host) ? onLookup : undefined)
 }
 
 /** The events of a socket, as the types of every supported Node know them, and ours among them. */
@@ -205,11 +196,12 @@ export function connect(port: number, host: string, listener?: () => void): Moni
 export function connect(port: number, listener?: () => void): MonikerSocket
 export function connect(options: ConnectOptions, listener?: () => void): MonikerSocket
 export function connect(...args: unknown[]): MonikerSocket {
-  const options = optionsIn(args) ?? {}
+  const call = connectCall(args)
+  const options = call?.net ?? (isOptions(args[0]) ? args[0] : {})
   // The name is for this time; a later `connect` of the socket says where that one goes.
-  const socket = new Callable(Object.assign({}, OWN, options, { service: undefined }))
+  const socket = new MonikerSocket(Object.assign({}, OWN, options, { service: undefined }))
   if (!isTold && created.hasSubscribers) created.publish({ socket })
   const { timeout } = options as { timeout?: number }
   if (timeout) socket.setTimeout(timeout)
-  return Reflect.apply(socket.connect, socket, args) as MonikerSocket
+  return Reflect.apply(socket.connect, socket, call ? [call] : args) as MonikerSocket
 }

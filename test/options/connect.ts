@@ -3,8 +3,8 @@ import {
   connectCall,
   detour,
   namedCall,
-  optionsIn,
   targetIn,
+  type Call,
   type ConnectNameOptions,
 } from '../../lib/options/connect.ts'
 import { NAMELESS, invalid, noName, toNet, wrongOptions } from '../fixtures/calls.ts'
@@ -19,29 +19,36 @@ t.test('what net takes is left to net', async t => {
 
 const nowhere = { service: 'starwars', host: undefined }
 
+/** What a test says of a call. */
+function said(call: Call | undefined): object {
+  const { name, net, callback } = call!
+  return { name, net, callback }
+}
+
 t.test('a string that is neither a port nor a path is the name to connect to', async t => {
   const table: [args: unknown[], expected: object][] = [
-    [['starwars'], { name, options: nowhere, callback: undefined }],
-    [['starwars', callback], { name, options: nowhere, callback }],
-    [['StarWars', 'H'], { name, options: { ...nowhere, host: 'H' }, callback: undefined }],
-    [['starwars', 'h', callback], { name, options: { ...nowhere, host: 'h' }, callback }],
-    [['starwars', undefined, callback], { name, options: nowhere, callback }],
+    [['starwars'], { name, net: nowhere, callback: undefined }],
+    [['starwars', callback], { name, net: nowhere, callback }],
+    [['StarWars', 'H'], { name, net: { ...nowhere, host: 'H' }, callback: undefined }],
+    [['starwars', 'h', callback], { name, net: { ...nowhere, host: 'h' }, callback }],
+    [['starwars', undefined, callback], { name, net: nowhere, callback }],
     [
       ['ns:starwars@^1'],
-      { name: { ...name, namespace: 'ns', version: '^1' }, options: nowhere, callback: undefined },
+      { name: { ...name, namespace: 'ns', version: '^1' }, net: nowhere, callback: undefined },
     ],
   ]
-  for (const [args, expected] of table) t.strictSame(connectCall(args), expected)
+  for (const [args, expected] of table) t.strictSame(said(connectCall(args)), expected)
 })
 
 t.test('a URI says where to ask as well', async t => {
   const expected = {
     name: { ...name, namespace: 'ns', version: '^1' },
-    options: { service: 'starwars', host: 'theforce.net', daemonPort: 7 },
+    net: { service: 'starwars', host: 'theforce.net', daemonPort: 7 },
     callback,
   }
-  t.strictSame(connectCall(['ns:starwars@^1://luke@theforce.net:7/yoda', callback]), expected)
-  t.strictSame(connectCall([new URL('starwars://theforce.net:7/yoda')]), {
+  const uri = 'ns:starwars@^1://luke@theforce.net:7/yoda'
+  t.strictSame(said(connectCall([uri, callback])), expected)
+  t.strictSame(said(connectCall([new URL('starwars://theforce.net:7/yoda')])), {
     ...expected,
     name,
     callback: undefined,
@@ -72,8 +79,8 @@ t.test('options may follow a name, a URI or a host, and fill what these leave ou
   for (const [args, parts, options] of table) {
     const call = connectCall([...args, callback])!
     t.strictSame(call.name, { ...name, ...parts }, JSON.stringify(args))
-    t.match(call, { options: { service, ...options }, callback })
-    t.strictSame(connectCall([call.options])!.name, call.name, 'the options say it all again')
+    t.match(call, { net: { service, ...options }, callback })
+    t.strictSame(connectCall([call.net])!.name, call.name, 'the options say it all again')
   }
 })
 
@@ -92,22 +99,6 @@ t.test('options beside a name are checked, and name no other service', async t =
   }
 })
 
-t.test('options are looked for where a call may have them', async t => {
-  const options = { timeout: 1 }
-  const url = new URL('starwars://h')
-  const having = [[options], ['starwars', options], ['starwars', 'h', options], [url, options]]
-  for (const args of having) t.equal(optionsIn([...args, callback]), options)
-  for (const args of [
-    [80, options],
-    ['/tmp/x', options],
-    ['80', options],
-    [url],
-    ['starwars', 'h'],
-  ]) {
-    t.equal(optionsIn([...args, callback]), undefined, 'net has none there')
-  }
-})
-
 t.test('options with a service are a name, and stay as they are', async t => {
   const table: [options: ConnectNameOptions, namespace: string, version: string][] = [
     [{ service: 'starwars' }, '', ''],
@@ -120,8 +111,8 @@ t.test('options with a service are a name, and stay as they are', async t => {
   ]
   for (const [options, namespace, version] of table) {
     const call = connectCall([options, callback])
-    t.strictSame(call, { name: { ...name, namespace, version }, options, callback })
-    t.equal(call!.options, options)
+    t.strictSame(said(call), { name: { ...name, namespace, version }, net: options, callback })
+    t.equal(call!.net, options)
   }
 })
 
@@ -185,11 +176,11 @@ t.test(
     ]
     for (const [args, options] of cases) {
       const call = detour({ service }, args)
-      t.match(call, { name: { service }, options: { service, ...options } })
-      t.notOk('port' in call.options || 'path' in call.options)
+      t.match(call, { name: { service }, net: { service, ...options } })
+      t.notOk('port' in call.net || 'path' in call.net)
       t.equal(call.callback, args.at(-1) === callback ? callback : undefined)
       const own = detour({ service, host: 'own' }, args)
-      t.equal(own.options.host, 'own')
+      t.equal(own.net.host, 'own')
     }
   },
 )
@@ -213,21 +204,57 @@ t.test('on this host a name that gives no namespace has that of the process', as
     [[{ service: 'web', host: 'theforce.net' }], '', undefined],
   ]
   for (const [args, namespace, also] of connecting) {
-    const { name, options } = connectCall(args)!
-    t.strictSame([name.namespace, options.also], [namespace, also], JSON.stringify(args))
+    const { name, net } = connectCall(args)!
+    t.strictSame([name.namespace, net.also], [namespace, also], JSON.stringify(args))
   }
   process.env.MONIKER_NAMESPACE = ''
-  t.match(connectCall(['web']), { name: { namespace: '' }, options: { also: undefined } })
+  t.match(connectCall(['web']), { name: { namespace: '' }, net: { also: undefined } })
 })
 
 t.test('what must be a name is one, or is refused', async t => {
   t.match(namedCall('web@^1', 'theforce.net'), {
     name: { version: '^1' },
-    options: { host: 'theforce.net' },
+    net: { host: 'theforce.net' },
   })
   t.match(namedCall({ service: 'web' }), { name: { service: 'web' } })
-  t.match(namedCall('web', undefined, { wait: 5 }), { options: { wait: 5 } })
-  t.match(namedCall({ service: 'web' }, undefined, { wait: 5 }), { options: { wait: 5 } })
+  t.match(namedCall('web', undefined, { wait: 5 }), { net: { wait: 5 } })
+  t.match(namedCall({ service: 'web' }, undefined, { wait: 5 }), { net: { wait: 5 } })
   for (const target of ['80', './x.sock', '1:2']) t.throws(() => namedCall(target), noName)
   t.throws(() => namedCall({} as never), noName)
+})
+
+t.test('calls in a row that ask the same have one question, and a call is itself', async t => {
+  const transports = ['tcp'] as const
+  const same: [one: unknown[], other: unknown[]][] = [
+    [['web'], ['web']],
+    [['web'], ['web', callback]],
+    [['web', 'h'], [{ service: 'web', host: 'h' }]],
+    [[{ service: 'web', noDelay: true }], [{ service: 'ns:other', timeout: 7 }]],
+  ]
+  for (const [one, other] of same) {
+    const call = connectCall(one)!
+    t.equal(connectCall(other)!.where, call.where)
+    t.ok(Object.isFrozen(call.where))
+    t.equal(connectCall([call]), call)
+  }
+  const different: [one: unknown[], other: unknown[]][] = [
+    [['web'], ['web', 'h']],
+    [['web://h'], ['web://h:7']],
+    [[{ service: 'web', wait: 1 }], [{ service: 'web' }]],
+    [[{ service: 'web', transports }], [{ service: 'web', transports }]],
+  ]
+  for (const [one, other] of different) {
+    t.not(connectCall(one)!.where, connectCall(other)!.where)
+  }
+})
+
+t.test('a text that is read once is the same call, as long as its namespace is', async t => {
+  t.teardown(() => delete process.env.MONIKER_NAMESPACE)
+  const call = connectCall(['web'])
+  t.equal(connectCall(['web']), call)
+  t.match(connectCall(['web', callback]), { name: call!.name, callback })
+  process.env.MONIKER_NAMESPACE = 'mine'
+  t.match(connectCall(['web']), { name: { namespace: 'mine' } })
+  process.env.MONIKER_NAMESPACE = 'auto'
+  t.not(connectCall(['web']), connectCall(['web']))
 })

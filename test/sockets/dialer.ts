@@ -7,7 +7,8 @@ import t from 'tap'
 import { MonikerError } from '../../lib/errors.ts'
 import { Dial, type NamedSocket } from '../../lib/sockets/dialer.ts'
 import { handleOf } from '../../lib/node/handle.ts'
-import { parse, type Name } from '../../lib/name.ts'
+import { connectCall } from '../../lib/options/connect.ts'
+import type { Name } from '../../lib/name.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import type { Road } from '../../lib/wire/protocol.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
@@ -443,12 +444,9 @@ t.test('what is on its way to the wrong place is turned round', async t => {
 
   const again = new Held(other.place)
   const bare = new Socket().on('error', () => {}) as NamedSocket
-  const attempt = new Dial(bare, {
-    name: parse('echo'),
-    options: { service: 'echo', transports: ['tcp'] },
-    callback: undefined,
-  })
-  attempt.start(again, undefined)
+  const call = connectCall([{ ...OFFERED, resolver: again, transports: ['tcp'] }])!
+  const attempt = new Dial(bare, call)
+  attempt.start()
   t.notOk(attempt.isUnderWay)
   await new Promise(process.nextTick)
   t.ok(attempt.isUnderWay)
