@@ -6,14 +6,16 @@ import { dirname, isAbsolute, join, relative } from 'node:path'
 /** The folders for temporary files. Another user could make our folder there before we do. */
 const TEMPORARY = ['/tmp', '/var/tmp', '/dev/shm']
 
-/** Widened by hand: Node has it from 22.1 on. */
-const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown }
+/** The part of `node:module` that Node has from 22.1 on. */
+interface Cache {
+  readonly enableCompileCache?: (folder: string) => unknown
+}
 
 /**
  * Makes Node keep the compiled code of the commands in `$XDG_CACHE_HOME/moniker` or `~/.cache/moniker`, if it can. Node
  * runs the code that it finds there, so nothing is kept if another user could write to the folder.
  */
-export function keepCompiled(): void {
+export function keepCompiled({ enableCompileCache }: Cache = module): void {
   const folder = enableCompileCache && ownFolder()
   if (folder) enableCompileCache(folder)
 }

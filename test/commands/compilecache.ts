@@ -55,6 +55,24 @@ test('where nobody tells who owns a folder there is none', async t => {
   t.doesNotThrow(keepCompiled)
 })
 
+test('Node is told of the folder if it can keep code there', async t => {
+  const home = atHome(t)
+  if (!home) return t.pass('skipped: others can write where this user is at home')
+  const before = process.env.XDG_CACHE_HOME
+  t.teardown(() => {
+    delete process.env.XDG_CACHE_HOME
+    if (before !== undefined) process.env.XDG_CACHE_HOME = before
+  })
+  const told: string[] = []
+  const enableCompileCache = (folder: string) => told.push(folder)
+  process.env.XDG_CACHE_HOME = home
+  keepCompiled({ enableCompileCache })
+  process.env.XDG_CACHE_HOME = '/dev/null'
+  keepCompiled({ enableCompileCache })
+  keepCompiled({})
+  t.same(told, [join(home, 'moniker')])
+})
+
 test('commands are kept there if Node can, and the daemon never is', async t => {
   const home = atHome(t)
   if (!home) return t.pass('skipped: others can write where this user is at home')

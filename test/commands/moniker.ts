@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { monikerCommand } from '../../lib/commands/moniker.ts'
+import { monikerCommand, run } from '../../lib/commands/moniker.ts'
 
 test('each command says what it does, in a sentence, and where its daemon is', async t => {
   for (const command of (await monikerCommand()).commands) {
@@ -23,4 +23,27 @@ test('what is called is all that is loaded, unless it speaks of the others', asy
   for (const called of ['help', '--help', 'toString', '']) {
     t.equal((await commands(called)).length, 14, called)
   }
+})
+
+test('a wrong call is status 2, and help is none', { buffered: false }, async t => {
+  t.teardown(() => (process.exitCode = undefined))
+  const streams = [process.stdout, process.stderr]
+  const captured = streams.map(stream => t.capture(stream, 'write', () => true))
+  const status = async (...args: string[]) => {
+    process.exitCode = undefined
+    await run([process.execPath, 'moniker', ...args])
+    return process.exitCode
+  }
+  const statuses = [
+    await status('nonsense'),
+    await status('completion', 'sh'),
+    await status('help'),
+  ]
+  captured.forEach(one => one.restore())
+  t.same(statuses, [2, 2, 0])
+})
+
+test('what else fails is for the caller', async t => {
+  const call = run([process.execPath, 'moniker', 'policy', 'check', '/no/such'])
+  await t.rejects(call, { code: 'ERR_MONIKER_POLICY' })
 })
