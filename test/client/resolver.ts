@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { connect, type LookupFunction } from 'node:net'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
-import { parse } from '../../lib/name.ts'
+import { parse, type Name } from '../../lib/name.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
-import type { Resolution } from '../../lib/resolution.ts'
+import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { nameServer } from '../fixtures/dns.ts'
 import { lookup, named, nobody, portOf, silence, stranger } from '../fixtures/services.ts'
@@ -561,4 +561,20 @@ test('those that are as busy as each other take turns', async t => {
   const ports = all.map(({ endpoints }) => endpoints[0]!.port)
   t.equal(new Set(ports).size, 2)
   t.same(ports.slice(0, 2), ports.slice(2))
+})
+
+test('a subclass with an answer of its own is asked by that, and remembers nothing for sockets', async t => {
+  class Own extends Resolver {
+    signals: (AbortSignal | undefined)[] = []
+    override resolve(name: Name, { signal }: ResolveOptions = {}): Promise<Resolution> {
+      this.signals.push(signal)
+      return Promise.resolve({ name, host: '', endpoints: [], ttl: 0 })
+    }
+  }
+  const resolver = new Own()
+  const { known, port, answer, leave } = resolver.ask(parse('tie'))
+  t.strictSame([known, port], [undefined, undefined])
+  t.match(await answer, { name: { service: 'tie' } })
+  leave()
+  t.ok(resolver.signals[0]?.aborted)
 })
