@@ -1,7 +1,15 @@
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connectCall, namedCall, type TargetOptions } from '../options/connect.ts'
-import { ASKED, bad, checkOptions, keysOf, pick, type OptionsOf } from '../options/options.ts'
+import {
+  ASKED,
+  OPTIONS,
+  bad,
+  checkOptions,
+  keysOf,
+  pick,
+  type OptionsOf,
+} from '../options/options.ts'
 import { Backlog } from './reader.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
 import { Client } from './connection.ts'
@@ -38,9 +46,6 @@ interface WatchEvents {
 /** The first and the longest pause before a daemon that has gone is looked for again, in ms. */
 const PAUSE = 20
 const LONGEST = 1_000
-
-/** How long names may be gone with their daemon before they are told to be, in ms. */
-const GRACE = 5_000
 
 /** What looking again will not mend. */
 const FINAL: readonly Reason[] = ['EDENIED', 'ELIMIT', 'EARGUMENT', 'ENAME']
@@ -231,7 +236,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   }
 
   #wait(): void {
-    const { grace = GRACE } = this.#options
+    const { grace = OPTIONS.grace.default } = this.#options
     clearTimeout(this.#grace)
     this.#grace = setTimeout(() => this.#roster.settle(), grace).unref()
   }

@@ -3,7 +3,7 @@ import { parse, type Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
 import { ROADS, type Metadata, type Road } from '../wire/protocol.ts'
 import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
-import { bad, checkOptions, type OptionsOf } from './options.ts'
+import { OPTIONS, bad, checkOptions, type OptionsOf } from './options.ts'
 
 /** The options by which `listen` is known by a name, beside every option of `net`'s. */
 export type ListenNameOptions = ListenOptions & OptionsOf<'listen'>
@@ -51,10 +51,10 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     service,
     namespace,
     version,
-    shared = false,
-    guarded = false,
+    shared = OPTIONS.shared.default,
+    guarded = OPTIONS.guarded.default,
     metadata,
-    load = false,
+    load = OPTIONS.load.default,
     daemonPort,
     transports = ROADS,
     ...others

@@ -73,6 +73,8 @@ interface Rule {
   /** What is expected, for people. */
   readonly expected?: string
   readonly check?: (value: unknown) => boolean
+  /** The value of a call that leaves the word out, where that is always the same. */
+  readonly default?: unknown
 }
 
 const ALL = ['connect', 'listen', 'watch', 'resolve'] as const
@@ -125,14 +127,14 @@ export const OPTIONS = {
     check: value => isListOf(value, one => FALLBACKS.includes(one as Fallback)),
   },
   select: { of: ['connect'], expected: 'a function', check: value => typeof value === 'function' },
-  wait: { of: ['connect', 'resolve'], isAsked: true, expected: MS, check: isMs },
+  wait: { of: ['connect', 'resolve'], isAsked: true, expected: MS, check: isMs, default: 0 },
   resolver: {
     of: ['connect'],
     expected: 'an object with a function `resolve`',
     check: value => typeof (value as Partial<Resolving> | null)?.resolve === 'function',
   },
   lookup: { of: ASKING, isAsked: true, isNets: true },
-  family: { of: ASKING, isAsked: true, isNets: true },
+  family: { of: ASKING, isAsked: true, isNets: true, default: 0 },
   hints: { of: ASKING, isAsked: true, isNets: true },
   timeout: { of: ['connect', 'watch'], isNets: true },
   signal: { of: ALL, isNets: true },
@@ -141,15 +143,16 @@ export const OPTIONS = {
     expected: `true, false or a group of at most ${MAX_GROUP} characters`,
     check: value =>
       isBoolean(value) || (typeof value === 'string' && value !== '' && value.length <= MAX_GROUP),
+    default: false,
   },
-  guarded: { of: ['listen'], expected: 'true or false', check: isBoolean },
-  load: { of: ['listen'], expected: 'true or false', check: isBoolean },
+  guarded: { of: ['listen'], expected: 'true or false', check: isBoolean, default: false },
+  load: { of: ['listen'], expected: 'true or false', check: isBoolean, default: false },
   metadata: {
     of: ['listen'],
     expected: `an object of at most ${MAX_METADATA} bytes of JSON`,
     check: isMetadata,
   },
-  grace: { of: ['watch'], expected: MS, check: isMs },
+  grace: { of: ['watch'], expected: MS, check: isMs, default: 5_000 },
 } as const satisfies Record<keyof Options, Rule>
 
 type Table = typeof OPTIONS

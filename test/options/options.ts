@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { connectCall } from '../../lib/options/connect.ts'
 import { listenCall } from '../../lib/options/listen.ts'
@@ -121,4 +122,20 @@ t.test('what passes options on is derived from the table', async t => {
   t.ok(OWN_WORDS.includes('secure'))
   t.notOk(OWN_WORDS.includes('host'))
   t.strictSame(pick({ a: 1, b: undefined, c: 3 } as Record<string, unknown>, ['a', 'b']), { a: 1 })
+})
+
+t.test('the doc comments, and the guide, tell the defaults of the table', async t => {
+  const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+  const source = read('lib/options/options.ts') + read('lib/resolution.ts')
+  for (const [key, rule] of Object.entries(OPTIONS)) {
+    if (!('default' in rule)) continue
+    const comments = source.matchAll(
+      new RegExp(`/\\*\\*((?:(?!\\*/)[^])*)\\*/\\s*${key}\\?: `, 'g'),
+    )
+    const told = [...comments].map(([, text = '']) => /Default ([\w,]+)/.exec(text)?.[1])
+    t.ok(told.length > 0, key)
+    for (const value of told) t.equal(value?.replace(',', ''), String(rule.default), key)
+  }
+  const [, seconds] = /(\d+) seconds after its daemon went \(`grace`\)/.exec(read('docs/guide.md')) ?? []
+  t.equal(Number(seconds) * 1_000, OPTIONS.grace.default)
 })
