@@ -12,7 +12,7 @@ import {
 import { reachable, type Visibility } from './access.ts'
 import type { Owner, Peer, Step } from './chain.ts'
 import { taken, type Entry, type Registry } from './registry.ts'
-import { Audience } from './subscriptions.ts'
+import { Subscriptions } from './subscriptions.ts'
 
 /**
  * How long after its start a daemon lets whoever held a name longer have it, in ms. Until then its
@@ -34,7 +34,7 @@ export interface LocalOptions {
   /** What of it whoever asks may see. Default all that they can reach. */
   sees?: Visibility
   /** The connections that are told what comes and goes. Default none, as nothing tells them. */
-  audience?: Audience
+  subscriptions?: Subscriptions
 }
 
 /** Answers from the registry. */
@@ -47,23 +47,23 @@ export function local(
     age = () => Infinity,
     connections,
     sees = reachable,
-    audience = new Audience(),
+    subscriptions = new Subscriptions(),
   }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answer => {
     const entries = search(registry, question, entry => sees('resolve', peer, entry))
     const { namespace } = entries[0]!
-    const told = entries.slice(0, 8)
-    for (const entry of told) if (entry.guarded) announce(entry, peer, ttl)
-    const isNear = hasPath(question, peer)
-    const endpoints = told.map((entry): Endpoint => {
+    const chosen = entries.slice(0, 8)
+    for (const entry of chosen) if (entry.guarded) announce(entry, peer, ttl)
+    const mayUsePath = wantsPath(question, peer)
+    const endpoints = chosen.map((entry): Endpoint => {
       const { transport, port, path, version, metadata, load } = entry
       const instance = instanceOf(entry, generation)
       return Object.assign(
         { transport },
         addressFor(entry, peer),
         { port, version, instance },
-        isNear && path && { path },
+        mayUsePath && path && { path },
         metadata && { metadata },
         load !== undefined && { load },
       )
@@ -90,12 +90,12 @@ export function local(
   const list = ({ namespace }: List, peer: Peer) => listed(registry.list(namespace), peer)
 
   const watch = ({ id, op: _, ...interest }: Watch, peer: Peer, owner: Owner): Answer => {
-    audience.follow(owner, interest, {
+    subscriptions.follow(owner, interest, {
       tell(change, entry) {
         if (sees('list', peer, entry))
           owner.tell(id, { event: change, ...shown(entry, generation) })
       },
-      over() {},
+      released() {},
     })
     const { namespace, service, also = [] } = interest
     const namespaces = namespace === undefined ? [undefined] : new Set([namespace, ...also])
@@ -154,7 +154,7 @@ function shown(entry: Entry, generation: number): Answer {
 }
 
 /** The abstract Unix socket of a service has the reach of the loopback addresses. */
-function hasPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
+function wantsPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
   return isLocal && transports.includes('unix')
 }
 

@@ -3,7 +3,7 @@ import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
-import { Audience } from './subscriptions.ts'
+import { Subscriptions } from './subscriptions.ts'
 import { Access } from './access.ts'
 import { local } from './answer.ts'
 import { chain, inOrder, type Handler, type Owner, type Step, type Steps } from './chain.ts'
@@ -94,8 +94,8 @@ export interface DaemonStatus extends Counters {
  */
 export class Daemon {
   readonly #options: DaemonOptions
-  readonly #audience = new Audience()
-  readonly #registry = new Registry((change, entry) => this.#audience.tell(change, entry))
+  readonly #subscriptions = new Subscriptions()
+  readonly #registry = new Registry((change, entry) => this.#subscriptions.tell(change, entry))
   readonly #port: DesignatedPort
   readonly #limits: Limits
   readonly #access: Access
@@ -145,7 +145,7 @@ export class Daemon {
       count,
       limits: this.#limits.step,
       access: this.#access.step,
-      hold: hold(this.#audience, { grace: () => grace - this.#age() }),
+      hold: hold(this.#subscriptions, { grace: () => grace - this.#age() }),
       registry: local(this.#registry, {
         generation: this.#started,
         ttl,
@@ -153,7 +153,7 @@ export class Daemon {
         age: () => this.#age(),
         connections: () => this.#sockets.size,
         sees: this.#access.sees,
-        audience: this.#audience,
+        subscriptions: this.#subscriptions,
       }),
       handover: ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),
     }
@@ -263,7 +263,7 @@ export class Daemon {
       started: this.#started,
       udp: this.#port.addresses,
       names: this.#registry.size,
-      followers: this.#audience.size,
+      followers: this.#subscriptions.size,
       open: this.#sockets.size,
       ...this.#counters,
     }
@@ -283,14 +283,14 @@ export class Daemon {
     socket.once('close', () => this.#leave(socket))
     const arrival = new Arrival(socket, this.#dialects, {
       answer: this.#answer,
-      ended: owner => this.#audience.release(owner),
+      ended: owner => this.#subscriptions.release(owner),
       closed: owner => {
         this.#left(owner)
-        this.#audience.release(owner)
+        this.#subscriptions.release(owner)
         this.#registry.release(owner)
       },
       refused: error => this.#refused(error),
-      isInUse: owner => this.#registry.held(owner) > 0 || this.#audience.held(owner) > 0,
+      isInUse: owner => this.#registry.held(owner) > 0 || this.#subscriptions.count(owner) > 0,
       patience,
       slowness: patience,
       idle,

@@ -1,17 +1,17 @@
 import type { MonikerError } from '../errors.ts'
 import type { Answer, Register, Resolve } from '../wire/protocol.ts'
-import type { Audience, Interest } from './subscriptions.ts'
 import type { Peer, Reply, Step } from './chain.ts'
 import type { Change } from './registry.ts'
+import type { Interest, Subscriptions } from './subscriptions.ts'
 
-/** How often a young daemon asks itself whether it is one still, in ms. */
+/** Milliseconds between two looks of a young daemon at its age. */
 const STEP = 100
 
-/** How long a name that is taken may take to be let go, in ms: its holder has just gone, maybe. */
+/** Milliseconds for which a name that is taken may be let go: its holder has just gone, maybe. */
 const PARTING = 50
 
 export interface HoldOptions {
-  /** How long to hold what did not ask to be, in ms from now: the daemon is young. Default not at all. */
+  /** Milliseconds from now for which each question is held, as the daemon is young. Default 0. */
   grace?: () => number
 }
 
@@ -21,15 +21,15 @@ export interface HoldOptions {
  * is held over UDP: a datagram cannot take its question back. A registration is held for a moment where
  * the name is taken: a program that is started again clashes with nobody.
  */
-export function hold(audience: Audience, { grace = () => 0 }: HoldOptions = {}): Step {
+export function hold(subscriptions: Subscriptions, { grace = () => 0 }: HoldOptions = {}): Step {
   const resolve = (question: Resolve, { owner }: Peer, next: () => Reply) => {
     try {
       return next()
     } catch (refusal) {
       const more = () => Math.min(grace(), STEP)
-      const wait = Math.max((owner && question.wait) ?? 0, more())
-      if (wait <= 0 || !isAbsence(refusal)) throw refusal
-      return held(audience, owner ?? {}, question, { change: 'up', wait, more, next, refusal })
+      const ms = Math.max((owner && question.wait) ?? 0, more())
+      if (ms <= 0 || !isAbsence(refusal)) throw refusal
+      return held(subscriptions, owner ?? {}, question, { awaited: 'up', ms, more, next, refusal })
     }
   }
 
@@ -38,7 +38,8 @@ export function hold(audience: Audience, { grace = () => 0 }: HoldOptions = {}):
       return next()
     } catch (refusal) {
       if ((refusal as MonikerError).reason !== 'ETAKEN') throw refusal
-      return held(audience, owner!, question, { change: 'down', wait: PARTING, next, refusal })
+      const rest = { awaited: 'down', ms: PARTING, next, refusal } as const
+      return held(subscriptions, owner!, question, rest)
     }
   }
 
@@ -49,27 +50,29 @@ export function hold(audience: Audience, { grace = () => 0 }: HoldOptions = {}):
 }
 
 interface Held {
-  /** What may help. */
-  readonly change: Change
-  /** How long to wait for it, in ms. */
-  readonly wait: number
-  /** How much longer, once that is over. */
+  /** The change that may help. */
+  readonly awaited: Change
+  /** Milliseconds to wait for it. */
+  readonly ms: number
+  /** Milliseconds to wait longer, once these are over. */
   readonly more?: () => number
+  /** Asks again. */
   readonly next: () => Reply
+  /** The answer if nothing helps. */
   readonly refusal: unknown
 }
 
 function held(
-  audience: Audience,
+  subscriptions: Subscriptions,
   owner: object,
   interest: Interest,
-  { change: wanted, wait, more = () => 0, next, refusal }: Held,
+  { awaited, ms, more = () => 0, next, refusal }: Held,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let last = refusal
-    let isOver = false
+    let isDone = false
     const retry = () => {
-      if (isOver) return
+      if (isDone) return
       try {
         settle(resolve, next())
       } catch (again) {
@@ -77,13 +80,13 @@ function held(
         last = again
       }
     }
-    const stop = audience.follow(owner, interest, {
-      over: () => settle(reject, last),
-      // Whatever changes the registry has to be done with it first.
-      tell: change => change === wanted && queueMicrotask(retry),
+    const stop = subscriptions.follow(owner, interest, {
+      released: () => settle(reject, last),
+      // The registry has to be done with its change first.
+      tell: change => change === awaited && queueMicrotask(retry),
     })
     const settle = <T>(how: (with_: T) => void, what: T) => {
-      isOver = true
+      isDone = true
       stop()
       clearTimeout(timer)
       how(what)
@@ -93,11 +96,11 @@ function held(
       if (left > 0) timer = setTimeout(late, left).unref()
       else settle(reject, last)
     }
-    let timer = setTimeout(late, wait).unref()
+    let timer = setTimeout(late, ms).unref()
   })
 }
 
-/** Whether what was asked for may still come. */
+/** True if the service that was asked for may still come. */
 function isAbsence(error: unknown): boolean {
   const { reason } = error as MonikerError
   return reason === 'ENOSERVICE' || reason === 'EVERSION'

@@ -22,7 +22,7 @@ interface Service {
  * is alone, as most are for good, is its service as well: a look-up so goes from the map straight to it,
  * and meets with no more memory than it needs to.
  */
-class Held implements Service {
+class RegistryEntry implements Service {
   declare readonly registration: number
   declare readonly owner: object
 
@@ -83,7 +83,7 @@ export class Registry {
     this.#makeWay(offer, evict)
     const services = this.#namespaces.get(offer.namespace) ?? new Map<string, Service>()
     const service = services.get(offer.service)
-    const entry = new Held(offer, ++this.#last, owner) as Held & Offer
+    const entry = new RegistryEntry(offer, ++this.#last, owner) as RegistryEntry & Offer
     services.set(offer.service, service ? inserted(service, entry) : entry)
     this.#namespaces.set(offer.namespace, services)
     const held = this.#owners.get(owner)
@@ -199,7 +199,7 @@ function inserted({ entries, turn }: Service, entry: Entry): Service {
 }
 
 function several(entries: readonly Entry[], turn = 0): Service {
-  return entries.length === 1 ? (entries[0] as Held & Offer) : { entries, turn }
+  return entries.length === 1 ? (entries[0] as RegistryEntry & Offer) : { entries, turn }
 }
 
 /** The value under `key`, if there is one; with no key, every value. */

@@ -1,7 +1,7 @@
 import { MonikerError } from '../errors.ts'
 import type { Change, Entry } from './registry.ts'
 
-/** The names that somebody wants to be told of; what is left out may be anything. */
+/** The names that a subscriber is told of; what is left out may be anything. */
 export interface Interest {
   readonly namespace?: string
   readonly service?: string
@@ -9,68 +9,68 @@ export interface Interest {
   readonly also?: readonly string[]
 }
 
-/** Somebody who is told. */
-export interface Follower {
+/** A watch, or a question that is held. */
+export interface Subscriber {
   /** Called with each change, at once. */
   tell(change: Change, entry: Entry): void
   /** Called if the owner goes: it is told no more. */
-  over(): void
+  released(): void
 }
 
-export interface AudienceOptions {
-  /** How many followers there may be. Default 65,536. */
+export interface SubscriptionsOptions {
+  /** How many subscribers there may be. Default 65,536. */
   max?: number
-  /** How many followers one owner may have. Default 16,384. */
+  /** How many subscribers one owner may have. Default 16,384. */
   maxOwned?: number
 }
 
-interface Seat {
-  readonly follower: Follower
+interface Subscription {
+  readonly subscriber: Subscriber
   readonly keys: readonly string[]
 }
 
 /**
- * Who wants to be told of which names. As the registry it knows nothing of sockets: an owner is any
- * object. Whoever follows other names costs nothing when one changes.
+ * The subscribers of names. As the registry it knows nothing of sockets: an owner is any object. A
+ * subscriber of other names costs nothing when one changes.
  */
-export class Audience {
+export class Subscriptions {
   readonly #max: number
   readonly #maxOwned: number
-  readonly #rows = new Map<string, Set<Follower>>()
-  readonly #owners = new Map<object, Set<Seat>>()
+  readonly #rows = new Map<string, Set<Subscriber>>()
+  readonly #owners = new Map<object, Set<Subscription>>()
   #size = 0
 
-  constructor({ max = 65_536, maxOwned = 16_384 }: AudienceOptions = {}) {
+  constructor({ max = 65_536, maxOwned = 16_384 }: SubscriptionsOptions = {}) {
     this.#max = max
     this.#maxOwned = maxOwned
   }
 
-  /** How many followers there are. */
+  /** The number of subscribers. */
   get size(): number {
     return this.#size
   }
 
-  /** How many followers `owner` has. */
-  held(owner: object): number {
+  /** The number of subscribers that `owner` has. */
+  count(owner: object): number {
     return this.#owners.get(owner)?.size ?? 0
   }
 
-  /** Has `follower` told from now on, until what is returned is called. Throws `ELIMIT` beyond the limits. */
-  follow(owner: object, interest: Interest, follower: Follower): () => void {
-    const seats = this.#owners.get(owner) ?? new Set<Seat>()
-    if (seats.size >= this.#maxOwned) throw full(`one connection may ask ${this.#maxOwned}`)
+  /** Tells `subscriber` from now on, until the returned function is called. Throws `ELIMIT` beyond the limits. */
+  follow(owner: object, interest: Interest, subscriber: Subscriber): () => void {
+    const owned = this.#owners.get(owner) ?? new Set<Subscription>()
+    if (owned.size >= this.#maxOwned) throw full(`one connection may ask ${this.#maxOwned}`)
     if (this.#size >= this.#max) throw full(`all together may ask ${this.#max}`)
-    const seat = { follower, keys: keysOf(interest) }
-    this.#owners.set(owner, seats.add(seat))
-    for (const key of seat.keys) {
-      const row = this.#rows.get(key) ?? new Set<Follower>()
-      this.#rows.set(key, row.add(follower))
+    const subscription = { subscriber, keys: keysOf(interest) }
+    this.#owners.set(owner, owned.add(subscription))
+    for (const key of subscription.keys) {
+      const row = this.#rows.get(key) ?? new Set<Subscriber>()
+      this.#rows.set(key, row.add(subscriber))
     }
     this.#size++
     return () => {
-      if (!seats.delete(seat)) return
-      if (seats.size === 0) this.#owners.delete(owner)
-      this.#vacate(seat)
+      if (!owned.delete(subscription)) return
+      if (owned.size === 0) this.#owners.delete(owner)
+      this.#forget(subscription)
     }
   }
 
@@ -79,25 +79,25 @@ export class Audience {
     if (this.#size === 0) return
     const { namespace, service } = entry
     for (const key of [keyOf(namespace, service), keyOf(namespace), keyOf('*', service), keyOf()]) {
-      for (const follower of this.#rows.get(key) ?? []) follower.tell(change, entry)
+      for (const subscriber of this.#rows.get(key) ?? []) subscriber.tell(change, entry)
     }
   }
 
   /** Forgets all that `owner` follows: its connection has closed. */
   release(owner: object): void {
-    const seats = this.#owners.get(owner) ?? new Set<Seat>()
+    const owned = this.#owners.get(owner) ?? new Set<Subscription>()
     this.#owners.delete(owner)
-    for (const seat of seats) {
-      seats.delete(seat)
-      this.#vacate(seat)
-      seat.follower.over()
+    for (const subscription of owned) {
+      owned.delete(subscription)
+      this.#forget(subscription)
+      subscription.subscriber.released()
     }
   }
 
-  #vacate({ follower, keys }: Seat): void {
+  #forget({ subscriber, keys }: Subscription): void {
     for (const key of keys) {
       const row = this.#rows.get(key)!
-      row.delete(follower)
+      row.delete(subscriber)
       if (row.size === 0) this.#rows.delete(key)
     }
     this.#size--
@@ -109,7 +109,7 @@ function keyOf(namespace = '*', service = '*'): string {
   return `${namespace}:${service}`
 }
 
-/** Whoever watches all namespaces watches every other. */
+/** The keys of an interest. All namespaces are one key, so that other namespaces beside them change nothing. */
 function keysOf({ namespace, service, also = [] }: Interest): string[] {
   if (namespace === undefined) return [keyOf(namespace, service)]
   return [...new Set([namespace, ...also])].map(one => keyOf(one, service))

@@ -2,7 +2,7 @@ import t from 'tap'
 import { Access } from '../../lib/daemon/access.ts'
 import { local } from '../../lib/daemon/answer.ts'
 import { chain, type Peer } from '../../lib/daemon/chain.ts'
-import { Audience } from '../../lib/daemon/subscriptions.ts'
+import { Subscriptions } from '../../lib/daemon/subscriptions.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import {
   question,
@@ -296,13 +296,13 @@ const watch = (given: Answer = {}) => question({ op: 'watch', id: 7, ...given })
 
 /** A daemon that has watchers. */
 function watched(publicList = false) {
-  const audience = new Audience()
-  const registry = new Registry((change, entry) => audience.tell(change, entry))
+  const subscriptions = new Subscriptions()
+  const registry = new Registry((change, entry) => subscriptions.tell(change, entry))
   const answer = chain(
     access(publicList),
-    local(registry, { generation: 36, ttl: 1, status: () => ({}), audience }),
+    local(registry, { generation: 36, ttl: 1, status: () => ({}), subscriptions }),
   )
-  return { audience, registry, answer }
+  return { subscriptions, registry, answer }
 }
 
 /** Somebody, and what they are told. */
@@ -339,7 +339,7 @@ t.test('a watcher is told what there is, and then of each change', async t => {
 })
 
 t.test('nobody is told of what they may not see', async t => {
-  const { registry, answer, audience } = watched(true)
+  const { registry, answer, subscriptions } = watched(true)
   const peer = somebody(false)
   registry.register({}, offer({ address: '127.0.0.1' }))
   t.strictSame(answer(watch(), peer), { services: [] })
@@ -347,8 +347,8 @@ t.test('nobody is told of what they may not see', async t => {
   registry.register({}, offer({ service: 'c' }))
   t.match(peer.told, [[7, { event: 'up', service: 'c' }]])
   t.equal(peer.told.length, 1)
-  t.equal(audience.held(peer.owner!), 1)
-  audience.release(peer.owner!)
+  t.equal(subscriptions.count(peer.owner!), 1)
+  subscriptions.release(peer.owner!)
   registry.register({}, offer({ service: 'd' }))
   t.equal(peer.told.length, 1)
 })

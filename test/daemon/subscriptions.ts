@@ -1,21 +1,21 @@
 import t from 'tap'
-import { Audience, type Follower, type Interest } from '../../lib/daemon/subscriptions.ts'
+import { Subscriptions, type Subscriber, type Interest } from '../../lib/daemon/subscriptions.ts'
 import type { Entry } from '../../lib/daemon/registry.ts'
 
 const entry = (namespace: string, service: string) => ({ namespace, service }) as Entry
 
 /** A follower that notes what it is told. */
-function noting(): Follower & { notes: string[] } {
+function noting(): Subscriber & { notes: string[] } {
   const notes: string[] = []
   return {
     notes,
     tell: (change, { namespace, service }) => notes.push(`${change} ${namespace}:${service}`),
-    over: () => notes.push('over'),
+    released: () => notes.push('over'),
   }
 }
 
 t.test('each is told of what it follows, and of nothing else', async t => {
-  const audience = new Audience()
+  const subscriptions = new Subscriptions()
   const cases: [interest: Interest, told: string[]][] = [
     [{}, ['up :a', 'up ns:a', 'up ns:b', 'down :a']],
     [{ namespace: 'ns' }, ['up ns:a', 'up ns:b']],
@@ -28,77 +28,84 @@ t.test('each is told of what it follows, and of nothing else', async t => {
   ]
   const followers = cases.map(([interest]) => {
     const follower = noting()
-    audience.follow({}, interest, follower)
+    subscriptions.follow({}, interest, follower)
     return follower
   })
-  audience.tell('up', entry('', 'a'))
-  audience.tell('up', entry('ns', 'a'))
-  audience.tell('up', entry('ns', 'b'))
-  audience.tell('down', entry('', 'a'))
+  subscriptions.tell('up', entry('', 'a'))
+  subscriptions.tell('up', entry('ns', 'a'))
+  subscriptions.tell('up', entry('ns', 'b'))
+  subscriptions.tell('down', entry('', 'a'))
   for (const [at, [interest, told]] of cases.entries()) {
     t.strictSame(followers[at]!.notes, told, JSON.stringify(interest))
   }
 })
 
 t.test('whoever stops is told no more, and may stop twice', async t => {
-  const audience = new Audience()
+  const subscriptions = new Subscriptions()
   const [owner, one, other] = [{}, noting(), noting()]
-  const stop = audience.follow(owner, { service: 'a' }, one)
-  const stopOther = audience.follow(owner, { service: 'a' }, other)
-  t.equal(audience.size, 2)
+  const stop = subscriptions.follow(owner, { service: 'a' }, one)
+  const stopOther = subscriptions.follow(owner, { service: 'a' }, other)
+  t.equal(subscriptions.size, 2)
   stop()
   stop()
-  audience.tell('up', entry('', 'a'))
+  subscriptions.tell('up', entry('', 'a'))
   t.strictSame([one.notes, other.notes], [[], ['up :a']])
   stopOther()
-  t.equal(audience.size, 0)
-  audience.tell('up', entry('', 'a'))
+  t.equal(subscriptions.size, 0)
+  subscriptions.tell('up', entry('', 'a'))
   t.equal(other.notes.length, 1)
 })
 
 t.test('one that stops when it is told does not keep the others from it', async t => {
-  const audience = new Audience()
+  const subscriptions = new Subscriptions()
   const told: number[] = []
   for (const at of [0, 1, 2]) {
-    const stop = audience.follow({}, {}, { over: () => {}, tell: () => (told.push(at), stop()) })
+    const stop = subscriptions.follow(
+      {},
+      {},
+      { released: () => {}, tell: () => (told.push(at), stop()) },
+    )
   }
-  audience.tell('up', entry('', 'a'))
-  audience.tell('up', entry('', 'a'))
+  subscriptions.tell('up', entry('', 'a'))
+  subscriptions.tell('up', entry('', 'a'))
   t.strictSame(told, [0, 1, 2])
 })
 
 t.test('an owner that goes takes all that it follows along, and nothing of others', async t => {
-  const audience = new Audience()
+  const subscriptions = new Subscriptions()
   const [owner, one, other] = [{}, noting(), noting()]
-  const stop = audience.follow(owner, { service: 'a' }, one)
-  audience.follow({}, { service: 'a' }, other)
-  audience.release(owner)
+  const stop = subscriptions.follow(owner, { service: 'a' }, one)
+  subscriptions.follow({}, { service: 'a' }, other)
+  subscriptions.release(owner)
   stop()
-  audience.release(owner)
-  audience.tell('down', entry('', 'a'))
+  subscriptions.release(owner)
+  subscriptions.tell('down', entry('', 'a'))
   t.strictSame([one.notes, other.notes], [['over'], ['down :a']])
-  t.equal(audience.size, 1)
+  t.equal(subscriptions.size, 1)
 })
 
 t.test('how much an owner follows is known', async t => {
-  const audience = new Audience()
+  const subscriptions = new Subscriptions()
   const owner = {}
-  t.equal(audience.held(owner), 0)
-  const stop = audience.follow(owner, {}, noting())
-  t.equal(audience.held(owner), 1)
+  t.equal(subscriptions.count(owner), 0)
+  const stop = subscriptions.follow(owner, {}, noting())
+  t.equal(subscriptions.count(owner), 1)
   stop()
-  t.equal(audience.held(owner), 0)
+  t.equal(subscriptions.count(owner), 0)
 })
 
 t.test('there are only so many, of one owner and of all', async t => {
-  const audience = new Audience({ max: 3, maxOwned: 2 })
+  const subscriptions = new Subscriptions({ max: 3, maxOwned: 2 })
   const owner = {}
-  const stop = audience.follow(owner, {}, noting())
-  audience.follow(owner, {}, noting())
+  const stop = subscriptions.follow(owner, {}, noting())
+  subscriptions.follow(owner, {}, noting())
   const full = { code: 'EBUSY', reason: 'ELIMIT' }
-  t.throws(() => audience.follow(owner, {}, noting()), { ...full, message: /one connection may/ })
-  audience.follow({}, {}, noting())
-  t.throws(() => audience.follow({}, {}, noting()), { ...full, message: /all together may/ })
+  t.throws(() => subscriptions.follow(owner, {}, noting()), {
+    ...full,
+    message: /one connection may/,
+  })
+  subscriptions.follow({}, {}, noting())
+  t.throws(() => subscriptions.follow({}, {}, noting()), { ...full, message: /all together may/ })
   stop()
-  audience.follow({}, {}, noting())
+  subscriptions.follow({}, {}, noting())
 })
