@@ -9,15 +9,15 @@ import type { Entry } from './registry.ts'
 import { Identities } from '../node/proc.ts'
 
 export interface AccessOptions {
-  /** Whether other hosts may list what the policy says nothing of. Default false. */
+  /** True if other hosts may list what the policy says nothing of. Default false. */
   publicList?: boolean
   /** The port that is asked at. */
   port: () => number
-  /** Called when the policy has said no, with what it did not let whom do. */
+  /** Called when the policy has denied something, with a line for a log. */
   denied: (text: string) => void
   /** The users of this host. Default those in the system's table. */
   users?: { readonly users: Users }
-  /** Who made a connection. Default what the kernel says. */
+  /** Finds the user of a connection. Default as the kernel says. */
   identities?: Pick<Identities, 'of'>
 }
 
@@ -29,9 +29,9 @@ export const reachable: Visibility = (_action, { local: isLocal }, { address }) 
   isLocal || !isLoopback(address)
 
 /**
- * Who may publish, resolve and list what: the namespace of a user is that user's alone to publish in,
- * and for the rest the policy says so, where there is one. What is not for the asker is as if it were
- * not there.
+ * The one place where it is asked what a peer may do. Only a user may publish in the namespace of that user.
+ * For the rest the policy decides, where there is one. A name that a peer may not know of is answered as if
+ * it were not there.
  */
 export class Access {
   /** The policy in force; another may take its place at any time. */
@@ -49,22 +49,22 @@ export class Access {
     this.#identities = identities
   }
 
-  /** Whether `peer` may know of a name, or have it in a list. */
+  /** True if `peer` may know of a name, or have it in a list. */
   readonly sees: Visibility = (action, peer, entry) => {
     const { policy } = this
     if (!reachable(action, peer, entry)) return false
     if (!policy) return true
-    const who = this.#who(peer)
-    const verdict = policy.judge(action, { ...nameOf(entry), ...who })
+    const asker = this.#askerOf(peer)
+    const verdict = policy.judge(action, { ...nameOf(entry), ...asker })
     if (action === 'list') {
       return verdict?.allowed ?? (peer.local || this.#options.publicList === true)
     }
     if (verdict?.allowed !== false) return true
-    this.#options.denied(said(policy, verdict, action, entry, who))
+    this.#options.denied(denial(policy, verdict, action, entry, asker))
     return false
   }
 
-  /** Refuses what is not to be published, and sees to it that who asks is known where it matters. */
+  /** Refuses what the peer may not ask. Finds out its user first, where that matters. */
   readonly step: Step = (question, peer, next) => {
     const { policy } = this
     // Refused to everybody alike, by the end of the chain.
@@ -86,7 +86,7 @@ export class Access {
     })
   }
 
-  /** Everybody may resolve, and ask for the status by TCP; the rest is for this host, unless a list is open. */
+  /** Any peer may resolve, and ask for the status by TCP. The rest is for this host, unless lists are open. */
   #assertPlace(op: Question['op'], peer: Peer): void {
     const { local: isLocal, owner } = peer
     if (op === 'resolve') return
@@ -99,13 +99,13 @@ export class Access {
     })
   }
 
-  /** Whether a peer of another host may list anything at all. */
+  /** True if a peer of another host may list anything at all. */
   #mayList(peer: Peer): boolean {
     const { publicList = false } = this.#options
     return publicList || (this.policy?.opens('list', placeOf(peer)) ?? false)
   }
 
-  /** Finds out whose connection it is, once, if that can be known. */
+  /** Finds out the user of a connection, once, if that can be known. */
   async #identify(peer: Peer): Promise<void> {
     const owner = peer.owner!
     if (!this.#uids.has(owner)) {
@@ -113,7 +113,7 @@ export class Access {
       const uid = await this.#identities.of(peer.remote, ours)
       if (uid !== undefined) this.#uids.set(owner, uid)
     }
-    // Nobody would ever let go of a name that was registered for who has gone.
+    // A name that was registered for a closed connection would be held for ever.
     if (!owner.isOpen) throw new MonikerError('EDENIED', { text: 'the connection has closed' })
   }
 
@@ -126,31 +126,31 @@ export class Access {
     if (uid === undefined && this.policy?.trustful) return
     const why =
       uid === undefined
-        ? 'and who asks cannot be known; a policy that has "unproven: allow" would let anybody'
+        ? 'and the user of this program cannot be known; a policy that has "unproven: allow" lets any in'
         : `not of user ${uid}; take another, or none`
     throw new MonikerError('EDENIED', {
       text: `namespace ${namespace} is that of user ${namespace} of this host, ${why}`,
     })
   }
 
-  /** What has been found out by now is enough to tell. */
+  /** Asks the policy. What has been found out by now is enough. */
   #pass(question: Question, peer: Peer, next: () => Reply): Reply {
     const { policy } = this
     if (question.op !== 'register' || !policy) return next()
-    const who = this.#who(peer)
-    const verdict = policy.judge('publish', { ...nameOf(question), ...who })
+    const asker = this.#askerOf(peer)
+    const verdict = policy.judge('publish', { ...nameOf(question), ...asker })
     if (verdict?.allowed !== false) return next()
-    this.#options.denied(said(policy, verdict, 'publish', question, who))
+    this.#options.denied(denial(policy, verdict, 'publish', question, asker))
     const text = `the policy of this host does not let you publish ${format(question)}`
     throw new MonikerError('EDENIED', { text })
   }
 
-  #who(peer: Peer): Who {
+  #askerOf(peer: Peer): Asker {
     return { ...placeOf(peer), uid: peer.owner && this.#uids.get(peer.owner) }
   }
 }
 
-type Who = Pick<Subject, 'local' | 'address' | 'uid'>
+type Asker = Pick<Subject, 'local' | 'address' | 'uid'>
 
 type Named = Pick<Subject, 'namespace' | 'service' | 'version'>
 
@@ -172,12 +172,12 @@ function nameOf({ namespace, service, version }: Named): Named {
   return { namespace, service, version }
 }
 
-function said(
+function denial(
   { file }: Policy,
   { line }: Verdict,
   action: Action,
   name: Named,
-  { address, uid }: Who,
+  { address, uid }: Asker,
 ): string {
   const user = uid === undefined ? '' : `, user ${uid}`
   return `denied ${address}${user}: ${action} ${format(name)} (${file}:${line})`

@@ -15,25 +15,25 @@ import { taken, type Entry, type Registry } from './registry.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /**
- * How long after its start a daemon lets whoever held a name longer have it, in ms. Until then its
- * names are still being sorted out; later, whoever holds one keeps it, as an age is but a claim.
+ * Milliseconds after its start in which a daemon moves a name to a server that has held it for longer. Until
+ * then its names are still being sorted out. Later a holder keeps its name, as an age is but a claim.
  */
 const SETTLING = 10_000
 
 export interface LocalOptions {
   /** Tells this life of the daemon from every other. */
   generation: number
-  /** How long an answer may be remembered, in ms. */
+  /** Milliseconds for which a client may remember an answer. */
   ttl: number
-  /** What `status` answers. */
+  /** The answer to `status`. */
   status: () => Answer
-  /** How long the daemon has been there, in ms. Default for ever. */
+  /** The age of the daemon, in ms. Default infinite. */
   age?: () => number
-  /** How many connections it has; whoever registers is told, if it is known. */
+  /** The number of connections that it has; a server that registers is told, if it is known. */
   connections?: () => number
-  /** What of it whoever asks may see. Default all that they can reach. */
+  /** True of the entries that a peer may see. Default those that it can reach. */
   sees?: Visibility
-  /** The connections that are told what comes and goes. Default none, as nothing tells them. */
+  /** The watches. Default none, as nothing tells them. */
   subscriptions?: Subscriptions
 }
 
@@ -159,8 +159,8 @@ function wantsPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
 }
 
 /**
- * Tells a guarded server whom it is to expect. One that is frozen is not told, as it could not let
- * anybody in, and is not to be dropped for what it does not read.
+ * Tells a guarded server which peer to expect. A server that is frozen is not told: it could let no peer in,
+ * and it is not to be dropped for what it does not read.
  */
 function announce({ owner, id }: Entry, { local: isLocal, remote }: Peer, ttl: number): void {
   const { isBehind = false, tell } = owner as Owner

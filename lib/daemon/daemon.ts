@@ -21,28 +21,28 @@ export interface DaemonOptions {
   port?: number
   /** The addresses to bind. Default all of them. */
   hosts?: readonly string[]
-  /** Whether this daemon lives inside another program, and makes way for one that stands alone. Default false. */
+  /** True if it lives inside another program, and makes way for a daemon that stands alone. Default false. */
   embedded?: boolean
-  /** Whether it keeps its program, or thread, alive. Default true, unless it is embedded. */
+  /** True if it keeps its program, or thread, alive. Default true, unless it is embedded. */
   ref?: boolean
-  /** Whether programs on other hosts may list the services of this one. Default false. */
+  /** True if programs on other hosts may list the services of this one. Default false. */
   publicList?: boolean
   /**
-   * How long after its start it waits for a name that is not there, in ms: it cannot know which names
-   * the daemon before it had, and they are on their way. Default 300.
+   * Milliseconds after its start for which it holds each question for a name that is not there: the names
+   * that the daemon before it had are on their way. Default 300.
    */
   grace?: number
-  /** How long an answer may be remembered, in ms. Default 30,000. */
+  /** Milliseconds for which a client may remember an answer. Default 30,000. */
   ttl?: number
-  /** How many connections there may be at once. Default 16,384. */
+  /** The most connections at once. Default 16,384. */
   maxConnections?: number
-  /** How many names one connection may hold. Default 4,096. */
+  /** The most names that one connection holds. Default 4,096. */
   maxNames?: number
-  /** What else is limited. */
+  /** Further limits. */
   limits?: LimitsOptions
-  /** The file that says who may publish, resolve and list what. Default none: see SECURITY.md. */
+  /** The file with the policy of this host. Default none: see SECURITY.md. */
   policy?: string | undefined
-  /** How long a daemon that takes its place is given to bind the port, in ms. Default 1,000. */
+  /** Milliseconds that a daemon that takes its place is given to bind the port. Default 1,000. */
   linger?: number
   /** Languages beside that of Moniker, told by the first byte of a connection. Default none. */
   dialects?: readonly Dialect[]
@@ -50,41 +50,41 @@ export interface DaemonOptions {
   steps?: Partial<Steps>
   /** Called with what is worth a line in a log: what the policy refused, a hundred in a row at most. */
   log?: (text: string) => void
-  /** How long half a line may wait for its end, and answers to be read, in ms. Default 10,000. */
+  /** Milliseconds for which half a line may wait for its end, and answers to be read. Default 10,000. */
   patience?: number
-  /** How long a connection that holds no name may be silent, in ms. Default 300,000. */
+  /** Milliseconds for which a connection that is not in use may be silent. Default 300,000. */
   idle?: number
 }
 
-/** What a daemon has done since it started. */
+/** Counters of a daemon, since it started. */
 export interface Counters {
   questions: number
   /** Questions, and connections, that were refused for whatever reason. */
   refused: number
-  /** Those of them that were too many. */
+  /** The refused ones that were too many. */
   limited: number
-  /** What the policy did not let somebody publish or resolve. */
+  /** Registrations and look-ups that the policy denied. */
   denied: number
   connections: number
 }
 
-/** What a daemon says of itself. */
+/** The state of a daemon. */
 export interface DaemonStatus extends Counters {
   /** The version of the protocol. */
   protocol: number
   pid: number
-  /** Whether it lives inside another program. */
+  /** True if it lives inside another program. */
   embedded: boolean
   port: number
   /** When it started, in ms since 1970; also the `generation` of what it registers. */
   started: number
   /** The addresses that are answered at by UDP. */
   udp: string[]
-  /** How many names are held. */
+  /** The number of names that are held. */
   names: number
-  /** How many questions wait for a name, or watch some. */
+  /** The number of questions that are held, and of watches. */
   followers: number
-  /** How many connections are open. */
+  /** The number of connections that are open. */
   open: number
 }
 
@@ -169,7 +169,7 @@ export class Daemon {
     return ref
   }
 
-  /** Whether it has started, and neither stopped nor made way for another. */
+  /** True if it has started, and neither stopped nor made way for another. */
   get isAnswering(): boolean {
     return this.#port.isOpen
   }
@@ -214,14 +214,14 @@ export class Daemon {
     this.#starting = this.#start()
     if (!dismiss) return this.#starting
     return this.#starting.then(() => {
-      const over = () => void (this.#born = performance.now())
-      dismiss().then(over, over)
+      const settle = () => void (this.#born = performance.now())
+      dismiss().then(settle, settle)
     })
   }
 
   /**
    * Reads the policy again. Fails with `ERR_MONIKER_POLICY`, and goes by the old one, where the file
-   * has one that is broken. Those who are being served stay.
+   * has one that is broken. Connections stay.
    */
   async reload(): Promise<void> {
     const { policy } = this.#options
@@ -233,7 +233,7 @@ export class Daemon {
 
   /** Stops answering; every connection is closed and every name forgotten. */
   async stop(): Promise<void> {
-    // What is still being bound could not be closed.
+    // An address that is still being bound could not be closed.
     await this.#starting?.catch(() => {})
     await this.#close()
   }
@@ -253,7 +253,7 @@ export class Daemon {
     await this.#port.close()
   }
 
-  /** What `status` answers. */
+  /** The answer to `status`. */
   status(): DaemonStatus {
     return {
       protocol: VERSION,
@@ -298,15 +298,15 @@ export class Daemon {
     this.#sockets.set(socket, { arrival, leave })
   }
 
-  /** Gives the place of a connection free, the first time that it is said to have gone. */
+  /** Frees the place of a connection, the first time that it is called. */
   #leave(socket: Socket): void {
     this.#sockets.get(socket)?.leave()
     this.#sockets.delete(socket)
   }
 
   /**
-   * The oldest connection that holds no name makes room for a new one of this host: whoever takes them
-   * all takes them from itself first.
+   * Closes the oldest connection that holds no name, for a new one of this host. A program that takes all
+   * places takes them from itself first.
    */
   #makeRoom(): void {
     for (const [socket, { arrival }] of this.#sockets) {
@@ -319,14 +319,14 @@ export class Daemon {
     }
   }
 
-  /** How many bytes of answers wait to be read. */
+  /** The number of bytes of answers that wait to be read. */
   #unread(): number {
     let unread = 0
     for (const socket of this.#sockets.keys()) unread += socket.writableLength
     return unread
   }
 
-  /** Whoever is refused for ever must not fill the disk. */
+  /** Logs a denial. A peer that asks for ever must not fill the disk. */
   #denied(text: string): void {
     this.#counters.denied++
     debug('%s', text)
@@ -340,5 +340,5 @@ export class Daemon {
   }
 }
 
-/** How long a daemon that takes our place is given, in ms. */
+/** Milliseconds that a daemon that takes our place is given. */
 const LINGER = 1_000

@@ -7,7 +7,7 @@ import type { Handler, Owner, Peer } from './chain.ts'
 
 const debug = diagnostics('moniker:daemon:tcp')
 
-/** What a dialect needs of the daemon. */
+/** The part of the daemon that a dialect sees. */
 export interface ServeOptions {
   /** Answers a question. */
   answer: Handler
@@ -19,17 +19,17 @@ export interface ServeOptions {
   refused: (error: MonikerError) => void
   /** True if the connection may stay although nothing comes: names or watches depend on it. */
   isInUse: (owner: Owner) => boolean
-  /** How long half a line may wait for its end, in ms. */
+  /** Milliseconds for which half a line may wait for its end. */
   patience: number
-  /** How long a connection that is not in use may leave answers unread, in ms. */
+  /** Milliseconds for which a connection that is not in use may leave answers unread. */
   slowness: number
-  /** How long a connection that is not in use may be silent, in ms. */
+  /** Milliseconds for which a connection that is not in use may be silent. */
   idle: number
 }
 
 /** A connection that is served. */
 export interface Connection {
-  /** What its names are held by. */
+  /** The holder of its names. */
   readonly owner: Owner
   /** Tells the peer why it is served no longer, and closes. */
   refuse(error: MonikerError): void
@@ -59,7 +59,7 @@ export class Arrival {
   constructor(socket: Socket, dialects: readonly [Dialect, ...Dialect[]], options: ServeOptions) {
     this.#socket = socket
     this.#dialects = dialects
-    // Of one that has closed it cannot be told.
+    // A socket that has closed does not tell any more.
     this.#peer = peerOf(socket)
     this.#options = options
     socket
@@ -72,7 +72,7 @@ export class Arrival {
       .once('data', (head: Buffer) => this.#serve(head))
   }
 
-  /** What its names are held by; nothing as long as it says nothing. */
+  /** The holder of its names; none as long as it says nothing. */
   get owner(): Owner | undefined {
     return this.#served?.owner
   }

@@ -19,7 +19,7 @@ export interface HoldOptions {
  * Holds a question for a name that is not there until it is, or as long as the question says. While
  * the daemon is young it holds each: the name may be on its way from the daemon before. Later nothing
  * is held over UDP: a datagram cannot take its question back. A registration is held for a moment where
- * the name is taken: a program that is started again clashes with nobody.
+ * the name is taken: a program that is started again does not clash with itself.
  */
 export function hold(subscriptions: Subscriptions, { grace = () => 0 }: HoldOptions = {}): Step {
   const resolve = (question: Resolve, { owner }: Peer, next: () => Reply) => {

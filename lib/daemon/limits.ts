@@ -3,32 +3,32 @@ import { MonikerError } from '../errors.ts'
 import type { Peer, Step } from './chain.ts'
 import type { Registry } from './registry.ts'
 
-/** How much of something there may be. */
+/** A limit to how often something may be done. */
 export interface Rate {
-  /** In the long run, for each second. */
+  /** The number for each second, in the long run. */
   readonly perSecond: number
-  /** At once, after a time without. */
+  /** The number at once, after a time without. */
   readonly burst: number
 }
 
 export interface LimitsOptions {
-  /** How many connections there may be at once. Default 16,384. */
+  /** The most connections at once. Default 16,384. */
   connections?: number
-  /** How many of them may come from other hosts. Default half of them. */
+  /** The most of them that come from other hosts. Default half of them. */
   remoteConnections?: number
-  /** How many of those may come from one host. Default 256. */
+  /** The most of those that come from one host. Default 256. */
   hostConnections?: number
-  /** How many names one connection may hold. Default 4,096. */
+  /** The most names that one connection holds. Default 4,096. */
   names?: number
-  /** How many names may be held in all. Default 1,048,576. */
+  /** The most names in all. Default 1,048,576. */
   allNames?: number
-  /** How many names one connection may register and withdraw. Default 50,000 a second, 100,000 at once. */
+  /** The most names that one connection registers and withdraws. Default 50,000 a second, 100,000 at once. */
   changes?: Rate
-  /** How many questions one other host may ask. Default 20,000 a second, 40,000 at once. */
+  /** The most questions that one other host asks. Default 20,000 a second, 40,000 at once. */
   hostQuestions?: Rate
-  /** How many questions all other hosts may ask. Default 100,000 a second, 200,000 at once. */
+  /** The most questions that all other hosts ask. Default 100,000 a second, 200,000 at once. */
   remoteQuestions?: Rate
-  /** How many bytes of answers may wait to be read before no list is told. Default 256 MiB. */
+  /** The most bytes of answers that wait to be read; beyond it no list is told. Default 256 MiB. */
   unread?: number
   /** The clock, in ms. Default `performance.now`. */
   now?: () => number
@@ -36,13 +36,13 @@ export interface LimitsOptions {
 
 export interface LimitsSources {
   registry: Registry
-  /** How many bytes of answers wait to be read. */
+  /** The number of bytes of answers that wait to be read. */
   unread: () => number
 }
 
 /**
- * How much of the daemon anybody may use. Programs of this host may ask as much as they like: what
- * the daemon does for them, they could do with the processor themselves. An other host is known by
+ * The limits to what a peer may use of the daemon. Programs of this host may ask as much as they like: what
+ * the daemon does for them, they could do with the processor themselves. Another host is known by
  * its address, of IPv6 by the 64 bits of its network.
  */
 export class Limits {
@@ -52,7 +52,7 @@ export class Limits {
   readonly #hosts: Buckets
   readonly #remote: Bucket
   readonly #changes = new WeakMap<object, Bucket>()
-  /** How many connections there are from each other host. */
+  /** The number of connections from each other host. */
   readonly #counts = new Map<string, number>()
   #open = 0
   #remoteOpen = 0
@@ -117,7 +117,7 @@ export class Limits {
   /** Refuses, with `ELIMIT`, a question too many. */
   readonly step: Step = ({ op }, peer, next) => {
     if (!peer.local) this.#checkRemote(networkOf(peer.remote.address))
-    // What is asked most is not to pay for the rest.
+    // The question that is asked most is not to pay for the rest.
     if (op === 'resolve') return next()
     const { owner } = peer
     if (owner && op === 'register') this.#checkNames(owner)
@@ -146,7 +146,7 @@ export class Limits {
     if (!bucket.take()) throw tooFast(changes, 'registrations over one connection')
   }
 
-  /** A list is as long as there are names; whoever does not read it has us keep it. */
+  /** A list is as long as there are names, and a peer that does not read it has us keep it. */
   #checkUnread(): void {
     const unread = this.#sources.unread()
     if (unread > this.#options.unread) throw limit(`${unread} bytes of answers wait to be read`)
@@ -181,7 +181,7 @@ export class Bucket {
     this.#filled = now()
   }
 
-  /** Takes a token, if there is one. Says whether there was. */
+  /** Takes a token. False if there is none. */
   take(): boolean {
     if (this.#tokens < 1) this.#fill()
     if (this.#tokens < 1) return false
@@ -199,13 +199,13 @@ export class Bucket {
 }
 
 export interface BucketsOptions {
-  /** For how many keys a bucket is kept. Default 4,096. */
+  /** The most keys for which a bucket is kept. Default 4,096. */
   max?: number
   /** The clock, in ms. Default `performance.now`. */
   now?: Now
 }
 
-/** A bucket for each key. Of too many keys, the one that was made first is forgotten: its next is full. */
+/** A bucket for each key. If there are too many, the oldest is forgotten, and its key begins with a full one. */
 export class Buckets {
   readonly #rate: Rate
   readonly #max: number
@@ -218,12 +218,12 @@ export class Buckets {
     this.#now = now
   }
 
-  /** For how many keys there is a bucket. */
+  /** The number of keys for which there is a bucket. */
   get size(): number {
     return this.#buckets.size
   }
 
-  /** Takes a token from the bucket of `key`, if there is one. Says whether there was. */
+  /** Takes a token from the bucket of `key`. False if there is none. */
   take(key: string): boolean {
     return (this.#buckets.get(key) ?? this.#add(key)).take()
   }

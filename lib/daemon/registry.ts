@@ -3,11 +3,11 @@ import { format } from '../name.ts'
 import { compareVersions, satisfies as isInRange } from '../version.ts'
 import type { Id, Offer, Resolve } from '../wire/protocol.ts'
 
-/** One name that is held: what was offered, by whom, and since which registration. */
+/** One name that is held: the offer, its owner, and its registration. */
 export interface Entry extends Offer {
   readonly registration: number
   readonly owner: object
-  /** Of the question that it was asked for with. */
+  /** The id of the question that it was asked for with. */
   readonly id?: Id
 }
 
@@ -37,18 +37,18 @@ class RegistryEntry implements Service {
   }
 }
 
-/** Whether a name has come or gone. */
+/** A name has come, or gone. */
 export type Change = 'up' | 'down'
 
 /** Told of each name that comes or goes, at once; it must not throw. */
 export type Observer = (change: Change, entry: Entry) => void
 
 /**
- * Which names are held, and by whom. It knows nothing of sockets: an owner is any object. A look-up
+ * The names that are held, and their owners. It knows nothing of sockets: an owner is any object. A look-up
  * is one map look-up, whatever the number of names.
  */
 export class Registry {
-  /** By namespace, then by service: no key need be put together for a look-up. */
+  /** Services by namespace, then by name: no key need be put together for a look-up. */
   readonly #namespaces = new Map<string, Map<string, Service>>()
   /** Most owners hold one name or a few: a list of one takes a quarter of what a map does. */
   readonly #owners = new Map<object, Entry[]>()
@@ -60,12 +60,12 @@ export class Registry {
     this.#observe = observe
   }
 
-  /** How many names are held. */
+  /** The number of names that are held. */
   get size(): number {
     return this.#size
   }
 
-  /** How many names `owner` holds. */
+  /** The number of names that `owner` holds. */
   held(owner: object): number {
     return this.#owners.get(owner)?.length ?? 0
   }
@@ -94,7 +94,7 @@ export class Registry {
     return entry
   }
 
-  /** Lets a name go; only its owner can. Says whether there was one. */
+  /** Lets a name go; only its owner can. False if it has no such name. */
   unregister(owner: object, registration: number): boolean {
     const held = this.#owners.get(owner) ?? []
     const at = held.findIndex(entry => entry.registration === registration)
@@ -105,7 +105,7 @@ export class Registry {
     return true
   }
 
-  /** Notes how busy a service is, at the word of its owner. Says whether there was one. */
+  /** Notes the load that the owner of a service reports. False if it has no such name. */
   update(owner: object, registration: number, load: number): boolean {
     const held = this.#owners.get(owner) ?? []
     const entry = held.find(one => one.registration === registration)
@@ -113,7 +113,7 @@ export class Registry {
     return entry !== undefined
   }
 
-  /** Forgets every name of `owner`: its connection has closed. Returns how many there were. */
+  /** Forgets every name of `owner`: its connection has closed. Returns their number. */
   release(owner: object): number {
     const held = this.#owners.get(owner) ?? []
     this.#owners.delete(owner)
@@ -175,11 +175,11 @@ export class Registry {
   }
 }
 
-/** How many judgements are remembered; then all are forgotten. */
+/** The most judgements that are remembered; then all are forgotten. */
 const JUDGEMENTS = 4_096
 const judgements = new Map<string, boolean>()
 
-/** Whether a version is in range. Reading a range takes longer than all else in a look-up. */
+/** True if a version is in range. Reading a range takes longer than all else in a look-up. */
 function satisfies(version: string, range: string): boolean {
   if (range === '') return true
   const pair = `${range} ${version}`
@@ -223,13 +223,13 @@ function clashes(entry: Entry, offer: Offer): boolean {
   )
 }
 
-/** Whether an offer goes before what holds its name. Of two that are of one age, the lower port does. */
+/** True if an offer goes before the entry that holds its name. If both are of one age, the lower port does. */
 function isOlder({ since, port }: Offer, rival: Entry): boolean {
   if (since === undefined || rival.since === undefined) return since !== undefined
   return since === rival.since ? port < rival.port : since < rival.since
 }
 
-/** That a name is held, and by whom. */
+/** The error that says that a name is held, and by which process. */
 export function taken(rival: Offer): MonikerError {
   const { pid, port } = rival
   const text = `held ${pid ? `by process ${pid} ` : ''}on port ${port}`

@@ -18,9 +18,9 @@ export interface Subscriber {
 }
 
 export interface SubscriptionsOptions {
-  /** How many subscribers there may be. Default 65,536. */
+  /** The most subscribers. Default 65,536. */
   max?: number
-  /** How many subscribers one owner may have. Default 16,384. */
+  /** The most subscribers of one owner. Default 16,384. */
   maxOwned?: number
 }
 
@@ -74,7 +74,7 @@ export class Subscriptions {
     }
   }
 
-  /** Tells all whom it concerns that `entry` has come or gone. */
+  /** Tells the subscribers of its name that `entry` has come or gone. */
   tell(change: Change, entry: Entry): void {
     if (this.#size === 0) return
     const { namespace, service } = entry

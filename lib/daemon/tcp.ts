@@ -15,16 +15,16 @@ import {
 import { refusable, type Owner, type Peer } from './chain.ts'
 import type { Connection, Dialect, ServeOptions } from './dialect.ts'
 
-/** How long a refused connection is given to read why, in ms. */
+/** Milliseconds that a refused connection is given to read why. */
 const LINGER = 1_000
 
-/** How many refused connections are given that. */
+/** The most refused connections that are given that. */
 const MAX_LINGERING = 1_024
 
-/** How many questions of one connection may be under way without an answer; no more are asked meanwhile. */
+/** The most questions of one connection that may be under way without an answer. */
 const MAX_WAITING = 16_384
 
-/** How many bytes that it was told a connection may leave unread. */
+/** The most bytes of events that a connection may leave unread. */
 const MAX_UNREAD = 1_048_576
 
 /** The protocol of Moniker: one JSON object a line. */
@@ -47,7 +47,7 @@ class LineConnection implements Connection {
   #dribble: NodeJS.Timeout | undefined
   /** Runs while the answers are not read. */
   #late: NodeJS.Timeout | undefined
-  /** How many questions are under way. */
+  /** The number of questions under way. */
   #waiting = 0
 
   constructor(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions) {
@@ -163,7 +163,7 @@ class LineConnection implements Connection {
   }
 }
 
-/** Says why, and closes: a peer that does not read it in time has had it, and so have too many at once. */
+/** Says why, and closes: a peer that does not read it in time is cut off, and so are too many at once. */
 function turnAway(socket: Socket, error: MonikerError, before = '', id: Id = null): void {
   socket.on('error', () => {}).end(before + encode(id, refusal(error)))
   if (lingering >= MAX_LINGERING) return void socket.destroy()
@@ -175,7 +175,7 @@ function turnAway(socket: Socket, error: MonikerError, before = '', id: Id = nul
   })
 }
 
-/** How many refused connections have not closed yet. */
+/** The number of refused connections that have not closed yet. */
 let lingering = 0
 
 function ownerOf(socket: Socket): Owner {
@@ -192,7 +192,7 @@ function ownerOf(socket: Socket): Owner {
 
 /**
  * Tells what happens in one turn by one write, and after what is being answered. A peer that does not
- * read what it is told has had it.
+ * read what it is told is closed.
  */
 function teller(socket: Socket): Owner['tell'] {
   let text = ''

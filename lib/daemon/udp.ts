@@ -15,14 +15,14 @@ export interface DatagramsOptions {
   answer: Handler
   /** Called for each question that is refused. */
   refused: (error: MonikerError) => void
-  /** Whether these sockets alone keep the process alive. Default true. */
+  /** True if these sockets alone keep the process alive. Default true. */
   ref?: boolean
 }
 
-/** How often the addresses of this host are looked at again, in ms. */
+/** Milliseconds between two looks at the addresses of this host. */
 const RESCAN = 5_000
 
-/** How many questions may be under way without an answer. */
+/** The most questions that may be under way without an answer. */
 const MAX_WAITING = 1_024
 
 /**
@@ -101,7 +101,7 @@ export class Datagrams {
     let id: Id
     let reply: Reply
     try {
-      // Nothing can be sent there, and Node throws at whoever tries.
+      // Nothing can be sent there, and Node throws if we try.
       if (from.port === 0) throw new MonikerError('EPROTOCOL', { text: 'a datagram from port 0' })
       if (length > MAX_LINE) throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
       const message = decode(bytes.toString())

@@ -31,7 +31,7 @@ export class LineReader {
   /** The lines that `chunk` ends. Throws `EPROTO` on a line over `MAX_LINE` bytes. */
   read(chunk: Buffer): string[] {
     const { lines, rest } = split(this.partial ? Buffer.concat([this.#rest, chunk]) : chunk)
-    // Of no bytes too a view would keep what was read, for as long as the connection is silent.
+    // A view of no bytes, too, would keep the chunk in memory for as long as the connection is silent.
     this.#rest = rest.length > 0 ? rest : NOTHING
     return lines
   }

@@ -17,7 +17,7 @@ export const MAX_GROUP = 64
 /** The longest that a question may be held until a name comes, in ms. */
 export const MAX_WAIT = 3_600_000
 
-/** How many more namespaces a question may look in. */
+/** The most namespaces that a question may look in beside the first. */
 export const MAX_ALSO = 4
 
 /** The most transports that a question or an offer may name. */
@@ -26,14 +26,17 @@ export const MAX_TRANSPORTS = 8
 /** The longest word for a transport, in characters. */
 export const MAX_TRANSPORT = 64
 
-/** What a question over UDP is padded to, in bytes: an answer is never longer than its question. */
+/** The bytes to which a question over UDP is padded: an answer is never longer than its question. */
 export const PADDED = 512
 
 export const TRANSPORTS = ['tcp', 'udp'] as const
 
 export type Transport = (typeof TRANSPORTS)[number]
 
-/** What a client will go by; `'unix'` is the abstract Unix socket beside the TCP port of a service here. */
+/**
+ * The words for transports that a client asks for; `'unix'` is the abstract Unix socket beside the TCP port of
+ * a service on the same host.
+ */
 export const ROADS = [...TRANSPORTS, 'unix'] as const
 
 export type Road = (typeof ROADS)[number]
@@ -44,15 +47,15 @@ export interface Endpoint {
   /** Absent where it is the address the daemon was reached at. */
   readonly address?: string
   readonly port: number
-  /** Its abstract Unix socket, told to those on the same host who will go by it. */
+  /** Its abstract Unix socket, told to clients on the same host that ask for it. */
   readonly path?: string
   readonly version: string
   /** Tells one registration from every other, past and present. */
   readonly instance: string
   readonly metadata?: Metadata
-  /** How busy it is, if it tells: the number of its connections, say. */
+  /** The load that the server reports, if it does: the number of its connections, say. */
   readonly load?: number
-  /** Who says so; never told by a daemon of itself. */
+  /** The directory that it was found in; a daemon never says it of itself. */
   readonly source?: Source
 }
 
@@ -60,7 +63,7 @@ export interface Endpoint {
 export type Reachable = Endpoint & { address: string }
 
 /**
- * The teller of an endpoint: the daemon of its host, the DNS, the system's table of services, or a directory by its
+ * The origin of an endpoint: the daemon of its host, the DNS, the system's table of services, or a directory by its
  * name.
  */
 export type Source = 'daemon' | 'srv' | 'well-known' | (string & Record<never, never>)
@@ -76,11 +79,11 @@ export interface Resolve {
   readonly transports: readonly Road[]
   /** Namespaces to look in, one after the other, if there is none in `namespace`. */
   readonly also?: readonly string[]
-  /** How long to hold the question if there is no such service yet, in ms; not at all if left out. */
+  /** Milliseconds to hold the question if there is no such service yet; not at all if left out. */
   readonly wait?: number
 }
 
-/** What a server asks to be known as. */
+/** The name that a server asks for, and where it listens. */
 export interface Offer {
   readonly namespace: string
   readonly service: string
@@ -92,12 +95,12 @@ export interface Offer {
   readonly address: string
   /** Its abstract Unix socket, where it has one. */
   readonly path?: string
-  /** Held together with all who say so too: `true`, or the name of a group, for its members alone. */
+  /** `true`, or the name of a group, if servers that say the same may hold the name too. */
   readonly shared: boolean | string
-  /** Whether the server is to be told of each peer that was sent to it, as it lets in no others. */
+  /** True if the server is to be told of each peer that was sent to it, as it lets in no others. */
   readonly guarded?: boolean
   readonly metadata?: Metadata
-  /** How busy it is: of several that are the same, the least busy is told first. Default 0. */
+  /** The load of the server: of several that are the same, the least busy is told first. Default 0. */
   readonly load?: number
   /** The process that asks, so that a clash can name the holder. */
   readonly pid?: number
@@ -107,7 +110,7 @@ export interface Offer {
 
 export interface Register extends Offer {
   readonly op: 'register'
-  /** Of the question, by which the asker is told of what happens to the name later. */
+  /** The id of the question, by which the server is told of what happens to the name later. */
   readonly id: Id
 }
 
@@ -134,7 +137,7 @@ export interface List {
 
 export interface Watch {
   readonly op: 'watch'
-  /** Of the question, by which the asker is told of what happens. */
+  /** The id of the question, by which the client is told of changes. */
   readonly id: Id
   readonly namespace?: string
   readonly service?: string
@@ -154,7 +157,7 @@ export interface Handover {
 /** A question in words that came after this version: it is refused, and the asker may go on. */
 export interface Unknown {
   readonly op: 'unknown'
-  /** What is not known, for people. */
+  /** The words that are not known, for people. */
   readonly what: string
 }
 
@@ -177,10 +180,10 @@ export type Asked = { readonly op: Exclude<Question['op'], 'unknown'> } & Partia
 /** `null` in the answer to a message whose id could not be read. */
 export type Id = string | number | null
 
-/** What a daemon says: the fields of the answer, or an `error`. */
+/** A message of a daemon: the fields of the answer, or an `error`. */
 export type Answer = Readonly<Record<string, unknown>>
 
-/** Why a daemon said no, in the form it travels. */
+/** The reason of a refusal, in the form it travels. */
 export interface Refusal {
   readonly code: string
   readonly message: string
@@ -252,7 +255,7 @@ export function question(message: Answer): Question {
   const { op } = message
   switch (op) {
     case 'resolve':
-      // Asked more often than all else; in Node 20 a key behind a spread takes microseconds.
+      // The warm path; in Node 20 a key behind a spread takes microseconds.
       return Object.assign(
         {
           op,
@@ -296,7 +299,7 @@ export function question(message: Answer): Question {
   }
 }
 
-/** One that offers what cannot be registered here is `unknown`, as an operation is. */
+/** A registration for a transport that is not known is `unknown`, as an operation is. */
 function registerIn(message: Answer): Register | Unknown {
   const { transport } = message
   if (isOfLater(transport)) {
@@ -343,7 +346,7 @@ export function listed(answer: Answer): Listed[] {
 }
 
 /**
- * The change in what is told after an answer to `watch`; `undefined` if the event or the transport is not
+ * The change in a line after an answer to `watch`; `undefined` if the event or the transport is not
  * known. Throws `EPROTO` as `listed` does.
  */
 export function changeIn(entry: Answer): { event: 'up' | 'down'; service: Listed } | undefined {
@@ -362,7 +365,7 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
   const { code, message, offered } = isObject(error) ? error : {}
   return {
     code: isText(code) ? code : 'EPROTOCOL',
-    // Somebody's words, on their way to a terminal.
+    // The words of a stranger, on their way to a terminal.
     message: isText(message) ? message.replace(/\p{Cc}/gu, ' ') : 'no reason was given',
     ...(Array.isArray(offered) && { offered: offered.filter(isText) }),
   }
@@ -373,7 +376,7 @@ const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${ROADS.j
 const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport`
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
-/** How many bytes more a line may have; its end does not count. */
+/** The bytes that a line may still have; its end does not count. */
 function roomIn(line: string): number {
   return MAX_LINE + 1 - Buffer.byteLength(line)
 }
@@ -501,7 +504,7 @@ const isSomeTransports = (value: unknown): value is readonly string[] =>
 const isEndpoints = (value: unknown): value is Answer[] =>
   Array.isArray(value) && value.length <= MAX_TRANSPORTS && value.every(isSomeEndpoint)
 const isSomeEndpoint = (value: unknown) => isObject(value) && isWordOfTransport(value.transport)
-// Nobody is to be led to the socket of a program that knows nothing of us.
+// No client is to be led to the socket of a program that knows nothing of us.
 const isPath = (value: unknown): value is string =>
   typeof value === 'string' && /^moniker-[a-z0-9-]{1,90}$/.test(value)
 /** True of an object that a registration may carry as metadata. */

@@ -66,7 +66,11 @@ const table: [namespace: string, uid: number | undefined, refused?: RegExp][] = 
   ['LUKE', 7],
   ['luke', 0],
   ['luke', 8, /namespace luke is that of user luke of this host, not of user 8/],
-  ['luke', undefined, /and who asks cannot be known; a policy that has "unproven: allow"/],
+  [
+    'luke',
+    undefined,
+    /and the user of this program cannot be known; a policy that has "unproven: allow"/,
+  ],
   ['root', 7, /not of user 7/],
   ['root', 0],
   ['other', 8],
