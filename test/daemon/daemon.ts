@@ -402,6 +402,16 @@ for (const [what, abuse] of abuses) {
   })
 }
 
+t.test('an unknown op costs a program nothing', async t => {
+  const one = await daemon(t)
+  const nc = await lines(t, one.port)
+  nc.ask(starwars, { id: 2, op: 'dance' }, { ...resolve, id: 3 })
+  t.match(await nc.answer(), { registration: 1 })
+  t.match(await nc.answer(), { id: 2, error: { code: 'ENOSYS' } })
+  t.match(await nc.answer(), { id: 3, endpoints: [{}] })
+  t.match(one.status(), { questions: 3, refused: 1 })
+})
+
 t.test('a step that is given takes the place of that of the daemon', async t => {
   const one = await daemon(t, {
     steps: { hold: ({ op }, _peer, next) => (op === 'list' ? { services: ['ours'] } : next()) },
