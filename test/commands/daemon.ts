@@ -72,11 +72,12 @@ test('an embedded daemon gives way', async t => {
   await named(t, { service: 'tie', daemonPort: port })
   const { child, said } = moniker(t, ['daemon', '--host', '127.0.0.1'], { port })
   await said(/answering on port/)
-  while ((await status(port)).names === 0);
+  const registered = () => new Resolver({ port }).resolve('tie', { wait: 60_000 })
+  await registered()
   t.match(await status(port), { pid: child.pid, embedded: false, names: 1 })
   child.kill('SIGTERM')
   await once(child, 'exit')
-  while ((await status(port)).names === 0);
+  await registered()
   t.match(await status(port), { pid: process.pid, embedded: true })
 })
 
