@@ -54,11 +54,13 @@ async function daemon({
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw absent(error)
     return occupied(port, hosts, ifNeeded)
   }
-  const where = `on port ${port} at ${hosts?.join(', ') ?? 'all addresses'}`
-  log(`answering ${where}, process ${process.pid}${policy ? `, by the policy of ${policy}` : ''}`)
   const reload = () => void reread(daemon, policy)
   process.on('SIGHUP', reload)
-  await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+  const stopped = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+  // After the handlers: a script that reads this line may send a signal at once.
+  const where = `on port ${port} at ${hosts?.join(', ') ?? 'all addresses'}`
+  log(`answering ${where}, process ${process.pid}${policy ? `, by the policy of ${policy}` : ''}`)
+  await stopped
   process.off('SIGHUP', reload)
   await daemon.stop()
 }

@@ -56,8 +56,9 @@ async function listen(
   })
   server.listen({ service, ...options }, () => {
     const { moniker, port } = server.address() as NamedAddress
-    tell(`listening as ${moniker} on port ${port}`)
+    // Before the line: a script that reads it may send a signal at once.
     stopOnSignal(server)
+    tell(`listening as ${moniker} on port ${port}`)
     if (exec === undefined) share()
   })
   await once(server, 'close')
