@@ -81,6 +81,41 @@ t.test('what becomes of one that is let in is nothing to the next', async t => {
   t.strictSame(passed, ['next'])
 })
 
+t.test('one that comes before the program listens is let in when it does', async t => {
+  const { admission, knock } = await guarded(t, { guarded: false })
+  const early: Socket[] = []
+  const [{ socket, other }, gone] = [await knock(), await knock()]
+  for (const one of [other, gone.other]) admission.hold(one, () => early.push(one))
+  socket.write('early')
+  gone.other.destroy(new Error('reset'))
+  admission.release()
+  await new Promise(process.nextTick)
+  t.strictSame(early, [other], 'one that has gone is not')
+  t.equal(other.listenerCount('error'), 0, 'and is as any other')
+  t.equal(String(await once(other, 'data')), 'early')
+})
+
+t.test('one that comes before is closed if the program is not going to listen', async t => {
+  const { admission, knock } = await guarded(t, { guarded: false })
+  const { socket, other } = await knock()
+  admission.hold(other, () => t.fail('let in'))
+  admission.refuse()
+  admission.release()
+  await once(socket.resume(), 'close')
+})
+
+t.test('what becomes of one that came early is nothing to the next', async t => {
+  const admission = new Admission()
+  const passed: string[] = []
+  const thrown = uncaught()
+  admission.hold(from('192.0.2.7'), throws)
+  admission.hold(from('192.0.2.7'), () => passed.push('next'))
+  admission.release()
+  t.match(await thrown, { message: 'a listener of the program' })
+  await new Promise(process.nextTick)
+  t.strictSame(passed, ['next'])
+})
+
 t.test('one that nobody has sent is dropped', async t => {
   const { admission, admitted, knock } = await guarded(t, { hold: 20 })
   for (const news of [{}, { address: 7, ttl: 1 }, { address: '127.0.0.1', ttl: 'long' }]) {
@@ -158,4 +193,5 @@ t.test('what is not said has a default', async t => {
   const admission = new Admission({ guarded: true })
   admission.expect('192.0.2.7', 1)
   admission.admit(from('192.0.2.7'), () => t.pass())
+  new Admission().admit(from('198.51.100.7'), () => t.pass('not guarded'))
 })
