@@ -19,6 +19,14 @@ export function hasBlockList(server: Server): boolean {
   return Boolean((server as { blockList?: unknown }).blockList)
 }
 
+/** Anything with a handle that `listen` of `net` takes: it listens, or may. */
+export type Listenable = Server | Socket | { fd: number } | { _handle: object }
+
+/** True if these options of `listen` come with a handle, which has its port already. */
+export function isBound(options: object): boolean {
+  return 'fd' in options || '_handle' in options
+}
+
 /** The options by which `net` treats each connection that a server accepts, read at that time. */
 const OPTIONS = [
   'allowHalfOpen',

@@ -24,7 +24,7 @@ export class Shadow {
     })
   }
 
-  /* c8 ignore start -- Node 26 has it, and its tests run there. */
+  /* c8 ignore start -- Node 24.22 and 26 have it, and their tests run there. */
   /**
    * Puts `move` over the method by which Node moves a server to another thread; it is given that method. Does nothing
    * on a Node that has no such method.
@@ -42,7 +42,7 @@ export class Shadow {
   }
 }
 
-/** The method by which Node 26 moves a server to another thread, with `postMessage`. */
+/** The method by which Node 24.22 and 26 move a server to another thread, with `postMessage`. */
 const kTransfer = Object.getOwnPropertySymbols(net.Server.prototype).find(
   ({ description }) => description === 'messaging_transfer_symbol',
 )

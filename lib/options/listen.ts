@@ -1,4 +1,5 @@
 import type { ListenOptions } from 'node:net'
+import { isBound } from '../node/adopt.ts'
 import { parse, type Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
 import { ROADS, type Metadata, type Road } from '../wire/protocol.ts'
@@ -63,8 +64,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     throw bad('path', 'left out, as a name goes with a port', others.path)
   const named = nameIn({ service, namespace, version })
   const name = exact(namespace === undefined ? homed(named) : named)
-  // What is bound already has its port.
-  const options = 'fd' in others || '_handle' in others ? others : { port: 0, ...others }
+  const options = isBound(others) ? others : { port: 0, ...others }
   return { name, shared, guarded, metadata, load, daemonPort, transports, options, callback }
 }
 

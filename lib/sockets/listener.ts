@@ -167,7 +167,7 @@ class NamedListener {
     this.#shadow.put('emit', (event: string, ...args: unknown[]) => this.#onEmit(event, args))
     this.#shadow.put('close', (callback?: OnClose) => this.#onClose(callback))
     this.#shadow.put('address', () => this.#named(address.call(listener)))
-    /* c8 ignore next -- Node 26 calls it, and its tests run there. */
+    /* c8 ignore next -- Node 24.22 and 26 call it, and their tests run there. */
     this.#shadow.putTransfer(transfer => this.#onTransfer(transfer))
     namedListeners.set(listener, this)
     track(listener, this.options)
@@ -413,7 +413,7 @@ class NamedListener {
     for (const callback of closes) this.#close.call(this.#listener, callback)
   }
 
-  /* c8 ignore start -- Node 26 calls it, and its tests run there. */
+  /* c8 ignore start -- Node 24.22 and 26 call it, and their tests run there. */
   /** Another thread takes the port, and with it all connections; the name stays ours. */
   #onTransfer(transfer: () => unknown): unknown {
     this.#beside?.close()

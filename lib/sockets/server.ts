@@ -1,11 +1,9 @@
 import net, { type AddressInfo, type ListenOptions, type ServerOpts, type Socket } from 'node:net'
 import { listenCall, type ListenNameOptions } from '../options/listen.ts'
+import type { Listenable } from '../node/adopt.ts'
 import { callable, type CallableClass } from '../node/callable.ts'
 import { monikerOf, publish, type NamedAddress } from './listener.ts'
 import type { Moniker } from '../resolution.ts'
-
-/** Whatever has a handle that is listening, or may be. */
-type Handle = net.Server | net.Socket | { fd: number } | { _handle: object }
 
 /**
  * A `net.Server` whose `listen` takes a name where it takes a port. `'listening'` comes when the name
@@ -21,8 +19,8 @@ class MonikerServer extends net.Server {
   override listen(port?: number, listener?: () => void): this
   override listen(path: string, backlog?: number, listener?: () => void): this
   override listen(path: string, listener?: () => void): this
-  override listen(handle: Handle, backlog?: number, listener?: () => void): this
-  override listen(handle: Handle, listener?: () => void): this
+  override listen(handle: Listenable, backlog?: number, listener?: () => void): this
+  override listen(handle: Listenable, listener?: () => void): this
   // Last, as it is by the last that the compiler says what is wrong with a call.
   override listen(options: ListenNameOptions | ListenOptions, listener?: () => void): this
   override listen(...args: unknown[]): this {
