@@ -62,6 +62,47 @@ export async function cancellable<T>(promise: Promise<T>, signal: Signal | undef
 }
 
 /**
+ * The first result of `attempts`. Each begins `ms` after the one before, or as soon as that has failed. Once there is a
+ * result, the others are given up. Fails with an `AggregateError` of all errors in order, or with the reason of `signal`.
+ */
+export async function firstOf<T>(
+  attempts: readonly ((signal: Signal) => Promise<T>)[],
+  ms: number,
+  signal: Signal,
+): Promise<T> {
+  signal.throwIfAborted()
+  const errors: unknown[] = []
+  let begun = 0
+  let failed = 0
+  let timer: NodeJS.Timeout | undefined
+  const over = new Halt()
+  const abort = () => over.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  const first = new Promise<T>((resolve, reject) => {
+    const begin = () => {
+      clearTimeout(timer)
+      if (over.aborted || begun === attempts.length) return
+      const index = begun++
+      timer = setTimeout(begin, ms)
+      attempts[index]!(over).then(resolve, (error: unknown) => {
+        errors[index] = error
+        if (++failed === attempts.length) reject(new AggregateError(errors))
+        else begin()
+      })
+    }
+    begin()
+    if (attempts.length === 0) reject(new AggregateError(errors))
+  })
+  try {
+    return await cancellable(first, signal)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', abort)
+    over.abort(OVER)
+  }
+}
+
+/**
  * A signal that aborts with `parent`, or with `late()` after `ms`; `free` lets both go. Unlike
  * `AbortSignal.timeout` it keeps the process alive while something is waited for, unless `quiet`.
  */

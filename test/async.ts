@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { Halt, cancellable, deadline } from '../lib/async.ts'
+import { Halt, cancellable, deadline, firstOf, type Signal } from '../lib/async.ts'
 import { active } from './fixtures/active.ts'
 
 const never = new Promise<never>(() => {})
@@ -112,4 +112,50 @@ t.test('a quiet deadline keeps nothing alive', async t => {
 
 t.test('what nobody can cancel is left as it is', async t => {
   t.equal(await cancellable(Promise.resolve(1), undefined), 1)
+})
+
+t.test('the first result wins, and the others are given up', async t => {
+  const { signal } = new AbortController()
+  const signals: Signal[] = []
+  const hanging = (given: Signal) => {
+    signals.push(given)
+    return never
+  }
+  const failing = async () => Promise.reject(new Error('no'))
+  t.equal(await firstOf([failing, hanging, async () => 7, hanging], 1, signal), 7)
+  t.strictSame(
+    signals.map(({ aborted }) => aborted),
+    [true],
+    'and those that have not begun do not begin',
+  )
+  t.equal(await firstOf([hanging, async () => 8], 1, signal), 8, 'after a pause')
+  t.equal(listeners(signal), 0)
+})
+
+t.test('no attempt begins once it is over', async t => {
+  const { signal } = new AbortController()
+  let fail!: (error: Error) => void
+  const late = () => new Promise<never>((_resolve, reject) => (fail = reject))
+  const third = async () => t.fail('it is over')
+  t.equal(await firstOf<unknown>([late, async () => 7, third], 1, signal), 7)
+  fail(new Error('late'))
+  await new Promise(setImmediate)
+})
+
+t.test('without a result it fails with all errors, in order', async t => {
+  const { signal } = new AbortController()
+  const [one, two] = [new Error('one'), new Error('two')]
+  const soon = async () => Promise.reject(two)
+  const later = () => new Promise((_resolve, reject) => setTimeout(reject, 5, one))
+  await t.rejects(firstOf([later, soon], 1, signal), { errors: [one, two] })
+  await t.rejects(firstOf([], 1, signal), { errors: [] })
+})
+
+t.test('all attempts can be given up at any time', async t => {
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const given = firstOf([() => never], 1, controller.signal)
+  controller.abort(reason)
+  await t.rejects(given, reason)
+  await t.rejects(firstOf([async () => t.fail('too late')], 1, controller.signal), reason)
 })
