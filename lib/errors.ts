@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { isLoopback, isThisHost } from './address.ts'
+import { ANY_HOST, isLoopback, isThisHost } from './address.ts'
 
 /** What an error is about; all of it is kept on the error. */
 export interface Details {
@@ -30,10 +30,21 @@ interface Row {
   readonly say: (details: Details) => string
 }
 
-const at = ({ host = 'this host', port }: Details) =>
-  port ? `${host.includes(':') ? `[${host}]` : host}:${port}` : host
+const isAny = ({ host }: Details) => host === ANY_HOST
+
+const at = ({ host = 'this host', port }: Details) => {
+  if (isAny({ host })) return 'any host'
+  return port ? `${host.includes(':') ? `[${host}]` : host}:${port}` : host
+}
 
 const isHere = ({ host = '' }: Details) => isThisHost(host) || isLoopback(host)
+
+/** The next thing to look at where there was no answer. */
+const checkUp = (d: Details) => {
+  if (isAny(d)) return 'does one of the directories that were asked hang?'
+  if (isHere(d)) return 'does the daemon hang? moniker doctor says which process it is'
+  return `is monikerd running there, and does the firewall let port ${d.port} through, UDP and TCP?`
+}
 
 /** True if a package is not there; one that is may fail, as on a Node that it does not know. */
 const isNotInstalled = ({ cause }: Details) =>
@@ -81,9 +92,7 @@ const table = {
     code: 'ETIMEDOUT',
     say: d =>
       `no answer about ${d.service ?? 'the question'} from ${at(d)} within ${d.ms} ms; ` +
-      (isHere(d)
-        ? 'does the daemon hang? moniker doctor says which process it is'
-        : `is monikerd running there, and does the firewall let port ${d.port} through, UDP and TCP?`),
+      checkUp(d),
   },
   EUNREACHABLE: {
     code: 'EHOSTUNREACH',

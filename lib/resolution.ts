@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net'
-import type { Fallback } from './directories/directories.ts'
+import type { DirectoryChoice, Fallback } from './directories/directories.ts'
 import type { Name } from './name.ts'
 import type { Reachable, Road, Source } from './wire/protocol.ts'
 
@@ -64,6 +64,12 @@ export interface ResolveOptions extends AskOptions {
    * table of services. Default none.
    */
   fallback?: readonly Fallback[] | undefined
+  /**
+   * Directories of the program's own to ask for the host `*`, at most 8, after this host; the next begins 50 ms after the
+   * one before. Where one has seen the name, the daemon of that host is asked for it: the first that has it is gone
+   * to. A watch tells what they say as it stands. Default those of the resolver, to a watch none.
+   */
+  directories?: readonly DirectoryChoice[] | undefined
   /** Milliseconds to wait for a name, or a daemon, that is not there yet, at most an hour. Default 0. */
   wait?: number | undefined
 }

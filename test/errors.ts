@@ -68,6 +68,12 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
   ],
   [
     'ESILENT',
+    { host: '*', port: 6664, ms: 300, service: 'a' },
+    'ETIMEDOUT',
+    /about a from any host within 300 ms; does one of the directories that were asked hang\?$/,
+  ],
+  [
+    'ESILENT',
     { ...about, ms: 5000 },
     'ETIMEDOUT',
     /starwars@\^1 from 127.0.0.1:6664 within 5000 ms;/,

@@ -27,7 +27,7 @@ const debug = diagnostics('moniker:ask')
 //  5,000 ms  the question fails (TIMEOUT of the resolver)
 
 /** Milliseconds until the next address of a host is asked as well. */
-const STAGGER = 50
+export const STAGGER = 50
 
 /** Milliseconds for which the other addresses are waited for once one daemon has refused. */
 const GRACE = 250

@@ -1,8 +1,9 @@
-import { isLoopback, isThisHost } from '../address.ts'
-import type { Fallback } from '../directories/directories.ts'
+import { ANY_HOST, hostOfDaemon, isLoopback, isThisHost } from '../address.ts'
+import { directoriesOf, type Fallback } from '../directories/directories.ts'
+import type { Directory } from '../directories/directory.ts'
 import type { Details, MonikerError } from '../errors.ts'
 import { format, type Name } from '../name.ts'
-import type { AskOptions, SocketQuestion } from '../resolution.ts'
+import type { AskOptions, ResolveOptions, SocketQuestion } from '../resolution.ts'
 import { designatedPort } from '../settings.ts'
 import type { Resolve, Road } from '../wire/protocol.ts'
 import { addressesOf, literalAddresses } from './ask.ts'
@@ -25,17 +26,24 @@ export interface Query {
   readonly fallback: readonly Fallback[]
   /** The daemons to ask, if the host need not be looked up. */
   readonly daemons: readonly DaemonAddress[] | undefined
+  /** The directories that are asked beside this host; `undefined` if it is one host that is asked. */
+  readonly directories: readonly Directory[] | undefined
   readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
 }
 
 /** Makes queries of calls. */
 export class Queries {
   readonly #port: number | undefined
+  readonly #directories: ResolveOptions['directories']
   #last: Query | undefined
 
-  /** `port` is the designated port of daemons, where a call gives none. Default that of the process. */
-  constructor(port: number | undefined) {
+  /**
+   * `port` is the designated port of daemons, and `directories` those that are asked, where a call gives none. Default
+   * the port of the process, and no directories.
+   */
+  constructor(port: number | undefined, directories?: ResolveOptions['directories']) {
     this.#port = port
+    this.#directories = directories
   }
 
   /** The designated port of the daemon that is asked. */
@@ -45,10 +53,12 @@ export class Queries {
 
   /** The query of a call. The one before does again if it was for the same: it mostly is. */
   of(name: Name, options: SocketQuestion): Query {
-    const { host = '', transports = TCP, family = 0, also, fallback = NOWHERE } = options
+    const { transports = TCP, family = 0, also, fallback = NOWHERE } = options
     const { lookup, hints, onLookup } = options
+    const directories = this.#directoriesOf(options)
+    const host = directories ? ANY_HOST : hostOfDaemon(options.host)
     // What is somebody's own is for this call alone.
-    const isUsual = !lookup && hints === undefined && !onLookup && !also
+    const isUsual = !lookup && hints === undefined && !onLookup && !also && !directories
     const port = this.portOf(options)
     const last = this.#last
     if (last?.name === name && last.host === host && last.port === port && isUsual) {
@@ -57,7 +67,7 @@ export class Queries {
       if (isAsked && last.family === family && last.fallback === fallback) return last
     }
     const { namespace, service, version } = name
-    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()} ${idOf(lookup)} ${hints}`
+    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()} ${directories?.map(idOf).join()} ${idOf(lookup)} ${hints}`
     const asked = { op: 'resolve', namespace, service, version, transports } as const
     const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
     const query: Query = {
@@ -72,10 +82,19 @@ export class Queries {
       isOwn: lookup !== undefined,
       fallback,
       daemons: literalAddresses(host, options)?.map(address => ({ address, port })),
+      directories,
       look: other => addressesOf(other, options, details),
     }
     if (isUsual) this.#last = query
     return query
+  }
+
+  /** The directories of a call for any host, if there are some. */
+  #directoriesOf({
+    host,
+    directories = this.#directories,
+  }: ResolveOptions): readonly Directory[] | undefined {
+    return host === ANY_HOST && directories?.length ? directoriesOf(directories) : undefined
   }
 }
 
@@ -89,11 +108,16 @@ export function idOf(own: unknown): number {
   return ids.get(own)!
 }
 
+/** What a value counts as in a key: by identity, if it is the program's own. */
+function own(value: unknown): unknown {
+  return idOf(value) || value
+}
+
 /** A text that is the same for the same options. Functions and objects of the program's own count by identity. */
 export function keyOf<T extends object>(options: T, keys: readonly (keyof T)[]): string {
   const texts = keys.map(key => {
     const value: unknown = options[key]
-    return JSON.stringify(Array.isArray(value) ? value : idOf(value) || value)
+    return JSON.stringify(Array.isArray(value) ? value.map(own) : own(value))
   })
   return texts.join()
 }
@@ -103,8 +127,13 @@ const NOWHERE: readonly Fallback[] = []
 
 /** Whether to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */
 export function shouldFallBack({ fallback, question }: Query, error: unknown): boolean {
-  const { reason } = error as MonikerError
   const { namespace, also = [] } = question
   const isPlain = [namespace, ...also].includes('')
-  return fallback.length > 0 && isPlain && (reason === 'ENODAEMON' || reason === 'ESILENT')
+  return fallback.length > 0 && isPlain && hasNoDaemon(error)
+}
+
+/** True if a host could be asked, but no daemon is there. */
+export function hasNoDaemon(error: unknown): boolean {
+  const { reason } = error as MonikerError
+  return reason === 'ENODAEMON' || reason === 'ESILENT'
 }

@@ -1,10 +1,13 @@
-import { Halt, cancellable, deadline, type Signal } from '../async.ts'
+import { hostOfDaemon } from '../address.ts'
+import { Halt, cancellable, deadline, firstOf, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { fallBack } from '../directories/directories.ts'
+import { awayFrom, fallBack, lookUp, placesIn } from '../directories/directories.ts'
+import type { Directory, Sighting, Wanted } from '../directories/directory.ts'
 import { MonikerError, type Details, type Reason } from '../errors.ts'
 import { isWord, parse, type Name } from '../name.ts'
 import { placed } from '../options/connect.ts'
+import { checkOptions } from '../options/options.ts'
 import type {
   AskOptions,
   Asking,
@@ -15,12 +18,12 @@ import type {
 } from '../resolution.ts'
 import { persist } from '../retry.ts'
 import { TIMEOUT, policyFile } from '../settings.ts'
-import { listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
-import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
+import { TRANSPORTS, listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
+import { STAGGER, addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { Egress, reachable, turned } from './filter.ts'
 import { Flight } from './flight.ts'
-import { Queries, shouldFallBack, type Query } from './query.ts'
+import { Queries, hasNoDaemon, shouldFallBack, type Query } from './query.ts'
 
 const debug = diagnostics('moniker:resolver')
 
@@ -33,6 +36,8 @@ export interface ResolverOptions {
   now?: () => number
   /** The file that says what may be connected to. Default `MONIKER_POLICY`, else none. */
   policy?: string | undefined
+  /** The directories that are asked for the host `*`, where a call gives none. Default none. */
+  directories?: ResolveOptions['directories']
 }
 
 /** How long what is remembered goes unquestioned, in ms. */
@@ -56,8 +61,16 @@ export class Resolver implements Resolving {
   #isBusy = false
   #last: { options: SocketQuestion; port: string | undefined; query: Query } | undefined
 
-  constructor({ port, timeout = TIMEOUT, now, policy = policyFile() }: ResolverOptions = {}) {
-    this.#queries = new Queries(port)
+  /** Throws `ERR_INVALID_ARG_VALUE` on what is no list of directories. */
+  constructor({
+    port,
+    timeout = TIMEOUT,
+    now,
+    policy = policyFile(),
+    directories,
+  }: ResolverOptions = {}) {
+    checkOptions('resolve', { directories })
+    this.#queries = new Queries(port, directories)
     this.#egress = policy === undefined ? undefined : new Egress(policy)
     this.#timeout = timeout
     this.#known = new Cache(now && { now })
@@ -70,7 +83,8 @@ export class Resolver implements Resolving {
    * silent one) or the code of the failed host look-up.
    */
   async resolve(name: Name | string, options: ResolveOptions = {}): Promise<Resolution> {
-    const { signal } = options
+    const { signal, directories } = options
+    checkOptions('resolve', { directories })
     // A text means what it means to `connect`.
     const at = typeof name === 'string' ? placed(parse(name), options) : { name, options }
     const { answer, leave } = this.ask(at.name, at.options)
@@ -90,6 +104,7 @@ export class Resolver implements Resolving {
   ask(name: Name, options: SocketQuestion = {}): Asking {
     if (this.resolve !== Resolver.prototype.resolve) return askPlainly(this, name, options)
     const query = this.#queryOf(name, options)
+    if (query.directories) return this.#askAnywhere(query, options)
     // Most calls share a question, of this host.
     const flight = query.isNear && !options.wait && this.#flights.get(query.key)
     if (flight)
@@ -195,17 +210,125 @@ export class Resolver implements Resolving {
 
   #flight(query: Query, daemons: readonly DaemonAddress[]): Flight<Resolution> {
     const key = query.isNear ? query.key : `${query.key} ${daemons.map(one => one.address).join()}`
+    return this.#shared(key, signal => this.#find(query, daemons, signal))
+  }
+
+  /** The question that is under way for `key`, or else the one that `find` asks. */
+  #shared(key: string, find: (signal: () => Signal) => Promise<Resolution>): Flight<Resolution> {
     const flying = this.#flights.get(key)
     if (flying) return flying
-    const flight: Flight<Resolution> = new Flight(
-      signal => this.#find(query, daemons, signal),
-      () => {
-        this.#flights.delete(key)
-        this.#isBusy = flight.joined > 1
-      },
-    )
+    const flight: Flight<Resolution> = new Flight(find, () => {
+      this.#flights.delete(key)
+      this.#isBusy = flight.joined > 1
+    })
     this.#flights.set(key, flight)
     return flight
+  }
+
+  /** The question for a name on any host. */
+  #askAnywhere(query: Query, options: SocketQuestion): Asking {
+    const { wait } = options
+    const search = (signal: Signal) => this.#search(query, options, signal)
+    const more = { known: this.#turn(query), port: undefined }
+    if (!wait) {
+      return Object.assign(this.#shared(query.key, signal => search(signal())).join(turned), more)
+    }
+    const cancel = new Halt()
+    const hows = { worth: mayStillCome, signal: cancel, quiet: true }
+    const answer = persist(() => search(cancel), wait, hows)
+    return { ...more, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
+  }
+
+  /** Asks this host, and then its directories, for the host that has the name. */
+  async #search(query: Query, options: SocketQuestion, signal: Signal): Promise<Resolution> {
+    const { directories = [], details, isOwn, key } = query
+    const wanted = wantedIn(query)
+    const attempts = directories
+      .filter(directory => directory.lookup)
+      .map(directory => async (signal: Signal) => {
+        const seen = await this.#lookUp(directory, wanted, details, signal)
+        const confirm = (one: Sighting) => (signal: Signal) =>
+          this.#confirm(directory, one, query, options, signal)
+        return firstOf(seen.map(confirm), STAGGER, signal)
+      })
+    const here = (signal: Signal) =>
+      this.#askHost(this.#queryAt({}, query, options), options, signal)
+    try {
+      const found = await firstOf([here, ...attempts], STAGGER, signal)
+      if (!isOwn) this.#known.set(key, { resolution: found, turn: 0 }, found.ttl)
+      return found
+    } catch (error) {
+      this.#known.delete(key)
+      throw telling(error, details)
+    }
+  }
+
+  /** The sightings of one directory, if it does not take too long. */
+  async #lookUp(directory: Directory, wanted: Wanted, details: Details, signal: Signal) {
+    const over = this.#deadline(details, signal)
+    try {
+      return await lookUp(directory, wanted, over.signal)
+    } catch (cause) {
+      over.signal.throwIfAborted()
+      const text = `the directory ${directory.name} failed: ${(cause as Error)?.message ?? cause}`
+      throw new MonikerError('EUNREACHABLE', { ...details, text, cause })
+    } finally {
+      over.free()
+    }
+  }
+
+  /** Asks the host of a sighting for the name; goes by the sighting alone where there is no daemon, and it is final. */
+  async #confirm(
+    directory: Directory,
+    seen: Sighting,
+    query: Query,
+    options: SocketQuestion,
+    signal: Signal,
+  ): Promise<Resolution> {
+    const at = this.#queryAt(seen, query, options)
+    try {
+      return await this.#askHost(at, options, signal)
+    } catch (error) {
+      if (!directory.final || !hasNoDaemon(error)) throw error
+      const addresses = await this.#addressesAt(at, options, signal)
+      const endpoints = placesIn(directory, seen, addresses, wantedIn(query))
+      if (endpoints.length === 0) throw error
+      const name = { ...query.name, namespace: seen.namespace ?? '' }
+      const found = { name, host: seen.host, endpoints, ttl: 0 }
+      return this.#egress ? this.#egress.allow(found, at.details) : found
+    }
+  }
+
+  /** The same query at one host, with nowhere else to look. */
+  #queryAt(
+    { host = '', daemonPort }: { host?: string; daemonPort?: number | undefined },
+    { name, port }: Query,
+    { also, family, hints, lookup, transports }: SocketQuestion,
+  ): Query {
+    const at = { host, daemonPort: daemonPort ?? port }
+    return this.#queries.of(name, { also, family, hints, lookup, transports, ...at })
+  }
+
+  #askHost(query: Query, options: SocketQuestion, signal: Signal): Promise<Resolution> {
+    return this.#fly(query, this.#addressesAt(query, options, signal), signal)
+  }
+
+  /** The addresses of a sighted host that may be asked. Fails with `EHOSTUNREACH` if there is none. */
+  async #addressesAt(
+    query: Query,
+    options: SocketQuestion,
+    signal: Signal,
+  ): Promise<readonly string[]> {
+    const { host, details } = query
+    const { lookup, family, hints } = options
+    const all = await this.#lookedUp(
+      addressesOf(host, { lookup, family, hints }, details),
+      query,
+      signal,
+    )
+    const away = awayFrom(host, all)
+    if (away.length > 0) return away
+    throw new MonikerError('EUNREACHABLE', { ...details, text: LED_HERE })
   }
 
   async #find(query: Query, daemons: readonly DaemonAddress[], signal: () => Signal) {
@@ -253,7 +376,8 @@ export class Resolver implements Resolving {
 
   /** A question that is asked of the first daemon that answers, by a connection of its own. */
   async #ask(question: Asked, options: AskOptions): Promise<Answer> {
-    const { host = '', signal } = options
+    const { signal } = options
+    const host = hostOfDaemon(options.host)
     const port = this.#queries.portOf(options)
     const details = { host: host || 'localhost', port, syscall: question.op }
     const addresses = await this.#lookedUp(addressesOf(host, options, details), { details }, signal)
@@ -313,6 +437,25 @@ const GIVEN_UP = new Error('nobody waits for the answer any longer')
 function daemonsAt(addresses: readonly string[], port: number): DaemonAddress[] {
   return addresses.map(address => ({ address, port }))
 }
+
+const LED_HERE = 'its name leads to loopback addresses, where another host cannot be'
+
+/** What directories are asked. */
+function wantedIn({ question }: Query): Wanted {
+  const { namespace, also = [], service, version } = question
+  const transports = TRANSPORTS.filter(one => question.transports.includes(one))
+  return { service, namespaces: [namespace, ...also], version, transports }
+}
+
+/** The failure of a search: one that says more than that the name is not there, else that no host has it. */
+function telling(error: unknown, details: Details): unknown {
+  if (!(error instanceof AggregateError)) return error
+  const all = error.errors.flatMap(one => (one instanceof AggregateError ? one.errors : one))
+  const most = all.find(one => !MISSING.includes((one as MonikerError).reason))
+  return most ?? new MonikerError('ENOSERVICE', { ...details, cause: error })
+}
+
+const MISSING: readonly Reason[] = ['ENOSERVICE', 'ENODAEMON']
 
 /** The name with the namespace it was found in, where that is another. */
 function foundIn(name: Name, { namespace }: Answer): Name {

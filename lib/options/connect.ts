@@ -1,5 +1,5 @@
 import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
-import { isLoopback, isThisHost } from '../address.ts'
+import { hostOfDaemon, isLoopback, isThisHost } from '../address.ts'
 import { parse, parseURI, type Name, type Target } from '../name.ts'
 import type { SocketQuestion } from '../resolution.ts'
 import { hasUnix } from '../transports/unix.ts'
@@ -204,7 +204,8 @@ export function placed<O extends Pick<Partial<ConnectNameOptions>, 'host' | 'nam
   name: Name,
   options: O,
 ): { name: Name; options: O } {
-  const { host = '', namespace } = options
+  const { namespace } = options
+  const host = hostOfDaemon(options.host)
   const isHere = isThisHost(host) || isLoopback(host)
   const here = isHere && namespace === undefined ? homed(name) : name
   if (here.namespace === name.namespace) return { name, options }

@@ -1,4 +1,10 @@
-import { FALLBACKS, type Fallback } from '../directories/directories.ts'
+import {
+  FALLBACKS,
+  MAX_DIRECTORIES,
+  expectedDirectories,
+  isDirectory,
+  type Fallback,
+} from '../directories/directories.ts'
 import { MonikerError } from '../errors.ts'
 import { isWord } from '../name.ts'
 import type { ResolveOptions, Resolving, Select } from '../resolution.ts'
@@ -10,6 +16,7 @@ import {
   MAX_WAIT,
   ROADS,
   TRANSPORTS,
+  isMetadata,
   type Metadata,
   type Road,
 } from '../wire/protocol.ts'
@@ -125,6 +132,12 @@ export const OPTIONS = {
     isAsked: true,
     expected: `some of ${FALLBACKS.join(', ')}`,
     check: value => isListOf(value, one => FALLBACKS.includes(one as Fallback)),
+  },
+  directories: {
+    of: ASKING,
+    isAsked: true,
+    expected: expectedDirectories(),
+    check: value => isListOf(value, one => isDirectory(one), MAX_DIRECTORIES),
   },
   select: { of: ['connect'], expected: 'a function', check: value => typeof value === 'function' },
   wait: { of: ['connect', 'resolve'], isAsked: true, expected: MS, check: isMs, default: 0 },
@@ -242,9 +255,4 @@ function isListOf(
   max = Infinity,
 ): value is readonly unknown[] {
   return Array.isArray(value) && value.length <= max && value.every(isOne)
-}
-
-function isMetadata(value: unknown): boolean {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isObject && Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA
 }

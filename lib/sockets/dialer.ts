@@ -1,5 +1,5 @@
 import { isIP, type Socket } from 'node:net'
-import { LOOPBACK } from '../address.ts'
+import { ANY_HOST, LOOPBACK } from '../address.ts'
 import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { disguise, undisguise } from '../node/disguise.ts'
@@ -249,7 +249,8 @@ export class Dial {
     if (!guess || isLikely(guess)) this.#tellLookup(place)
     // A listener may have destroyed the socket, or sent it elsewhere.
     if (!this.#isWanted) return
-    socket.moniker = { namespace, service, version, host, source }
+    const at = host === ANY_HOST ? found.host : host
+    socket.moniker = { namespace, service, version, host: at, source }
     socket.emit('resolve', place)
     if (!this.#isWanted) return
     this.#state = 'confirmed'

@@ -4,6 +4,7 @@ import type { Fallback } from '../../lib/directories/directories.ts'
 import { parse } from '../../lib/name.ts'
 import { Queries, idOf, keyOf, shouldFallBack } from '../../lib/client/query.ts'
 import type { SocketQuestion } from '../../lib/resolution.ts'
+import { memory } from '../fixtures/directory.ts'
 import { lookup } from '../fixtures/services.ts'
 
 const name = parse('ns:tie@^1')
@@ -67,6 +68,21 @@ t.test('what is the caller’s own is for one call alone', async t => {
   t.strictSame(await queries.of(name, { lookup: lookup('10.0.0.1') }).look('a'), ['10.0.0.1'])
 })
 
+t.test('directories are those of the call, else of all calls, and for any host alone', async t => {
+  const [one, another] = [memory(), memory()]
+  const queries = new Queries(7, [one])
+  t.strictSame(queries.of(name, { host: '*' }).directories, [one])
+  t.strictSame(queries.of(name, { host: '*', directories: [another] }).directories, [another])
+  for (const options of [{}, { host: 'localhost' }, { directories: [another] }]) {
+    t.equal(queries.of(name, options).directories, undefined)
+  }
+  t.match(queries.of(name, { host: '*', directories: [] }), { host: '', isNear: true })
+  const lists = [[one], [another], [one, another], undefined]
+  const keys = lists.map(directories => queries.of(name, { host: '*', directories }).key)
+  t.equal(new Set(keys).size, 3)
+  t.equal(keys[0], keys[3])
+})
+
 t.test('it is looked elsewhere for what has no namespace, if the host has no daemon', async t => {
   const srv: Fallback[] = ['srv']
   const table: [name: string, options: SocketQuestion, reason: Reason, forsaken: boolean][] = [
@@ -91,7 +107,7 @@ t.test('each function or object is told from all others', async t => {
 })
 
 t.test('options have one key if they are the same', async t => {
-  const keys = ['also', 'fallback', 'lookup', 'wait'] as const
+  const keys = ['also', 'directories', 'fallback', 'lookup', 'wait'] as const
   const one = { also: ['a'], lookup: lookup('127.0.0.1') }
   t.equal(keyOf<SocketQuestion>(one, keys), keyOf<SocketQuestion>({ ...one, also: ['a'] }, keys))
   const others: SocketQuestion[] = [
@@ -100,6 +116,8 @@ t.test('options have one key if they are the same', async t => {
     { ...one, lookup: lookup('127.0.0.1') },
     { ...one, fallback: ['srv'] },
     { ...one, wait: 1 },
+    { ...one, directories: [memory()] },
+    { ...one, directories: [memory()] },
   ]
   const all = new Set([one, ...others].map(options => keyOf<SocketQuestion>(options, keys)))
   t.equal(all.size, others.length + 1)

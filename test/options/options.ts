@@ -27,6 +27,8 @@ type Same<A, B> = [A, B] extends [B, A] ? true : never
 true satisfies Same<AskedKey, Exclude<keyof ResolveOptions, 'signal'>>
 true satisfies Same<OptionsOf<'resolve'>, ResolveOptions>
 
+const lan = { name: 'lan', lookup: async () => [] }
+
 /** Values that each word knows, and values that it does not. */
 const values: Record<keyof typeof OPTIONS, { good: unknown[]; wrong: unknown[] }> = {
   service: { good: ['starwars'], wrong: [7, null] },
@@ -40,6 +42,24 @@ const values: Record<keyof typeof OPTIONS, { good: unknown[]; wrong: unknown[] }
     wrong: ['tcp', [], ['sctp'], ['tcp', 'x'], null],
   },
   fallback: { good: [[], ['srv', 'well-known']], wrong: ['srv', ['dns']] },
+  directories: {
+    good: [
+      [],
+      [
+        { name: 'lan', lookup: () => {} },
+        { name: 'dht', follow: () => {} },
+      ],
+    ],
+    wrong: [
+      'lan',
+      ['lan'],
+      [{ name: 'lan' }],
+      [{ lookup: () => {} }],
+      [null],
+      Array(9).fill(lan),
+      {},
+    ],
+  },
   select: { good: [() => {}], wrong: [7, 'first', {}] },
   wait: { good: [0, 3_600_000], wrong: [-1, 3_600_001, '5', Number.NaN] },
   resolver: { good: [{ resolve: () => {} }], wrong: [{}, 7, null] },
@@ -109,6 +129,7 @@ t.test('what passes options on is derived from the table', async t => {
   t.strictSame(ASKED.toSorted(), [
     'also',
     'daemonPort',
+    'directories',
     'fallback',
     'family',
     'hints',
