@@ -1,5 +1,4 @@
-import type { Listed } from '../wire/protocol.ts'
-import type { Change } from './roster.ts'
+import type { Change, Watched } from './roster.ts'
 
 interface Taker {
   readonly resolve: (result: IteratorResult<Change, undefined>) => void
@@ -11,20 +10,20 @@ interface Taker {
  * that there are never more than there are names, however slow the reader is.
  */
 export class Backlog implements AsyncIterableIterator<Change, undefined> {
-  readonly #pending = new Map<Listed, Change>()
+  readonly #pending = new Map<Watched, Change>()
   readonly #takers: Taker[] = []
   readonly #left: () => void
   #isOver = false
   #error: unknown
 
   /** `left` is called when the reader leaves. */
-  constructor(services: Iterable<Listed>, left: () => void) {
+  constructor(services: Iterable<Watched>, left: () => void) {
     for (const service of services) this.push('up', service)
     this.#left = left
   }
 
   /** A change; `service` is the very object that was up. */
-  push(event: Change['event'], service: Listed): void {
+  push(event: Change['event'], service: Watched): void {
     const change = { event, ...service }
     const taker = this.#takers.shift()
     if (taker) taker.resolve({ value: change, done: false })

@@ -1,7 +1,15 @@
 import type { Listed } from '../wire/protocol.ts'
 
+/** A service that is watched: as the daemon of the host has it, or as a directory has seen it. */
+export interface Watched extends Listed {
+  /** The host at which a directory has seen it; left out by a daemon. */
+  readonly host?: string
+  /** The directory that has seen it; left out by a daemon. */
+  readonly source?: string
+}
+
 /** A service that has come or gone. */
-export interface Change extends Listed {
+export interface Change extends Watched {
   readonly event: 'up' | 'down'
 }
 
@@ -10,18 +18,23 @@ export interface Change extends Listed {
  * with its daemon is in doubt: if it comes back, nothing has happened.
  */
 export class Roster {
-  readonly #tell: (event: Change['event'], service: Listed) => void
+  readonly #tell: (event: Change['event'], service: Watched) => void
   /** By instance, as the daemon of the moment has it; each as it was first told. */
-  readonly #known = new Map<string, Listed>()
-  readonly #doubted = new Map<string, Listed[]>()
+  readonly #known = new Map<string, Watched>()
+  readonly #doubted = new Map<string, Watched[]>()
 
-  constructor(tell: (event: Change['event'], service: Listed) => void) {
+  constructor(tell: (event: Change['event'], service: Watched) => void) {
     this.#tell = tell
   }
 
   /** What is up, or was when its daemon went; each as it was first told. */
-  get services(): Listed[] {
+  get services(): Watched[] {
     return [...this.#known.values(), ...[...this.#doubted.values()].flat()]
+  }
+
+  /** The number of services that are up. */
+  get size(): number {
+    return this.#known.size
   }
 
   /** Whether something that was up may have gone. */
@@ -30,7 +43,7 @@ export class Roster {
   }
 
   /** A service is there; told unless it was there already. */
-  up(service: Listed): void {
+  up(service: Watched): void {
     if (this.#known.has(service.instance)) return
     const again = this.#recall(service)
     this.#known.set(service.instance, again ?? service)
@@ -38,7 +51,7 @@ export class Roster {
   }
 
   /** A service has gone. */
-  down({ instance }: Listed): void {
+  down({ instance }: Pick<Watched, 'instance'>): void {
     const service = this.#known.get(instance)
     if (!service) return
     this.#known.delete(instance)
@@ -61,7 +74,7 @@ export class Roster {
     for (const service of gone) this.#tell('down', service)
   }
 
-  #recall(service: Listed): Listed | undefined {
+  #recall(service: Watched): Watched | undefined {
     const key = identity(service)
     const [found, ...others] = this.#doubted.get(key) ?? []
     if (others.length > 0) this.#doubted.set(key, others)
@@ -71,7 +84,7 @@ export class Roster {
 }
 
 /** What a registration has in common with the same one at the next daemon. */
-function identity(listed: Listed): string {
+function identity(listed: Watched): string {
   const { namespace, service, version, transport, address, port, pid, metadata } = listed
   return JSON.stringify([namespace, service, version, transport, address, port, pid, metadata])
 }

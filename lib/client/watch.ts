@@ -11,22 +11,18 @@ import {
   type OptionsOf,
 } from '../options/options.ts'
 import { Backlog } from './reader.ts'
+import { ANY_HOST, hostOfDaemon } from '../address.ts'
+import { directoriesOf } from '../directories/directories.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
 import { Client } from './connection.ts'
 import { accept } from './filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, located, type Details, type Reason } from '../errors.ts'
-import {
-  MAX_WAIT,
-  changeIn,
-  listed,
-  type Answer,
-  type Asked,
-  type Listed,
-} from '../wire/protocol.ts'
+import { MAX_WAIT, changeIn, listed, type Answer, type Asked } from '../wire/protocol.ts'
 import { addressesOf } from './ask.ts'
-import { Roster, type Change } from './roster.ts'
+import { follow } from './follow.ts'
+import { Roster, type Change, type Watched } from './roster.ts'
 import { satisfies } from '../version.ts'
 
 const debug = diagnostics('moniker:watch')
@@ -35,8 +31,8 @@ const debug = diagnostics('moniker:watch')
 export type WatchOptions = Partial<OptionsOf<'watch'>>
 
 interface WatchEvents {
-  up: [service: Listed]
-  down: [service: Listed]
+  up: [service: Watched]
+  down: [service: Watched]
   ready: []
   lost: [error: unknown]
   error: [error: unknown]
@@ -64,7 +60,11 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   readonly #range: string
   readonly #over = new AbortController()
   readonly #readers = new Set<Backlog>()
-  readonly #roster = new Roster((event, service) => this.#tell(event, service))
+  readonly #roster = this.#newRoster()
+  /** The services that directories tell of, one roster for each: they do not go with the daemon. */
+  readonly #sighted: Roster[] = []
+  /** Ends what is followed. */
+  readonly #stops: (() => void)[] = []
   /** Does nothing but keep the process alive, whatever is being waited for. */
   readonly #awake = setInterval(() => {}, 0x7fff_ffff)
   #grace: NodeJS.Timeout | undefined
@@ -72,7 +72,8 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
 
   constructor(options: WatchOptions) {
     super()
-    const { namespace, also, service, version = '', host = '', daemonPort: port, signal } = options
+    const { namespace, also, service, version = '', daemonPort: port, signal } = options
+    const host = hostOfDaemon(options.host)
     this.#options = options
     this.#range = version
     const interest = {
@@ -84,14 +85,17 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     const where = { host: host || 'localhost', port: port ?? designatedPort(), syscall: 'watch' }
     this.#details = service === undefined ? where : { ...where, service }
     // Whoever asked has had no time yet to say what to do with an error.
-    process.nextTick(() => void this.#run())
+    process.nextTick(() => {
+      this.#followDirectories()
+      void this.#run()
+    })
     if (signal?.aborted) this.#abort()
     else signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
   /** What is up, as far as is known. */
-  get services(): Listed[] {
-    return this.#roster.services
+  get services(): Watched[] {
+    return [this.#roster, ...this.#sighted].flatMap(roster => roster.services)
   }
 
   /** Keeps the process alive, as it does from the beginning. */
@@ -130,6 +134,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     this.#over.abort()
     clearInterval(this.#awake)
     clearTimeout(this.#grace)
+    for (const stop of this.#stops) stop()
     for (const reader of this.#readers) reader.end(error)
     this.#soon('close')
   }
@@ -145,9 +150,33 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     process.nextTick(() => Reflect.apply(this.emit, this, [event, ...args]))
   }
 
-  #tell(event: Change['event'], service: Listed): void {
+  #newRoster(): Roster {
+    return new Roster((event, service) => this.#tell(event, service))
+  }
+
+  #tell(event: Change['event'], service: Watched): void {
     for (const reader of this.#readers) reader.push(event, service)
     this.#soon(event, service)
+  }
+
+  /** Follows the directories of a watch of any host. */
+  #followDirectories(): void {
+    const { host, directories = [] } = this.#options
+    if (host !== ANY_HOST) return
+    for (const directory of directoriesOf(directories)) {
+      if (!directory.follow || this.#over.signal.aborted) continue
+      const roster = this.#newRoster()
+      this.#sighted.push(roster)
+      const isWanted = (service: Watched) => this.#isWanted(service)
+      this.#stops.push(follow(directory, roster, isWanted, error => this.#soon('lost', error)))
+    }
+  }
+
+  /** True of what the daemon would tell as well. */
+  #isWanted({ namespace, service, version }: Watched): boolean {
+    const { namespace: own, also = [], service: wanted = service } = this.#question
+    const isThere = own === undefined || [own, ...also].includes(namespace)
+    return isThere && wanted === service && satisfies(version, this.#range)
   }
 
   async #run(): Promise<void> {
@@ -197,7 +226,8 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   }
 
   async #reach(signal: Signal): Promise<Client> {
-    const { host = '', lookup, family, hints } = this.#options
+    const { lookup, family, hints } = this.#options
+    const host = hostOfDaemon(this.#options.host)
     const { port } = this.#details
     const found = addressesOf(host, { lookup, family, hints }, this.#details)
     const addresses = await cancellable(Promise.resolve(found), signal)

@@ -7,6 +7,7 @@ import type { Listed } from '../../lib/wire/protocol.ts'
 import { watch, type Watch } from '../../lib/client/watch.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { memory, sighting } from '../fixtures/directory.ts'
 import { home } from '../fixtures/home.ts'
 import { line, lines, type Lines } from '../fixtures/lines.ts'
 import { lookup, named, nobody, portOf, stranger } from '../fixtures/services.ts'
@@ -279,6 +280,144 @@ t.test('what cannot be watched is refused at once', async t => {
   for (const [args, error] of cases) {
     t.throws(() => (watch as (...args: unknown[]) => Watch)(...args), error as Error)
   }
+})
+
+t.test('what a directory tells is told beside what the daemon does', async t => {
+  const served = await daemon(t)
+  const nc = await lines(t, served.port)
+  await registered(nc, 'web')
+  const directory = memory([
+    { id: 'a', host: 'a.test', service: 'Web', port: 81, metadata: { a: 1 } },
+    { id: 'b', host: '192.0.2.1', port: 82 },
+    { id: 'c', host: 'c.test', port: 83, address: '192.0.2.3', version: '1.2.0' },
+  ])
+  const directories = [directory, { name: 'asked', lookup: async () => [] }]
+  const options = { host: '*', daemonPort: served.port, directories, grace: 0 }
+  const { watched, told, has } = watching(t, 'web', options)
+  t.strictSame((await has(5)).toSorted(), [
+    'ready',
+    'up web 1',
+    'up web 81',
+    'up web 82',
+    'up web 83',
+  ])
+  t.match(
+    watched.services.toSorted((a, b) => a.port - b.port),
+    [
+      { port: 1, host: undefined, source: undefined },
+      { host: 'a.test', address: '', version: '', metadata: { a: 1 }, source: 'memory' },
+      { host: '192.0.2.1', address: '192.0.2.1', transport: 'tcp', instance: 'memory b' },
+      { host: 'c.test', address: '192.0.2.3', version: '1.2.0' },
+    ],
+  )
+  const [sink] = directory.sinks
+  sink!.up(sighting({ id: 'a', port: 99 }))
+  sink!.down('b')
+  sink!.down('nobody')
+  sink!.lost(new Error('etcd is down'))
+  t.strictSame((await has(7)).slice(5), ['down web 82', 'lost'])
+
+  await served.stop()
+  while (!told.includes('down web 1')) await new Promise(setImmediate)
+  t.strictSame(
+    watched.services.map(({ port }) => port),
+    [81, 83],
+    'they do not go with the daemon',
+  )
+  const before = told.length
+  watched.close()
+  t.strictSame(directory.sinks, [], 'it is followed no longer')
+  sink!.up(sighting({ id: 'late', port: 1 }))
+  sink!.down('a')
+  sink!.lost(new Error('late'))
+  await once(watched, 'close')
+  t.equal(told.length, before)
+})
+
+t.test('a loop hears of directories too', async t => {
+  const daemonPort = await home(t)
+  const directories = [memory([{ host: 'a.test', port: 81 }])]
+  for await (const { event, host, source } of watch('web', {
+    host: '*',
+    daemonPort,
+    directories,
+  })) {
+    t.strictSame([event, host, source], ['up', 'a.test', 'memory'])
+    break
+  }
+})
+
+t.test('of what directories tell, what is watched is told', async t => {
+  const daemonPort = await home(t)
+  const all = [
+    sighting({ id: 'web', port: 1, version: '1.2.0' }),
+    sighting({ id: 'db', port: 2, service: 'db', namespace: 'ns' }),
+    sighting({ id: 'mine', port: 3, namespace: 'mine' }),
+  ]
+  const cases: [options: object, told: string[]][] = [
+    [{}, ['up web 1', 'up ns:db 2', 'up mine:web 3']],
+    [{ namespace: 'ns' }, ['up ns:db 2']],
+    [{ service: 'web' }, ['up web 1']],
+    [{ service: 'web', namespace: 'mine', also: [''] }, ['up web 1', 'up mine:web 3']],
+    [{ service: 'web', version: '^1' }, ['up web 1']],
+    [{ service: 'web', version: '^2' }, []],
+  ]
+  for (const [options, expected] of cases) {
+    const given = { daemonPort, host: '*', directories: [memory(all)], ...options }
+    const { watched, has } = watching(t, given)
+    t.strictSame((await has(expected.length + 1)).slice(0, -1), expected, JSON.stringify(options))
+    watched.close()
+  }
+  const named = memory(all)
+  const { has } = watching(t, { daemonPort, host: 'localhost', directories: [named] })
+  t.strictSame(await has(1), ['ready'], 'of any host alone')
+})
+
+t.test('a directory that is hostile does no harm', async t => {
+  const daemonPort = await home(t)
+  const wrong = [
+    null,
+    {},
+    sighting(),
+    sighting({ port: 0 }),
+    sighting({ host: '*', port: 1 }),
+    sighting({ host: 'a.test', address: '127.0.0.1', port: 1 }),
+    sighting({ host: 'a.test', address: '::ffff:7f00:1', port: 1 }),
+  ]
+  const many = Array.from({ length: 10_000 }, (_, at) => sighting({ id: String(at), port: 1 }))
+  const throwing = () => {
+    throw new Error('no')
+  }
+  const directories = [
+    memory([], {
+      follow: sink => {
+        for (const one of wrong) sink.up(one as never)
+        sink.down(7 as never)
+        return throwing
+      },
+    }),
+    memory([], { follow: throwing }),
+    memory([], { follow: () => undefined as never }),
+    memory(many),
+  ]
+  const { watched, told, has } = watching(t, { host: '*', daemonPort, directories })
+  await has(1_026)
+  t.equal(told.filter(one => one.startsWith('up')).length, 1_024)
+  t.strictSame(
+    told.filter(one => !one.startsWith('up')),
+    ['lost', 'ready'],
+  )
+  t.equal(watched.services.length, 1_024)
+  watched.close()
+  await once(watched, 'close')
+})
+
+t.test('a watch that is closed at once follows nothing', async t => {
+  const directory = memory()
+  const watched = watch({ host: '*', directories: [directory] })
+  watched.close()
+  await once(watched, 'close')
+  t.strictSame(directory.sinks, [])
 })
 
 t.test('a process is kept alive by a watch, unless it is unref’d', async t => {
