@@ -7,6 +7,9 @@ import { diagnostics } from '../diagnostics.ts'
 
 const debug = diagnostics('moniker:embedded')
 
+/** The place of this module. It is looked up at once: after its tests Jest lets nothing be loaded. */
+const here = import.meta.url
+
 export interface EmbedOptions {
   /** Milliseconds until a thread becomes the daemon: most programs are over sooner. Default 2,000. */
   threadAfter?: number
@@ -59,8 +62,8 @@ function startThread(port: number, execArgv: string[]): void {
   const quiet = { stdout: true, stderr: !debug.enabled }
   try {
     // TypeScript in the sources, else the module that is built of it; the CommonJS build has no other.
-    const ending = extname(import.meta.url).replace('.c', '.')
-    const file = new URL(`thread${ending}`, import.meta.url)
+    const ending = extname(here).replace('.c', '.')
+    const file = new URL(`thread${ending}`, here)
     new Worker(file, { name: 'moniker', workerData: port, execArgv, env, ...quiet })
       .on('error', onError)
       .unref()

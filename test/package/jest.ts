@@ -1,4 +1,4 @@
-import { test } from 'tap'
+import { test, type Test } from 'tap'
 import { nobody } from '../fixtures/services.ts'
 import { installed, packed } from './fixtures/folder.ts'
 
@@ -42,6 +42,13 @@ test('so do the promises', async () => {
   await greeter.close()
 })
 
+test('a thread becomes the daemon meanwhile', async () => {
+  const server = net.createServer()
+  await once(server.listen('patient'), 'listening')
+  await once(server, 'registered')
+  await once(server.close(), 'close')
+})
+
 test('the rest can be loaded', () => {
   expect(typeof require('moniker-net/daemon').Daemon).toBe('function')
   expect(typeof require('moniker-net/http').Agent).toBe('function')
@@ -49,17 +56,58 @@ test('the rest can be loaded', () => {
 })
 `
 
+/** Tests that are over while the daemon in their process has yet to move; then Jest lets them load nothing. */
+const early = `
+const net = require('moniker-net')
+test('ends early', done => {
+  const server = net.createServer()
+  server.listen('early', () => server.close(done))
+})
+`
+
+const late = `
+const net = require('moniker-net')
+const started = async () => (await new net.Resolver().status()).started
+test('the daemon moves all the same', async () => {
+  const before = await started()
+  while ((await started().catch(() => before)) === before) await new Promise(setImmediate)
+}, 60_000)
+`
+
+/** Runs one after the other, whatever Jest remembers of them. */
+const sequencer = `
+const { default: Sequencer } = require('@jest/test-sequencer')
+module.exports = class extends Sequencer {
+  sort = tests => [...tests].sort((a, b) => a.path.localeCompare(b.path))
+}
+`
+
 test('Jest runs tests of programs that use the package', async t => {
   const { folder, options } = await installed(t, 'jest@30', await packed(t))
-  await folder.write({ 'names.test.js': suite })
+  await folder.write({
+    'names/names.test.js': suite,
+    'moves/early.test.js': early,
+    'moves/late.test.js': late,
+    'sequencer.js': sequencer,
+  })
+  const jest = async (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) => {
+    const command = ['node_modules/jest/bin/jest.js', ...args]
+    const { status, stdout, stderr } = await folder.node(command, await nobody(), env)
+    t.equal(status, 0, stdout + stderr)
+    t.notMatch(stderr, /did not exit|open handle|torn down/)
+    return stderr
+  }
+
   for (const env of [{}, { DEBUG: 'moniker:*' }]) {
     await t.test(`with ${JSON.stringify(env)}`, options, async t => {
-      const jest = ['node_modules/jest/bin/jest.js']
-      const { status, stdout, stderr } = await folder.node(jest, await nobody(), env)
-      t.equal(status, 0, stdout + stderr)
-      t.match(stderr, 'Tests:       4 passed, 4 total')
-      t.notMatch(stderr, /did not exit|open handle|torn down/)
+      const stderr = await jest(t, ['names'], env)
+      t.match(stderr, 'Tests:       5 passed, 5 total')
       if (env.DEBUG) t.match(stderr, /moniker:lease jest@1\.0\.0 is registered/)
     })
   }
+
+  await t.test('which may be over early', options, async t => {
+    const stderr = await jest(t, ['moves', '--runInBand', '--testSequencer=./sequencer.js'])
+    t.match(stderr, 'Tests:       2 passed, 2 total')
+  })
 })
