@@ -24,16 +24,16 @@ import type { Moniker, Reachable, ResolveOptions, Resolution } from '../resoluti
 
 const debug = diagnostics('moniker:datagram')
 
-/** What `bind` takes to be known by a name, beside every option of `dgram`'s. */
+/** The options by which `bind` gives a socket a name, beside every option of `dgram`'s. */
 export type BindNameOptions = Omit<ListenNameOptions, keyof ListenOptions> & BindOptions
 
-/** Where a datagram can go by name: a service, or a whole name or URI, or options. */
+/** The destination of a datagram: a service, a whole name, a URI, or options. */
 export type DatagramTarget = string | URL | ConnectNameOptions
 
 type Message = string | NodeJS.ArrayBufferView | readonly unknown[]
 type Sent = (error: Error | null, bytes: number) => void
 
-/** The types leave the constructor out. */
+/** The socket of `dgram`, whose types leave the constructor out. */
 const Base = dgram.Socket as unknown as new (
   type: SocketType | SocketOptions,
   listener?: (message: Buffer, from: RemoteInfo) => void,
@@ -49,7 +49,8 @@ export class MonikerDatagram extends Base {
   readonly #family: 0 | 4 | 6
   readonly #lookup: LookupFunction | undefined
   readonly #signal: AbortSignal | undefined
-  #question: AbortController | undefined
+  /** Aborts the question of the `connect` under way. */
+  #connecting: AbortController | undefined
   #connected: Moniker | undefined
 
   constructor(
@@ -61,10 +62,10 @@ export class MonikerDatagram extends Base {
     this.#lookup = options.lookup as LookupFunction | undefined
     this.#signal = options.signal
     this.#family = options.type === 'udp4' ? 4 : options.ipv6Only ? 6 : 0
-    super.once('close', () => this.#question?.abort())
+    super.once('close', () => this.#connecting?.abort())
   }
 
-  /** What name this socket is bound to, or else connected to. */
+  /** The name that this socket is bound to, or else connected to. */
   get moniker(): Moniker | undefined {
     return monikerOf(this) ?? this.#connected
   }
@@ -99,7 +100,7 @@ export class MonikerDatagram extends Base {
   override connect(...args: unknown[]): void {
     const call = datagramCall(args)
     if (call && this.#isClosed()) throw notRunning()
-    if (this.#question || (call && this.#isConnected())) {
+    if (this.#connecting || (call && this.#isConnected())) {
       throw alreadyConnected()
     }
     if (call) void this.#connect(call)
@@ -167,8 +168,8 @@ export class MonikerDatagram extends Base {
       send(...cut, endpoint.port, endpoint.address, callback)
     }
     const limit = limitOf(call)
-    const asked = { ...this.#asked(options), ...(limit.signal && { signal: limit.signal }) }
-    const found = own.recall ? own.recall(name, asked) : own.resolve(name, asked)
+    const question = { ...this.#questionOf(options), ...(limit.signal && { signal: limit.signal }) }
+    const found = own.recall ? own.recall(name, question) : own.resolve(name, question)
     if (!(found instanceof Promise)) {
       limit.free()
       return go(found)
@@ -180,26 +181,26 @@ export class MonikerDatagram extends Base {
         if (isSendable && !this.#isClosed()) this.#failed(error, callback)
       })
       .finally(limit.free)
-    // What cannot be sent at all, `dgram` says at once, and in its own words.
+    // `dgram` says at once, and in its own words, that something cannot be sent at all.
     if (!isSendable) send(0, 0, 1)
   }
 
   async #connect(call: Call): Promise<void> {
     const { name, net: options, callback } = call
     const { resolver: own = resolver } = options
-    const question = (this.#question = new AbortController())
-    const limit = limitOf(call, question.signal)
+    this.#connecting = new AbortController()
+    const limit = limitOf(call, this.#connecting.signal)
     try {
       const found = await own.resolve(name, {
-        ...this.#asked(options),
+        ...this.#questionOf(options),
         ...(limit.signal && { signal: limit.signal }),
       })
       const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
-      // In a turn of its own: what a listener throws is not for us to catch.
+      // In a turn of its own: an error that a listener throws is not ours to catch.
       process.nextTick(() => this.#resolved(found, endpoint, callback))
     } catch (error) {
-      this.#question = undefined
+      this.#connecting = undefined
       if (!this.#isClosed()) this.#failed(error as Error, callback)
     } finally {
       limit.free()
@@ -218,7 +219,7 @@ export class MonikerDatagram extends Base {
     try {
       this.emit('resolve', endpoint)
     } finally {
-      this.#question = undefined
+      this.#connecting = undefined
     }
     if (!this.#isClosed()) super.connect(port, address, callback)
   }
@@ -228,10 +229,10 @@ export class MonikerDatagram extends Base {
     for (const method of ['bindSync', 'connectSync'] as const) {
       const own = Reflect.get(dgram.Socket.prototype, method) as Function | undefined
       const value = function (this: MonikerDatagram, ...args: unknown[]): unknown {
-        if (method === 'connectSync' && this.#question) throw alreadyConnected()
+        if (method === 'connectSync' && this.#connecting) throw alreadyConnected()
         const isNamed = method === 'bindSync' ? listenCall(args) : connectCall(args)
         if (!isNamed) return Reflect.apply(own!, this, args)
-        // What a name leads to has to be asked for, which a call that does not wait cannot do.
+        // The place of a name has to be asked for, which a call that does not wait cannot do.
         const text = `a port for ${method}, as a name has to be asked for: use ${method.slice(0, -4)}`
         throw new MonikerError('EARGUMENT', { text })
       }
@@ -241,14 +242,14 @@ export class MonikerDatagram extends Base {
   }
   /* c8 ignore stop */
 
-  /** As `dgram` tells of a look-up that failed. */
+  /** Reports an error as `dgram` reports that a look-up has failed. */
   #failed(error: Error, callback: ((error: Error) => void) | undefined): void {
     if (callback) process.nextTick(callback, error)
     else process.nextTick(() => this.emit('error', error))
   }
 
   /** The question. A socket of one family asks for addresses of that family alone. */
-  #asked(options: ConnectNameOptions): ResolveOptions {
+  #questionOf(options: ConnectNameOptions): ResolveOptions {
     const { lookup = this.#lookup, family = this.#family } = options
     return { ...pick(options, ASKED), transports: UDP, family, ...(lookup && { lookup }) }
   }
@@ -299,7 +300,7 @@ function datagramCall(args: readonly unknown[]): Call | undefined {
   return call
 }
 
-/** The limits of a call in time: those of its `signal`, its `timeout`, and of `parent`. `free` lets them go. */
+/** The limits of a call in time: those of its `signal`, its `timeout`, and of `parent`. `free` ends the timer. */
 export function limitOf(
   { name, net: { signal, timeout: ms, host } }: Call,
   parent?: AbortSignal,

@@ -184,7 +184,7 @@ test('a name that is known costs no question, and one that moved is found', asyn
   t.equal(await heard(second), 'moved')
 })
 
-test('a name that nobody offers is an error to the callback, or an event', async t => {
+test('a name that is not offered is an error to the callback, or an event', async t => {
   await home(t)
   const client = socket(t, 'udp4')
   const unknown = {
@@ -205,7 +205,7 @@ test('a name that nobody offers is an error to the callback, or an event', async
   await t.rejects(once(client, 'message'), unknown)
 })
 
-test('what cannot be sent is thrown at once, as by dgram', async t => {
+test('a call that cannot send throws at once, as that of dgram', async t => {
   const { resolver } = leading([9])
   const client = socket(t, 'udp4')
   const target = { service: 'echo', resolver }
@@ -324,7 +324,7 @@ test('a name can be waited for, be it to connect or to send', async t => {
   const [client, other] = [socket(t, 'udp4'), socket(t, 'udp4')]
   client.connect({ service: 'echo', wait: 60_000 }, () => client.send('connected'))
   other.send('sent', { service: 'echo', wait: 60_000 })
-  // They may hear before we do that there is somebody.
+  // They may hear before we do that it is there.
   const answers = Promise.all([heard(client), heard(other)])
   await echo(t)
   t.same(await answers, ['connected', 'sent'])
@@ -354,7 +354,7 @@ test('one that is closed goes nowhere, as any', async t => {
   t.throws(() => made.connect('echo'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
 })
 
-test('who is connecting to a name cannot connect elsewhere meanwhile', async t => {
+test('a socket that is connecting to a name cannot connect elsewhere meanwhile', async t => {
   await home(t)
   await echo(t)
   const made = socket(t, 'udp4')
