@@ -58,7 +58,7 @@ export function publish(
   registrar?: Registering,
 ): void {
   if (call.guarded && !(listener instanceof net.Server)) {
-    const text = 'options.guarded to be left out, as a datagram comes from whoever it says'
+    const text = 'options.guarded to be left out, as any program can forge the sender of a datagram'
     throw new MonikerError('EARGUMENT', { text })
   }
   // A listener that is taken says so itself.
@@ -97,7 +97,7 @@ const TRANSITIONS = {
 
 type Phase = keyof typeof TRANSITIONS
 
-/** What becomes of an event: it is dropped, or the method for it decides. */
+/** The decision on an event: it is dropped, or the method of that name handles it. */
 type Rule = 'drop' | 'register' | 'hold' | 'admit' | 'end' | 'endIfUnbound'
 
 /** The rules for the events of a listener in each phase. Any other event is passed on to the program. */

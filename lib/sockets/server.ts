@@ -35,7 +35,7 @@ class MonikerServer extends net.Server {
     return super.address()
   }
 
-  /** What name this server is known by; `undefined` if by none. */
+  /** The name of this server; `undefined` if it has none. */
   get moniker(): Moniker | undefined {
     return monikerOf(this)
   }

@@ -25,8 +25,8 @@ export function firstPath(
 }
 
 /**
- * What Node calls the abstract Unix socket `path`: it is padded by us, as Node 20 pads it with NULs to
- * the whole length of an address and later ones do not.
+ * The name by which Node knows the abstract Unix socket `path`. It is padded here: Node 20 pads it with NULs to the whole
+ * length of an address, and later ones do not.
  */
 export function abstract(path: string): string {
   return `\0${path.padEnd(107, '.')}`
@@ -41,12 +41,11 @@ export interface Beside {
 
 /**
  * Opens an abstract Unix socket beside the port of `outer`, whose connections are those of `outer` in
- * every respect. It never keeps the process alive by itself, and is closed by whoever opened it.
- * Its path is `wanted`, if that is nobody's yet, or one that nobody can guess. Resolves to
- * `undefined` where there is none to be had.
+ * every respect. It never keeps the process alive by itself, and the caller closes it. Its path is `preferred`, if no
+ * program has that, or one that no program can guess. Resolves to `undefined` if it cannot be opened.
  */
-export async function openBeside(outer: Server, wanted?: string): Promise<Beside | undefined> {
-  return (wanted && (await openAt(wanted, outer))) || openAt(newPath(), outer)
+export async function openBeside(outer: Server, preferred?: string): Promise<Beside | undefined> {
+  return (preferred && (await openAt(preferred, outer))) || openAt(newPath(), outer)
 }
 
 async function openAt(path: string, outer: Server): Promise<Beside | undefined> {

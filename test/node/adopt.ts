@@ -15,7 +15,7 @@ function count(server: Server): Promise<number> {
   return new Promise(resolve => server.getConnections((_error, found) => resolve(found)))
 }
 
-t.test('what comes by the Unix socket is a connection of the server', async t => {
+t.test('a connection to the Unix socket is one of the server', async t => {
   const server = createServer({ allowHalfOpen: true }, socket => void socket.pipe(socket))
   const { go, port, close } = await both(t, server)
   const socket = go()

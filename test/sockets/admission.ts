@@ -69,7 +69,7 @@ t.test('one that has said all there is to say meanwhile is heard', async t => {
   t.equal(await text(other), '')
 })
 
-t.test('what becomes of one that is let in is nothing to the next', async t => {
+t.test('an error over one that is let in does not concern the next', async t => {
   const admission = new Admission({ guarded: true, hold: 60_000 })
   const passed: string[] = []
   const thrown = uncaught()
@@ -104,7 +104,7 @@ t.test('one that comes before is closed if the program is not going to listen', 
   await once(socket.resume(), 'close')
 })
 
-t.test('what becomes of one that came early is nothing to the next', async t => {
+t.test('an error over one that came early does not concern the next', async t => {
   const admission = new Admission()
   const passed: string[] = []
   const thrown = uncaught()
@@ -116,7 +116,7 @@ t.test('what becomes of one that came early is nothing to the next', async t => 
   t.strictSame(passed, ['next'])
 })
 
-t.test('one that nobody has sent is dropped', async t => {
+t.test('a peer that the daemon has not sent is dropped', async t => {
   const { admission, admitted, knock } = await guarded(t, { hold: 20 })
   for (const news of [{}, { address: 7, ttl: 1 }, { address: '127.0.0.1', ttl: 'long' }]) {
     admission.onExpect(news)
@@ -189,7 +189,7 @@ t.test('the peers of this host are all one, and IPv4 is IPv4', async t => {
   t.equal(passed.length, 4)
 })
 
-t.test('what is not said has a default', async t => {
+t.test('each option has a default', async t => {
   const admission = new Admission({ guarded: true })
   admission.expect('192.0.2.7', 1)
   admission.admit(from('192.0.2.7'), () => t.pass())

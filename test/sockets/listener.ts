@@ -55,7 +55,7 @@ test('the name goes before the port', async t => {
   server.close()
   t.equal(server.listening, false)
   t.equal(server.address(), null)
-  // Still bound: whoever was told the port a moment ago is not sent to a stranger.
+  // Still bound: a peer that was told the port a moment ago is not sent to a stranger.
   const peer = net.connect(port, '127.0.0.1')
   await once(peer, 'connect')
   peer.destroy()
@@ -63,7 +63,7 @@ test('the name goes before the port', async t => {
   await t.rejects(find(daemonPort, 'tie'), { code: 'ECONNREFUSED' })
 })
 
-test('it goes once whoever has just connected may know that it was there', async t => {
+test('the name goes once the last peer may know that it was there', async t => {
   const { port: daemonPort } = await daemon(t)
   const serve = (socket: net.Socket) => void socket.resume().on('end', () => socket.end())
   const server = await named(t, { service: 'once', daemonPort }, serve)
@@ -209,7 +209,7 @@ test('listening again before the first has come to anything takes the last name'
   await once(server.close(), 'close')
 })
 
-test('what cannot be bound at all has no name', t => {
+test('a server that cannot be bound at all has no name', t => {
   const server = createServer()
   const { emit } = server
   t.throws(() => server.listen({ service: 'tie', port: 65_536 }), { code: 'ERR_SOCKET_BAD_PORT' })
@@ -248,13 +248,13 @@ test('a datagram socket comes back as well', async t => {
   await once(socket.close(), 'close')
 })
 
-/** Takes `tie` away from whoever holds it, as one who has had it for longer. */
+/** Takes `tie` away from its holder, as a program that has had it for longer. */
 async function evict(t: Test, port: number) {
   const { ask } = await lines(t, port)
   ask({ op: 'register', service: 'tie', transport: 'tcp', port: 1, since: 1 })
 }
 
-test('a name that is somebody else’s is said to be, with a warning if nobody listens', async t => {
+test('the program is told that another has its name, or warned if it does not listen', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = await named(t, { service: 'tie', daemonPort })
   const warned = once(process, 'warning')
@@ -379,7 +379,7 @@ test('it is withdrawn when the daemon has let the name go, and the port is close
   await withdraw(server)
 })
 
-test('a guarded server lets in whom the daemon has sent, and nobody else', async t => {
+test('a guarded server lets in the peers that the daemon has sent, and no others', async t => {
   const { port: daemonPort } = await daemon(t)
   for (const transports of [['tcp'], ['unix', 'tcp']] as const) {
     const server = await named(t, { service: 'tie', daemonPort, guarded: true, transports })
@@ -458,7 +458,7 @@ test('a datagram socket is not guarded', async t => {
   })
 })
 
-test('how many connections there are is told, if it is to be', async t => {
+test('the number of connections is reported, if that is asked for', async t => {
   const { port: daemonPort } = await daemon(t)
   const hangUp = (socket: net.Socket) => void socket.resume().on('end', () => socket.end())
   const server = await named(t, { service: 'busy', load: true, daemonPort }, hangUp)
@@ -551,7 +551,7 @@ test('it may listen anew in whatever order', async t => {
   await once(listen(server, target), 'listening')
   t.match(await find(daemonPort, 'tie'), { port: portOf(server) })
 
-  // Somebody has just come, and may be waiting for word from the daemon.
+  // A peer has just come, and may be waiting for the answer of the daemon.
   const silent = net.connect(portOf(server), '127.0.0.1').on('error', () => {})
   t.teardown(() => silent.destroy())
   await once(server, 'connection')
@@ -569,7 +569,7 @@ test('it may listen anew in whatever order', async t => {
   await t.rejects(find(daemonPort, 'wing'), { code: 'ECONNREFUSED' })
 })
 
-test('who has said all there is to say before it listens is heard', async t => {
+test('a peer that has said all there is to say before the server listens is heard', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = createServer({ allowHalfOpen: true }, socket => {
     socket.resume().on('end', () => socket.end('reply'))
@@ -611,7 +611,7 @@ test('one that is closed by a close of `net` lets its name go', async t => {
   t.notOk(server.listening)
 })
 
-test('what a program puts on a server stays', async t => {
+test('a method that a program puts on a server stays', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = await named(t, { service: 'tie', daemonPort })
   const { emit } = server
@@ -621,7 +621,7 @@ test('what a program puts on a server stays', async t => {
   t.equal(server.emit, mine)
 })
 
-test('a close of a class of its own is called by who closes it alone', async t => {
+test('a close of a class of its own is called by the program alone', async t => {
   const { port: daemonPort } = await daemon(t)
   await named(t, { service: 'tie', daemonPort })
   let closed = 0
@@ -636,7 +636,7 @@ test('a close of a class of its own is called by who closes it alone', async t =
   t.equal(closed, 0)
 })
 
-test('who connects before it is known to listen is let in after', async t => {
+test('a peer that connects before the server is known to listen is let in after', async t => {
   const { port: daemonPort } = await daemon(t)
   const events: string[] = []
   const server = createServer(socket => void socket.end('hello'))
@@ -644,7 +644,7 @@ test('who connects before it is known to listen is let in after', async t => {
   for (const isKept of [true, false]) {
     server.listen({ service: 'tie', daemonPort })
     const socket = net.connect(portOf(server), '127.0.0.1')
-    // It is there already, and nobody is told, of what becomes of it either.
+    // It is there already, and the program is not told: not of its error either.
     const early = new PassThrough()
     server.emit('connection', early)
     early.emit('error', new Error('reset'))
@@ -655,7 +655,7 @@ test('who connects before it is known to listen is let in after', async t => {
   t.strictSame(events, ['listening', 'connection', 'connection'])
 })
 
-test('a server is closed as often as anybody likes, and each is answered', async t => {
+test('a server may be closed again and again, and each call is answered', async t => {
   const { port: daemonPort } = await daemon(t)
   const server = createServer(socket => void socket.resume())
   await once(server.listen({ service: 'tie', daemonPort, host: '127.0.0.1' }), 'listening')
@@ -674,7 +674,7 @@ test('a server is closed as often as anybody likes, and each is answered', async
 })
 
 if (hasUnix) {
-  test('one that is closed before it has its name is closed on every road', async t => {
+  test('a server that is closed before it has its name is closed to every transport', async t => {
     const mute = net.createServer(socket => void socket.resume())
     await once(mute.listen(0, '127.0.0.1'), 'listening')
     t.teardown(() => mute.close())

@@ -17,7 +17,7 @@ t.test('a path is like no other, and its socket has the longest of names', async
   t.match(abstract('moniker-1'), /^\0moniker-1\.+$/)
 })
 
-t.test('the first path of a service says what it is of, where that fits', async t => {
+t.test('the first path of a service has its name in it, where that fits', async t => {
   t.equal(firstPath({ namespace: '', service: 'web' }, 6664), 'moniker-6664--web')
   t.equal(firstPath({ namespace: 'ns', service: 'web-2' }, 7), 'moniker-7-ns-web-2')
   for (const service of ['Web', 'web.app', 'web_1', 'web+', 'a'.repeat(99)]) {
@@ -30,7 +30,7 @@ if (withoutUnix) {
   process.exit()
 }
 
-t.test('what cannot be opened is done without', async t => {
+t.test('a server does without a socket that cannot be opened', async t => {
   const server = createServer()
   t.ok(canOpenBeside(server))
   t.notOk(canOpenBeside(Object.assign(createServer(), { blockList: {} })))
@@ -45,7 +45,7 @@ t.test('what cannot be opened is done without', async t => {
   t.equal(await openBeside(Object.assign(server, { highWaterMark: 1_024 })), undefined)
 })
 
-t.test('who comes first has the path that is wanted, and the next another', async t => {
+t.test('the first server has the path that it prefers, and the next another', async t => {
   const wanted = newPath()
   const open = () => openBeside(createServer(), wanted)
   const [first, second] = [(await open())!, (await open())!]
