@@ -141,8 +141,6 @@ async function types(ending: 'd.ts' | 'd.cts'): Promise<void> {
     checks: QUIET,
     external: id => isBuiltin(id) || /^[a-z@]/.test(id),
     plugins: [dts({ dtsInput: true, emitDtsOnly: true })],
-    // On a busy machine it would say how long that takes.
-    checks: { bundlerTimings: false },
   })
   await write(bundle, {
     dir: dist,
