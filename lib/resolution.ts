@@ -1,6 +1,7 @@
 import type { LookupFunction } from 'node:net'
 import type { DirectoryChoice, Fallback } from './directories/directories.ts'
 import type { Name } from './name.ts'
+import type { Transport } from './transports/transport.ts'
 import type { Reachable, Road, Source } from './wire/protocol.ts'
 
 // The types of the seam between those who ask and those who answer.
@@ -50,10 +51,11 @@ export interface AskOptions extends LookupHostOptions {
 export interface ResolveOptions extends AskOptions {
   /**
    * The transports that will do. Default `['tcp']`; to `connect` `['unix', 'tcp']`: to a service on this host the
-   * faster one is taken, as long as no particular address is asked for. To `listen`, `['tcp']` makes no abstract Unix
-   * socket beside the TCP port.
+   * faster one is taken, as long as no particular address is asked for. An object of `Transport` does too: to
+   * `connect` it is tried before the words, and left out where it does not allow the call. To `listen`, which takes
+   * words alone, `['tcp']` makes no abstract Unix socket beside the TCP port.
    */
-  transports?: readonly Road[] | undefined
+  transports?: readonly (Road | Transport)[] | undefined
   /**
    * Namespaces to look in if the name is not in its own, at most 4; `''` is the host's own. Default the host's own,
    * if the namespace is that of `MONIKER_NAMESPACE`.

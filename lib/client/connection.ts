@@ -239,13 +239,15 @@ export class Sessions {
     options: { hurry: boolean },
   ): Promise<HostAnswer | undefined> | undefined {
     for (const daemon of daemons) {
-      const client = this.at(daemon)
+      const client = this.#clients.get(keyOf(daemon))
       if (!client) continue
-      const answered = (answer: Answer) =>
-        daemons.length > 1 && 'error' in answer
-          ? undefined
-          : { daemon, answer: accept(answer, details) }
-      return client.askSoon(message, BESIDE, options).then(answered, () => undefined)
+      return client.askSoon(message, BESIDE, options).then(
+        answer =>
+          daemons.length > 1 && 'error' in answer
+            ? undefined
+            : { daemon, answer: accept(answer, details) },
+        () => undefined,
+      )
     }
     return undefined
   }

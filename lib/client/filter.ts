@@ -3,8 +3,14 @@ import { LOOPBACK, isLoopback, isThisHost, mayLead } from '../address.ts'
 import { MonikerError, isReason, type Details } from '../errors.ts'
 import { format } from '../name.ts'
 import type { Policy, Verdict } from '../policy/policy.ts'
-import type { Reachable, Resolution, Select } from '../resolution.ts'
-import { endpoints, refusalIn, type Answer, type Endpoint } from '../wire/protocol.ts'
+import type { Resolution, Select } from '../resolution.ts'
+import {
+  endpoints,
+  refusalIn,
+  type Answer,
+  type Endpoint,
+  type Reachable,
+} from '../wire/protocol.ts'
 
 // From an answer to what may be dialled. Each answer passes once, and what a directory finds passes too:
 // accept → reachable → Egress → turned → choose.

@@ -6,13 +6,13 @@ export class Flight<T> {
   #giveUp: Halt | undefined
   #waiting = 0
   #joined = 0
-  #over: (() => void) | undefined
+  #over: ((joined: number) => void) | undefined
 
   /**
    * `ask` calls `signal` if it can be given up; `over` is called once, when it has been answered or
-   * given up: it is too late to join then.
+   * given up, with the number of those who have joined: it is too late to join then.
    */
-  constructor(ask: (signal: () => Signal) => Promise<T>, over: () => void) {
+  constructor(ask: (signal: () => Signal) => Promise<T>, over: (joined: number) => void) {
     this.#over = over
     this.#answer = ask(() => (this.#giveUp ??= new Halt()))
     // All may have given it up when it fails.
@@ -20,11 +20,6 @@ export class Flight<T> {
       () => this.#end(),
       () => this.#end(),
     )
-  }
-
-  /** How many have joined it. */
-  get joined(): number {
-    return this.#joined
   }
 
   /**
@@ -48,7 +43,7 @@ export class Flight<T> {
   }
 
   #end(): void {
-    this.#over?.()
+    this.#over?.(this.#joined)
     this.#over = undefined
   }
 }

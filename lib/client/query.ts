@@ -5,6 +5,7 @@ import type { Details, MonikerError } from '../errors.ts'
 import { format, type Name } from '../name.ts'
 import type { AskOptions, ResolveOptions, SocketQuestion } from '../resolution.ts'
 import { designatedPort } from '../settings.ts'
+import { wordsOf } from '../transports/transports.ts'
 import type { Resolve, Road } from '../wire/protocol.ts'
 import { addressesOf, literalAddresses } from './ask.ts'
 import type { DaemonAddress } from './connection.ts'
@@ -53,7 +54,8 @@ export class Queries {
 
   /** The query of a call. The one before does again if it was for the same: it mostly is. */
   of(name: Name, options: SocketQuestion): Query {
-    const { transports = TCP, family = 0, also, fallback = NOWHERE } = options
+    const { family = 0, also, fallback = NOWHERE } = options
+    const transports = wordsOf(options.transports ?? TCP)
     const { lookup, hints, onLookup } = options
     const directories = this.#directoriesOf(options)
     const host = directories ? ANY_HOST : hostOfDaemon(options.host)

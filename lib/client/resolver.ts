@@ -137,7 +137,9 @@ export class Resolver implements Resolving {
   /** What is remembered, for the next whose turn it is. */
   #turn({ key }: Query): Resolution | undefined {
     const known = this.#known.get(key)?.value
-    return known && turned(known.resolution, ++known.turn)
+    if (!known) return undefined
+    const { resolution } = known
+    return resolution.endpoints.length > 1 ? turned(resolution, ++known.turn) : resolution
   }
 
   /**
@@ -217,9 +219,9 @@ export class Resolver implements Resolving {
   #shared(key: string, find: (signal: () => Signal) => Promise<Resolution>): Flight<Resolution> {
     const flying = this.#flights.get(key)
     if (flying) return flying
-    const flight: Flight<Resolution> = new Flight(find, () => {
+    const flight: Flight<Resolution> = new Flight(find, joined => {
       this.#flights.delete(key)
-      this.#isBusy = flight.joined > 1
+      this.#isBusy = joined > 1
     })
     this.#flights.set(key, flight)
     return flight
@@ -355,7 +357,12 @@ export class Resolver implements Resolving {
     { answer, daemon }: HostAnswer,
   ): Promise<Resolution> {
     const { endpoints, ttl } = reachable(answer, daemon.address, details)
-    const all = { name: foundIn(name, answer), host, endpoints, ttl }
+    const all = {
+      name: answer.namespace === undefined ? name : foundIn(name, answer),
+      host,
+      endpoints,
+      ttl,
+    }
     const resolution = this.#egress ? await this.#egress.allow(all, details) : all
     // No other call looks the host up like that; `recall` remembers it for one that does.
     if (!isOwn) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
@@ -459,7 +466,6 @@ const MISSING: readonly Reason[] = ['ENOSERVICE', 'ENODAEMON']
 
 /** The name with the namespace it was found in, where that is another. */
 function foundIn(name: Name, { namespace }: Answer): Name {
-  if (namespace === undefined || namespace === name.namespace) return name
   return namespace === '' || isWord(namespace) ? { ...name, namespace } : name
 }
 

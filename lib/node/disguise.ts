@@ -158,9 +158,9 @@ function resetAndDestroy(this: Socket & { _reset: () => void }): Socket {
 
 /** A port that no other connection of this process shows, as long as there are any. */
 function madeUp(): number {
-  const next = () => FIRST + (made++ % COUNT)
-  let port = next()
-  while (shown.has(port) && shown.size < COUNT) port = next()
+  let port: number
+  do port = FIRST + (made++ % COUNT)
+  while (shown.has(port) && shown.size < COUNT)
   shown.add(port)
   return port
 }

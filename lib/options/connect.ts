@@ -2,8 +2,8 @@ import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
 import { hostOfDaemon, isLoopback, isThisHost } from '../address.ts'
 import { parse, parseURI, type Name, type Target } from '../name.ts'
 import type { SocketQuestion } from '../resolution.ts'
-import { hasUnix } from '../transports/unix.ts'
-import type { Road } from '../wire/protocol.ts'
+import type { Route, Transport } from '../transports/transport.ts'
+import { namedTransports, usualTransports } from '../transports/transports.ts'
 import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
 import {
   ASKED,
@@ -24,33 +24,44 @@ export type ConnectNameOptions = OptionsOf<'connect'>
 export type TargetOptions = Partial<Omit<ConnectNameOptions, 'service'>> & Partial<NetConnectOpts>
 
 /** A call to go to a name: made once, where `connect` is called, and handed through as it is. */
-export class Call {
+export class Call implements Route {
   readonly name: Name
   /** The question of a socket. It is frozen, and one object for all calls in a row that ask the same. */
-  readonly where: Readonly<SocketQuestion>
+  readonly where: Question
   /** True if it is the daemon of this host that is asked. */
   readonly isThisHost: boolean
   /** The options as the program gave them: those of `net` are among them. */
-  readonly net: ConnectNameOptions
+  readonly net: ConnectNameOptions & Partial<NetConnectOpts>
+  /** The transports that it may use, in the order in which they are tried. */
+  readonly transports: readonly Transport[]
   readonly callback: (() => void) | undefined
 
+  /** `same` is a call that differs in nothing but its `callback`. */
   constructor(name: Name, net: ConnectNameOptions, callback?: () => void, same?: Call) {
     this.name = name
-    this.isThisHost = same ? same.isThisHost : isThisHost(net.host ?? '')
-    this.where = same ? same.where : questionOf(net, this.isThisHost)
     this.net = net
     this.callback = callback
+    if (same) {
+      this.isThisHost = same.isThisHost
+      this.transports = same.transports
+      this.where = same.where
+    } else {
+      this.isThisHost = isThisHost(net.host ?? '')
+      const { all, words } = net.transports
+        ? namedTransports(net.transports, this)
+        : usualTransports(this)
+      this.transports = all
+      this.where = questionOf(net, words)
+    }
   }
 }
 
 /**
- * The call that `connect(...args)` is, if it is one by name; `undefined` leaves it to `net`. A `Call` is itself: `connect`
- * has read its arguments then. One difference from `net`: a string that is neither a number nor has a `/`, `\` or NUL
+ * The call that `connect(...args)` is, if it is one by name; `undefined` leaves it to `net`. One difference from `net`: a string that is neither a number nor has a `/`, `\` or NUL
  * in it is a name, not the path of a pipe.
  */
 export function connectCall(args: readonly unknown[]): Call | undefined {
   const { 0: first } = args
-  if (first instanceof Call) return first
   const rest = args.length > 1 ? args.slice(1) : NOTHING
   if (typeof first === 'string' && !rest.some(isOptions)) return callTo(first, rest)
   const place = placeOf(first, rest)
@@ -85,7 +96,7 @@ function callTo(text: string, rest: readonly unknown[]): Call | undefined {
   const { MONIKER_NAMESPACE: home } = process.env
   const host = typeof rest[0] === 'string' ? rest[0] : undefined
   if (last?.text === text && last.host === host && last.home === home) {
-    return withListener(last.call, rest)
+    return rest.length === 0 ? last.call : withListener(last.call, rest)
   }
   const place = placeOf(text, rest)
   if (!place) return undefined
@@ -96,16 +107,17 @@ function callTo(text: string, rest: readonly unknown[]): Call | undefined {
 }
 
 function withListener(call: Call, rest: readonly unknown[]): Call {
-  const callback = rest.length > 0 ? callbackIn(rest) : undefined
+  const callback = callbackIn(rest)
   return callback ? new Call(call.name, call.net, callback, call) : call
 }
 
-/** The last question: the same again is the same object. */
-let asked: Readonly<SocketQuestion> = {}
+type Question = Readonly<SocketQuestion>
 
-function questionOf(net: ConnectNameOptions, isThisHost: boolean): Readonly<SocketQuestion> {
-  const { host = '', transports = usualTransports(net, isThisHost) } = net
-  const filled: Partial<SocketQuestion> = { host, transports }
+/** The last question: the same again is the same object. */
+let asked: Question = {}
+
+function questionOf(net: ConnectNameOptions, transports: readonly string[]): Question {
+  const filled: Partial<Record<AskedKey, unknown>> = { host: net.host ?? '', transports }
   const valueOf = (key: AskedKey) => filled[key] ?? net[key]
   // An array of the program's own may have changed meanwhile.
   const isSame = (key: AskedKey) =>
@@ -114,16 +126,6 @@ function questionOf(net: ConnectNameOptions, isThisHost: boolean): Readonly<Sock
   asked = Object.freeze(Object.fromEntries(ASKED.map(key => [key, valueOf(key)])))
   return asked
 }
-
-/** The transports of a call that names none: to this host also the faster one, if no particular address is asked for. */
-function usualTransports(net: ConnectNameOptions, isThisHost: boolean): readonly Road[] {
-  const isPlain = isThisHost && PARTICULAR.every(option => !Reflect.get(net, option))
-  return hasUnix && isPlain ? BOTH : TCP
-}
-
-const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'blockList']
-const BOTH: readonly Road[] = Object.freeze(['unix', 'tcp'] as const)
-const TCP: readonly Road[] = Object.freeze(['tcp'] as const)
 
 /**
  * The call of a name or a URI, with the host and the options that may follow it. What the target says wins, and the

@@ -4,7 +4,7 @@ import { parse, type Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
 import { ROADS, type Metadata, type Road } from '../wire/protocol.ts'
 import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
-import { OPTIONS, bad, checkOptions, type OptionsOf } from './options.ts'
+import { OPTIONS, bad, checkOptions, isRoad, type OptionsOf } from './options.ts'
 
 /** The options by which `listen` is known by a name, beside every option of `net`'s. */
 export type ListenNameOptions = ListenOptions & OptionsOf<'listen'>
@@ -60,6 +60,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     transports = ROADS,
     ...others
   } = first as ListenNameOptions
+  if (!transports.every(isRoad)) throw bad('transports', `some of ${ROADS.join(', ')}`, transports)
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
   const named = nameIn({ service, namespace, version })

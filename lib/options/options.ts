@@ -8,6 +8,7 @@ import {
 import { MonikerError } from '../errors.ts'
 import { isWord } from '../name.ts'
 import type { ResolveOptions, Resolving, Select } from '../resolution.ts'
+import type { Transport } from '../transports/transport.ts'
 import { isRange } from '../version.ts'
 import {
   MAX_ALSO,
@@ -125,7 +126,7 @@ export const OPTIONS = {
     of: ['connect', 'listen', 'resolve'],
     isAsked: true,
     expected: `some of ${ROADS.join(', ')}`,
-    check: value => isListOf(value, one => ROADS.includes(one as Road)) && value.length > 0,
+    check: value => isListOf(value, one => isRoad(one) || isTransport(one)) && value.length > 0,
   },
   fallback: {
     of: ['connect', 'resolve'],
@@ -255,4 +256,14 @@ function isListOf(
   max = Infinity,
 ): value is readonly unknown[] {
   return Array.isArray(value) && value.length <= max && value.every(isOne)
+}
+
+/** True of a word for a transport. */
+export function isRoad(value: unknown): value is Road {
+  return ROADS.includes(value as Road)
+}
+
+function isTransport(value: unknown): boolean {
+  const { name, allows, key, dial } = Object(value) as Partial<Transport>
+  return typeof name === 'string' && [allows, key, dial].every(one => typeof one === 'function')
 }

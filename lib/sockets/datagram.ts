@@ -20,7 +20,8 @@ import { MonikerError } from '../errors.ts'
 import { format } from '../name.ts'
 import { monikerOf, notRunning, publish } from './listener.ts'
 import { resolver } from '../client/resolver.ts'
-import type { Moniker, Reachable, ResolveOptions, Resolution } from '../resolution.ts'
+import type { Moniker, ResolveOptions, Resolution } from '../resolution.ts'
+import type { Reachable } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:datagram')
 

@@ -1,8 +1,8 @@
 import { isIP, type Socket } from 'node:net'
-import { ANY_HOST, LOOPBACK } from '../address.ts'
+import { ANY_HOST } from '../address.ts'
 import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { disguise, undisguise } from '../node/disguise.ts'
+import { undisguise } from '../node/disguise.ts'
 import { MonikerError } from '../errors.ts'
 import {
   dial,
@@ -14,11 +14,12 @@ import {
   type Progress,
 } from '../node/handle.ts'
 import { format } from '../name.ts'
-import type { Road } from '../wire/protocol.ts'
 import { choose } from '../client/filter.ts'
 import { askPlainly, resolver } from '../client/resolver.ts'
-import type { Moniker, OnLookup, Reachable, Resolution, SocketQuestion } from '../resolution.ts'
-import { abstract, firstPath } from '../transports/unix.ts'
+import type { Moniker, OnLookup, Resolution, SocketQuestion } from '../resolution.ts'
+import { tcp } from '../transports/tcp.ts'
+import type { Transport, Way } from '../transports/transport.ts'
+import type { Reachable } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:socket')
 
@@ -28,58 +29,68 @@ export interface NamedSocket extends Socket {
   connecting: boolean
 }
 
-/** Never a real host, nor a real port: the look-up beside them is for us to answer. */
+/** Options for `net`: never a real host, nor a real port. The look-up is for the dial to answer. */
 const PLACEHOLDER = { host: 'moniker.invalid', port: 1, path: undefined, family: 4 }
 
-type Looked = (error: null, address: string, family: number) => void
+type OnFound = (error: null, address: string, family: number) => void
+
+/** A connection, which is hidden from the program until the daemon has confirmed that its place is the right one. */
+interface Guess {
+  place: Reachable
+  readonly transport: Transport
+  /** The key of the place. */
+  readonly key: string
+  /** True as long as nobody has said that the service is there: it is where the first of its name would be. */
+  isLikely: boolean
+  /** The way that `net` was told; `undefined` until it is dialled, or if `net` itself goes there. */
+  way: Way | undefined
+  /** Answers the look-up of `net`, which connects it. */
+  onFound: OnFound | undefined
+  isConnected: boolean
+  failure: Error | undefined
+}
 
 /**
  * One call of `connect` to a name, until the socket is connected or has failed. From the start `net`
- * takes the socket for one whose host is being looked up. Where an answer is remembered, or the service
- * is likely to be at the first Unix socket of its name on this host, the connection and a fresh question
- * leave together, and nobody hears of the connection, nor does a byte pass, before the answer has
- * confirmed that this is the place: what is remembered may be a stranger's by now. The question may be
- * one that another call has under way: its answer is then older than this call by less than a round
- * trip, as that to any question is once it has come.
+ * takes the socket for one whose host is being looked up. Where an answer is remembered, or a transport
+ * knows where the service is likely to be, the connection and a fresh question leave together. The program is told of
+ * no connection, and no byte passes, before the answer has confirmed that this is the place: what is remembered may be
+ * a stranger's by now. The question may be one that another call has under way: its answer is then older than this
+ * call by less than a round trip, as that to any question is once it has come.
  */
 export class Dial {
   readonly #socket: NamedSocket
   readonly #call: Call
-  /** What `net` is told; the place in it changes. */
+  /** The options that `net` is told; the place in them changes. */
   readonly #options: Record<string, unknown>
-  readonly #roads: readonly Road[]
+  readonly #transports: readonly Transport[]
+  /** True if the handle is the program's own, be it bound to a port: it is not exchanged. */
   readonly #isGiven: boolean
+  #phase: 'asking' | 'confirmed' | 'done' = 'asking'
+  /** The connection under way, once it is dialled. */
+  #guess: Guess | undefined
   #leave: (() => void) | undefined
   /** Does nothing but keep the process alive while a name is waited for: the question does not. */
   #awake: NodeJS.Timeout | undefined
-  /** What the socket connects to, or is connected to. */
-  #place: Reachable | undefined
-  #state: 'asking' | 'confirmed' | 'over' = 'asking'
-  /** Over the abstract Unix socket of the place. */
-  #isUnix = false
-  #isConnected = false
-  #failure: Error | undefined
-  /** Answers the look-up under way, and so connects. */
-  #looked: Looked | undefined
 
   constructor(socket: NamedSocket, call: Call) {
     this.#socket = socket
     this.#call = call
     // In Node 20 a key behind a spread takes microseconds.
     this.#options = Object.assign({}, call.net as object, PLACEHOLDER)
-    // The handle of somebody else, be it bound to a port, is not ours to exchange.
     this.#isGiven = handleOf(socket) !== null
-    this.#roads = this.#isGiven ? TCP : call.where.transports!
+    this.#transports = this.#isGiven ? TCP : call.transports
   }
 
   start(): void {
-    const { name, net, callback } = this.#call
+    const { name, net, isThisHost, callback } = this.#call
     const { lookup, host = '', select, wait, resolver: own = resolver } = net
     const { blockList } = net as { blockList?: unknown }
     // What is no look-up at all, `net` says at once, where it would have used it.
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
-    const where = this.#question()
+    const isPlain = isThisHost && !lookup && !this.#isGiven
+    const where = isPlain ? this.#call.where : this.#question()
     const { known, answer, leave, port } = own.ask
       ? own.ask(name, where)
       : askPlainly(own, name, where)
@@ -91,41 +102,66 @@ export class Dial {
       .then(found => process.nextTick(() => this.#answered(found)))
       .catch((error: unknown) => this.#failed(error as Error))
     try {
-      // Who is choosy chooses among those that are there now.
-      // Whoever waits may do so for long, and nobody is to be held up meanwhile.
+      // No guess if the caller filters or selects: only a fresh list will do. No guess with `wait` either: it would
+      // hold a server's connection open for up to an hour.
       const isChoosy = lookup || select || blockList || wait || this.#isGiven
-      const guess = isChoosy ? undefined : (known?.endpoints[0] ?? this.#likely(port))
-      this.#wait(guess?.load === undefined ? guess : undefined, callback)
+      this.#wait(isChoosy ? undefined : this.#guessFrom(known, port), callback)
     } catch (error) {
       this.abandon()
       throw error
     }
   }
 
-  /** The question: that of the call, unless a look-up is to be told of, or the handle is the program's own. */
-  #question(): Readonly<SocketQuestion> {
+  /** The question where a look-up is to be told of, or the handle is the program's own. */
+  #question(): SocketQuestion {
     const { where, isThisHost, net } = this.#call
-    const isPlain = isThisHost && !net.lookup
-    if (isPlain && !this.#isGiven) return where
+    const isTold = net.lookup || !isThisHost
     const onLookup: OnLookup = (error, address, family) =>
       void this.#socket.emit('lookup', error, address, family, net.host || 'localhost')
-    return Object.assign({}, where, { transports: this.#roads }, !isPlain && { onLookup })
+    const given = this.#isGiven && { transports: ['tcp'] }
+    return Object.assign({}, where, given, isTold && { onLookup })
   }
 
   #failed(error: Error): void {
     clearInterval(this.#awake)
-    if (!this.#isWanted) return
-    // To whoever has called `connect` it is that which has failed.
+    if (this.#phase === 'done') return
+    // To the caller of `connect` it is that which has failed.
     if (error instanceof MonikerError) Object.assign(error, { syscall: 'connect' })
     this.#socket.destroy(error)
   }
 
-  /** Where the service is most likely to be, if nothing is known of it and no version is asked for. */
-  #likely(port: number | undefined): Reachable | undefined {
+  /** The place where the name led before; else where it is likely to lead, if no version is asked for. */
+  #guessFrom(known: Resolution | undefined, port: number | undefined): Guess | undefined {
     const { name } = this.#call
+    const place = known?.endpoints[0]
+    // Of those that tell how busy they are, only a fresh list says which is the least busy.
+    if (place) return place.load === undefined ? this.#guessAt(place) : undefined
     if (port === undefined || name.version !== '') return undefined
-    const path = this.#roads.includes('unix') ? firstPath(name, port) : undefined
-    return path === undefined ? undefined : Object.assign({ path }, LIKELY)
+    for (const transport of this.#transports) {
+      const likely = transport.likely?.(name, port)
+      const guess = likely && this.#guessAt(likely, [transport])
+      if (guess) return Object.assign(guess, { isLikely: true })
+    }
+    return undefined
+  }
+
+  /** The connection to a place by the first of some transports that leads there. */
+  #guessAt(place: Reachable, transports = this.#transports): Guess | undefined {
+    for (const transport of transports) {
+      const key = transport.key(place)
+      if (key === undefined) continue
+      return {
+        place,
+        transport,
+        key,
+        isLikely: false,
+        way: undefined,
+        onFound: undefined,
+        isConnected: false,
+        failure: undefined,
+      }
+    }
+    return undefined
   }
 
   /**
@@ -133,34 +169,35 @@ export class Dial {
    * all that it does during the look-up of a host. That look-up is ours, and has one answer at most: the
    * place on this host that is known.
    */
-  #wait(guess: Reachable | undefined, callback: (() => void) | undefined): void {
+  #wait(guess: Guess | undefined, callback: (() => void) | undefined): void {
     const options = this.#options
-    const isNear = guess && this.#call.isThisHost && !this.#hasUnix(guess)
-    if (isNear) Object.assign(options, { host: 'localhost', port: guess.port })
-    options.lookup = (_host: string, _options: object, looked: Looked) => {
-      if (isNear) this.#looked = looked
+    const isByLookup = guess?.transport === tcp && this.#call.isThisHost
+    if (isByLookup) Object.assign(options, { host: 'localhost', port: guess.place.port })
+    options.lookup = (_host: string, _options: object, onFound: OnFound) => {
+      if (isByLookup) guess.onFound = onFound
     }
     undisguise(this.#socket)
     dial(this.#socket, options, callback)
     options.lookup = options.family = undefined
     Reflect.set(this.#socket, '_host', null)
-    if (guess) process.nextTick(() => this.#guess(guess))
+    if (guess) process.nextTick(() => this.#dialGuess(guess))
   }
 
-  /** Whom the handle of the socket has reached, of which nobody knows yet. */
+  /** How far the hidden connection has got. The program has not been told of it. */
   get progress(): Progress {
-    if (this.#place === undefined || this.#failure) return 'nowhere'
-    if (this.#isConnected) return 'connected'
-    // A Unix socket is connected in no time; what else is on its way may be so for long.
-    return this.#isUnix ? 'connecting' : 'nowhere'
+    const guess = this.#guess
+    if (!guess || guess.failure) return 'nowhere'
+    if (guess.isConnected) return 'connected'
+    // What is not made in no time may be on its way for long.
+    return guess.transport.isInstant ? 'connecting' : 'nowhere'
   }
 
-  /** Whether the handle of the socket is on its way to somewhere, or there, and nobody knows yet. */
+  /** True while the handle of the socket is on its way to somewhere, or there, and the program does not know. */
   get isUnderWay(): boolean {
-    return this.#state !== 'over' && this.#place !== undefined
+    return this.#phase !== 'done' && this.#guess !== undefined
   }
 
-  /** Whether it is to keep the process alive while it waits for a name, as it does from the beginning. */
+  /** Has it keep the process alive while it waits for a name, or not. It does so from the beginning. */
   keepAlive(isRef: boolean): void {
     if (isRef) this.#awake?.ref()
     else this.#awake?.unref()
@@ -169,121 +206,125 @@ export class Dial {
   /** Gives up: the socket is destroyed, or goes elsewhere. */
   abandon(): void {
     clearInterval(this.#awake)
-    if (this.#state === 'over') return
-    this.#state = 'over'
+    if (this.#phase === 'done') return
+    this.#phase = 'done'
     this.#leave?.()
   }
 
-  /** Gives up, as the socket is destroyed, and leaves in peace whoever was called and may be the wrong one. */
+  /** Gives up, as the socket is destroyed. A server that was called may be the wrong one, and hears an end. */
   forsake(): void {
-    const isGuessing = this.#state === 'asking'
+    const isGuessing = this.#phase === 'asking'
     this.abandon()
     if (isGuessing && !isWrapped(this.#socket)) forsake(this.#socket, this.progress)
   }
 
-  /** Whether nobody is to hear yet that the socket is connected, or ready. */
+  /** True if the program must not be told yet that the socket is connected, or ready. */
   holds(event: 'connect' | 'ready'): boolean {
-    // News of a connection that the socket had before are for those who hear them.
-    if (event === 'ready') return this.#state === 'asking' && this.#isConnected
-    if (this.#state === 'confirmed') this.#state = 'over'
-    if (this.#state === 'over' || this.#place === undefined) return false
-    this.#isConnected = true
+    const guess = this.#guess
+    // An event of a connection that the socket had before is told.
+    if (event === 'ready') return this.#phase === 'asking' && guess?.isConnected === true
+    if (this.#phase === 'confirmed') this.#phase = 'done'
+    if (this.#phase === 'done' || !guess) return false
+    guess.isConnected = true
     // For all who ask, and for what is written meanwhile.
     this.#socket.connecting = true
     return true
   }
 
-  /** Whether a failure is none of the socket's, as there is another way to go or an answer to wait for. */
+  /** True if the program must not see this error: another transport is left, or the daemon has not answered yet. */
   mends(error: NodeJS.ErrnoException): boolean {
-    if (this.#state === 'over' || !this.#isOurs(error)) return false
-    const isTCPLeft = this.#isUnix && !isLikely(this.#place!) && this.#roads.includes('tcp')
-    const isAnotherWay = isTCPLeft && !isWrapped(this.#socket)
-    if (!isAnotherWay && this.#state === 'confirmed') return false
+    const guess = this.#guess
+    if (this.#phase === 'done' || !guess || !this.#isOurs(error, guess)) return false
+    const { place, transport, isLikely } = guess
+    const others = this.#transports.slice(this.#transports.indexOf(transport) + 1)
+    const next = isLikely || isWrapped(this.#socket) ? undefined : this.#guessAt(place, others)
+    if (!next && this.#phase === 'confirmed') return false
     this.#socket.connecting = true
     debug('%s', error.message)
-    this.#failure = error
-    if (isAnotherWay) this.#dial(this.#place!, false)
+    guess.failure = error
+    if (next) this.#dial(next)
     return true
   }
 
-  /** Whether a failure is that of the connection under way, and not one that somebody gave to `destroy`. */
-  #isOurs(error: NodeJS.ErrnoException & { address?: string; port?: number }): boolean {
-    if (error.syscall !== 'connect' || !this.#place) return false
-    const { path, address, port } = this.#place
-    if (this.#isUnix) return error.address === abstract(path!)
-    return error.address === address && error.port === port
+  /** True if a failure is that of the connection under way, and not one that somebody gave to `destroy`. */
+  #isOurs(
+    error: NodeJS.ErrnoException & { address?: string; port?: number },
+    { transport, place, way }: Guess,
+  ): boolean {
+    if (error.syscall !== 'connect') return false
+    const { net } = way ?? transport.dial(place, this.#call)
+    if ('path' in net) return error.address === net.path
+    return error.address === net.host && error.port === net.port
   }
 
-  get #isWanted(): boolean {
-    return this.#state !== 'over'
-  }
-
-  /** Whether somebody has taken the handle, as whoever sends the socket to another process. */
-  get #isGone(): boolean {
-    return handleOf(this.#socket) === null
-  }
-
-  /** Goes where the name led before; not with a handle that somebody has wrapped, as it may need another. */
-  #guess(place: Reachable): void {
-    if (!this.#isWanted || this.#isGone || isWrapped(this.#socket)) return
-    if (this.#looked) {
-      this.#place = place
-      return this.#looked(null, place.address, familyOf(place))
+  /** Dials the guess, unless the handle was taken or wrapped meanwhile: it may need another. */
+  #dialGuess(guess: Guess): void {
+    const { place, onFound, isLikely } = guess
+    if (this.#phase === 'done' || handleOf(this.#socket) === null || isWrapped(this.#socket)) return
+    if (onFound) {
+      this.#guess = guess
+      return onFound(null, place.address, familyOf(place))
     }
-    if (!isLikely(place)) this.#tellLookup(place)
-    if (this.#isWanted) this.#dial(place)
+    if (!isLikely) this.#tellLookup(place)
+    // A listener may have destroyed the socket, or sent it elsewhere.
+    if (this.#isWanted) this.#dial(guess)
   }
 
+  /** Goes where the answer leads, unless a program has taken the handle, as one that sends it to another process. */
   #answered(found: Resolution): void {
     clearInterval(this.#awake)
-    if (!this.#isWanted || this.#isGone) return
-    const { name, endpoints } = found
     const socket = this.#socket
-    const guess = this.#place
-    const confirmed = guess && this.#confirmed(guess, endpoints)
-    const place = confirmed ?? endpoints[0]!
+    if (this.#phase === 'done' || handleOf(socket) === null) return
+    const { name, endpoints } = found
+    const guess = this.#guess
+    const confirmed = guess && confirmedIn(endpoints, guess)
+    const place = confirmed ?? endpoints.find(endpoint => this.#guessAt(endpoint))
+    if (!place) return this.#failed(unreachable(this.#call))
     const { host = '' } = this.#call.net
     const { namespace, service } = name
     const { version, source } = place
     debug('%s at %s is %o', service, host, place)
-    if (!guess || isLikely(guess)) this.#tellLookup(place)
-    // A listener may have destroyed the socket, or sent it elsewhere.
+    if (!guess || guess.isLikely) this.#tellLookup(place)
     if (!this.#isWanted) return
     const at = host === ANY_HOST ? found.host : host
     socket.moniker = { namespace, service, version, host: at, source }
     socket.emit('resolve', place)
     if (!this.#isWanted) return
-    this.#state = 'confirmed'
+    this.#phase = 'confirmed'
     if (!confirmed) return this.#redirect(place)
-    this.#place = place
-    if (place.port !== guess!.port) this.#disguise(place)
-    if (this.#failure) socket.destroy(this.#failure)
-    else if (this.#isConnected) this.#release()
+    this.#confirm(guess!, place)
   }
 
-  /**
-   * The one of `endpoints` that was guessed. A path is one server's at a time, be it that it has come
-   * back since. What is only likely has to be the first, and there.
-   */
-  #confirmed(guess: Reachable, endpoints: Resolution['endpoints']): Reachable | undefined {
-    const is = this.#isUnix ? hasPathOf : isSame
-    const place = endpoints.find(place => is(place, guess))
-    if (!place || !isLikely(guess)) return place
-    return place === endpoints[0] && !this.#failure ? place : undefined
+  get #isWanted(): boolean {
+    return this.#phase !== 'done'
   }
 
-  /** What was held back is told now. */
-  #release(): void {
-    this.#state = 'over'
-    this.#socket.connecting = false
-    this.#socket.emit('connect')
-    this.#socket.emit('ready')
+  /** Tells the program of the connection, or the failure, that was hidden from it: the place was the right one. */
+  #confirm(guess: Guess, place: Reachable): void {
+    const socket = this.#socket
+    if (place.port !== guess.place.port) guess.transport.dress?.(socket, place)
+    guess.place = place
+    guess.isLikely = false
+    if (guess.failure) {
+      socket.destroy(guess.failure)
+    } else if (guess.isConnected) {
+      this.#phase = 'done'
+      socket.connecting = false
+      socket.emit('connect')
+      socket.emit('ready')
+    }
   }
 
   /** Goes from what was a wrong guess to where the name leads. */
   #redirect(place: Reachable): void {
-    if (this.#place && isWrapped(this.#socket)) this.#socket.destroy(moved(this.#call, this.#place))
-    else this.#dial(place)
+    const all = this.#transports
+    const guess = this.#guess
+    const isKept = isWrapped(this.#socket)
+    if (isKept && guess) return void this.#socket.destroy(moved(this.#call, guess))
+    // A handle that TLS has wrapped cannot be replaced, and it is one of TCP.
+    const next = this.#guessAt(place, isKept ? all.filter(one => one === tcp) : all)
+    if (next) this.#dial(next)
+    else this.#failed(unreachable(this.#call))
   }
 
   /** What `net` tells of this host, which has not been looked up. */
@@ -293,73 +334,50 @@ export class Dial {
     this.#socket.emit('lookup', null, place.address, familyOf(place), 'localhost')
   }
 
-  #hasUnix({ path }: Reachable): boolean {
-    return path !== undefined && this.#roads.includes('unix')
-  }
-
-  /** Connects to `place`, over its Unix socket if it may; the handle that has been used is exchanged. */
-  #dial(place: Reachable, mayUnix = this.#hasUnix(place)): void {
+  /** Connects to the place of a guess; a handle that has been used, or is of another kind, is replaced. */
+  #dial(guess: Guess): void {
     const socket = this.#socket
-    const { address, port } = place
-    const isUnix = mayUnix && !isWrapped(socket)
-    const isExchange = isUnix || this.#place !== undefined
-    const { progress } = this
-    this.#place = place
-    this.#isUnix = isUnix
-    this.#isConnected = false
-    this.#failure = undefined
     const options = this.#options
-    Object.assign(options, {
-      host: address,
-      port,
-      path: isUnix ? abstract(place.path!) : undefined,
-    })
-    if (isExchange) exchange(socket, () => redial(socket, options), progress)
+    const isUsed = this.#guess !== undefined
+    const progress = isUsed ? this.progress : 'nowhere'
+    this.#guess = guess
+    const way = (guess.way = guess.transport.dial(guess.place, this.#call))
+    Object.assign(options, { path: undefined }, way.net)
+    if (isUsed || 'path' in way.net) exchange(socket, () => redial(socket, options), progress)
     else redial(socket, options)
-    // It may have failed at once, and be on its way by TCP.
-    if (isUnix && this.#isUnix) this.#disguise(place)
+    // It may have failed at once, and another be on its way.
+    if (this.#guess === guess) guess.transport.dress?.(socket, guess.place)
   }
+}
 
-  #disguise({ address, port }: Reachable): void {
-    disguise(this.#socket, { address }, { address, port })
-  }
+/** The one of `endpoints` that was guessed. One that is only likely has to be the first, and there. */
+function confirmedIn(endpoints: Resolution['endpoints'], guess: Guess): Reachable | undefined {
+  const { transport, key, isLikely, failure } = guess
+  const same = endpoints.find(endpoint => transport.key(endpoint) === key)
+  if (!same || !isLikely) return same
+  return same === endpoints[0] && !failure ? same : undefined
 }
 
 function familyOf({ address }: Reachable): 4 | 6 {
   return address.includes(':') ? 6 : 4
 }
 
-/** What is not known of a place that is only likely. */
-const LIKELY = {
-  transport: 'tcp',
-  port: 0,
-  address: LOOPBACK[0]!,
-  version: '',
-  instance: '',
-} as const
+const TCP: readonly Transport[] = [tcp]
 
-function isLikely({ port }: Reachable): boolean {
-  return port === 0
-}
-
-/** Whether both are at one abstract Unix socket. */
-function hasPathOf(one: Reachable, other: Reachable): boolean {
-  return one.path === other.path
-}
-
-/** Whether both are one registration, be it that its host was reached at another address. */
-function isSame(one: Reachable, other: Reachable): boolean {
-  return one.instance === other.instance && one.port === other.port && one.path === other.path
-}
-
-const TCP: readonly Road[] = ['tcp']
-
-function moved({ name, net }: Call, place: Reachable): MonikerError {
+function moved({ name, net }: Call, { place, isLikely }: Guess): MonikerError {
   const { address, port } = place
   return new MonikerError('EMOVED', {
     service: format(name),
     host: net.host || 'localhost',
     syscall: 'connect',
-    text: isLikely(place) ? 'where it is likely to be' : `port ${port} of ${address}`,
+    text: isLikely ? 'where it is likely to be' : `port ${port} of ${address}`,
+  })
+}
+
+function unreachable({ name, net }: Call): MonikerError {
+  return new MonikerError('EPROTOCOL', {
+    service: format(name),
+    host: net.host || 'localhost',
+    text: 'the answer has no endpoint that a transport of this call leads to',
   })
 }

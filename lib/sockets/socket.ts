@@ -10,7 +10,7 @@ import {
   detour,
   isOptions,
   targetIn,
-  type Call,
+  Call,
   type ConnectNameOptions,
   type TargetOptions,
 } from '../options/connect.ts'
@@ -61,7 +61,7 @@ class MonikerSocket extends net.Socket {
 
   constructor(options?: SocketOptions) {
     super(options)
-    aim(this, options)
+    if (options?.service !== undefined) aim(this, options)
   }
 
   override connect(target: string | URL, listener?: () => void): this
@@ -82,10 +82,12 @@ class MonikerSocket extends net.Socket {
   ): this
   override connect(...args: unknown[]): this {
     const target = targets.get(this)
-    const call = connectCall(args) ?? (target && detour(target, args))
+    const { 0: first } = args
+    const call =
+      first instanceof Call ? first : (connectCall(args) ?? (target && detour(target, args)))
     const dial = this[kDial]
     const isUnderWay = dial?.isUnderWay && !isWrapped(this)
-    abandon(this)
+    dial?.abandon()
     this.moniker = undefined
     if (isUnderWay) exchange(this, () => go(this, call, args), dial.progress)
     else go(this, call, args)
@@ -115,25 +117,20 @@ class MonikerSocket extends net.Socket {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this[kDial]?.forsake()
-    abandon(this)
+    this[kDial] = undefined
     super._destroy(error, callback)
   }
 }
 
 function aim(socket: net.Socket, options: SocketOptions | undefined): void {
-  const target = options?.service === undefined ? undefined : targetIn(options)
+  const target = targetIn(options)
   if (target) targets.set(socket, target)
 }
 
 function go(socket: MonikerSocket, call: Call | undefined, args: readonly unknown[]): void {
-  if (!call) return void Reflect.apply(net.Socket.prototype.connect, socket, args)
-  socket[kDial] = new Dial(socket, call)
-  socket[kDial].start()
-}
-
-function abandon(socket: MonikerSocket): void {
-  socket[kDial]?.abandon()
-  socket[kDial] = undefined
+  socket[kDial] = call && new Dial(socket, call)
+  if (call) socket[kDial]!.start()
+  else Reflect.apply(net.Socket.prototype.connect, socket, args)
 }
 
 /** The events of a socket, as the types of every supported Node know them, and ours among them. */

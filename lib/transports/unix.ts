@@ -1,10 +1,41 @@
 import { randomBytes } from 'node:crypto'
 import type { Server } from 'node:net'
+import { LOOPBACK } from '../address.ts'
 import { hasBlockList, serverBeside } from '../node/adopt.ts'
+import { disguise } from '../node/disguise.ts'
 import type { Name } from '../name.ts'
+import type { Transport } from './transport.ts'
 
-/** Whether there are abstract Unix sockets here: they have the reach of the loopback addresses. */
+/** True where there are abstract Unix sockets: they have the reach of the loopback addresses. */
 export const hasUnix = process.platform === 'linux'
+
+/** The abstract Unix socket that a server has beside its TCP port, for the programs of its host. */
+export const unix: Transport = {
+  name: 'unix',
+  isInstant: true,
+  allows: ({ isThisHost, net }) =>
+    hasUnix && isThisHost && PARTICULAR.every(option => !Reflect.get(net, option)),
+  // A path is one server's at a time, be it that it has come back since.
+  key: ({ path }) => path,
+  dial: ({ path }) => ({ net: { path: abstract(path!) } }),
+  dress: (socket, { address, port }) => disguise(socket, { address }, { address, port }),
+  likely: (name, daemonPort) => {
+    const path = firstPath(name, daemonPort)
+    return path === undefined ? undefined : Object.assign({ path }, UNKNOWN)
+  },
+}
+
+/** The options of a call that asks for particular addresses. */
+const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'blockList']
+
+/** The fields that are not known of an endpoint that is only likely. */
+const UNKNOWN = {
+  transport: 'tcp',
+  port: 0,
+  address: LOOPBACK[0]!,
+  version: '',
+  instance: '',
+} as const
 
 /** A name for an abstract Unix socket that nobody can guess, nor have had before. */
 export function newPath(): string {

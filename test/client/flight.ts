@@ -13,7 +13,6 @@ t.test('all who join have the answer, each in his turn', async t => {
   const turned = (answer: number[], turn: number) => (turn % 2 ? answer.toReversed() : answer)
   const joined = [flight.join(turned), flight.join(turned)]
   t.equal(over, 0)
-  t.equal(flight.joined, 2)
   t.strictSame(await Promise.all(joined.map(({ answer }) => answer)), [
     [1, 2],
     [2, 1],

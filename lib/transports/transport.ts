@@ -1,0 +1,37 @@
+import type { NetConnectOpts, Socket } from 'node:net'
+import type { Name } from '../name.ts'
+import type { Endpoint, Reachable } from '../wire/protocol.ts'
+
+/** The part of a call that a transport sees. */
+export interface Route {
+  /** True if it is the daemon of this host that is asked. */
+  readonly isThisHost: boolean
+  /** The options that the program gave, those of `net` among them. */
+  readonly net: Partial<NetConnectOpts>
+}
+
+/** One way to carry the bytes of a stream to a service. */
+export interface Transport {
+  /** The word for it in `transports: [...]`, and on the wire. */
+  readonly name: string
+  /** True if a connection is made in no time, as within one host. Default false. */
+  readonly isInstant?: boolean
+  /**
+   * True if a call may use it: platform, host, no particular address asked for. Asked of a word if the call names no
+   * transports, and always of an object.
+   */
+  allows(route: Route): boolean
+  /** Equal keys are one place, so that a guess was right; `undefined` if this does not lead there. */
+  key(endpoint: Endpoint): string | undefined
+  /** The way to an endpoint that has a key. */
+  dial(to: Reachable, route: Route): Way
+  /** Called once `net` connects the socket, and again if the endpoint turns out to be another. */
+  dress?(socket: Socket, to: Reachable): void
+  /** The endpoint where a service is likely to be, if nothing is known but the designated port of the daemon. */
+  likely?(name: Name, daemonPort: number): Reachable | undefined
+}
+
+/** The way to a place: options for `net` itself. No byte is sent before the daemon has confirmed the place. */
+export interface Way {
+  readonly net: { readonly path: string } | { readonly host: string; readonly port: number }
+}

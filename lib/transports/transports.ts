@@ -1,0 +1,46 @@
+import type { Road } from '../wire/protocol.ts'
+import { tcp } from './tcp.ts'
+import type { Route, Transport } from './transport.ts'
+import { unix } from './unix.ts'
+
+/** THE TABLE: a new transport is a file and a row here. The first that leads to an endpoint is taken. */
+const TABLE: readonly Transport[] = [unix, tcp]
+
+/** The transports of a call: their words are part of its question. */
+export interface Transports {
+  readonly words: readonly Road[]
+  /** In the order in which they are tried. */
+  readonly all: readonly Transport[]
+}
+
+/** The transports of calls that name none: mostly there are few combinations. Frozen, so that each is one object. */
+const usual = new Map<string, Transports>()
+
+/** The transports that a call which names none may use. */
+export function usualTransports(route: Route): Transports {
+  const all = TABLE.filter(transport => transport.allows(route))
+  const words = wordsOf(all)
+  const key = words.join()
+  const known = usual.get(key)
+  if (known) return known
+  const found = { words: Object.freeze(words), all }
+  usual.set(key, found)
+  return found
+}
+
+/** Those that a call names. Objects are tried before words, and are left out where they do not allow the call. */
+export function namedTransports(named: readonly (Road | Transport)[], route: Route): Transports {
+  const allowed = named.filter(one => typeof one === 'string' || one.allows(route))
+  const isAll = allowed.length === named.length
+  const objects = allowed.filter(one => typeof one === 'object')
+  const rows = TABLE.filter(({ name }) => (allowed as readonly unknown[]).includes(name))
+  return { words: wordsOf(isAll ? named : allowed), all: [...objects, ...rows] }
+}
+
+/** The words for transports, as they stand in a question. */
+export function wordsOf(named: readonly (Road | Transport)[]): readonly Road[] {
+  if (named.every(one => typeof one === 'string')) return named
+  const words = named.map(one => (typeof one === 'string' ? one : one.name))
+  // A word that we do not know is the business of its object, and of daemons to come.
+  return [...new Set(words)] as Road[]
+}
