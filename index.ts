@@ -40,7 +40,14 @@ export type { ListenNameOptions } from './lib/options/listen.ts'
 export type { BindNameOptions, DatagramTarget } from './lib/sockets/datagram.ts'
 export type { Details, Failure, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'
-export type { Endpoint, Listed, Metadata, Source, Transport } from './lib/wire/protocol.ts'
+export type {
+  Endpoint,
+  Listed,
+  Metadata,
+  Reachable,
+  ServiceTransport,
+  Source,
+} from './lib/wire/protocol.ts'
 export type { DirectoryChoice, Fallback } from './lib/directories/directories.ts'
 export type { Directory, Sighting, Sink, Wanted } from './lib/directories/directory.ts'
 export type { ReconnectOptions } from './lib/sockets/reconnect.ts'
@@ -50,6 +57,7 @@ export type { Moniker, Resolution, ResolveOptions, Resolving, Select } from './l
 export type { NamedAddress } from './lib/sockets/listener.ts'
 export type { Change, Watched } from './lib/client/roster.ts'
 export type { ConnectOptions } from './lib/sockets/socket.ts'
+export type { NetWay, OpenWay, Route, Transport, Way } from './lib/transports/transport.ts'
 export type { WatchOptions } from './lib/client/watch.ts'
 
 const own = {

@@ -9,7 +9,7 @@ import { choose } from './client/filter.ts'
 import type { Connection, Service } from './promises/connection.ts'
 import { DatagramService, converse } from './promises/datagram.ts'
 import { Stream, StreamService } from './promises/stream.ts'
-import type { Transport } from './wire/protocol.ts'
+import type { ServiceTransport } from './wire/protocol.ts'
 import { resolver } from './client/resolver.ts'
 import { limitOf } from './sockets/datagram.ts'
 import { connect as connectSocket } from './sockets/socket.ts'
@@ -18,7 +18,7 @@ export type { Cancel, Connection, Service } from './promises/connection.ts'
 
 /** Streams (`'tcp'`, the default) or datagrams (`'udp'`). */
 export interface Kind {
-  transport?: Transport | undefined
+  transport?: ServiceTransport | undefined
 }
 
 export type ServiceOptions = Omit<ListenNameOptions, 'service'> & Kind

@@ -4,7 +4,7 @@ import { cancellable, type Signal } from '../async.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { isWord } from '../name.ts'
 import { exactVersion, satisfies } from '../version.ts'
-import { TRANSPORTS, isMetadata, type Reachable, type Transport } from '../wire/protocol.ts'
+import { TRANSPORTS, isMetadata, type Reachable, type ServiceTransport } from '../wire/protocol.ts'
 import {
   placesOf,
   type Directory,
@@ -121,7 +121,7 @@ const FIELDS: Record<keyof Sighting, { isNeeded?: true; check: (value: unknown) 
   daemonPort: { check: isPort },
   namespace: { check: value => value === '' || isWord(value) },
   version: { check: value => isText(value) && exactVersion(value) === value },
-  transport: { check: value => TRANSPORTS.includes(value as Transport) },
+  transport: { check: value => TRANSPORTS.includes(value as ServiceTransport) },
   port: { check: isPort },
   address: { check: value => isText(value) && isIP(value) !== 0 },
   metadata: { check: isMetadata },

@@ -1,5 +1,5 @@
 import type { Signal } from '../async.ts'
-import type { Metadata, Offer, Reachable, Transport } from '../wire/protocol.ts'
+import type { Metadata, Offer, Reachable, ServiceTransport } from '../wire/protocol.ts'
 
 /** One more place where names may be found, and announced. */
 export interface Directory {
@@ -28,7 +28,7 @@ export interface Wanted {
   readonly namespaces: readonly string[]
   /** A semver range; `''` is any version. */
   readonly version: string
-  readonly transports: readonly Transport[]
+  readonly transports: readonly ServiceTransport[]
 }
 
 /**
@@ -48,7 +48,7 @@ export interface Sighting {
   /** The exact version. Default any. */
   readonly version?: string | undefined
   /** Default any. */
-  readonly transport?: Transport | undefined
+  readonly transport?: ServiceTransport | undefined
   /** The port of the service, if it is known. A watch tells of those alone whose port is. */
   readonly port?: number | undefined
   /** The IP address of the service. Default that of the host. */
@@ -71,7 +71,7 @@ export interface FallbackQuestion {
   readonly service: string
   /** The host as it was asked for; `''` is this one. */
   readonly host: string
-  readonly transports: readonly Transport[]
+  readonly transports: readonly ServiceTransport[]
   /** Turns a host into addresses. */
   readonly look: (host: string) => Promise<readonly string[]> | readonly string[]
   readonly signal: Signal
@@ -82,7 +82,7 @@ export function placesOf(
   source: string,
   addresses: readonly string[],
   port: number,
-  transport: Transport,
+  transport: ServiceTransport,
 ): Reachable[] {
   return addresses.map(address => {
     const instance = `${source} ${address} ${port}`

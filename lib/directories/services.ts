@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Reachable, Transport } from '../wire/protocol.ts'
+import type { Reachable, ServiceTransport } from '../wire/protocol.ts'
 import { placesOf, type FallbackQuestion } from './directory.ts'
 
 /** The places of a service at the port that this system's table of services gives it: `http` is 80. */
@@ -19,7 +19,11 @@ export async function wellKnown({
 }
 
 /** The port that a table in the form of services(5) gives a name, or one of its aliases. */
-export function portIn(table: string, service: string, transport: Transport): number | undefined {
+export function portIn(
+  table: string,
+  service: string,
+  transport: ServiceTransport,
+): number | undefined {
   for (const line of table.split('\n')) {
     const [name, entry = '', ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/)
     const [port, kind] = entry.split('/')

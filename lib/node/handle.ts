@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import { undisguise } from './disguise.ts'
 
 /** What of a handle matters here; the type is internal to Node. */
@@ -90,12 +91,15 @@ function kept(): void {}
  * is made by then, is for nobody.
  */
 function drop(handle: Handle): void {
-  const owner = Object.getOwnPropertySymbols(handle).find(isOwner)!
-  Reflect.set(handle, owner, { destroyed: true })
+  Reflect.set(handle, ownerIn(handle), { destroyed: true })
   handle.close()
 }
 
-/** Where a handle says whose it is; the symbol is internal to Node. */
+/** The key under which a handle has its socket; it is internal to Node. */
+function ownerIn(handle: Handle): symbol {
+  return Object.getOwnPropertySymbols(handle).find(isOwner)!
+}
+
 function isOwner({ description }: symbol): boolean {
   return description === 'owner_symbol'
 }
@@ -119,4 +123,103 @@ function part(handle: Handle, progress: Progress): void {
     .resume()
     .end()
   setTimeout(() => socket.destroy(), FAREWELL).unref()
+}
+
+/**
+ * Gives a socket that `net` takes for a connecting one a connection that was made elsewhere: `made` is a `net.Socket` or
+ * a `tls.TLSSocket`, of which it takes the handle, or any other stream of bytes. The bytes that were written meanwhile
+ * are sent, and the program is told that it is connected.
+ */
+export function attach(socket: net.Socket, made: Duplex): void {
+  const placeholder = handleOf(socket)!
+  const isRef = placeholder.hasRef()
+  drop(placeholder)
+  const early = made.read() as Buffer | null
+  const isEnded = endedIn(made)
+  if (made instanceof net.Socket && handleOf(made)) moveHandle(made, socket)
+  else bridge(made, socket)
+  if (!isRef) socket.unref()
+  Object.assign(socket, { connecting: false })
+  socket.emit('connect')
+  socket.emit('ready')
+  if (early) socket.push(early)
+  if (isEnded) socket.push(null)
+  if (!socket.isPaused()) socket.read(0)
+}
+
+/** True if the end of a stream has come, be it that nobody has read it. */
+function endedIn(stream: Duplex): boolean {
+  return (stream as unknown as { _readableState: { ended: boolean } })._readableState.ended
+}
+
+function moveHandle(from: net.Socket, to: net.Socket): void {
+  const handle = handleOf(from) as Handle & Partial<Native>
+  Object.assign(from.setTimeout(0), { _handle: null })
+  // An error of what TLS goes over is told to its own socket.
+  from.on('error', error => to.destroy(error))
+  const { ssl } = from as { ssl?: unknown }
+  if (ssl) {
+    const onerror = (error: Error) => to.destroy(error)
+    Object.assign(handle, { onerror, onhandshakedone: nothing, onnewsession: nothing })
+    Object.assign(to, { ssl })
+  }
+  Reflect.set(handle, ownerIn(handle), to)
+  Object.assign(to, { _handle: handle, _sockname: null, _peername: null })
+  // Settings that the socket keeps for when it is connected.
+  const { kBuffer, kSetNoDelay, kSetKeepAlive, kSetKeepAliveInitialDelay } = symbolsOf(to)
+  if (kBuffer) handle.useUserBuffer?.(kBuffer as Buffer)
+  if (kSetNoDelay) handle.setNoDelay?.(true)
+  if (kSetKeepAlive) handle.setKeepAlive?.(true, kSetKeepAliveInitialDelay as number)
+}
+
+function nothing(): void {}
+
+/** A handle of TCP, or of TLS over it. */
+interface Native {
+  setNoDelay(on: boolean): void
+  setKeepAlive(on: boolean, delay: number): void
+  useUserBuffer(buffer: Buffer): void
+}
+
+/** The values of an object under symbols, by their descriptions: those of `net` are internal to Node. */
+function symbolsOf(object: object): Record<string, unknown> {
+  const symbols = Object.getOwnPropertySymbols(object)
+  return Object.fromEntries(symbols.map(key => [key.description, Reflect.get(object, key)]))
+}
+
+type Done = (error?: Error | null) => void
+
+/** Has `socket`, which has no handle then, read from `made` and write to it, until it is closed. */
+function bridge(made: Duplex, socket: net.Socket): void {
+  const own = {
+    _read: () => void made.resume(),
+    _writeGeneric(isMany: boolean, data: unknown, encoding: BufferEncoding, done: Done) {
+      const chunks = isMany ? (data as Piece[]) : [{ chunk: data, encoding }]
+      const last = chunks.length - 1
+      made.cork()
+      chunks.forEach(({ chunk, encoding }, at) =>
+        made.write(chunk, encoding, at === last ? done : undefined),
+      )
+      made.uncork()
+    },
+    _final: (done: Done) => void made.end(done),
+  }
+  Object.assign(socket, own, { _handle: null })
+  const pending = { get: () => socket.connecting, configurable: true }
+  Object.defineProperty(socket, 'pending', pending)
+  made
+    .on('data', chunk => socket.push(chunk) || made.pause())
+    .on('end', () => socket.push(null))
+    .on('error', error => socket.destroy(error))
+    .on('close', () => made.readableEnded || socket.destroy())
+    .pause()
+  socket.once('close', () => {
+    made.destroy()
+    for (const key of [...Object.keys(own), 'pending']) Reflect.deleteProperty(socket, key)
+  })
+}
+
+interface Piece {
+  readonly chunk: unknown
+  readonly encoding: BufferEncoding
 }

@@ -1,10 +1,12 @@
 import { isIP, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { ANY_HOST } from '../address.ts'
 import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { undisguise } from '../node/disguise.ts'
 import { MonikerError } from '../errors.ts'
 import {
+  attach,
   dial,
   exchange,
   forsake,
@@ -18,7 +20,7 @@ import { choose } from '../client/filter.ts'
 import { askPlainly, resolver } from '../client/resolver.ts'
 import type { Moniker, OnLookup, Resolution, SocketQuestion } from '../resolution.ts'
 import { tcp } from '../transports/tcp.ts'
-import type { Transport, Way } from '../transports/transport.ts'
+import type { OpenWay, Transport, Way } from '../transports/transport.ts'
 import type { Reachable } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:socket')
@@ -42,8 +44,7 @@ interface Guess {
   readonly key: string
   /** True as long as nobody has said that the service is there: it is where the first of its name would be. */
   isLikely: boolean
-  /** The way that `net` was told; `undefined` until it is dialled, or if `net` itself goes there. */
-  way: Way | undefined
+  readonly way: Way
   /** Answers the look-up of `net`, which connects it. */
   onFound: OnFound | undefined
   isConnected: boolean
@@ -105,7 +106,9 @@ export class Dial {
       // No guess if the caller filters or selects: only a fresh list will do. No guess with `wait` either: it would
       // hold a server's connection open for up to an hour.
       const isChoosy = lookup || select || blockList || wait || this.#isGiven
-      this.#wait(isChoosy ? undefined : this.#guessFrom(known, port), callback)
+      const guess = isChoosy ? undefined : this.#guessFrom(known, port)
+      // A connection that is made elsewhere may send bytes at once.
+      this.#wait(guess && 'net' in guess.way ? guess : undefined, callback)
     } catch (error) {
       this.abandon()
       throw error
@@ -155,7 +158,7 @@ export class Dial {
         transport,
         key,
         isLikely: false,
-        way: undefined,
+        way: transport.dial(place, this.#call),
         onFound: undefined,
         isConnected: false,
         failure: undefined,
@@ -236,8 +239,8 @@ export class Dial {
     const guess = this.#guess
     if (this.#phase === 'done' || !guess || !this.#isOurs(error, guess)) return false
     const { place, transport, isLikely } = guess
-    const others = this.#transports.slice(this.#transports.indexOf(transport) + 1)
-    const next = isLikely || isWrapped(this.#socket) ? undefined : this.#guessAt(place, others)
+    const isLast = isLikely || isWrapped(this.#socket)
+    const next = isLast ? undefined : this.#guessAt(place, this.#after(transport))
     if (!next && this.#phase === 'confirmed') return false
     this.#socket.connecting = true
     debug('%s', error.message)
@@ -249,10 +252,10 @@ export class Dial {
   /** True if a failure is that of the connection under way, and not one that somebody gave to `destroy`. */
   #isOurs(
     error: NodeJS.ErrnoException & { address?: string; port?: number },
-    { transport, place, way }: Guess,
+    { way }: Guess,
   ): boolean {
-    if (error.syscall !== 'connect') return false
-    const { net } = way ?? transport.dial(place, this.#call)
+    if (error.syscall !== 'connect' || 'open' in way) return false
+    const { net } = way
     if ('path' in net) return error.address === net.path
     return error.address === net.host && error.port === net.port
   }
@@ -334,6 +337,39 @@ export class Dial {
     this.#socket.emit('lookup', null, place.address, familyOf(place), 'localhost')
   }
 
+  /** Has a transport make the connection elsewhere, and makes it that of the socket. */
+  async #open(guess: Guess, { open }: OpenWay): Promise<void> {
+    const { place, transport } = guess
+    const cancel = new AbortController()
+    this.#leave = () => cancel.abort()
+    try {
+      const made = await open(cancel.signal)
+      // In a turn of its own: what a listener throws is not for us to catch.
+      process.nextTick(() => this.#opened(guess, made))
+    } catch (error) {
+      if (!this.#isWanted) return
+      debug('%s', (error as Error).message)
+      const next = this.#guessAt(place, this.#after(transport))
+      if (next) this.#dial(next)
+      else this.#failed(error as Error)
+    }
+  }
+
+  #opened(guess: Guess, made: Duplex): void {
+    const socket = this.#socket
+    const isWanted = this.#isWanted && handleOf(socket) !== null
+    if (isWanted && !isWrapped(socket)) {
+      this.#phase = 'done'
+      return attach(socket, made)
+    }
+    made.on('error', () => {}).destroy()
+    if (isWanted) socket.destroy(moved(this.#call, guess))
+  }
+
+  #after(transport: Transport): readonly Transport[] {
+    return this.#transports.slice(this.#transports.indexOf(transport) + 1)
+  }
+
   /** Connects to the place of a guess; a handle that has been used, or is of another kind, is replaced. */
   #dial(guess: Guess): void {
     const socket = this.#socket
@@ -341,7 +377,8 @@ export class Dial {
     const isUsed = this.#guess !== undefined
     const progress = isUsed ? this.progress : 'nowhere'
     this.#guess = guess
-    const way = (guess.way = guess.transport.dial(guess.place, this.#call))
+    const { way } = guess
+    if ('open' in way) return void this.#open(guess, way)
     Object.assign(options, { path: undefined }, way.net)
     if (isUsed || 'path' in way.net) exchange(socket, () => redial(socket, options), progress)
     else redial(socket, options)

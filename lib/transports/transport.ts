@@ -1,4 +1,5 @@
 import type { NetConnectOpts, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Name } from '../name.ts'
 import type { Endpoint, Reachable } from '../wire/protocol.ts'
 
@@ -31,7 +32,22 @@ export interface Transport {
   likely?(name: Name, daemonPort: number): Reachable | undefined
 }
 
-/** The way to a place: options for `net` itself. No byte is sent before the daemon has confirmed the place. */
-export interface Way {
+/**
+ * The way to a place: options for `net` itself, or a connection that is made elsewhere. By the first the connection
+ * and the question may leave together, as no byte is sent before the daemon has confirmed the place; the second is opened
+ * once it has.
+ */
+export type Way = NetWay | OpenWay
+
+export interface NetWay {
   readonly net: { readonly path: string } | { readonly host: string; readonly port: number }
+}
+
+export interface OpenWay {
+  /**
+   * Resolves to the connection: a `net.Socket`, a `tls.TLSSocket`, or any stream of bytes. What the program has written
+   * meanwhile is then sent over it. Rejects with the error of the socket, unless another transport leads there.
+   * `signal` aborts when the socket is destroyed or goes elsewhere; a connection that comes later is destroyed.
+   */
+  open(signal: AbortSignal): Promise<Duplex>
 }

@@ -31,7 +31,7 @@ export const PADDED = 512
 
 export const TRANSPORTS = ['tcp', 'udp'] as const
 
-export type Transport = (typeof TRANSPORTS)[number]
+export type ServiceTransport = (typeof TRANSPORTS)[number]
 
 /**
  * The words for transports that a client asks for; `'unix'` is the abstract Unix socket beside the TCP port of
@@ -43,7 +43,7 @@ export type Road = (typeof ROADS)[number]
 
 /** One way to reach a service. */
 export interface Endpoint {
-  readonly transport: Transport
+  readonly transport: ServiceTransport
   /** Absent where it is the address the daemon was reached at. */
   readonly address?: string
   readonly port: number
@@ -89,7 +89,7 @@ export interface Offer {
   readonly service: string
   /** Exact. */
   readonly version: string
-  readonly transport: Transport
+  readonly transport: ServiceTransport
   readonly port: number
   /** The address the server is bound to; `'::'` and `'0.0.0.0'` are all of a family. */
   readonly address: string
@@ -321,7 +321,7 @@ export function endpoints(answer: Answer): Endpoint[] {
 function endpointIn(entry: Answer): Endpoint {
   return Object.assign(
     {
-      transport: entry.transport as Transport,
+      transport: entry.transport as ServiceTransport,
       port: read(entry, 'port', isPort, 'a port'),
       version: read(entry, 'version', isText, 'a version'),
       instance: read(entry, 'instance', isText, 'a string'),
@@ -492,7 +492,8 @@ const isAddress = (value: unknown): value is string => isText(value) && isIP(val
 const isNamespace = (value: unknown): value is string => value === '' || isWord(value)
 const isNamespaces = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
-const isTransport = (value: unknown): value is Transport => TRANSPORTS.includes(value as Transport)
+const isTransport = (value: unknown): value is ServiceTransport =>
+  TRANSPORTS.includes(value as ServiceTransport)
 const isRoad = (value: unknown): value is Road => ROADS.includes(value as Road)
 const isWordOfTransport = (value: unknown): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= MAX_TRANSPORT
