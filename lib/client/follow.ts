@@ -37,7 +37,6 @@ export function follow(
     fail(error)
   }
   return () => {
-    if (isOver) return
     isOver = true
     try {
       stop()

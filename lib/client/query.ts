@@ -1,4 +1,4 @@
-import { ANY_HOST, hostOfDaemon, isLoopback, isThisHost } from '../address.ts'
+import { ANY_HOST, isLoopback, isThisHost } from '../address.ts'
 import { directoriesOf, type Fallback } from '../directories/directories.ts'
 import type { Directory } from '../directories/directory.ts'
 import type { Details, MonikerError } from '../errors.ts'
@@ -52,13 +52,21 @@ export class Queries {
     return daemonPort ?? this.#port ?? designatedPort()
   }
 
+  /** The directories of a call for any host, if there are some. */
+  #directoriesOf({
+    directories = this.#directories,
+  }: ResolveOptions): readonly Directory[] | undefined {
+    return directories?.length ? directoriesOf(directories) : undefined
+  }
+
   /** The query of a call. The one before does again if it was for the same: it mostly is. */
   of(name: Name, options: SocketQuestion): Query {
     const { family = 0, also, fallback = NOWHERE } = options
     const transports = wordsOf(options.transports ?? TCP)
     const { lookup, hints, onLookup } = options
-    const directories = this.#directoriesOf(options)
-    const host = directories ? ANY_HOST : hostOfDaemon(options.host)
+    const { host: given = '' } = options
+    const directories = given === ANY_HOST ? this.#directoriesOf(options) : undefined
+    const host = given === ANY_HOST && !directories ? '' : given
     // What is somebody's own is for this call alone.
     const isUsual = !lookup && hints === undefined && !onLookup && !also && !directories
     const port = this.portOf(options)
@@ -89,14 +97,6 @@ export class Queries {
     }
     if (isUsual) this.#last = query
     return query
-  }
-
-  /** The directories of a call for any host, if there are some. */
-  #directoriesOf({
-    host,
-    directories = this.#directories,
-  }: ResolveOptions): readonly Directory[] | undefined {
-    return host === ANY_HOST && directories?.length ? directoriesOf(directories) : undefined
   }
 }
 

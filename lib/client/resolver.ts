@@ -272,8 +272,10 @@ export class Resolver implements Resolving {
       return await lookUp(directory, wanted, over.signal)
     } catch (cause) {
       over.signal.throwIfAborted()
-      const text = `the directory ${directory.name} failed: ${(cause as Error)?.message ?? cause}`
+      const said = cause instanceof Error ? cause.message : String(cause)
+      const text = `the directory ${directory.name} failed: ${plainText(said)}`
       throw new MonikerError('EUNREACHABLE', { ...details, text, cause })
+      /* c8 ignore next -- V8 counts a way out of a catch that always throws. */
     } finally {
       over.free()
     }
@@ -443,6 +445,14 @@ const GIVEN_UP = new Error('nobody waits for the answer any longer')
 
 function daemonsAt(addresses: readonly string[], port: number): DaemonAddress[] {
   return addresses.map(address => ({ address, port }))
+}
+
+/** The most of what a directory says that an error tells, in characters. */
+const MAX_SAID = 256
+
+/** Words of a stranger, for a terminal. */
+function plainText(said: string): string {
+  return said.slice(0, MAX_SAID).replace(/\p{Cc}/gu, ' ')
 }
 
 const LED_HERE = 'its name leads to loopback addresses, where another host cannot be'

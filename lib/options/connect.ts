@@ -1,5 +1,5 @@
 import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
-import { hostOfDaemon, isLoopback, isThisHost } from '../address.ts'
+import { ANY_HOST, isLoopback, isThisHost } from '../address.ts'
 import { parse, parseURI, type Name, type Target } from '../name.ts'
 import type { SocketQuestion } from '../resolution.ts'
 import type { Route, Transport } from '../transports/transport.ts'
@@ -206,9 +206,8 @@ export function placed<O extends Pick<Partial<ConnectNameOptions>, 'host' | 'nam
   name: Name,
   options: O,
 ): { name: Name; options: O } {
-  const { namespace } = options
-  const host = hostOfDaemon(options.host)
-  const isHere = isThisHost(host) || isLoopback(host)
+  const { host = '', namespace } = options
+  const isHere = isThisHost(host) || isLoopback(host) || host === ANY_HOST
   const here = isHere && namespace === undefined ? homed(name) : name
   if (here.namespace === name.namespace) return { name, options }
   return { name: here, options: { also: HOSTS_OWN, ...options } }

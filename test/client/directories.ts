@@ -4,7 +4,8 @@ import t, { type Test } from 'tap'
 import { Resolver } from '../../lib/client/resolver.ts'
 import type { Daemon } from '../../lib/daemon/daemon.ts'
 import type { Directory } from '../../lib/directories/directory.ts'
-import { parse } from '../../lib/name.ts'
+import { parse, type Name } from '../../lib/name.ts'
+import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { createSocket } from '../../lib/sockets/datagram.ts'
 import { awake } from '../fixtures/awake.ts'
@@ -169,6 +170,7 @@ t.test('one directory that fails or hangs holds up no other', async t => {
     { lookup: () => new Promise(() => {}) },
     { lookup: async () => 'nonsense' as never },
     { lookup: async () => undefined as never },
+    { lookup: () => Promise.reject(`\u001b[2J${'x'.repeat(10_000)}`) },
   ]
   const all = failing.map(given => memory([], given))
   const found = await resolver.resolve('web', { host, directories: [...all, leading(other)] })
@@ -187,6 +189,8 @@ t.test('one directory that fails or hangs holds up no other', async t => {
     const message = /expected an array of sightings/
     await t.rejects(soon.resolve('web', at(index)), { ...failed, message })
   }
+  const clean = /the directory memory failed:  \[2Jx{252}$/
+  await t.rejects(soon.resolve('web', at(5)), { ...failed, message: clean })
 })
 
 t.test('a directory that is only followed is not asked', async t => {
@@ -379,6 +383,22 @@ t.test('what a directory finds passes the policy of this host', async t => {
     const resolved = resolver.resolve('web', { host, directories: [directory] })
     await t.rejects(resolved, { code: 'EACCES' })
   }
+})
+
+t.test('a resolver with an answer of its own is asked for any host as well', async t => {
+  const asked: ResolveOptions[] = []
+  class Own extends Resolver {
+    override resolve(_name: Name | string, options: ResolveOptions = {}): Promise<Resolution> {
+      asked.push(options)
+      return new Promise(() => {})
+    }
+  }
+  const directories = [memory()]
+  const { known, port, leave } = new Own().ask(parse('web'), { host, directories })
+  t.strictSame([known, port], [undefined, undefined])
+  t.match(asked, [{ host, directories }])
+  leave()
+  t.equal(asked[0]!.signal!.aborted, true)
 })
 
 t.test('what is no list of directories is refused', async t => {

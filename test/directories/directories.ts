@@ -22,6 +22,9 @@ t.test('the table of services is looked into where the DNS has nothing', async t
   const found = await fallBack(asked({ service: 'http' }))
   t.strictSame(places(found), ['well-known tcp 192.0.2.9 80'])
   t.strictSame(await fallBack(asked({ service: 'no-such-thing' })), [])
+  t.strictSame(places(await fallBack(asked({ service: 'http', host: '' }))), [
+    'well-known tcp 192.0.2.9 80',
+  ])
   const failing = () => {
     throw new Error('no such host')
   }
@@ -116,6 +119,37 @@ t.test('a look-up fails as the directory does, or when it is given up', async t 
   controller.abort(reason)
   await t.rejects(looked, reason)
   t.equal(given!.reason, reason)
+})
+
+t.test('a sighting with a field that is not what it should be is none', async t => {
+  const right = [
+    'theforce.net',
+    'my_host',
+    'LOCALHOST',
+    '192.0.2.1',
+    '::1',
+    '127.0.0.1',
+    'fe80::1%eth0',
+  ]
+  for (const host of right) t.match(sightingIn(sighting({ host })), { host })
+  for (const one of [null, undefined, 7, 'web', [], {}]) t.equal(sightingIn(one), undefined)
+  const wrong: [field: string, values: unknown[]][] = [
+    ['host', ['', '*', 'a b', 'a/b', 'a:b', 'a'.repeat(256), 7, '0.0.0.0', '::', '::ffff:7f00:1']],
+    ['id', ['', 7, 'a'.repeat(513), undefined]],
+    ['service', ['', 'not a name', 7, undefined]],
+    ['namespace', [7, 'not a name']],
+    ['version', ['', '^1', '1', 'new', 7]],
+    ['transport', ['sctp', 'unix', 7]],
+    ['port', [0, 65_536, 1.5, '80']],
+    ['daemonPort', [0, 65_536, '80']],
+    ['address', ['here', '', 7, 'theforce.net']],
+    ['metadata', [[], 'a', { a: 'x'.repeat(1_024) }, { a: 1n }]],
+  ]
+  for (const [field, values] of wrong) {
+    for (const value of values) {
+      t.equal(sightingIn({ ...sighting(), [field]: value }), undefined, `${field} ${String(value)}`)
+    }
+  }
 })
 
 t.test('a field that throws makes a sighting none', async t => {

@@ -169,6 +169,7 @@ t.test(
       [[5432, 'theforce.net', callback], { host: 'theforce.net' }],
       [['/tmp/.s.PGSQL.5432', callback], {}],
       [[{ path: '/tmp/x', family: 6 }, callback], { family: 6 }],
+      [[{ port: 5432, wait: 'long' }], { wait: undefined }],
       [
         [{ port: 5432, host: 'theforce.net', family: 6 }, callback],
         { host: 'theforce.net', family: 6 },
@@ -192,6 +193,7 @@ t.test('on this host a name that gives no namespace has that of the process', as
     [['web'], 'mine', ['']],
     [['web@^1', 'localhost'], 'mine', ['']],
     [['web', '127.0.0.1'], 'mine', ['']],
+    [['web', '*'], 'mine', ['']],
     [['web', 'theforce.net'], '', undefined],
     [['ns:web'], 'ns', undefined],
     [['web://'], 'mine', ['']],
