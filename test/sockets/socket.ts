@@ -113,6 +113,16 @@ test('what is written while resolving arrives, and so does the end', async t => 
   t.equal(await text(socket), 'early bird')
 })
 
+test('a socket for any host knows the one that it has reached', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const server = await named(t, { service: 'echo', daemonPort })
+  const socket = connect('echo', '*', { daemonPort })
+  t.teardown(() => socket.destroy())
+  await once(socket, 'connect')
+  t.equal(socket.remotePort, portOf(server))
+  t.match(socket.moniker, { service: 'echo', host: '' })
+})
+
 test('the events are those of net, and resolve', async t => {
   const { port: daemonPort } = await daemon(t)
   await named(t, { service: 'echo', daemonPort })
