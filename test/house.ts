@@ -1,4 +1,5 @@
-// The rules of the house that the linter does not see: imports that are made late or in types, and circles through them. "How it is built" in README.md says what stands where.
+// The rules of the house that the linter does not see: imports that are made late or in types, circles through them, and
+// Node's insides as strings. "How it is built" in README.md says what stands where.
 import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -72,7 +73,26 @@ t.test('no file imports itself by way of others', async t => {
   t.equal(done.size, files.length)
 })
 
+t.test('the map in the README has each floor, and files that are there', async t => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const map = readme.slice(readme.indexOf('## How it is built'), readme.indexOf('## More'))
+  const told = [...map.matchAll(/^\| `(\w+)\/` \|/gm)].map(([, floor]) => floor)
+  t.strictSame(
+    told,
+    FLOORS.filter(floor => files.some(file => file.startsWith(`${floor}/`))),
+  )
+  for (const [, name = ''] of map.matchAll(/`(?:[\w/]*\/)?(\w+\.ts)`/g)) {
+    t.ok(['index.ts', 'house.ts'].includes(name) || files.some(file => file.endsWith(name)), name)
+  }
+})
+
 t.test('few files stand at the door', async t => {
   const door = files.filter(file => !file.includes('/'))
   t.ok(door.length <= DOOR, door.join(', '))
+})
+t.test('Node’s insides are in one folder', async t => {
+  const insides = /owner_symbol|\b_(?:handle|host|connections|server|undestroy|hadError)\b/
+  for (const file of files.filter(file => !file.startsWith('node/'))) {
+    t.notMatch(textOf(file), insides, file)
+  }
 })

@@ -24,6 +24,11 @@ export function redial(socket: net.Socket, options: object): void {
   if (own) Object.defineProperty(socket, 'write', own)
 }
 
+/** Has a socket tell no host in its errors: the one that `net` was given stands for none. */
+export function forgetHost(socket: net.Socket): void {
+  Reflect.set(socket, '_host', null)
+}
+
 /** The handle of a socket, or a server, while it has one. */
 export function handleOf(owner: net.Socket | net.Server): Handle | null {
   return Reflect.get(owner, '_handle') as Handle | null

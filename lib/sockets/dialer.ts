@@ -9,11 +9,12 @@ import {
   attach,
   dial,
   exchange,
+  forgetHost,
   forsake,
   handleOf,
   isWrapped,
-  redial,
   type Progress,
+  redial,
 } from '../node/handle.ts'
 import { format } from '../name.ts'
 import { choose } from '../client/filter.ts'
@@ -176,13 +177,13 @@ export class Dial {
     const options = this.#options
     const isByLookup = guess?.transport === tcp && this.#call.isThisHost
     if (isByLookup) Object.assign(options, { host: 'localhost', port: guess.place.port })
-    options.lookup = (_host: string, _options: object, onFound: OnFound) => {
+    options.lookup = (_name: string, _options: object, onFound: OnFound) => {
       if (isByLookup) guess.onFound = onFound
     }
     undisguise(this.#socket)
     dial(this.#socket, options, callback)
     options.lookup = options.family = undefined
-    Reflect.set(this.#socket, '_host', null)
+    forgetHost(this.#socket)
     if (guess) process.nextTick(() => this.#dialGuess(guess))
   }
 
