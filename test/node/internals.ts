@@ -107,7 +107,51 @@ const HANDLES = HANDLED.map(([name, call]): Internal => {
   }
 })
 
+/** The methods of a stream that a connection which is made elsewhere has in front of those of `net`. */
+const STREAMED: readonly [method: string, call: (socket: Socket, far: Socket) => unknown][] = [
+  ['_read', (socket, far) => far.write('x', () => socket.resume())],
+  ['_writeGeneric', socket => socket.write('x')],
+  ['_final', socket => socket.end()],
+]
+
+const STREAMS = STREAMED.map(([name, call]): Internal => {
+  return {
+    name,
+    promise: 'of a socket, which a call of its stream comes to',
+    async check(t) {
+      const [socket, far] = await pair(t, await listening(t))
+      const count = counted(socket, name)
+      call(socket, far)
+      while (count.calls === 0) await new Promise(setImmediate)
+      t.ok(count.calls > 0)
+    },
+  }
+})
+
+/** The addresses that a socket remembers of its handle, each until it is `null`. */
+const ADDRESSES = (
+  [
+    ['_sockname', 'getsockname', socket => socket.localAddress],
+    ['_peername', 'getpeername', socket => socket.remoteAddress],
+  ] as const satisfies [string, string, (socket: Socket) => unknown][]
+).map(([name, method, address]): Internal => {
+  return {
+    name,
+    promise: 'of a socket, which asks its handle anew once that is null',
+    async check(t) {
+      const [socket] = await pair(t, await listening(t))
+      const first = address(socket)
+      const count = counted(handleOf(socket), method)
+      Reflect.set(socket, name, null)
+      t.equal(address(socket), first)
+      t.equal(count.calls, 1)
+    },
+  }
+})
+
 const INTERNALS: readonly Internal[] = [
+  ...STREAMS,
+  ...ADDRESSES,
   {
     name: '_handle',
     promise: 'of a socket and of a server, there while it is open',
