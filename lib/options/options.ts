@@ -14,6 +14,8 @@ import {
   MAX_ALSO,
   MAX_GROUP,
   MAX_METADATA,
+  MAX_TRANSPORT,
+  MAX_TRANSPORTS,
   MAX_WAIT,
   ROADS,
   TRANSPORTS,
@@ -126,7 +128,7 @@ export const OPTIONS = {
     of: ['connect', 'listen', 'resolve'],
     isAsked: true,
     expected: `some of ${ROADS.join(', ')}`,
-    check: value => isListOf(value, one => isRoad(one) || isTransport(one)) && value.length > 0,
+    check: value => isListOf(value, isSomeTransport, MAX_TRANSPORTS) && value.length > 0,
   },
   fallback: {
     of: ['connect', 'resolve'],
@@ -263,7 +265,10 @@ export function isRoad(value: unknown): value is Road {
   return ROADS.includes(value as Road)
 }
 
-function isTransport(value: unknown): boolean {
+/** True of a word, and of an object of `Transport`. */
+function isSomeTransport(value: unknown): boolean {
+  if (isRoad(value)) return true
   const { name, allows, key, dial } = Object(value) as Partial<Transport>
-  return typeof name === 'string' && [allows, key, dial].every(one => typeof one === 'function')
+  const isNamed = typeof name === 'string' && name !== '' && name.length <= MAX_TRANSPORT
+  return isNamed && [allows, key, dial].every(one => typeof one === 'function')
 }

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import {
+  attach,
   dial,
   exchange,
   forsake,
@@ -12,6 +13,7 @@ import {
   redial,
   still,
 } from '../../lib/node/handle.ts'
+import { kinds, options as halfOpen, placeOf } from '../fixtures/kinds.ts'
 import { nobody } from '../fixtures/services.ts'
 
 /** A server, and how to reach it. */
@@ -183,4 +185,75 @@ t.test('whether TLS has a handle is seen', async t => {
   t.notOk(isWrapped(new net.Socket()), 'where there is one')
   tls.connect({ socket, rejectUnauthorized: false }).on('error', () => {})
   t.ok(isWrapped(socket))
+})
+
+/** A socket of `net` that is looking its host up, for as long as it is left to. */
+function waiting(
+  options: net.SocketConstructorOpts & { onread?: net.OnReadOpts } = {},
+): net.Socket {
+  return new net.Socket(options).connect({ host: 'moniker.invalid', port: 1, lookup: () => {} })
+}
+
+for (const [what, kind] of Object.entries(kinds)) {
+  t.test(`a socket is given ${what} that was made elsewhere`, async t => {
+    const place = await placeOf(t, kind, socket => void socket.pipe(socket))
+    const signal = AbortSignal.timeout(5_000)
+    const socket = waiting(halfOpen)
+    const closed = new Promise(resolve => socket.once('close', resolve))
+    socket.setNoDelay(true).setKeepAlive(true, 2_000).write('hello ')
+    socket.cork()
+    for (const word of ['how ', 'are ', 'you']) socket.write(word)
+    socket.uncork()
+    socket.end()
+    attach(socket, await kind.open(place, signal))
+    t.notOk(socket.pending)
+    t.equal(await text(socket), 'hello how are you')
+    await closed
+
+    const told = await placeOf(t, kind, socket => void socket.end('told'))
+    const made = await kind.open(told, signal)
+    await once(made, 'readable')
+    // The end is on its way, and may be read with what comes before it, or not.
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+    const late = waiting(halfOpen).unref()
+    attach(late, made)
+    t.equal(await text(late.ref()), 'told')
+
+    const mute = waiting().pause()
+    attach(mute, await kind.open(told, signal))
+    t.ok(mute.isPaused())
+    const lost = once(mute, 'error')
+    mute.destroy(new Error('lost'))
+    t.match(await lost, [{ message: 'lost' }])
+  })
+}
+
+t.test(
+  'bytes of a connection that was made elsewhere are read into a buffer of the program',
+  async t => {
+    const { serve, open } = kinds['a socket']!
+    const place = await placeOf(t, { serve, open }, socket => void socket.end('hello'))
+    const bytes: string[] = []
+    const read = (size: number, into: Uint8Array) => {
+      bytes.push(Buffer.from(into.subarray(0, size)).toString())
+      return true
+    }
+    const socket = waiting({ onread: { buffer: Buffer.alloc(64), callback: read } })
+    const made = await open(place, AbortSignal.timeout(5_000))
+    const closed = once(socket, 'close')
+    attach(socket, made)
+    await closed
+    t.equal(bytes.join(''), 'hello')
+  },
+)
+
+t.test('an error of TLS is told to the socket that has its handle', async t => {
+  const { serve, open } = kinds.TLS!
+  const place = await placeOf(t, { serve, open }, () => {})
+  const socket = waiting()
+  attach(socket, await open(place, AbortSignal.timeout(5_000)))
+  const { onerror } = handleOf(socket) as unknown as { onerror: (error: Error) => void }
+  const failed = once(socket, 'error')
+  onerror(new Error('bad record mac'))
+  t.match(await failed, [{ message: 'bad record mac' }])
 })

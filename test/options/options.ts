@@ -39,7 +39,7 @@ const values: Record<keyof typeof OPTIONS, { good: unknown[]; wrong: unknown[] }
   daemonPort: { good: [1, 65_535], wrong: [0, 65_536, '7', null] },
   transports: {
     good: [['udp'], ['unix', 'tcp']],
-    wrong: ['tcp', [], ['sctp'], ['tcp', 'x'], null],
+    wrong: ['tcp', [], ['sctp'], ['tcp', 'x'], null, [{}], [null], Array(9).fill('tcp')],
   },
   fallback: { good: [[], ['srv', 'well-known']], wrong: ['srv', ['dns']] },
   directories: {
@@ -160,4 +160,16 @@ t.test('the doc comments, and the guide, tell the defaults of the table', async 
   const [, seconds] =
     /(\d+) seconds after its daemon went \(`grace`\)/.exec(read('docs/guide.md')) ?? []
   t.equal(Number(seconds) * 1_000, OPTIONS.grace.default)
+})
+
+t.test('a transport of a program is an object with a name and what it does', async t => {
+  const [allows, key, dial] = [() => true, () => 'x', () => ({ open: () => Promise.reject() })]
+  const own = { name: 'own', allows, key, dial }
+  const call = connectCall([{ service, transports: [own, 'tcp'] }])!
+  t.strictSame(call.where.transports, ['own', 'tcp'])
+  t.equal(call.transports[0], own)
+  for (const part of [{ name: '' }, { name: 'x'.repeat(65) }, { allows: 1 }, { key: undefined }]) {
+    t.throws(() => connectCall([{ service, transports: [{ ...own, ...part }] }]), invalid)
+  }
+  t.throws(() => listenCall([{ service, transports: [own] }]), invalid)
 })

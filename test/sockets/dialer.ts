@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { BlockList, Socket, createServer, type Server } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import fc from 'fast-check'
@@ -21,6 +22,9 @@ import { Held, site, type Place } from '../fixtures/held.ts'
 import { cert, key } from '../fixtures/certificate.ts'
 import { withoutUnix } from '../fixtures/beside.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { going, kinds, overTCP, placeOf, transportOf } from '../fixtures/kinds.ts'
+import type { Reachable } from '../../lib/wire/protocol.ts'
+import type { Transport } from '../../lib/transports/transport.ts'
 import { named, nobody, portOf } from '../fixtures/services.ts'
 
 // A question that is never answered here is no handle.
@@ -563,3 +567,102 @@ t.test('a socket that waits keeps the process alive as long as it is to', async 
     t.equal(more(), 0)
   }
 })
+
+t.test('what is opened for a socket that is not wanted any more is given up', async t => {
+  const { serve } = kinds['a socket']!
+  const place = await placeOf(t, { serve, open: overTCP }, () => {})
+  for (const isHeard of [true, false]) {
+    let signal!: AbortSignal
+    let give!: (made: Duplex) => void
+    const open = (_to: Reachable, given: AbortSignal) => {
+      signal = given
+      return new Promise<Duplex>((resolve, reject) => {
+        give = resolve
+        if (isHeard) given.addEventListener('abort', () => reject(given.reason as Error))
+      })
+    }
+    const { socket, closed, answer } = going(t, place, { open })
+    answer()
+    await once(socket, 'resolve')
+    t.notOk(signal.aborted)
+    socket.destroy()
+    await closed
+    t.ok(signal.aborted)
+    const late = await overTCP(place, AbortSignal.timeout(5_000))
+    give(late)
+    if (!isHeard) await once(late, 'close')
+    else late.destroy()
+  }
+})
+
+t.test('where one transport fails the next that leads there is taken', async t => {
+  const place = await placeOf(t, kinds['a socket']!, socket => void socket.end('by port'))
+  const open = () => Promise.reject(new Error('not today'))
+  const last = going(t, place, { open })
+  last.answer()
+  t.match(await once(last.socket, 'error'), [{ message: 'not today' }])
+  const transports = [transportOf({ open }), 'tcp']
+  const other = going(t, place, { open }, { transports })
+  other.answer()
+  t.equal(await text(other.socket), 'by port')
+})
+
+t.test('a transport that does not allow a call, or leads nowhere, is not taken', async t => {
+  const place = await placeOf(t, kinds['a socket']!, socket => void socket.end('by port'))
+  const open = () => Promise.reject(new Error('not today'))
+  const closed: Transport = { ...transportOf({ open }), allows: () => false }
+  const skipped = going(t, place, { open }, { transports: [closed, 'tcp'] })
+  skipped.answer()
+  t.equal(await text(skipped.socket), 'by port')
+
+  const elsewhere: Transport = { ...transportOf({ open }), name: 'sctp', key: () => undefined }
+  const nowhere = going(t, place, { open }, { transports: [elsewhere] })
+  nowhere.answer()
+  const [error] = (await once(nowhere.socket, 'error')) as [NodeJS.ErrnoException]
+  t.match(error, { code: 'EPROTO', reason: 'EPROTOCOL', message: /no endpoint that a transport/ })
+})
+
+t.test('what TLS has wrapped meanwhile cannot be given another connection', async t => {
+  const place = await placeOf(t, kinds['a socket']!, () => {})
+  const { promise, resolve } = promised<Duplex>()
+  const { socket, closed, answer } = going(t, place, { open: () => promise })
+  answer()
+  await once(socket, 'resolve')
+  tls.connect({ socket }).on('error', () => {})
+  const made = await overTCP(place, AbortSignal.timeout(5_000))
+  resolve(made)
+  const [error] = (await once(socket, 'error')) as [MonikerError]
+  t.match(error, { reason: 'EMOVED' })
+  await closed
+  t.ok(made.destroyed)
+
+  const before = going(t, place, { open: () => promise })
+  tls.connect({ socket: before.socket }).on('error', () => {})
+  before.answer()
+  t.match(await once(before.socket, 'error'), [{ reason: 'EPROTOCOL' }])
+})
+
+t.test('what fails once nobody wants it is not told', async t => {
+  const place = await placeOf(t, kinds['a socket']!, () => {})
+  const { promise, reject } = promised<Duplex>()
+  const { socket, closed, answer } = going(t, place, { open: () => promise })
+  const events = history(socket)
+  answer()
+  await once(socket, 'resolve')
+  socket.destroy()
+  await closed
+  reject(new Error('too late'))
+  await new Promise(setImmediate)
+  t.strictSame(events, ['resolve', 'close'])
+})
+
+/** A promise, and its two ends. */
+function promised<T>() {
+  let resolve!: (value: T) => void
+  let reject!: (error: Error) => void
+  const promise = new Promise<T>((ful, rej) => {
+    resolve = ful
+    reject = rej
+  })
+  return { promise, resolve, reject }
+}
