@@ -16,9 +16,6 @@ interface Line {
 /** The number of lines that are kept while the package is being loaded; later ones are dropped. */
 const MAX_KEPT = 100
 
-/** The place of this module. It is looked up at once: after its tests Jest lets nothing be loaded. */
-const here = import.meta.url
-
 const kept: Line[] = []
 const logs = new Map<string, createDebug.Debugger>()
 
@@ -77,7 +74,7 @@ async function imported(): Promise<typeof createDebug | null> {
 
 function required(): typeof createDebug | null {
   try {
-    return usable(createRequire(here)('debug'))
+    return usable(createRequire(import.meta.url)('debug'))
   } catch {
     return null
   }
@@ -107,7 +104,7 @@ let file: { isLoaded(): boolean } | undefined
 
 function locate(): { isLoaded(): boolean } {
   try {
-    const { cache, resolve } = createRequire(here)
+    const { cache, resolve } = createRequire(import.meta.url)
     const path = resolve('debug')
     return { isLoaded: () => path in cache }
   } catch {
