@@ -165,11 +165,11 @@ function moveHandle(from: net.Socket, to: net.Socket): void {
   const { ssl } = from as { ssl?: unknown }
   if (ssl) {
     const onerror = (error: Error) => to.destroy(error)
-    Object.assign(handle, { onerror, onhandshakedone: nothing, onnewsession: nothing })
+    Object.assign(handle, { onerror, onhandshakedone: nothing })
     Object.assign(to, { ssl })
   }
   Reflect.set(handle, ownerIn(handle), to)
-  Object.assign(to, { _handle: handle, _sockname: null, _peername: null })
+  Object.assign(to, { _handle: handle, _sockname: null })
   // Settings that the socket keeps for when it is connected.
   const { kBuffer, kSetNoDelay, kSetKeepAlive, kSetKeepAliveInitialDelay } = symbolsOf(to)
   if (kBuffer) handle.useUserBuffer?.(kBuffer as Buffer)
@@ -177,6 +177,7 @@ function moveHandle(from: net.Socket, to: net.Socket): void {
   if (kSetKeepAlive) handle.setKeepAlive?.(true, kSetKeepAliveInitialDelay as number)
 }
 
+/** A handshake in the middle of a connection has nothing to say to the socket. */
 function nothing(): void {}
 
 /** A handle of TCP, or of TLS over it. */

@@ -13,6 +13,7 @@ import {
   redial,
   still,
 } from '../../lib/node/handle.ts'
+import { cert, key } from '../fixtures/certificate.ts'
 import { kinds, options as halfOpen, placeOf } from '../fixtures/kinds.ts'
 import { nobody } from '../fixtures/services.ts'
 
@@ -256,4 +257,36 @@ t.test('an error of TLS is told to the socket that has its handle', async t => {
   const failed = once(socket, 'error')
   onerror(new Error('bad record mac'))
   t.match(await failed, [{ message: 'bad record mac' }])
+})
+
+t.test('TLS may shake hands again', async t => {
+  const twice = (socket: Socket) => {
+    const renewed = () => void socket.end('again')
+    if (socket instanceof tls.TLSSocket) socket.renegotiate({ rejectUnauthorized: false }, renewed)
+  }
+  const serve = (onSocket: (socket: Socket) => void) =>
+    tls.createServer({ key, cert, maxVersion: 'TLSv1.2' }, onSocket)
+  const { open } = kinds.TLS!
+  const place = await placeOf(t, { serve, open }, twice)
+  const socket = waiting()
+  attach(socket, await open(place, AbortSignal.timeout(5_000)))
+  t.equal(await text(socket), 'again')
+})
+
+t.test('a stream is read no faster than the socket', async t => {
+  const { serve, open } = kinds['a stream']!
+  const size = 4 * 1_048_576
+  const place = await placeOf(
+    t,
+    { serve, open },
+    socket => void socket.end(Buffer.alloc(size, '.')),
+  )
+  const made = await open(place, AbortSignal.timeout(5_000))
+  const socket = waiting()
+  attach(socket, made)
+  while (socket.readableLength < socket.readableHighWaterMark) await new Promise(setImmediate)
+  for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+  t.ok(made.isPaused())
+  t.ok(socket.readableLength < size / 2)
+  t.equal((await text(socket)).length, size)
 })

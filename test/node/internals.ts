@@ -128,12 +128,13 @@ const STREAMS = STREAMED.map(([name, call]): Internal => {
   }
 })
 
-/** The addresses that a socket remembers of its handle, each until it is `null`. */
+/** The address that a socket remembers of its handle, until it is `null`. */
 const ADDRESSES = (
-  [
-    ['_sockname', 'getsockname', socket => socket.localAddress],
-    ['_peername', 'getpeername', socket => socket.remoteAddress],
-  ] as const satisfies [string, string, (socket: Socket) => unknown][]
+  [['_sockname', 'getsockname', socket => socket.localAddress]] as const satisfies [
+    string,
+    string,
+    (socket: Socket) => unknown,
+  ][]
 ).map(([name, method, address]): Internal => {
   return {
     name,
@@ -367,6 +368,72 @@ const INTERNALS: readonly Internal[] = [
       far.resume()
       await once(near, 'drain')
       t.strictSame(seen, [0, true])
+    },
+  },
+  ...(['_read', '_writeGeneric', '_final'] as const).map((name): Internal => ({
+    name,
+    promise: 'of a socket, called again once it is connected',
+    async check(t) {
+      const socket = net.connect({ port: 1, host: 'moniker.invalid', lookup: () => {} })
+      t.teardown(() => socket.destroy())
+      socket.end('hello')
+      socket.read(0)
+      await new Promise(setImmediate)
+      const called: string[] = []
+      for (const method of ['_read', '_writeGeneric', '_final']) {
+        const done = (...args: unknown[]) => {
+          called.push(method)
+          const last = args.at(-1)
+          if (typeof last === 'function') last()
+        }
+        Object.assign(socket, { [method]: done })
+      }
+      Object.assign(socket, { connecting: false })
+      socket.emit('connect')
+      await new Promise(setImmediate)
+      t.ok(called.includes(name))
+    },
+  })),
+  ...(['kBuffer', 'kSetNoDelay', 'kSetKeepAlive', 'kSetKeepAliveInitialDelay'] as const).map(
+    (name): Internal => ({
+      name,
+      promise: 'of a socket, a setting that it keeps for its handle, under a symbol',
+      async check(t) {
+        const onread = { buffer: Buffer.alloc(7), callback: () => true }
+        const socket = new net.Socket({ onread } as net.SocketConstructorOpts)
+        socket.setNoDelay(true).setKeepAlive(true, 2_000)
+        const symbol = Object.getOwnPropertySymbols(socket).find(
+          ({ description }) => description === name,
+        )
+        const values = {
+          kBuffer: onread.buffer,
+          kSetNoDelay: true,
+          kSetKeepAlive: true,
+          kSetKeepAliveInitialDelay: 2,
+        }
+        t.equal(symbol && Reflect.get(socket, symbol), values[name])
+      },
+    }),
+  ),
+  {
+    name: 'useUserBuffer',
+    promise: 'of a handle, the buffer that it reads into',
+    async check(t) {
+      const [, far] = await pair(t, await listening(t))
+      t.type(handleOf(far).useUserBuffer, 'function')
+    },
+  },
+  {
+    name: 'onerror',
+    promise: 'of the handle of a socket of TLS, which is `ssl` of that, with `onhandshakedone`',
+    async check(t) {
+      const [near] = await pair(t, await listening(t))
+      const secure = new TLSSocket(near).on('error', () => {})
+      const handle = Reflect.get(secure, 'ssl') as Record<string, unknown>
+      t.equal(Reflect.get(secure, '_handle'), handle)
+      t.type(handle.onerror, 'function')
+      t.type(handle.onhandshakedone, 'function')
+      secure.destroy()
     },
   },
   {

@@ -568,6 +568,19 @@ t.test('a socket that waits keeps the process alive as long as it is to', async 
   }
 })
 
+t.test('what a transport opens is read and written to', async t => {
+  for (const kind of Object.values(kinds)) {
+    const place = await placeOf(t, kind, socket => void socket.pipe(socket))
+    const { socket, closed, answer } = going(t, place, kind)
+    const events = history(socket)
+    socket.end('hello')
+    answer()
+    t.equal(await text(socket), 'hello')
+    await closed
+    t.strictSame(events, ['resolve', 'connect', 'ready', 'close'])
+  }
+})
+
 t.test('what is opened for a socket that is not wanted any more is given up', async t => {
   const { serve } = kinds['a socket']!
   const place = await placeOf(t, { serve, open: overTCP }, () => {})

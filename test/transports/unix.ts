@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import {
   abstract,
@@ -7,7 +8,9 @@ import {
   firstPath,
   newPath,
   openBeside,
+  unix,
 } from '../../lib/transports/unix.ts'
+import type { Reachable } from '../../lib/wire/protocol.ts'
 import { withoutUnix } from '../fixtures/beside.ts'
 
 t.test('a path is like no other, and its socket has the longest of names', async t => {
@@ -56,4 +59,27 @@ t.test('the first server has the path that it prefers, and the next another', as
   const third = (await open())!
   t.teardown(() => third.close())
   t.equal(third.path, wanted, 'which is free again once it is closed')
+})
+
+t.test('a connection shows the addresses that one over TCP would have', async t => {
+  const server = createServer(socket => void socket.end('hello'))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const beside = (await openBeside(server))!
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const place: Reachable = {
+    transport: 'tcp',
+    address: '127.0.0.1',
+    port,
+    path: beside.path,
+    version: '1.0.0',
+    instance: 'x',
+  }
+  const way = unix.dial(place, { isThisHost: true, net: {} })
+  const socket = connect(('net' in way && way.net) as { path: string })
+  unix.dress!(socket, place)
+  await once(socket, 'connect')
+  t.match(socket, { remoteAddress: '127.0.0.1', remotePort: port, localAddress: '127.0.0.1' })
+  t.equal(await text(socket), 'hello')
+  beside.close()
 })
