@@ -28,7 +28,7 @@ export interface HostAnswer {
 /** Milliseconds until a question that went over a session goes out by datagram as well. */
 const BESIDE = 250
 
-/** How many services one list may have before we stop believing it. */
+/** The most services in one list; a longer one is not believed. */
 const MAX_LIST = 5_000_000
 
 interface Pending {
@@ -47,11 +47,11 @@ export class Client extends EventEmitter<{ close: [] }> {
   readonly #daemon: DaemonAddress
   #isQuiet: boolean
   readonly #pending = new Map<Id, Pending>()
-  readonly #told = new Map<Id, (event: Answer) => void>()
+  readonly #onEvent = new Map<Id, (event: Answer) => void>()
   #last = 0
   /** The questions of this turn, to go out in one write. */
   #unsent = ''
-  /** Why the connection closed, if it was not closed in peace. */
+  /** The error by which the connection closed, if there was one. */
   #why: Error | undefined
 
   private constructor(socket: Socket, daemon: DaemonAddress, isQuiet: boolean) {
@@ -91,20 +91,20 @@ export class Client extends EventEmitter<{ close: [] }> {
     return new Client(socket, daemon, quiet)
   }
 
-  /** How many questions it has been asked. */
+  /** The number of questions that it has been asked. */
   get asked(): number {
     return this.#last
   }
 
   /**
-   * The answer to a question, be it a refusal. Fails if the connection closes first. What the daemon
-   * has to say of it later is `told`, unless it is refused, until it is to be forgotten.
+   * The answer to a question, be it a refusal. Fails if the connection closes first. Later events of the question go to
+   * `onEvent`, unless it is refused, until `forget` is called.
    */
-  async ask(message: Asked, signal?: Signal, told?: (event: Answer) => void): Promise<Answer> {
+  async ask(message: Asked, signal?: Signal, onEvent?: (event: Answer) => void): Promise<Answer> {
     signal?.throwIfAborted()
     if (this.#socket.destroyed) throw this.#lost()
     const id = ++this.#last
-    if (told) this.#told.set(id, told)
+    if (onEvent) this.#onEvent.set(id, onEvent)
     const answer = new Promise<Answer>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, services: [] })
     })
@@ -120,8 +120,8 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   /**
-   * The same, if it comes within `ms`; else fails with `ESILENT`. What is in a `hurry` does not wait for
-   * others to share a write with.
+   * The same, if it comes within `ms`; else fails with `ESILENT`. With `hurry` the question does not wait for others
+   * to share a write with.
    */
   async askSoon(message: Asked, ms: number, { hurry = false } = {}): Promise<Answer> {
     const answer = this.ask(message)
@@ -137,12 +137,12 @@ export class Client extends EventEmitter<{ close: [] }> {
     }
   }
 
-  /** Tells `told` nothing any more. */
-  forget(told: (event: Answer) => void): void {
-    for (const [id, one] of this.#told) if (one === told) this.#told.delete(id)
+  /** Calls `onEvent` no more. */
+  forget(onEvent: (event: Answer) => void): void {
+    for (const [id, one] of this.#onEvent) if (one === onEvent) this.#onEvent.delete(id)
   }
 
-  /** From now on it keeps no process alive. */
+  /** Keeps no process alive from now on. */
   unref(): void {
     this.#isQuiet = true
     this.#socket.unref()
@@ -175,10 +175,10 @@ export class Client extends EventEmitter<{ close: [] }> {
   #take(answer: Answer): void {
     const { id, services, more } = answer as { id: Id; services?: unknown; more?: unknown }
     const pending = this.#pending.get(id)
-    if ('event' in answer) return this.#told.get(id)?.(answer)
-    // Nobody waits any longer, or the daemon could not read who asked.
+    if ('event' in answer) return this.#onEvent.get(id)?.(answer)
+    // The question was given up, or the daemon could not read its id.
     if (!pending) return debug('nobody asked: %o', answer)
-    if ('error' in answer) this.#told.delete(id)
+    if ('error' in answer) this.#onEvent.delete(id)
     if (!Array.isArray(services)) return this.#settle(id)?.resolve(answer)
     for (const service of services) pending.services.push(service)
     if (more && pending.services.length < MAX_LIST) return

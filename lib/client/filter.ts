@@ -35,13 +35,13 @@ export function reachable(
   details: Details,
 ): Pick<Resolution, 'endpoints' | 'ttl'> {
   // The usual addresses are told by themselves: most answers are of this host.
-  const isNear = LOOPBACK.includes(asked) || isLoopback(asked)
+  const isLocal = LOOPBACK.includes(asked) || isLoopback(asked)
   const found = endpoints(answer)
-    .map(endpoint => (isNear ? endpoint : withoutPath(endpoint)))
+    .map(endpoint => (isLocal ? endpoint : withoutPath(endpoint)))
     .map(endpoint =>
       Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
     )
-    .filter(({ address }) => isNear || mayLead(asked, address))
+    .filter(({ address }) => isLocal || mayLead(asked, address))
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {
       ...details,

@@ -6,14 +6,14 @@ export class Flight<T> {
   #giveUp: Halt | undefined
   #waiting = 0
   #joined = 0
-  #over: ((joined: number) => void) | undefined
+  #onSettled: ((joined: number) => void) | undefined
 
   /**
-   * `ask` calls `signal` if it can be given up; `over` is called once, when it has been answered or
+   * `ask` calls `signal` if it can be given up; `onSettled` is called once, when it has been answered or
    * given up, with the number of those who have joined: it is too late to join then.
    */
-  constructor(ask: (signal: () => Signal) => Promise<T>, over: (joined: number) => void) {
-    this.#over = over
+  constructor(ask: (signal: () => Signal) => Promise<T>, onSettled: (joined: number) => void) {
+    this.#onSettled = onSettled
     this.#answer = ask(() => (this.#giveUp ??= new Halt()))
     // All may have given it up when it fails.
     this.#answer.then(
@@ -37,13 +37,13 @@ export class Flight<T> {
   }
 
   #leave(reason: unknown): void {
-    if (--this.#waiting > 0 || !this.#over) return
+    if (--this.#waiting > 0 || !this.#onSettled) return
     this.#end()
     this.#giveUp?.abort(reason)
   }
 
   #end(): void {
-    this.#over?.(this.#joined)
-    this.#over = undefined
+    this.#onSettled?.(this.#joined)
+    this.#onSettled = undefined
   }
 }

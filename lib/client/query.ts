@@ -18,11 +18,11 @@ export interface Query {
   readonly question: Resolve
   readonly details: Details
   readonly family: number
-  /** What is the same for all that have the same answer. */
+  /** The same for all that have the same answer. */
   readonly key: string
-  /** Whether it is this host that is asked, without any look-up. */
-  readonly isNear: boolean
-  /** Whether hosts are looked up in a way of the caller's own. */
+  /** True if it is this host that is asked, without any look-up. */
+  readonly isThisHost: boolean
+  /** True if hosts are looked up in a way of the program's own. */
   readonly isOwn: boolean
   readonly fallback: readonly Fallback[]
   /** The daemons to ask, if the host need not be looked up. */
@@ -67,7 +67,7 @@ export class Queries {
     const { host: given = '' } = options
     const directories = given === ANY_HOST ? this.#directoriesOf(options) : undefined
     const host = given === ANY_HOST && !directories ? '' : given
-    // What is somebody's own is for this call alone.
+    // A look-up of the program's own is for this call alone.
     const isUsual = !lookup && hints === undefined && !onLookup && !also && !directories
     const port = this.portOf(options)
     const last = this.#last
@@ -88,7 +88,7 @@ export class Queries {
       details,
       family,
       key,
-      isNear: (isThisHost(host) || isLoopback(host)) && !lookup,
+      isThisHost: (isThisHost(host) || isLoopback(host)) && !lookup,
       isOwn: lookup !== undefined,
       fallback,
       daemons: literalAddresses(host, options)?.map(address => ({ address, port })),
@@ -127,7 +127,7 @@ export function keyOf<T extends object>(options: T, keys: readonly (keyof T)[]):
 const TCP: readonly Road[] = ['tcp']
 const NOWHERE: readonly Fallback[] = []
 
-/** Whether to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */
+/** True to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */
 export function shouldFallBack({ fallback, question }: Query, error: unknown): boolean {
   const { namespace, also = [] } = question
   const isPlain = [namespace, ...also].includes('')

@@ -106,10 +106,10 @@ export class Resolver implements Resolving {
     const query = this.#queryOf(name, options)
     if (query.directories) return this.#askAnywhere(query, options)
     // Most calls share a question, of this host.
-    const flight = query.isNear && !options.wait && this.#flights.get(query.key)
+    const flight = query.isThisHost && !options.wait && this.#flights.get(query.key)
     if (flight)
       return Object.assign(flight.join(turned), { known: this.#turn(query), port: query.port })
-    const failed = query.isNear ? undefined : this.#failed.get(query.key)
+    const failed = query.isThisHost ? undefined : this.#failed.get(query.key)
     const known = this.#turn(query)
     const { port } = query
     if (failed) return { known, port, answer: Promise.reject(failed.value), leave: () => {} }
@@ -211,7 +211,9 @@ export class Resolver implements Resolving {
   }
 
   #flight(query: Query, daemons: readonly DaemonAddress[]): Flight<Resolution> {
-    const key = query.isNear ? query.key : `${query.key} ${daemons.map(one => one.address).join()}`
+    const key = query.isThisHost
+      ? query.key
+      : `${query.key} ${daemons.map(one => one.address).join()}`
     return this.#shared(key, signal => this.#find(query, daemons, signal))
   }
 
@@ -267,17 +269,17 @@ export class Resolver implements Resolving {
 
   /** The sightings of one directory, if it does not take too long. */
   async #lookUp(directory: Directory, wanted: Wanted, details: Details, signal: Signal) {
-    const over = this.#deadline(details, signal)
+    const limit = this.#deadline(details, signal)
     try {
-      return await lookUp(directory, wanted, over.signal)
+      return await lookUp(directory, wanted, limit.signal)
     } catch (cause) {
-      over.signal.throwIfAborted()
+      limit.signal.throwIfAborted()
       const said = cause instanceof Error ? cause.message : String(cause)
       const text = `the directory ${directory.name} failed: ${plainText(said)}`
       throw new MonikerError('EUNREACHABLE', { ...details, text, cause })
       /* c8 ignore next -- V8 counts a way out of a catch that always throws. */
     } finally {
-      over.free()
+      limit.free()
     }
   }
 
@@ -339,7 +341,7 @@ export class Resolver implements Resolving {
     const { question, details, key } = query
     try {
       // A question that need not wait for others leaves before `connect` returns.
-      const hurry = !query.isNear || !this.#isBusy
+      const hurry = !query.isThisHost || !this.#isBusy
       const session = sessions.ask(daemons, question, details, { hurry })
       const found =
         (session && (await session)) ??
@@ -349,7 +351,7 @@ export class Resolver implements Resolving {
       this.#known.delete(key)
       if (shouldFallBack(query, error)) return this.#fallBack(query, error, signal())
       // A question that was given up is no failure of the host.
-      if (!query.isNear && !signal().aborted) this.#failed.set(key, error, FAILED)
+      if (!query.isThisHost && !signal().aborted) this.#failed.set(key, error, FAILED)
       throw error
     }
   }
@@ -375,9 +377,9 @@ export class Resolver implements Resolving {
   async #fallBack(query: Query, error: unknown, signal: Signal): Promise<Resolution> {
     const { name, host, question, fallback, look, details } = query
     const transports = question.transports.filter(road => road !== 'unix')
-    const over = this.#deadline(details, signal)
-    const asked = { service: name.service, host, transports, fallback, look, signal: over.signal }
-    const endpoints = await fallBack(asked).finally(() => over.free())
+    const limit = this.#deadline(details, signal)
+    const asked = { service: name.service, host, transports, fallback, look, signal: limit.signal }
+    const endpoints = await fallBack(asked).finally(() => limit.free())
     if (endpoints.length === 0) throw error
     const found = { name: { ...name, namespace: '' }, host, endpoints, ttl: 0 }
     return this.#egress ? this.#egress.allow(found, details) : found
@@ -415,11 +417,11 @@ export class Resolver implements Resolving {
 
   /** The addresses of a host, if its look-up does not take too long. */
   async #lookedUp<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: Signal) {
-    const over = this.#deadline(details, signal)
+    const limit = this.#deadline(details, signal)
     try {
-      return await cancellable(Promise.resolve(found), over.signal)
+      return await cancellable(Promise.resolve(found), limit.signal)
     } finally {
-      over.free()
+      limit.free()
     }
   }
 

@@ -40,7 +40,7 @@ export function callable<C extends Class>(
   return both as CallableClass<C>
 }
 
-/** What `instanceof` asks by default. */
+/** The method that `instanceof` calls by default. */
 const isMadeBy = Function.prototype[Symbol.hasInstance] as (
   this: unknown,
   value: unknown,

@@ -5,7 +5,7 @@ import { constants } from 'node:os'
 const [FIRST, COUNT] = [2_048, 30_720]
 let made = 0
 
-/** Those that are shown now: no two connections show the same. */
+/** The ports that are shown now: no two connections show the same. */
 const shown = new Set<number>()
 
 /** An address that is shown; a port that is left out is made up. */
@@ -31,7 +31,7 @@ export function disguise(socket: Socket, own: Shown, peer: Shown): void {
   Object.assign(socket, { resetAndDestroy })
 }
 
-/** What handles do, by what they would do by themselves. */
+/** The methods of disguised handles, by those of Node. */
 const disguises = new WeakMap<object, object>()
 
 function disguisedFor(handle: Disguised): object {
@@ -71,7 +71,7 @@ function overUnix(native: Native): object {
   })
 }
 
-/** What is written is taken, or refused, as TCP would. */
+/** Takes what is written, or refuses it, as TCP would. */
 function writing(write: Write): Write {
   return function (request, what, more) {
     const status = write.call(this, request, what, more)
@@ -88,7 +88,7 @@ function writing(write: Write): Write {
   }
 }
 
-/** Of a request whose `oncomplete` is yet to be set. */
+/** The `oncomplete` of a request, of which Node is yet to set its own. */
 const ON_COMPLETE: ThisType<Writing> & PropertyDescriptor = {
   /* c8 ignore start -- see above. */
   get: () => written,
@@ -104,30 +104,29 @@ function written(this: Writing, status: number, ...rest: unknown[]): void {
 
 const EPIPE = -constants.errno.EPIPE
 
-/** How much TCP holds on its way at least, in bytes, where both ends are on one host. */
+/** The bytes that TCP holds on their way at least, where both ends are on one host. */
 const HELD = 524_288
 
 /**
- * TCP takes what is written to who has closed already, as much as it can hold: what he has said before is
- * yet to be read, and then the end, or that more was lost. A Unix socket refuses it at once, and with the
- * error all that would be lost.
+ * TCP accepts writes after the peer has closed, up to its buffer; the writer first reads what the peer sent, then sees
+ * the end or `ECONNRESET`. A Unix socket fails at once with `EPIPE`, and that error would discard unread data.
  */
 function forgiven(handle: Disguised, status: number, what: unknown): number {
   if (status !== EPIPE) return status
   const { socket, reading } = handle
-  // Whoever goes on and on is to hear of it now: he may leave no time to read.
+  // A program that writes on and on hears of it now: it may leave no time to read.
   if (handle.lost > HELD) return status
   const isFirst = handle.lost === 0
   handle.lost += sizeOf(what)
   const isHeld = handle.lost <= HELD
-  // What is written before it is connected leaves before anything is read.
+  // Bytes written before it is connected leave before anything is read.
   const isReading = reading || (handle.bytesRead === 0 && !socket.isPaused())
   const isHeard = isReading && !socket._readableState.ended
   if (isHeard && !isHeld) socket.once('end', lose)
   return isHeard || (isFirst && isHeld) ? 0 : status
 }
 
-/** Says of what has been lost, once all has been heard, what TCP says. */
+/** Fails as TCP does after lost bytes, once all that the peer sent has been read. */
 function lose(this: Socket): void {
   const code = 'ECONNRESET'
   const error = new Error(`write ${code}`)
@@ -139,7 +138,7 @@ function sizeOf(what: unknown): number {
   return (what as string | Uint8Array).length
 }
 
-/** A Unix socket has no such setting; `net` keeps it for the handle that may come next. */
+/** Takes a setting that a Unix socket has not; `net` keeps it for the handle that may come next. */
 function taken(): number {
   return 0
 }
@@ -149,7 +148,7 @@ export function undisguise(socket: Socket): void {
   if (Object.hasOwn(socket, 'resetAndDestroy')) Reflect.deleteProperty(socket, 'resetAndDestroy')
 }
 
-/** As that of `net`, which insists on TCP. */
+/** Resets and destroys as `net` does, which insists on TCP. */
 function resetAndDestroy(this: Socket & { _reset: () => void }): Socket {
   if (this.connecting) this.once('connect', () => this._reset())
   else this._reset()
@@ -169,14 +168,14 @@ function complete({ address, port }: Shown, other: number): AddressInfo {
   return { address, port: port ?? other, family: address.includes(':') ? 'IPv6' : 'IPv4' }
 }
 
-/** What of a handle matters here; the type is internal to Node. */
+/** The part of a handle that is used here; the type is internal to Node. */
 interface Disguised {
   own: AddressInfo
   peer: AddressInfo
-  /** The one that is made up. */
+  /** The port that is made up. */
   port: number
   socket: Socket & { _readableState: { ended: boolean } }
-  /** How much has been written that nobody will read, in bytes. */
+  /** The bytes written that the peer will not read. */
   lost: number
   readonly reading: boolean
   readonly bytesRead: number
@@ -190,7 +189,7 @@ type Write = (
   more: unknown,
 ) => number | Writing
 
-/** What every handle of a stream can do. */
+/** The methods of every handle of a stream. */
 interface Native {
   close(this: Disguised, done?: () => void): void
   readonly writev: Write
@@ -201,7 +200,7 @@ interface Native {
   readonly writeUcs2String: Write
 }
 
-/** What goes with a write; the type is internal to Node. */
+/** The request of a write; the type is internal to Node. */
 interface Writing {
   readonly handle: Disguised
   oncomplete: (status: number, ...rest: unknown[]) => void

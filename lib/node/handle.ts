@@ -3,7 +3,7 @@ import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { undisguise } from './disguise.ts'
 
-/** What of a handle matters here; the type is internal to Node. */
+/** The part of a handle that is used here; the type is internal to Node. */
 export interface Handle {
   close(): void
   hasRef(): boolean
@@ -12,12 +12,12 @@ export interface Handle {
   readStop(): void
 }
 
-/** As `net` connects, whatever class `socket` is of. */
+/** Connects as `net` does, whatever class `socket` is of. */
 export function dial(socket: net.Socket, options: object, callback?: () => void): void {
   Reflect.apply(net.Socket.prototype.connect, socket, [options, callback])
 }
 
-/** The same for another handle: a `write` that somebody has given the socket meanwhile stays. */
+/** Connects with another handle. A `write` that a program has given the socket meanwhile stays. */
 export function redial(socket: net.Socket, options: object): void {
   const own = Object.getOwnPropertyDescriptor(socket, 'write')
   dial(socket, options)
@@ -34,8 +34,8 @@ export function handleOf(owner: net.Socket | net.Server): Handle | null {
   return Reflect.get(owner, '_handle') as Handle | null
 }
 
-/** Has nothing read of a connection, which nobody has heard of yet, until what is returned is called. */
-export function still(socket: net.Socket): () => void {
+/** Reads nothing of a connection until the returned function is called. The program has not been told of it yet. */
+export function pauseReading(socket: net.Socket): () => void {
   const handle = handleOf(socket)
   if (!handle?.reading) return () => {}
   handle.reading = false
@@ -47,24 +47,24 @@ export function still(socket: net.Socket): () => void {
   }
 }
 
-/** Whom a handle has reached: nobody, be it that it is on its way; somebody in no time; or somebody. */
+/** How far a handle has got: `'connecting'` is one that is connected in no time, `'nowhere'` any other on its way. */
 export type Progress = 'nowhere' | 'connecting' | 'connected'
 
 /**
- * Has `connect` make another handle. With it comes the state of a new stream, which this one is not: an
- * `end()` that was called before would be forgotten. Whoever the old one has reached hears an end.
+ * Gives the socket the handle that `connect` makes. Node renews the state of the stream with it, and would forget an
+ * `end()` that was called before: the state stays. A server that the old handle has reached hears an end.
  */
-export function exchange(
+export function replaceHandle(
   socket: net.Socket,
   connect: () => void,
   progress: Progress = 'nowhere',
 ): void {
   const handle = handleOf(socket)!
   const isRef = handle.hasRef()
-  if (progress === 'nowhere') drop(handle)
-  else part(handle, progress)
+  if (progress === 'nowhere') abandonHandle(handle)
+  else endPolitely(handle, progress)
   undisguise(socket)
-  Object.assign(socket, { _handle: null, _undestroy: kept })
+  Object.assign(socket, { _handle: null, _undestroy: keepStreamState })
   try {
     connect()
   } finally {
@@ -74,28 +74,25 @@ export function exchange(
   if (!isRef) socket.unref()
 }
 
-/** Leaves in peace whoever the handle of `socket` has reached; `net` is about to close it, and closes another. */
-export function forsake(socket: net.Socket, progress: Progress): void {
+/** Ends the connection of `socket` politely. `net` is about to close its handle, and closes a stand-in instead. */
+export function closePolitely(socket: net.Socket, progress: Progress): void {
   const handle = handleOf(socket)
   if (!handle || progress === 'nowhere') return
-  part(handle, progress)
+  endPolitely(handle, progress)
   Reflect.set(socket, '_handle', { bytesRead: 0, bytesWritten: 0, close: setImmediate })
 }
 
-/** Whether somebody, as TLS does, has made the handle of `socket` part of another. */
+/** True if the handle of `socket` is part of another, as TLS makes it. */
 export function isWrapped(socket: net.Socket): boolean {
   const handle = handleOf(socket)
   const reading = handle && Object.getOwnPropertyDescriptor(handle, 'reading')
   return reading?.get !== undefined
 }
 
-function kept(): void {}
+function keepStreamState(): void {}
 
-/**
- * Ends a connection that has not been made. What Node has to say of it later, be it that the next one
- * is made by then, is for nobody.
- */
-function drop(handle: Handle): void {
+/** Closes a handle that is not connected. Node's events of it come later, when the next may be connected: none is told. */
+function abandonHandle(handle: Handle): void {
   Reflect.set(handle, ownerIn(handle), { destroyed: true })
   handle.close()
 }
@@ -109,17 +106,17 @@ function isOwner({ description }: symbol): boolean {
   return description === 'owner_symbol'
 }
 
-/** How long a server that was called by mistake has for its farewell, in ms. */
+/** Milliseconds that a server which was called by mistake has to say what it says. */
 const FAREWELL = 1_000
 
-/** Where what it says is read to: a buffer of the program's own is not for it. */
+/** The buffer that its words are read into: a buffer of the program's own is not for them. */
 const SINK = { buffer: Buffer.alloc(4_096), callback: () => true }
 
 /**
- * Ends a connection, once it is made, as who has nothing to say. What the server has said meanwhile is read:
- * unread, it would have the connection reset, which ends a server that does not expect it.
+ * Ends a connection, once it is made, as a client with nothing to say does. The words of the server are read: unread,
+ * they would have the connection reset, which ends a server that does not expect it.
  */
-function part(handle: Handle, progress: Progress): void {
+function endPolitely(handle: Handle, progress: Progress): void {
   const socket = new net.Socket({ handle, manualStart: true, onread: SINK } as object)
   Object.assign(socket, { connecting: progress === 'connecting' })
   socket
@@ -138,7 +135,7 @@ function part(handle: Handle, progress: Progress): void {
 export function attach(socket: net.Socket, made: Duplex): void {
   const placeholder = handleOf(socket)!
   const isRef = placeholder.hasRef()
-  drop(placeholder)
+  abandonHandle(placeholder)
   const early = made.read() as Buffer | null
   const isEnded = endedIn(made)
   if (made instanceof net.Socket && handleOf(made)) moveHandle(made, socket)

@@ -171,7 +171,7 @@ export function namedCall(
   const args = isNamed ? [target, host, options] : [{ ...target, ...options }]
   const call = connectCall(args)
   if (call) return call
-  // What is a port or a path to `connect` is no name, and is said to be none.
+  // A port or a path of `connect` is no name, and the error says so.
   const text = typeof target === 'string' ? target : JSON.stringify(target)
   return new Call(parse(text), { service: '' })
 }
@@ -188,20 +188,20 @@ export function targetIn(options: unknown): ConnectNameOptions | undefined {
 }
 
 /**
- * What `connect(...args)` asks for on a socket that was made for `target`: that name, at the host
- * in `args` if `target` has none, whatever the port.
+ * The call of `connect(...args)` on a socket that was made for `target`: that name, at the host in `args` if `target`
+ * has none, whatever the port.
  */
 export function detour(target: ConnectNameOptions, args: readonly unknown[]): Call {
   const [first, ...rest] = args
   const given =
     typeof first === 'object' ? first : { host: typeof rest[0] === 'string' ? rest[0] : undefined }
   const { port: _, path: __, ...options } = given as SocketConnectOpts & Record<string, unknown>
-  // It is a call by port: words of ours in it are somebody else's, and ignored as `net` ignores them.
+  // In a call by port words of ours are ignored, as `net` ignores them.
   for (const word of OWN_WORDS) if (word in options) options[word] = undefined
   return connectCall([{ ...options, ...target }, ...rest])!
 }
 
-/** On this host a name that gives no namespace is looked for in this process's own first. */
+/** Puts a name of this host that gives no namespace into that of this process, and looks in the host's own next. */
 export function placed<O extends Pick<Partial<ConnectNameOptions>, 'host' | 'namespace' | 'also'>>(
   name: Name,
   options: O,

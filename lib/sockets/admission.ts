@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { isOwn, plain } from '../address.ts'
-import { still } from '../node/handle.ts'
+import { pauseReading } from '../node/handle.ts'
 import type { Answer } from '../wire/protocol.ts'
 
 /** The most peers that are held while they are not expected; more are dropped. */
@@ -134,7 +134,7 @@ class PausedConnection {
     this.#socket = socket
     this.#pass = pass
     this.#onSettled = onSettled
-    this.#resume = still(socket)
+    this.#resume = pauseReading(socket)
     socket.on('error', ignore).once('close', onSettled)
   }
 

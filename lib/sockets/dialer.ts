@@ -8,9 +8,9 @@ import { MonikerError } from '../errors.ts'
 import {
   attach,
   dial,
-  exchange,
+  replaceHandle,
   forgetHost,
-  forsake,
+  closePolitely,
   handleOf,
   isWrapped,
   type Progress,
@@ -88,7 +88,7 @@ export class Dial {
     const { name, net, isThisHost, callback } = this.#call
     const { lookup, host = '', select, wait, resolver: own = resolver } = net
     const { blockList } = net as { blockList?: unknown }
-    // What is no look-up at all, `net` says at once, where it would have used it.
+    // `net` refuses a `lookup` that is no function at once, where it would have used it.
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
     const isPlain = isThisHost && !lookup && !this.#isGiven
@@ -100,7 +100,7 @@ export class Dial {
     if (wait) this.#awake = setInterval(() => {}, 0x7fff_ffff)
     const chosen = select ? answer.then(found => choose(found, select)) : answer
     chosen
-      // In a turn of its own: what a listener throws is not for us to catch.
+      // In a turn of its own: an error of a listener is the program's.
       .then(found => process.nextTick(() => this.#answered(found)))
       .catch((error: unknown) => this.#failed(error as Error))
     try {
@@ -129,7 +129,7 @@ export class Dial {
   #failed(error: Error): void {
     clearInterval(this.#awake)
     if (this.#phase === 'done') return
-    // To the caller of `connect` it is that which has failed.
+    // For the program, it is `connect` that has failed.
     if (error instanceof MonikerError) Object.assign(error, { syscall: 'connect' })
     this.#socket.destroy(error)
   }
@@ -169,9 +169,8 @@ export class Dial {
   }
 
   /**
-   * Makes a connecting socket of this one: `net` makes the handle, checks the options, and does for us
-   * all that it does during the look-up of a host. That look-up is ours, and has one answer at most: the
-   * place on this host that is known.
+   * Makes a connecting socket of this one: `net` makes the handle, checks the options, and behaves as during the
+   * look-up of a host. The dial answers that look-up, once at most: with a place on this host that is known.
    */
   #wait(guess: Guess | undefined, callback: (() => void) | undefined): void {
     const options = this.#options
@@ -192,7 +191,7 @@ export class Dial {
     const guess = this.#guess
     if (!guess || guess.failure) return 'nowhere'
     if (guess.isConnected) return 'connected'
-    // What is not made in no time may be on its way for long.
+    // Any other connection may be on its way for long.
     return guess.transport.isInstant ? 'connecting' : 'nowhere'
   }
 
@@ -215,28 +214,28 @@ export class Dial {
     this.#leave?.()
   }
 
-  /** Gives up, as the socket is destroyed. A server that was called may be the wrong one, and hears an end. */
-  forsake(): void {
+  /** Gives up, as the socket is destroyed. A server that was called may be the wrong one: it hears an end. */
+  closePolitely(): void {
     const isGuessing = this.#phase === 'asking'
     this.abandon()
-    if (isGuessing && !isWrapped(this.#socket)) forsake(this.#socket, this.progress)
+    if (isGuessing && !isWrapped(this.#socket)) closePolitely(this.#socket, this.progress)
   }
 
   /** True if the program must not be told yet that the socket is connected, or ready. */
-  holds(event: 'connect' | 'ready'): boolean {
+  suppresses(event: 'connect' | 'ready'): boolean {
     const guess = this.#guess
     // An event of a connection that the socket had before is told.
     if (event === 'ready') return this.#phase === 'asking' && guess?.isConnected === true
     if (this.#phase === 'confirmed') this.#phase = 'done'
     if (this.#phase === 'done' || !guess) return false
     guess.isConnected = true
-    // For all who ask, and for what is written meanwhile.
+    // The program sees a connecting socket, and bytes that are written wait.
     this.#socket.connecting = true
     return true
   }
 
   /** True if the program must not see this error: another transport is left, or the daemon has not answered yet. */
-  mends(error: NodeJS.ErrnoException): boolean {
+  recoversFrom(error: NodeJS.ErrnoException): boolean {
     const guess = this.#guess
     if (this.#phase === 'done' || !guess || !this.#isOurs(error, guess)) return false
     const { place, transport, isLikely } = guess
@@ -250,7 +249,7 @@ export class Dial {
     return true
   }
 
-  /** True if a failure is that of the connection under way, and not one that somebody gave to `destroy`. */
+  /** True if a failure is that of the connection under way, and not one that the program gave to `destroy`. */
   #isOurs(
     error: NodeJS.ErrnoException & { address?: string; port?: number },
     { way }: Guess,
@@ -331,7 +330,7 @@ export class Dial {
     else this.#failed(unreachable(this.#call))
   }
 
-  /** What `net` tells of this host, which has not been looked up. */
+  /** Emits `'lookup'` as `net` does for this host, although nothing was looked up. */
   #tellLookup(place: Reachable): void {
     const { isThisHost, net } = this.#call
     if (net.lookup || !isThisHost) return
@@ -345,7 +344,7 @@ export class Dial {
     this.#leave = () => cancel.abort()
     try {
       const made = await open(cancel.signal)
-      // In a turn of its own: what a listener throws is not for us to catch.
+      // In a turn of its own: an error of a listener is the program's.
       process.nextTick(() => this.#opened(guess, made))
     } catch (error) {
       if (!this.#isWanted) return
@@ -381,7 +380,7 @@ export class Dial {
     const { way } = guess
     if ('open' in way) return void this.#open(guess, way)
     Object.assign(options, { path: undefined }, way.net)
-    if (isUsed || 'path' in way.net) exchange(socket, () => redial(socket, options), progress)
+    if (isUsed || 'path' in way.net) replaceHandle(socket, () => redial(socket, options), progress)
     else redial(socket, options)
     // It may have failed at once, and another be on its way.
     if (this.#guess === guess) guess.transport.dress?.(socket, guess.place)

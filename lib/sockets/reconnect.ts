@@ -18,7 +18,7 @@ interface Pauses {
   first?: number | undefined
   /** The longest pause, in ms. Default 10,000. */
   longest?: number | undefined
-  /** Told why a socket has closed, or could not connect; `undefined` if it was in peace. */
+  /** Called with the error by which a socket has closed, or could not connect; `undefined` if there was none. */
   lost?: ((error: Error | undefined) => void) | undefined
 }
 
@@ -63,13 +63,13 @@ async function* sockets(
     debug('%s: %s', name.service, error?.message ?? 'closed')
     lost(error)
     if (performance.now() - since > longest) pause = first
-    // Those who lost the same server do not all come back at once.
+    // Programs that lost the same server do not all come back at once.
     await rested(pause * (0.5 + Math.random() / 2), signal)
     pause = Math.min(pause * 2, longest)
   }
 }
 
-/** Whether `socket` comes to be connected before it closes. */
+/** True if `socket` comes to be connected before it closes. */
 function connects(socket: MonikerSocket): Promise<boolean> {
   return new Promise(resolve => {
     socket.once('connect', () => resolve(true)).once('close', () => resolve(false))

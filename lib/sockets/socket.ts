@@ -17,7 +17,7 @@ import {
 import { callable, type CallableClass } from '../node/callable.ts'
 import type { Failure } from '../errors.ts'
 import { Dial } from './dialer.ts'
-import { exchange, isWrapped } from '../node/handle.ts'
+import { replaceHandle, isWrapped } from '../node/handle.ts'
 import type { Endpoint } from '../wire/protocol.ts'
 import type { Moniker } from '../resolution.ts'
 
@@ -29,16 +29,16 @@ export type SocketOptions = {
 } & SocketConstructorOpts
 
 /**
- * What `net` sets in the copy it makes of the options of a socket. In Node 20 each key that is not there
- * yet takes microseconds, together a tenth of a connection on one host.
+ * The options that `net` sets in its copy of those of a socket. In Node 20 each key that is not there yet takes
+ * microseconds, together a tenth of a connection on one host.
  */
 const OWN = { allowHalfOpen: false, emitClose: false, autoDestroy: true, decodeStrings: false }
 
-/** Where `net` tells of each socket that is to connect; before Node 22, `net.connect` alone does. */
+/** The channel on which `net` tells of each socket that is to connect; before Node 22, `net.connect` alone does. */
 const created = channel('net.client.socket')
 const isTold = Number.parseInt(process.versions.node, 10) >= 22
 
-/** Where a socket keeps what it is about: a field of the class would not be there without `new`. */
+/** The key under which a socket has its dial: a field of the class would not be there without `new`. */
 const kDial = Symbol('dial')
 
 /** The sockets that were made for a name. */
@@ -55,7 +55,7 @@ const targets = new WeakMap<net.Socket, ConnectNameOptions>()
  */
 // oxlint-disable-next-line no-unsafe-declaration-merging -- both members exist; only their types are widened
 class MonikerSocket extends net.Socket {
-  /** What name this socket has gone to; `undefined` until it is resolved, or if it went to a port. */
+  /** The name that this socket has gone to; `undefined` until it is resolved, or if it went to a port. */
   declare moniker: Moniker | undefined
   declare [kDial]: Dial | undefined
 
@@ -75,7 +75,7 @@ class MonikerSocket extends net.Socket {
   ): this
   override connect(port: number, host: string, listener?: () => void): this
   override connect(port: number, listener?: () => void): this
-  // Last, as it is by the last that the compiler says what is wrong with a call.
+  // The last overload is the one that the compiler's messages are about.
   override connect(
     options: (ConnectNameOptions & Partial<SocketConnectOpts>) | SocketConnectOpts,
     listener?: () => void,
@@ -89,14 +89,14 @@ class MonikerSocket extends net.Socket {
     const isUnderWay = dial?.isUnderWay && !isWrapped(this)
     dial?.abandon()
     this.moniker = undefined
-    if (isUnderWay) exchange(this, () => go(this, call, args), dial.progress)
+    if (isUnderWay) replaceHandle(this, () => go(this, call, args), dial.progress)
     else go(this, call, args)
     return this
   }
 
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const isNews = event === 'connect' || event === 'ready'
-    if (isNews && this[kDial]?.holds(event)) return false
+    if (isNews && this[kDial]?.suppresses(event)) return false
     return super.emit(event as string, ...args)
   }
 
@@ -111,12 +111,12 @@ class MonikerSocket extends net.Socket {
   }
 
   override destroy(error?: Error): this {
-    if (error && this[kDial]?.mends(error)) return this
+    if (error && this[kDial]?.recoversFrom(error)) return this
     return super.destroy(error)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this[kDial]?.forsake()
+    this[kDial]?.closePolitely()
     this[kDial] = undefined
     super._destroy(error, callback)
   }

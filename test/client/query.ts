@@ -23,7 +23,7 @@ t.test('what a call leaves out has a default', async t => {
     },
     details: { service: 'ns:tie@^1', host: 'localhost', port: 7, syscall: 'resolve' },
     family: 0,
-    isNear: true,
+    isThisHost: true,
     fallback: [],
   })
   t.equal(new Queries(undefined).portOf({ daemonPort: 8 }), 8)
@@ -64,7 +64,7 @@ t.test('what is the caller’s own is for one call alone', async t => {
   )
   t.equal(new Set(keys).size, 3, 'nor has another look-up its answer')
   t.equal(queries.of(name, { lookup: one }).key, keys[0])
-  t.notOk(queries.of(name, { lookup: lookup('127.0.0.1') }).isNear)
+  t.notOk(queries.of(name, { lookup: lookup('127.0.0.1') }).isThisHost)
   t.strictSame(await queries.of(name, { lookup: lookup('10.0.0.1') }).look('a'), ['10.0.0.1'])
 })
 
@@ -76,7 +76,7 @@ t.test('directories are those of the call, else of all calls, and for any host a
   for (const options of [{}, { host: 'localhost' }, { directories: [another] }]) {
     t.equal(queries.of(name, options).directories, undefined)
   }
-  t.match(queries.of(name, { host: '*', directories: [] }), { host: '', isNear: true })
+  t.match(queries.of(name, { host: '*', directories: [] }), { host: '', isThisHost: true })
   const lists = [[one], [another], [one, another], undefined]
   const keys = lists.map(directories => queries.of(name, { host: '*', directories }).key)
   t.equal(new Set(keys).size, 3)

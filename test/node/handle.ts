@@ -6,12 +6,12 @@ import t, { type Test } from 'tap'
 import {
   attach,
   dial,
-  exchange,
-  forsake,
+  replaceHandle,
+  closePolitely,
   handleOf,
   isWrapped,
   redial,
-  still,
+  pauseReading,
 } from '../../lib/node/handle.ts'
 import { cert, key } from '../fixtures/certificate.ts'
 import { kinds, options as halfOpen, placeOf } from '../fixtures/kinds.ts'
@@ -43,7 +43,7 @@ t.test('a socket goes elsewhere in the middle of connecting, and hears of that a
   socket.end('hello')
   socket.unref()
   await new Promise(process.nextTick)
-  exchange(socket, () => dial(socket, second), 'connecting')
+  replaceHandle(socket, () => dial(socket, second), 'connecting')
   t.notOk(handleOf(socket)!.hasRef(), 'and keeps no more alive than before')
   socket.ref()
   const [echo] = (await once(socket, 'data')) as [Buffer]
@@ -63,7 +63,7 @@ t.test('one that has failed, or was never sent anywhere, goes elsewhere too', as
       await new Promise(resolve => Object.assign(socket, { destroy: resolve }))
       Object.assign(socket, { destroy })
     }
-    exchange(socket, () => dial(socket, { port, host }))
+    replaceHandle(socket, () => dial(socket, { port, host }))
     t.equal(await text(socket), 'hello')
   }
 })
@@ -86,7 +86,7 @@ t.test('a server that was called by mistake hears an end, whatever it has said',
       new Promise(setImmediate),
     ])
     accepted.length = 0
-    exchange(socket, () => dial(socket, right), 'connected')
+    replaceHandle(socket, () => dial(socket, right), 'connected')
     await once(served, 'end')
     if (isPatient) served.end('goodbye')
     else served.destroy()
@@ -105,7 +105,7 @@ t.test('what it says is not read to where the program reads', async t => {
   const called = once(mistaken.server, 'connection') as Promise<[Socket]>
   dial(socket, mistaken)
   await once(socket, 'connect')
-  exchange(socket, () => dial(socket, right), 'connected')
+  replaceHandle(socket, () => dial(socket, right), 'connected')
   const [served] = await called
   await new Promise(resolve => served.resume().once('close', resolve))
   t.strictSame(buffer, Buffer.alloc(16))
@@ -117,7 +117,7 @@ t.test('one that is destroyed leaves in peace whom it has reached, and closes as
     const socket = new net.Socket()
     socket.on('error', () => {})
     socket._destroy = function (error, callback) {
-      forsake(this, 'connected')
+      closePolitely(this, 'connected')
       net.Socket.prototype._destroy.call(this, error, callback)
     }
     dial(socket, { port, host })
@@ -132,11 +132,11 @@ t.test('one that is destroyed leaves in peace whom it has reached, and closes as
     t.equal(served.errored, null)
   }
   const idle = new net.Socket()
-  forsake(idle, 'connected')
+  closePolitely(idle, 'connected')
   t.equal(handleOf(idle), null, 'one that has no handle has none to leave')
   dial(idle, { port, host })
   const handle = handleOf(idle)
-  forsake(idle, 'nowhere')
+  closePolitely(idle, 'nowhere')
   t.equal(handleOf(idle), handle, 'and one that has reached nobody is closed')
   idle.destroy()
 })
@@ -148,20 +148,20 @@ t.test('nothing is read of a connection until it is to be', async t => {
   let go!: () => void
   const [served] = await new Promise<[Socket]>(resolve =>
     server.once('connection', (one: Socket) => {
-      go = still(one)
+      go = pauseReading(one)
       resolve([one])
     }),
   )
   socket.end('hello')
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
   t.equal(served.bytesRead, 0)
-  still(served)()
+  pauseReading(served)()
   go()
   t.equal(await text(served), 'hello')
   served.destroy()
   go()
   t.equal(handleOf(served), null, 'nor of one that has closed')
-  still(new net.Socket())()
+  pauseReading(new net.Socket())()
 })
 
 t.test('a write that somebody has put in the place of its own stays', async t => {
