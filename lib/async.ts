@@ -1,26 +1,26 @@
-/** What is used of an `AbortSignal`. */
+/** The part of an `AbortSignal` that is used. */
 export interface Signal extends Pick<AbortSignal, 'aborted' | 'reason' | 'throwIfAborted'> {
   addEventListener(type: 'abort', listener: () => void, options?: { once: boolean }): void
   removeEventListener(type: 'abort', listener: () => void): void
 }
 
 /** Made once, as an error is dear. */
-const OVER = new Error('it is over')
+const DONE = new Error('it is done')
 
 /**
  * An `AbortController` and its signal in one, for our own use: in Node 20 to make a real one and to
  * abort it takes longer than to ask a daemon of this host.
  */
-export class Halt implements Signal {
+export class Abort implements Signal {
   aborted = false
   reason: unknown
   #listeners: (() => void)[] = []
 
-  /** Tells all who listen, once. There is a reason always: promises fail with it. */
+  /** Calls all listeners, once. There is a reason always: promises fail with it. */
   abort(reason: unknown): void {
     if (this.aborted) return
     this.aborted = true
-    this.reason = reason ?? OVER
+    this.reason = reason ?? DONE
     const listeners = this.#listeners
     this.#listeners = []
     for (const listener of listeners) listener()
@@ -30,7 +30,7 @@ export class Halt implements Signal {
     if (this.aborted) throw this.reason
   }
 
-  /** Nobody is called more than once. */
+  /** Adds a listener, which is called at most once. */
   addEventListener(_type: 'abort', listener: () => void): void {
     if (!this.aborted) this.#listeners.push(listener)
   }
@@ -45,7 +45,7 @@ export class Halt implements Signal {
 export async function cancellable<T>(promise: Promise<T>, signal: Signal | undefined): Promise<T> {
   if (!signal) return promise
   if (signal.aborted) {
-    // Nobody is left to take its failure.
+    // A failure of it is not waited for any longer.
     promise.catch(() => {})
     throw signal.reason
   }
@@ -75,16 +75,16 @@ export async function firstOf<T>(
   let begun = 0
   let failed = 0
   let timer: NodeJS.Timeout | undefined
-  const over = new Halt()
-  const abort = () => over.abort(signal.reason)
+  const cancel = new Abort()
+  const abort = () => cancel.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   const first = new Promise<T>((resolve, reject) => {
     const begin = () => {
       clearTimeout(timer)
-      if (over.aborted || begun === attempts.length) return
+      if (cancel.aborted || begun === attempts.length) return
       const index = begun++
       timer = setTimeout(begin, ms)
-      attempts[index]!(over).then(resolve, (error: unknown) => {
+      attempts[index]!(cancel).then(resolve, (error: unknown) => {
         errors[index] = error
         if (++failed === attempts.length) reject(new AggregateError(errors))
         else begin()
@@ -98,7 +98,7 @@ export async function firstOf<T>(
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', abort)
-    over.abort(OVER)
+    cancel.abort(DONE)
   }
 }
 
@@ -113,7 +113,7 @@ export function deadline(
   { quiet = false }: { quiet?: boolean } = {},
 ): { signal: Signal; free: () => void } {
   parent?.throwIfAborted()
-  const signal = new Halt()
+  const signal = new Abort()
   const abort = () => signal.abort(parent!.reason)
   const timer = setTimeout(() => signal.abort(late()), ms)
   if (quiet) timer.unref()
@@ -121,7 +121,64 @@ export function deadline(
   const free = () => {
     clearTimeout(timer)
     parent?.removeEventListener('abort', abort)
-    signal.abort(OVER)
+    signal.abort(DONE)
   }
   return { signal, free }
+}
+
+export interface RetryOptions {
+  /** True if another try may go better. Default always. */
+  worth?: (error: unknown) => boolean
+  /** The first pause, in ms, or up to half less; each is twice as long as the last. Default 50. */
+  first?: number
+  /** The longest pause, in ms. Default 1,000. */
+  longest?: number
+  /** Gives up, in a pause too; the reason is the error. */
+  signal?: Signal | undefined
+  /** True to have pauses not keep the process alive. Default false. */
+  quiet?: boolean
+}
+
+/**
+ * Tries `attempt` again, after growing pauses, until it succeeds or `ms` are over; it is given how many are left. Fails
+ * with its last error.
+ */
+export async function retry<T>(
+  attempt: (left: number) => Promise<T>,
+  ms: number,
+  { worth = () => true, first = 50, longest = 1_000, signal, quiet = false }: RetryOptions = {},
+): Promise<T> {
+  const end = performance.now() + ms
+  let wait = first
+  for (;;) {
+    const left = Math.max(0, Math.ceil(end - performance.now()))
+    try {
+      return await attempt(left)
+    } catch (error) {
+      signal?.throwIfAborted()
+      const rest = end - performance.now()
+      if (rest <= 0 || !worth(error)) throw error
+      // Programs that lost the same daemon do not all come back at once; the last try is at the very end.
+      await backoff(Math.min(wait * (0.5 + Math.random() / 2), rest), signal, quiet)
+      wait = Math.min(wait * 2, longest)
+    }
+  }
+}
+
+/** Pauses for `ms`, and keeps the process alive unless `quiet`; fails with the reason of `signal`. */
+export async function backoff(
+  ms: number,
+  signal: Signal | undefined,
+  quiet = false,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const pause = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
+    if (quiet) timer.unref()
+  })
+  try {
+    await cancellable(pause, signal)
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -1,7 +1,8 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { Halt, cancellable, deadline, firstOf, type Signal } from '../lib/async.ts'
+import { Abort, cancellable, deadline, firstOf, retry, backoff, type Signal } from '../lib/async.ts'
 import { active } from './fixtures/active.ts'
+import { awake } from './fixtures/awake.ts'
 
 const never = new Promise<never>(() => {})
 
@@ -41,25 +42,25 @@ t.test('what fails after it was cancelled troubles nobody', async t => {
   t.strictSame(troubles, [])
 })
 
-t.test('a halt is a signal, and aborts once', async t => {
-  const halt = new Halt()
+t.test('an abort is a signal, and aborts once', async t => {
+  const abort = new Abort()
   const told: string[] = []
   const [first, second, stranger] = ['first', 'second', 'no'].map(name => () => told.push(name))
-  halt.addEventListener('abort', first!)
-  halt.addEventListener('abort', second!)
-  halt.removeEventListener('abort', first!)
-  halt.removeEventListener('abort', stranger!)
-  halt.throwIfAborted()
-  halt.abort(new Error('enough'))
-  halt.abort(new Error('again'))
-  halt.addEventListener('abort', () => t.fail('it is too late to listen'))
+  abort.addEventListener('abort', first!)
+  abort.addEventListener('abort', second!)
+  abort.removeEventListener('abort', first!)
+  abort.removeEventListener('abort', stranger!)
+  abort.throwIfAborted()
+  abort.abort(new Error('enough'))
+  abort.abort(new Error('again'))
+  abort.addEventListener('abort', () => t.fail('it is too late to listen'))
 
   t.same(told, ['second'])
-  t.throws(() => halt.throwIfAborted(), { message: 'enough' })
-  await t.rejects(cancellable(never, halt), { message: 'enough' })
-  const silent = new Halt()
+  t.throws(() => abort.throwIfAborted(), { message: 'enough' })
+  await t.rejects(cancellable(never, abort), { message: 'enough' })
+  const silent = new Abort()
   silent.abort(undefined)
-  t.throws(() => silent.throwIfAborted(), { message: 'it is over' }, 'there is a reason always')
+  t.throws(() => silent.throwIfAborted(), { message: 'it is done' }, 'there is a reason always')
 })
 
 t.test('a deadline that passes aborts with the reason it was given', async t => {
@@ -158,4 +159,78 @@ t.test('all attempts can be given up at any time', async t => {
   controller.abort(reason)
   await t.rejects(given, reason)
   await t.rejects(firstOf([async () => t.fail('too late')], 1, controller.signal), reason)
+})
+
+/** Fails `times` times, and notes what it was told was left. */
+function failing(times: number) {
+  const lefts: number[] = []
+  const attempt = async (left: number) => {
+    lefts.push(left)
+    if (lefts.length <= times) throw new Error(`failure ${lefts.length}`)
+    return 'done'
+  }
+  return { attempt, lefts }
+}
+
+t.test('what fails is tried again, and told how much time is left', async t => {
+  const { attempt, lefts } = failing(3)
+  t.equal(await retry(attempt, 60_000, { first: 1, longest: 2 }), 'done')
+  t.equal(lefts.length, 4)
+  t.equal(lefts[0], 60_000)
+  t.ok(lefts.every((left, at) => at === 0 || left <= lefts[at - 1]!))
+})
+
+t.test('what never goes well fails with its last failure, tried at the very end', async t => {
+  const { attempt, lefts } = failing(Infinity)
+  const started = performance.now()
+  await t.rejects(retry(attempt, 20, { first: 5 }), /failure \d/)
+  t.ok(performance.now() - started >= 19)
+  t.strictSame(
+    lefts,
+    lefts.toSorted((one, other) => other - one),
+    'each has less time left',
+  )
+})
+
+t.test('what another try cannot mend is not tried again', async t => {
+  const { attempt, lefts } = failing(Infinity)
+  const worth = (error: unknown) => (error as Error).message !== 'failure 2'
+  await t.rejects(retry(attempt, 60_000, { first: 1, worth }), { message: 'failure 2' })
+  t.equal(lefts.length, 2)
+})
+
+t.test('it can be given up, in a try and in a pause', async t => {
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const { signal } = controller
+  const attempt = async () => {
+    controller.abort(reason)
+    throw new Error('another')
+  }
+  await t.rejects(retry(attempt, 60_000, { signal }), reason)
+
+  const later = new AbortController()
+  const pausing = retry(
+    async () => {
+      setImmediate(() => later.abort(reason))
+      throw new Error('another')
+    },
+    60_000,
+    { first: 60_000, longest: 60_000, signal: later.signal },
+  )
+  await t.rejects(pausing, reason)
+  await t.rejects(backoff(60_000, signal), reason)
+  await backoff(1, undefined)
+})
+
+t.test('a quiet one keeps nothing alive in its pauses', async t => {
+  awake(t)
+  const before = active('Timeout')
+  let tries = 0
+  const attempt = () =>
+    ++tries < 2 ? Promise.reject(new Error('not yet')) : Promise.resolve('made')
+  const made = retry(attempt, 60_000, { first: 50, quiet: true })
+  await new Promise(setImmediate)
+  t.equal(active('Timeout'), before)
+  t.equal(await made, 'made')
 })

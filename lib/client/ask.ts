@@ -3,11 +3,10 @@ import { createSocket } from 'node:dgram'
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP, isIPv6, type LookupFunction } from 'node:net'
 import { LOOPBACK, isLoopback, isThisHost, literally } from '../address.ts'
-import { Halt, type Signal } from '../async.ts'
+import { Abort, retry, type Signal } from '../async.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, isMissing, located, type Details } from '../errors.ts'
 import type { LookupHostOptions, OnLookup } from '../resolution.ts'
-import { persist } from '../retry.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { PADDED, decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
 import { Client, type DaemonAddress, type HostAnswer } from './connection.ts'
@@ -181,12 +180,12 @@ function insist(
 ): Promise<Answer> {
   const worth = (error: unknown) =>
     ['ECONNREFUSED', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code!)
-  return isLoopback(address) ? persist(attempt, VACANCY, { worth, first: 20, signal }) : attempt()
+  return isLoopback(address) ? retry(attempt, VACANCY, { worth, first: 20, signal }) : attempt()
 }
 
 async function askBoth(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
   signal.throwIfAborted()
-  const cancel = new Halt()
+  const cancel = new Abort()
   const abort = () => cancel.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {

@@ -1,9 +1,9 @@
-import { Halt, type Signal } from '../async.ts'
+import { Abort, type Signal } from '../async.ts'
 
 /** One question that several wait for. It is given up when all of them have given it up. */
 export class Flight<T> {
   readonly #answer: Promise<T>
-  #giveUp: Halt | undefined
+  #giveUp: Abort | undefined
   #waiting = 0
   #joined = 0
   #onSettled: ((joined: number) => void) | undefined
@@ -14,7 +14,7 @@ export class Flight<T> {
    */
   constructor(ask: (signal: () => Signal) => Promise<T>, onSettled: (joined: number) => void) {
     this.#onSettled = onSettled
-    this.#answer = ask(() => (this.#giveUp ??= new Halt()))
+    this.#answer = ask(() => (this.#giveUp ??= new Abort()))
     // All may have given it up when it fails.
     this.#answer.then(
       () => this.#end(),

@@ -1,5 +1,5 @@
 import { hostOfDaemon } from '../address.ts'
-import { Halt, cancellable, deadline, firstOf, type Signal } from '../async.ts'
+import { Abort, cancellable, deadline, firstOf, retry, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { awayFrom, fallBack, lookUp, placesIn } from '../directories/directories.ts'
@@ -16,7 +16,6 @@ import type {
   Resolving,
   SocketQuestion,
 } from '../resolution.ts'
-import { persist } from '../retry.ts'
 import { TIMEOUT, policyFile } from '../settings.ts'
 import { TRANSPORTS, listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
 import { STAGGER, addressesOf, ask, askStream, race, type Ask } from './ask.ts'
@@ -115,7 +114,7 @@ export class Resolver implements Resolving {
     if (failed) return { known, port, answer: Promise.reject(failed.value), leave: () => {} }
     if (query.daemons && !options.wait)
       return Object.assign(this.#flight(query, query.daemons).join(turned), { known, port })
-    const cancel = new Halt()
+    const cancel = new Abort()
     const answer = options.wait
       ? this.#await(query, options, options.wait, cancel)
       : this.#fly(query, addressesOf(query.host, options, query.details), cancel)
@@ -207,7 +206,7 @@ export class Resolver implements Resolving {
         throw error
       }
     }
-    return persist(attempt, wait, { worth: mayStillCome, signal, quiet: true })
+    return retry(attempt, wait, { worth: mayStillCome, signal, quiet: true })
   }
 
   #flight(query: Query, daemons: readonly DaemonAddress[]): Flight<Resolution> {
@@ -237,9 +236,9 @@ export class Resolver implements Resolving {
     if (!wait) {
       return Object.assign(this.#shared(query.key, signal => search(signal())).join(turned), more)
     }
-    const cancel = new Halt()
+    const cancel = new Abort()
     const hows = { worth: mayStillCome, signal: cancel, quiet: true }
-    const answer = persist(() => search(cancel), wait, hows)
+    const answer = retry(() => search(cancel), wait, hows)
     return { ...more, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 

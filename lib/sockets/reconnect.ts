@@ -5,7 +5,7 @@ import {
   type TargetOptions,
 } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { rested } from '../retry.ts'
+import { backoff } from '../async.ts'
 import { connect, type MonikerSocket } from './socket.ts'
 
 const debug = diagnostics('moniker:reconnect')
@@ -64,7 +64,7 @@ async function* sockets(
     lost(error)
     if (performance.now() - since > longest) pause = first
     // Programs that lost the same server do not all come back at once.
-    await rested(pause * (0.5 + Math.random() / 2), signal)
+    await backoff(pause * (0.5 + Math.random() / 2), signal)
     pause = Math.min(pause * 2, longest)
   }
 }
