@@ -47,6 +47,7 @@ export type {
   Reachable,
   ServiceTransport,
   Source,
+  TransportName,
 } from './lib/wire/protocol.ts'
 export type { DirectoryChoice, Fallback } from './lib/directories/directories.ts'
 export type { Directory, Sighting, Sink, Wanted } from './lib/directories/directory.ts'

@@ -2,7 +2,7 @@ import type { LookupFunction } from 'node:net'
 import type { DirectoryChoice, Fallback } from './directories/directories.ts'
 import type { Name } from './name.ts'
 import type { Transport } from './transports/transport.ts'
-import type { Reachable, Road, Source } from './wire/protocol.ts'
+import type { Reachable, TransportName, Source } from './wire/protocol.ts'
 
 // The types of the seam between those who ask and those who answer.
 
@@ -55,7 +55,7 @@ export interface ResolveOptions extends AskOptions {
    * `connect` it is tried before the words, and left out where it does not allow the call. To `listen`, which takes
    * words alone, `['tcp']` makes no abstract Unix socket beside the TCP port.
    */
-  transports?: readonly (Road | Transport)[] | undefined
+  transports?: readonly (TransportName | Transport)[] | undefined
   /**
    * Namespaces to look in if the name is not in its own, at most 4; `''` is the host's own. Default the host's own,
    * if the namespace is that of `MONIKER_NAMESPACE`.

@@ -6,7 +6,7 @@ import { format, type Name } from '../name.ts'
 import type { AskOptions, ResolveOptions, SocketQuestion } from '../resolution.ts'
 import { designatedPort } from '../settings.ts'
 import { wordsOf } from '../transports/transports.ts'
-import type { Resolve, Road } from '../wire/protocol.ts'
+import type { Resolve, TransportName } from '../wire/protocol.ts'
 import { addressesOf, literalAddresses } from './ask.ts'
 import type { DaemonAddress } from './connection.ts'
 
@@ -110,7 +110,7 @@ export function idOf(own: unknown): number {
   return ids.get(own)!
 }
 
-/** What a value counts as in a key: by identity, if it is the program's own. */
+/** The part of a key that a value is: an object of the program's own counts by identity. */
 function own(value: unknown): unknown {
   return idOf(value) || value
 }
@@ -124,7 +124,7 @@ export function keyOf<T extends object>(options: T, keys: readonly (keyof T)[]):
   return texts.join()
 }
 
-const TCP: readonly Road[] = ['tcp']
+const TCP: readonly TransportName[] = ['tcp']
 const NOWHERE: readonly Fallback[] = []
 
 /** True to look elsewhere: the host has no daemon, and elsewhere nobody knows of namespaces. */

@@ -29,7 +29,7 @@ const debug = diagnostics('moniker:resolver')
 export interface ResolverOptions {
   /** The designated port that daemons are asked at. Default `MONIKER_PORT`, else 6664. */
   port?: number
-  /** How long one question may take in all, in ms. Default 5,000. */
+  /** Milliseconds that one question may take in all. Default 5,000. */
   timeout?: number
   /** The clock by which answers grow old, in ms. Default `performance.now`. */
   now?: () => number
@@ -39,10 +39,10 @@ export interface ResolverOptions {
   directories?: ResolveOptions['directories']
 }
 
-/** How long what is remembered goes unquestioned, in ms. */
+/** Milliseconds for which an answer that is remembered is not asked for again. */
 const FRESH = 1_000
 
-/** How long a failure of another host is remembered, in ms; this one is always asked. */
+/** Milliseconds for which a failure of another host is remembered; this one is always asked. */
 const FAILED = 100
 
 /**
@@ -56,7 +56,7 @@ export class Resolver implements Resolving {
   readonly #failed: Cache<unknown>
   readonly #egress: Egress | undefined
   readonly #flights = new Map<string, Flight<Resolution>>()
-  /** Whether the last question was shared: then the next may wait a moment for more who join. */
+  /** True if the last question was shared: the next may then wait a moment for more calls to join it. */
   #isBusy = false
   #last: { options: SocketQuestion; port: string | undefined; query: Query } | undefined
 
@@ -77,7 +77,7 @@ export class Resolver implements Resolving {
   }
 
   /**
-   * Where `name`, or the text of one, leads at a host, by the word of its daemon now, or once it leads anywhere if there is
+   * The place that `name`, or the text of one, leads to at a host, by the word of its daemon now, or later if there is
    * a `wait`. Fails with `ECONNREFUSED` (no such service, no such version, no daemon), `ETIMEDOUT` (a
    * silent one) or the code of the failed host look-up.
    */
@@ -133,7 +133,7 @@ export class Resolver implements Resolving {
     return query
   }
 
-  /** What is remembered, for the next whose turn it is. */
+  /** The answer that is remembered, turned for the next call. */
   #turn({ key }: Query): Resolution | undefined {
     const known = this.#known.get(key)?.value
     if (!known) return undefined
@@ -142,7 +142,7 @@ export class Resolver implements Resolving {
   }
 
   /**
-   * Where `name` leads, at once if it is remembered: no longer than its `ttl`, and after a second it
+   * The place that `name` leads to, at once if it is remembered: no longer than its `ttl`, and after a second it
    * is asked for again beside it, so that a name that moved is found. Else fails as `resolve` does.
    */
   recall(name: Name, options: ResolveOptions = {}): Resolution | Promise<Resolution> {
@@ -155,7 +155,7 @@ export class Resolver implements Resolving {
     return known.value.resolution
   }
 
-  /** What `resolve` answers, be it that of a subclass, is remembered. */
+  /** Remembers the answer of `resolve`, be it that of a subclass. */
   async #refresh(key: string, name: Name, options: ResolveOptions): Promise<Resolution> {
     const resolution = await this.resolve(name, options)
     this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
@@ -170,7 +170,7 @@ export class Resolver implements Resolving {
     return listed(await this.#ask(question, options))
   }
 
-  /** What the daemon of a host says of itself; fails as `resolve` does. */
+  /** The status of the daemon of a host; fails as `resolve` does. */
   async status(options: AskOptions = {}): Promise<Answer> {
     const { v: _, id: __, ...status } = await this.#ask({ op: 'status' }, options)
     return status
@@ -372,7 +372,7 @@ export class Resolver implements Resolving {
     return resolution
   }
 
-  /** Where the name is by what else there is to know; if there is nothing, `error` stands. */
+  /** The place of the name by the fallbacks; fails with `error` if they know none. */
   async #fallBack(query: Query, error: unknown, signal: Signal): Promise<Resolution> {
     const { name, host, question, fallback, look, details } = query
     const transports = question.transports.filter(road => road !== 'unix')
@@ -427,7 +427,7 @@ export class Resolver implements Resolving {
   #deadline(details: Details, signal?: Signal, wait = 0) {
     const ms = wait + this.#timeout
     const late = () => new MonikerError('ESILENT', { ...details, ms })
-    // What is asked, or looked up, keeps the process alive, or does not.
+    // The question, or the look-up, keeps the process alive, or does not.
     return deadline(ms, late, signal, { quiet: true })
   }
 }
@@ -458,7 +458,7 @@ function plainText(said: string): string {
 
 const LED_HERE = 'its name leads to loopback addresses, where another host cannot be'
 
-/** What directories are asked. */
+/** The question to directories. */
 function wantedIn({ question }: Query): Wanted {
   const { namespace, also = [], service, version } = question
   const transports = TRANSPORTS.filter(one => question.transports.includes(one))
@@ -480,7 +480,7 @@ function foundIn(name: Name, { namespace }: Answer): Name {
   return namespace === '' || isWord(namespace) ? { ...name, namespace } : name
 }
 
-/** Whether a name may yet be found: nobody has said that it may not. */
+/** True if the name may yet be found: no daemon has refused it for good. */
 function mayStillCome(error: unknown): boolean {
   const { reason, cause } = error as MonikerError
   // A daemon that goes while it is asked, or holds the question, may come back.

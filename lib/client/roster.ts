@@ -14,7 +14,7 @@ export interface Change extends Watched {
 }
 
 /**
- * What is up, as somebody knows who is told of changes by daemons that come and go. A name that went
+ * The services that are up, by the changes that daemons tell, which come and go themselves. A name that went
  * with its daemon is in doubt: if it comes back, nothing has happened.
  */
 export class Roster {
@@ -27,7 +27,7 @@ export class Roster {
     this.#tell = tell
   }
 
-  /** What is up, or was when its daemon went; each as it was first told. */
+  /** The services that are up, or were when their daemon went; each as it was first told. */
   get services(): Watched[] {
     return [...this.#known.values(), ...[...this.#doubted.values()].flat()]
   }
@@ -37,7 +37,7 @@ export class Roster {
     return this.#known.size
   }
 
-  /** Whether something that was up may have gone. */
+  /** True if a service that was up may have gone. */
   get isInDoubt(): boolean {
     return this.#doubted.size > 0
   }
@@ -67,7 +67,7 @@ export class Roster {
     this.#known.clear()
   }
 
-  /** What has not come back by now has gone. */
+  /** Drops the services that have not come back by now. */
   settle(): void {
     const gone = [...this.#doubted.values()].flat()
     this.#doubted.clear()
@@ -83,7 +83,7 @@ export class Roster {
   }
 }
 
-/** What a registration has in common with the same one at the next daemon. */
+/** The part of a registration that is the same at the next daemon. */
 function identity(listed: Watched): string {
   const { namespace, service, version, transport, address, port, pid, metadata } = listed
   return JSON.stringify([namespace, service, version, transport, address, port, pid, metadata])

@@ -43,11 +43,11 @@ interface WatchEvents {
 const PAUSE = 20
 const LONGEST = 1_000
 
-/** What looking again will not mend. */
+/** The errors that asking again does not change. */
 const FINAL: readonly Reason[] = ['EDENIED', 'ELIMIT', 'EARGUMENT', 'ENAME']
 
 /**
- * What is up, and then what comes and goes, until it is closed. Emits `'up'` and `'down'` with the
+ * The services that are up, and each that comes and goes, until it is closed. Emits `'up'` and `'down'` with the
  * service, `'ready'` when all that is there has been told, `'lost'` with the reason when the daemon
  * cannot be asked (it is looked for until it can), `'error'` when it refuses, and `'close'`. It can be
  * iterated over, at any time, too: each reader is told first of what is there at that time, and leaving
@@ -84,7 +84,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     this.#question = { op: 'watch', ...interest }
     const where = { host: host || 'localhost', port: port ?? designatedPort(), syscall: 'watch' }
     this.#details = service === undefined ? where : { ...where, service }
-    // Whoever asked has had no time yet to say what to do with an error.
+    // The program has had no time yet to listen for errors.
     process.nextTick(() => {
       this.#followDirectories()
       void this.#run()
@@ -93,7 +93,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     else signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
-  /** What is up, as far as is known. */
+  /** The services that are up, as far as is known. */
   get services(): Watched[] {
     return [this.#roster, ...this.#sighted].flatMap(roster => roster.services)
   }

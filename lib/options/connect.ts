@@ -68,7 +68,7 @@ export function connectCall(args: readonly unknown[]): Call | undefined {
   return place && new Call(place.name, place.options, callbackIn(rest))
 }
 
-/** Where a call goes by its arguments, if it is one by name. */
+/** The name and the options in the arguments of a call, if it is one by name. */
 function placeOf(first: unknown, rest: readonly unknown[]): Placed | undefined {
   if (first instanceof URL || (typeof first === 'string' && isURI(first))) {
     const { host, daemonPort, path: _, userinfo: __, ...name } = parseURI(first)

@@ -2,9 +2,9 @@ import type { ListenOptions } from 'node:net'
 import { isBound } from '../node/adopt.ts'
 import { parse, type Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
-import { ROADS, type Metadata, type Road } from '../wire/protocol.ts'
+import { TRANSPORT_NAMES, type Metadata, type TransportName } from '../wire/protocol.ts'
 import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
-import { OPTIONS, bad, checkOptions, isRoad, type OptionsOf } from './options.ts'
+import { OPTIONS, bad, checkOptions, isTransportName, type OptionsOf } from './options.ts'
 
 /** The options by which `listen` is known by a name, beside every option of `net`'s. */
 export type ListenNameOptions = ListenOptions & OptionsOf<'listen'>
@@ -17,7 +17,7 @@ export interface ListenCall {
   readonly metadata: Metadata | undefined
   readonly load: boolean
   readonly daemonPort: number | undefined
-  readonly transports: readonly Road[]
+  readonly transports: readonly TransportName[]
   readonly options: ListenOptions
   readonly callback: (() => void) | undefined
   /** Closes a datagram socket when it aborts. */
@@ -25,7 +25,7 @@ export interface ListenCall {
 }
 
 /**
- * What `listen(...args)` asks for, if it is a name; `undefined` leaves the call to `net`. A name with
+ * The call that `listen(...args)` is, if it is one by name; `undefined` leaves it to `net`. A name with
  * no `port` means any free one. Throws `ERR_MONIKER_NAME` on a version that is not exact.
  */
 export function listenCall(args: readonly unknown[]): ListenCall | undefined {
@@ -41,7 +41,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
       metadata: undefined,
       load: false,
       daemonPort: undefined,
-      transports: ROADS,
+      transports: TRANSPORT_NAMES,
       options,
       callback,
     }
@@ -57,10 +57,11 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     metadata,
     load = OPTIONS.load.default,
     daemonPort,
-    transports = ROADS,
+    transports = TRANSPORT_NAMES,
     ...others
   } = first as ListenNameOptions
-  if (!transports.every(isRoad)) throw bad('transports', `some of ${ROADS.join(', ')}`, transports)
+  if (!transports.every(isTransportName))
+    throw bad('transports', `some of ${TRANSPORT_NAMES.join(', ')}`, transports)
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
   const named = nameIn({ service, namespace, version })

@@ -17,11 +17,11 @@ import {
   MAX_TRANSPORT,
   MAX_TRANSPORTS,
   MAX_WAIT,
-  ROADS,
+  TRANSPORT_NAMES,
   TRANSPORTS,
   isMetadata,
   type Metadata,
-  type Road,
+  type TransportName,
 } from '../wire/protocol.ts'
 
 /**
@@ -80,7 +80,7 @@ interface Rule {
   readonly isAsked?: true
   /** True if `net` has this word too: it then checks the value, and takes the word in every call. */
   readonly isNets?: true
-  /** What is expected, for people. */
+  /** The value that is expected, for people. */
   readonly expected?: string
   readonly check?: (value: unknown) => boolean
   /** The value of a call that leaves the word out, where that is always the same. */
@@ -127,7 +127,7 @@ export const OPTIONS = {
   transports: {
     of: ['connect', 'listen', 'resolve'],
     isAsked: true,
-    expected: `some of ${ROADS.join(', ')}`,
+    expected: `some of ${TRANSPORT_NAMES.join(', ')}`,
     check: value => isListOf(value, isSomeTransport, MAX_TRANSPORTS) && value.length > 0,
   },
   fallback: {
@@ -261,13 +261,13 @@ function isListOf(
 }
 
 /** True of a word for a transport. */
-export function isRoad(value: unknown): value is Road {
-  return ROADS.includes(value as Road)
+export function isTransportName(value: unknown): value is TransportName {
+  return TRANSPORT_NAMES.includes(value as TransportName)
 }
 
 /** True of a word, and of an object of `Transport`. */
 function isSomeTransport(value: unknown): boolean {
-  if (isRoad(value)) return true
+  if (isTransportName(value)) return true
   const { name, allows, key, dial } = Object(value) as Partial<Transport>
   const isNamed = typeof name === 'string' && name !== '' && name.length <= MAX_TRANSPORT
   return isNamed && [allows, key, dial].every(one => typeof one === 'function')

@@ -1,4 +1,4 @@
-import type { Road } from '../wire/protocol.ts'
+import type { TransportName } from '../wire/protocol.ts'
 import { tcp } from './tcp.ts'
 import type { Route, Transport } from './transport.ts'
 import { unix } from './unix.ts'
@@ -8,7 +8,7 @@ const TABLE: readonly Transport[] = [unix, tcp]
 
 /** The transports of a call: their words are part of its question. */
 export interface Transports {
-  readonly words: readonly Road[]
+  readonly words: readonly TransportName[]
   /** In the order in which they are tried. */
   readonly all: readonly Transport[]
 }
@@ -29,7 +29,10 @@ export function usualTransports(route: Route): Transports {
 }
 
 /** Those that a call names. Objects are tried before words, and are left out where they do not allow the call. */
-export function namedTransports(named: readonly (Road | Transport)[], route: Route): Transports {
+export function namedTransports(
+  named: readonly (TransportName | Transport)[],
+  route: Route,
+): Transports {
   const allowed = named.filter(one => typeof one === 'string' || one.allows(route))
   const isAll = allowed.length === named.length
   const objects = allowed.filter(one => typeof one === 'object')
@@ -38,9 +41,9 @@ export function namedTransports(named: readonly (Road | Transport)[], route: Rou
 }
 
 /** The words for transports, as they stand in a question. */
-export function wordsOf(named: readonly (Road | Transport)[]): readonly Road[] {
+export function wordsOf(named: readonly (TransportName | Transport)[]): readonly TransportName[] {
   if (named.every(one => typeof one === 'string')) return named
   const words = named.map(one => (typeof one === 'string' ? one : one.name))
   // A word that we do not know is the business of its object, and of daemons to come.
-  return [...new Set(words)] as Road[]
+  return [...new Set(words)] as TransportName[]
 }

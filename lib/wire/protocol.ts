@@ -37,9 +37,9 @@ export type ServiceTransport = (typeof TRANSPORTS)[number]
  * The words for transports that a client asks for; `'unix'` is the abstract Unix socket beside the TCP port of
  * a service on the same host.
  */
-export const ROADS = [...TRANSPORTS, 'unix'] as const
+export const TRANSPORT_NAMES = [...TRANSPORTS, 'unix'] as const
 
-export type Road = (typeof ROADS)[number]
+export type TransportName = (typeof TRANSPORT_NAMES)[number]
 
 /** One way to reach a service. */
 export interface Endpoint {
@@ -76,7 +76,7 @@ export interface Resolve {
   readonly service: string
   /** A semver range; `''` is any version. */
   readonly version: string
-  readonly transports: readonly Road[]
+  readonly transports: readonly TransportName[]
   /** Namespaces to look in, one after the other, if there is none in `namespace`. */
   readonly also?: readonly string[]
   /** Milliseconds to hold the question if there is no such service yet; not at all if left out. */
@@ -371,8 +371,8 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
   }
 }
 
-const TCP: readonly Road[] = ['tcp']
-const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${ROADS.join(', ')}`
+const TCP: readonly TransportName[] = ['tcp']
+const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${TRANSPORT_NAMES.join(', ')}`
 const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport`
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
@@ -404,8 +404,8 @@ function paginate(items: readonly unknown[], room: number): unknown[][] {
 type Check<T> = (value: unknown) => value is T
 
 /** The transports that are known; mostly they all are. */
-function known(transports: readonly string[]): readonly Road[] {
-  return transports.every(isRoad) ? transports : transports.filter(isRoad)
+function known(transports: readonly string[]): readonly TransportName[] {
+  return transports.every(isTransportName) ? transports : transports.filter(isTransportName)
 }
 
 function namespaceOf(message: Answer): string {
@@ -494,7 +494,8 @@ const isNamespaces = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
 const isTransport = (value: unknown): value is ServiceTransport =>
   TRANSPORTS.includes(value as ServiceTransport)
-const isRoad = (value: unknown): value is Road => ROADS.includes(value as Road)
+const isTransportName = (value: unknown): value is TransportName =>
+  TRANSPORT_NAMES.includes(value as TransportName)
 const isWordOfTransport = (value: unknown): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= MAX_TRANSPORT
 /** True for a transport that is not known, as a later version may have it. */

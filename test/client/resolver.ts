@@ -514,7 +514,7 @@ test('a question that everybody has given up fails, and nothing else does', asyn
   const { port } = await daemon(t, { grace: 60_000 })
   const { answer, leave } = new Resolver({ port }).ask(parse('web'))
   setImmediate(leave)
-  await t.rejects(answer, { code: undefined, message: 'it is over' })
+  await t.rejects(answer, { code: undefined, message: 'it is done' })
 })
 
 test('those who share an answer all get the least busy first', async t => {
@@ -577,4 +577,26 @@ test('a subclass with an answer of its own is asked by that, and remembers nothi
   t.match(await answer, { name: { service: 'tie' } })
   leave()
   t.ok(resolver.signals[0]?.aborted)
+})
+
+test('the same frozen options are the same question, as long as the port is', async t => {
+  const own = process.env.MONIKER_PORT
+  t.teardown(() => {
+    if (own === undefined) delete process.env.MONIKER_PORT
+    else process.env.MONIKER_PORT = own
+  })
+  const { port } = await daemon(t)
+  const options = Object.freeze({ transports: ['tcp'] as const })
+  const resolver = new Resolver()
+  const name = parse('nobody')
+  const asked = (at: number) => {
+    process.env.MONIKER_PORT = String(at)
+    const { port, answer } = resolver.ask(name, options)
+    answer.catch(() => {})
+    return port
+  }
+  t.equal(asked(port), port)
+  t.equal(asked(port), port)
+  const other = await nobody()
+  t.equal(asked(other), other)
 })

@@ -11,7 +11,7 @@ import { handleOf } from '../../lib/node/handle.ts'
 import { connectCall } from '../../lib/options/connect.ts'
 import type { Name } from '../../lib/name.ts'
 import { freePort } from '../../lib/node/proc.ts'
-import type { Road } from '../../lib/wire/protocol.ts'
+import type { TransportName } from '../../lib/wire/protocol.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
 import { connect, type ConnectOptions } from '../../lib/sockets/socket.ts'
@@ -284,7 +284,7 @@ t.test('what TLS has wrapped waits for the answer, and stays on TCP', async t =>
 t.test('what has been wrapped on its way cannot be turned round', async t => {
   const port = await freePort()
   const [good, other] = [await site(t, 'good', firstPath(ECHO, port)), await site(t, 'other')]
-  const guesses: [held: Held, transports: Road[], message: RegExp][] = [
+  const guesses: [held: Held, transports: TransportName[], message: RegExp][] = [
     [new Held(good.place), ['tcp'], /has moved away from port/],
     [new Held(good.place), ['unix', 'tcp'], /has moved away from port/],
     [new Held(undefined, port), ['unix', 'tcp'], /has moved away from where it is likely to be/],
