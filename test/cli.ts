@@ -20,6 +20,8 @@ test('the exit status tells success, failure and wrong usage apart', async t => 
   const { port } = await daemon(t)
   const cases: [args: string[], status: number, stdout: RegExp, stderr: RegExp][] = [
     [['--version'], 0, /^\d+\.\d+\.\d+\n$/, /^$/],
+    [['complete', '--', 'res'], 0, /^resolve\t.*\n$/, /^$/],
+    [['complete', 'res'], 0, /^resolve\t.*\n$/, /^$/],
     [['ls'], 0, /^NAME .*\n$/, /^$/],
     [['resolve', 'tie'], 1, /^$/, /^moniker: ECONNREFUSED: tie is not offered at .*\n$/],
     [[], 2, /^$/, /listen .*connect .*run .*ls .*status .*daemon .*Exit status/s],

@@ -29,6 +29,12 @@ t.test('a range is one to semver, within reason', async t => {
   }
 })
 
+t.test('versions have an order', async t => {
+  t.equal(compareVersions('1.2.0', '1.2.0'), 0)
+  t.equal(compareVersions('1.2.0', '1.10.0'), -1)
+  t.equal(compareVersions('1.2.0', '1.2.0-rc.1'), 1)
+})
+
 t.test('what is told without the package is what the package says', async () => {
   const parts = fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3)).map(numbers => numbers.join('.'))
   const some = fc.oneof(versions, parts)

@@ -15,7 +15,7 @@ interface Cache {
  * Makes Node keep the compiled code of the commands in `$XDG_CACHE_HOME/moniker` or `~/.cache/moniker`, if it can. Node
  * runs the code that it finds there, so nothing is kept if another user could write to the folder.
  */
-export function keepCompiled({ enableCompileCache }: Cache = module): void {
+export function keepCompiled({ enableCompileCache }: Cache = module as object): void {
   const folder = enableCompileCache && ownFolder()
   if (folder) enableCompileCache(folder)
 }

@@ -600,3 +600,18 @@ test('the same frozen options are the same question, as long as the port is', as
   const other = await nobody()
   t.equal(asked(other), other)
 })
+
+test('the same frozen question is one query, until the designated port is another', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'tie', daemonPort: port })
+  const resolver = new Resolver()
+  const [name, where] = [parse('tie'), Object.freeze({ host: '' })]
+  const { MONIKER_PORT: before } = process.env
+  t.teardown(() => Object.assign(process.env, { MONIKER_PORT: before ?? '' }))
+  process.env.MONIKER_PORT = String(port)
+  for (let times = 0; times < 2; times++) {
+    t.match(await resolver.ask(name, where).answer, { name: { service: 'tie' } })
+  }
+  process.env.MONIKER_PORT = String(await nobody())
+  await t.rejects(resolver.ask(name, where).answer, { code: 'ECONNREFUSED' })
+})
