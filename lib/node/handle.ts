@@ -99,11 +99,8 @@ function abandonHandle(handle: Handle): void {
 
 /** The key under which a handle has its socket; it is internal to Node. */
 function ownerIn(handle: Handle): symbol {
-  return Object.getOwnPropertySymbols(handle).find(isOwner)!
-}
-
-function isOwner({ description }: symbol): boolean {
-  return description === 'owner_symbol'
+  const symbols = Object.getOwnPropertySymbols(handle)
+  return symbols.find(({ description }) => description === 'owner_symbol')!
 }
 
 /** Milliseconds that a server which was called by mistake has to say what it says. */

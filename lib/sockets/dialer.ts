@@ -266,7 +266,7 @@ export class Dial {
     if (this.#phase === 'done' || handleOf(this.#socket) === null || isWrapped(this.#socket)) return
     if (onFound) {
       this.#guess = guess
-      return onFound(null, place.address, familyOf(place))
+      return onFound(null, place.address, isIP(place.address))
     }
     if (!isLikely) this.#tellLookup(place)
     // A listener may have destroyed the socket, or sent it elsewhere.
@@ -334,7 +334,7 @@ export class Dial {
   #tellLookup(place: Reachable): void {
     const { isThisHost, net } = this.#call
     if (net.lookup || !isThisHost) return
-    this.#socket.emit('lookup', null, place.address, familyOf(place), 'localhost')
+    this.#socket.emit('lookup', null, place.address, isIP(place.address), 'localhost')
   }
 
   /** Has a transport make the connection elsewhere, and makes it that of the socket. */
@@ -393,10 +393,6 @@ function confirmedIn(endpoints: Resolution['endpoints'], guess: Guess): Reachabl
   const same = endpoints.find(endpoint => transport.key(endpoint) === key)
   if (!same || !isLikely) return same
   return same === endpoints[0] && !failure ? same : undefined
-}
-
-function familyOf({ address }: Reachable): 4 | 6 {
-  return address.includes(':') ? 6 : 4
 }
 
 const TCP: readonly Transport[] = [tcp]

@@ -30,7 +30,9 @@ export class LineReader {
 
   /** The lines that `chunk` ends. Throws `EPROTO` on a line over `MAX_LINE` bytes. */
   read(chunk: Buffer): string[] {
-    const { lines, rest } = split(this.partial ? Buffer.concat([this.#rest, chunk]) : chunk)
+    const { lines, rest } = split(
+      this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk,
+    )
     // A view of no bytes, too, would keep the chunk in memory for as long as the connection is silent.
     this.#rest = rest.length > 0 ? rest : NOTHING
     return lines

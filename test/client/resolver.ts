@@ -5,6 +5,8 @@ import { test, type Test } from 'tap'
 import { parse, type Name } from '../../lib/name.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
+import { fake } from '../fixtures/fake.ts'
+import { line } from '../fixtures/lines.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { nameServer } from '../fixtures/dns.ts'
 import { lookup, named, nobody, portOf, silence, stranger } from '../fixtures/services.ts'
@@ -614,4 +616,22 @@ test('the same frozen question is one query, until the designated port is anothe
   }
   process.env.MONIKER_PORT = String(await nobody())
   await t.rejects(resolver.ask(name, where).answer, { code: 'ECONNREFUSED' })
+})
+
+test('a namespace that is no word is not believed, and what is remembered is taken in turns', async t => {
+  const endpoint = { transport: 'tcp', port: 80, version: '1.0.0', instance: 'one' }
+  const endpoints = [endpoint, { ...endpoint, instance: 'other' }]
+  const answer = { namespace: 'No Word', endpoints, ttl: 60_000 }
+  const { address, port } = await fake(t, {
+    udp: ({ id }, reply) => reply(line({ v: 1, id, ...answer })),
+  })
+  const resolver = new Resolver({ port })
+  const name = parse('web')
+  const ask = () => resolver.ask(name, { host: address })
+  const first = await ask().answer
+  t.equal(first.name, name)
+  const asked = [ask(), ask()]
+  await Promise.all(asked.map(one => one.answer))
+  const known = asked.map(one => one.known!.endpoints[0]!.instance)
+  t.strictSame(known.toSorted(), ['one', 'other'])
 })
