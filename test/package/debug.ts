@@ -27,7 +27,7 @@ debug.log = (...args) => lines.push(process.getBuiltinModule('node:util').format
 const server = net.createServer()
 server.listen('quiet', () => {
   if (lines.length) throw new Error('lines: ' + lines)
-  debug.enable('moniker:lease')
+  debug.enable('moniker:registrar')
   server.close(() => server.listen('heard', () => {
     const since = setInterval(() => {
       if (!lines.some(line => line.includes('heard@0.0.0 is registered'))) return
@@ -55,7 +55,7 @@ test('diagnostics', async t => {
       t.equal(stdout, 'refused\n')
       t.match(stderr, /moniker:\w+ .*nobody/)
       const exited = await run(programs(hasty, 'moniker-net'), { DEBUG: 'moniker:*' })
-      t.match(exited.stderr, /moniker:lease hasty@0\.0\.0 is registered/)
+      t.match(exited.stderr, /moniker:registrar hasty@0\.0\.0 is registered/)
       t.match(await run(short), { status: 0, stdout: 'refused\n', stderr: '' })
       t.match(await run(short, { DEBUG: 'other' }), { status: 0, stdout: 'refused\n', stderr: '' })
     })

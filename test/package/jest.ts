@@ -102,7 +102,7 @@ test('Jest runs tests of programs that use the package', async t => {
     await t.test(`with ${JSON.stringify(env)}`, options, async t => {
       const stderr = await jest(t, ['names'], env)
       t.match(stderr, 'Tests:       5 passed, 5 total')
-      if (env.DEBUG) t.match(stderr, /moniker:lease jest@1\.0\.0 is registered/)
+      if (env.DEBUG) t.match(stderr, /moniker:registrar jest@1\.0\.0 is registered/)
     })
   }
 
