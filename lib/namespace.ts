@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { MonikerError } from './errors.ts'
@@ -95,6 +94,8 @@ function plain(text: string): string {
 
 /** Six hexadecimal digits that hardly any other text has. */
 function digitsOf(text: string): string {
+  // Few processes need it, and it is slow to load.
+  const { createHash } = process.getBuiltinModule('node:crypto')
   return createHash('sha256').update(text).digest('hex').slice(0, 6)
 }
 

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { createSocket } from 'node:dgram'
-import dns, { type LookupAddress, type LookupOptions } from 'node:dns'
+import type { LookupAddress, LookupOptions } from 'node:dns'
 import { isIP, isIPv6, type LookupFunction } from 'node:net'
 import { LOOPBACK, isLoopback, isThisHost, literally } from '../address.ts'
 import { Abort, retry, type Signal } from '../async.ts'
@@ -11,6 +10,7 @@ import { MAX_LINE } from '../wire/lines.ts'
 import { PADDED, decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
 import { Client, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { accept } from './filter.ts'
+import { builtins } from '../node/builtins.ts'
 
 const debug = diagnostics('moniker:ask')
 
@@ -69,7 +69,7 @@ export function addressesOf(
   const options: LookupOptions = { all: true, family, ...(hints !== undefined && { hints }) }
   const unknown = (cause: unknown) => new MonikerError('ENOHOST', { ...details, cause })
   return new Promise((resolve, reject) => {
-    const look = lookup ?? (dns.lookup as LookupFunction)
+    const look = lookup ?? (builtins.dns.lookup as LookupFunction)
     // A look-up of the program's own may not know `all`.
     look(
       host || 'localhost',
@@ -233,7 +233,7 @@ export function askDatagram(
   onSilence?: () => void,
 ): Promise<Answer> {
   // Far cheaper than as many random bytes: Node keeps some in store.
-  const id = randomUUID()
+  const id = builtins.crypto.randomUUID()
   const bytes = encode(id, message).padEnd(PADDED)
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
   let timer: NodeJS.Timeout | undefined

@@ -1,8 +1,8 @@
-import dns from 'node:dns'
 import { isIP } from 'node:net'
 import { isThisHost, mayLead } from '../address.ts'
 import type { Reachable } from '../wire/protocol.ts'
 import { placesOf, type FallbackQuestion } from './directory.ts'
+import { builtins } from '../node/builtins.ts'
 
 /** The most records of the DNS that are followed. */
 const MAX_RECORDS = 8
@@ -27,6 +27,7 @@ export async function srv({
   signal,
 }: FallbackQuestion): Promise<Reachable[]> {
   if (isThisHost(host) || isIP(host)) return []
+  const { dns } = builtins
   const resolver = new dns.promises.Resolver(DNS)
   // The servers are those that the rest of this process asks.
   resolver.setServers(dns.getServers())

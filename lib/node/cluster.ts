@@ -1,7 +1,6 @@
-import cluster from 'node:cluster'
 import type { Socket as DatagramSocket } from 'node:dgram'
 import { Server, type AddressInfo } from 'node:net'
-import { isMainThread } from 'node:worker_threads'
+import { builtins } from './builtins.ts'
 
 /** The part of the options of `listen` and `bind` that matters here. */
 interface BindOptions {
@@ -13,9 +12,15 @@ interface BindOptions {
  * The group that shares its names unasked: the workers of a cluster, or the threads of a process. False in a process
  * of one thread that is no worker.
  */
-export const clusterGroup = cluster.isWorker
-  ? `cluster-${process.ppid}`
-  : !isMainThread && `process-${process.pid}`
+export function clusterGroup(): string | false {
+  if (isWorker()) return `cluster-${process.ppid}`
+  return !builtins.threads.isMainThread && `process-${process.pid}`
+}
+
+/** True in a worker of a cluster. No process is one without a channel to its parent. */
+function isWorker(): boolean {
+  return process.channel !== undefined && builtins.cluster.isWorker
+}
 
 /**
  * Options that give a member of a group a port of its own. Workers of a cluster share each port that the system
@@ -23,7 +28,7 @@ export const clusterGroup = cluster.isWorker
  * name instead.
  */
 export function withExclusivePort<O extends BindOptions>(options: O): O {
-  return clusterGroup && !options.port ? { ...options, exclusive: true } : options
+  return !options.port && clusterGroup() ? { ...options, exclusive: true } : options
 }
 
 /** The listeners in this worker of a cluster whose ports its primary does not know. */
@@ -31,8 +36,8 @@ const tracked = new Set<Server | DatagramSocket>()
 
 /** Has `listener` closed with the worker, as the primary does for the ports that it knows. */
 export function track(listener: Server | DatagramSocket, { exclusive }: BindOptions): void {
-  if (!cluster.isWorker || !exclusive) return
-  cluster.worker!.off('disconnect', closeAll).once('disconnect', closeAll)
+  if (!exclusive || !isWorker()) return
+  builtins.cluster.worker!.off('disconnect', closeAll).once('disconnect', closeAll)
   tracked.add(listener)
 }
 

@@ -336,7 +336,7 @@ class NamedListener {
     const listener = this.#listener
     const isServer = listener instanceof net.Server && transports.includes('unix')
     if (!isServer || !canOpenBeside(listener)) return undefined
-    const isAlone = !guarded && !shared && !clusterGroup
+    const isAlone = !guarded && !shared && !clusterGroup()
     const port = daemonPort ?? designatedPort()
     return openBeside(listener, isAlone ? firstPath(name, port) : undefined)
   }
@@ -350,7 +350,7 @@ class NamedListener {
       port,
       address,
       ...(this.#beside && { path: this.#beside.path }),
-      shared: shared || clusterGroup,
+      shared: shared || clusterGroup(),
       ...(guarded && { guarded }),
       ...(metadata && { metadata }),
       ...(load && { load: 0 }),

@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import type { Server } from 'node:net'
 import { LOOPBACK } from '../address.ts'
 import { hasBlockList, serverBeside } from '../node/adopt.ts'
 import { disguise } from '../node/disguise.ts'
 import type { Name } from '../name.ts'
 import type { Transport } from './transport.ts'
+import { builtins } from '../node/builtins.ts'
 
 /** True where there are abstract Unix sockets: they have the reach of the loopback addresses. */
 export const hasUnix = process.platform === 'linux'
@@ -39,7 +39,7 @@ const UNKNOWN = {
 
 /** A name for an abstract Unix socket that nobody can guess, nor have had before. */
 export function newPath(): string {
-  return `moniker-${randomBytes(12).toString('hex')}`
+  return `moniker-${builtins.crypto.randomBytes(12).toString('hex')}`
 }
 
 /**

@@ -72,6 +72,6 @@ test('the threads of a process share a name among them', async t => {
 })
 
 test('a program of one process and one thread shares nothing unsaid', t => {
-  t.equal(clusterGroup, false)
+  t.equal(clusterGroup(), false)
   t.end()
 })
