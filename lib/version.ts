@@ -1,18 +1,31 @@
 import { createRequire } from 'node:module'
-import type Semver from 'semver'
+import type { compare, satisfies as inRange, valid, validRange } from 'semver'
 import { MonikerError } from './errors.ts'
 
 // The build leaves this line out: bundlers see the plain call below, and take the package in.
 const require = createRequire(import.meta.url)
 
-let loaded: typeof Semver | undefined
+/** The part of the package `semver` that is used here. */
+interface Semver {
+  readonly compare: typeof compare
+  readonly satisfies: typeof inRange
+  readonly valid: typeof valid
+  readonly validRange: typeof validRange
+}
+
+let loaded: Semver | undefined
 
 /**
  * The package `semver`. It is loaded for the first version or range that is not a plain one: it takes
- * as long to load as half of this library.
+ * as long to load as half of this library. The files are named one by one, so that a bundle has no others.
  */
-function semver(): typeof Semver {
-  return (loaded ??= require('semver') as typeof Semver)
+function semver(): Semver {
+  return (loaded ??= {
+    compare: require('semver/functions/compare.js'),
+    satisfies: require('semver/functions/satisfies.js'),
+    valid: require('semver/functions/valid.js'),
+    validRange: require('semver/ranges/valid.js'),
+  } as Semver)
 }
 
 /** A number that the package reads as well; longer ones may be beyond what is safe. */
