@@ -18,14 +18,18 @@ stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 // The daemon runs for long, and as root: it neither needs nor trusts a cache of compiled code.
 if (first !== 'daemon') keepCompiled()
+void main()
 
-// A shell waits for completion at each key, and scripts for the version: neither loads the command line.
-if (first === 'complete') {
-  const { complete } = await import('./commands/complete.ts')
-  await complete(others[0] === '--' ? others.slice(1) : others)
-} else if ((first === '--version' || first === '-V') && others.length === 0) {
-  stdout.write(`${version}\n`)
-} else {
+/** Runs what is asked for. A shell waits for completion at each key, and scripts for the version: neither loads the command line. */
+async function main(): Promise<void> {
+  if (first === 'complete') {
+    const { complete } = await import('./commands/complete.ts')
+    return complete(others[0] === '--' ? others.slice(1) : others)
+  }
+  if ((first === '--version' || first === '-V') && others.length === 0) {
+    stdout.write(`${version}\n`)
+    return
+  }
   const { run } = await import('./commands/moniker.ts')
   try {
     await run(argv)

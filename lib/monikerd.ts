@@ -1,4 +1,4 @@
 #!/usr/bin/env node
 // `monikerd` is `moniker daemon`.
 process.argv.splice(2, 0, 'daemon')
-await import('./cli.ts')
+void import('./cli.ts')

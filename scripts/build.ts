@@ -14,8 +14,17 @@ import {
 } from 'rolldown'
 import { dts } from 'rolldown-plugin-dts'
 import { esmExternalRequirePlugin } from 'rolldown/plugins'
+import { toAscii } from './ascii.ts'
 import { shape } from '../lib/commands/shape.ts'
-import { lateRequire, loadedByRequire, oneState, replaced } from './plugins.ts'
+import {
+  fromCore,
+  lateEntries,
+  lateRequire,
+  loadedByRequire,
+  oneState,
+  replaced,
+  type Exported,
+} from './plugins.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const given = process.argv[2]
@@ -26,7 +35,7 @@ interface Package {
   name: string
   version: string
   engines: { node: string }
-  exports: Record<string, string | { import: { default: string } }>
+  exports: Record<string, string | { require: { default: string } }>
 }
 
 const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Package
@@ -41,33 +50,116 @@ const known = {
   'lib/commands/shape.ts': `export const shape = async () => (${JSON.stringify(await shape())})`,
 }
 
-/** The sources of what `package.json` exports, without their ending. */
-const exported = Object.values(own.exports).flatMap(entry =>
-  typeof entry === 'string' ? [] : [entry.import.default.slice('./dist/'.length, -'.js'.length)],
-)
+/** The endings of the code of each build. The `package.json` in `dist/lib` makes `.js` a CommonJS module there. */
+const ENDING = { esm: 'mjs', cjs: 'cjs' } as const
 
-/** The files that are run, by Node itself. */
+type Format = keyof typeof ENDING
+
+/** The files that `package.json` exports beside the main one, without their ending, and their sources. */
+const exported = Object.values(own.exports)
+  .flatMap(entry => (typeof entry === 'string' ? [] : [entry.require.default]))
+  .map(file => file.slice('./dist/'.length, -'.cjs'.length))
+  .filter(name => name !== 'index')
+  .map(name => [name, name.replace('-', '/')] as const)
+
+/** The files that Node itself runs. They are CommonJS modules, which start faster. */
 const programs = {
-  ...inputs(['lib/cli', 'lib/monikerd']),
+  'lib/cli': join(root, 'lib/cli.ts'),
+  'lib/monikerd': join(root, 'lib/monikerd.ts'),
   'lib/thread': join(root, 'lib/registration/thread.ts'),
 }
 
 /** A machine that is busy is no fault of the build. */
 const QUIET = { bundlerTimings: false } as const
 
-function inputs(names: readonly string[], folder = root, ending = '.ts'): Record<string, string> {
-  return Object.fromEntries(names.map(name => [name, join(folder, name + ending)]))
+function inputs(
+  files: Iterable<readonly [name: string, source: string]>,
+  folder = root,
+  ending = '.ts',
+): Record<string, string> {
+  return Object.fromEntries([...files].map(([name, file]) => [name, join(folder, file + ending)]))
 }
 
-/** One of two builds, for `import` and for `require`, over one state. */
-async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
-  const isModule = format === 'esm'
-  const ending = isModule ? 'js' : 'cjs'
-  const core = new Set<string>()
+/** Options of the bundler that all code has in common. */
+const CODE = {
+  dir: dist,
+  sourcemap: true,
+  exports: 'named',
+  // CommonJS has no `import()` everywhere: in Jest, for one.
+  dynamicImportInCjs: false,
+  // The sources are in the maps.
+  comments: { annotation: true, legal: true, jsdoc: false },
+  // A program reads all of it when it starts. Whoever sees a stack or inspects an object wants to see our names.
+  minify: {
+    compress: { keepNames: { function: true, class: true } },
+    mangle: { toplevel: true, keepNames: true },
+    codegen: { removeWhitespace: true },
+  },
+} satisfies OutputOptions
+
+/**
+ * One of two builds, for `import` and for `require`, over one state. The main module is a single file, as each file
+ * costs a program time when it starts; whatever else we publish finds there what both have.
+ */
+async function build(format: Format): Promise<OutputChunk[]> {
+  const core: Exported = new Map()
+  const late: Record<string, string> = {}
+  const main = await bundle(format, { index: join(root, 'index.ts') }, [
+    oneState(own, root, { found: core }),
+    lateEntries(late, root, ENDING[format]),
+  ])
+  const file = format === 'esm' ? 'index.js' : 'index.cjs'
+  const chunks = await write(main, { ...CODE, format, entryFileNames: file })
+  return [...chunks, ...(await others(format, core, late, `../${file}`))]
+}
+
+/** The modules beside the main one, and in CommonJS the programs. */
+async function others(
+  format: Format,
+  core: Exported,
+  late: Record<string, string>,
+  main: string,
+): Promise<OutputChunk[]> {
+  const ending = ENDING[format]
   const daemon = new Set<string>()
   const commands = new Set<string>()
-  const bundle = await rolldown({
-    input: { ...inputs(exported), ...(isModule && programs) },
+  const run = format === 'cjs' ? programs : {}
+  const rest = await bundle(format, { ...inputs(exported), ...late, ...run }, [
+    fromCore(own, root, core, main),
+    oneState(own, root, { except: core }),
+    closure(
+      daemon,
+      'lib/registration/embedded.ts',
+      'lib/daemon/daemon.ts',
+      'lib/registration/takeover.ts',
+    ),
+    closure(commands, 'lib/commands/run.ts', 'lib/commands/register.ts', 'lib/commands/policy.ts'),
+  ])
+  return write(rest, {
+    ...CODE,
+    format,
+    entryFileNames: ({ name }) => `${name}.${name in run ? 'js' : ending}`,
+    chunkFileNames: `lib/[name]-[hash].${ending}`,
+    // What makes a process the daemon is one file.
+    codeSplitting: {
+      groups: [
+        { name: 'core', test: id => core.has(id) },
+        // Commands that run no daemon do not load it for the modules that both use.
+        { name: 'common', test: id => daemon.has(id) && commands.has(id) },
+        { name: 'daemon', test: id => daemon.has(id) },
+      ],
+    },
+  })
+}
+
+function bundle(
+  format: Format,
+  input: Record<string, string>,
+  plugins: Plugin[],
+): Promise<RolldownBuild> {
+  const isModule = format === 'esm'
+  return rolldown({
+    input,
     cwd: root,
     platform: 'node',
     checks: QUIET,
@@ -78,41 +170,8 @@ async function build(format: 'esm' | 'cjs'): Promise<OutputChunk[]> {
       replaced(root, known),
       lateRequire(),
       !isModule && loadedByRequire(OUTSIDE),
-      oneState(own, root),
-      closure(core, 'index.ts'),
-      closure(
-        daemon,
-        'lib/registration/embedded.ts',
-        'lib/daemon/daemon.ts',
-        'lib/registration/takeover.ts',
-      ),
-      closure(
-        commands,
-        'lib/commands/run.ts',
-        'lib/commands/register.ts',
-        'lib/commands/policy.ts',
-      ),
+      ...plugins,
     ],
-  })
-  return write(bundle, {
-    dir: dist,
-    format,
-    sourcemap: true,
-    exports: 'named',
-    // Each program reads them when it starts; the sources are in the maps.
-    comments: { annotation: true, legal: true, jsdoc: false },
-    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
-    entryFileNames: `[name].${ending}`,
-    chunkFileNames: `lib/[name]-[hash].${ending}`,
-    // What is needed at once is one file; what makes a process the daemon is another.
-    codeSplitting: {
-      groups: [
-        { name: 'core', test: id => core.has(id) },
-        // Commands that run no daemon do not load it for the modules that both use.
-        { name: 'common', test: id => daemon.has(id) && commands.has(id) },
-        { name: 'daemon', test: id => daemon.has(id) },
-      ],
-    },
   })
 }
 
@@ -133,9 +192,10 @@ function closure(found: Set<string>, ...entries: string[]): Plugin {
 }
 
 /** The types of each build. */
-async function types(ending: 'd.ts' | 'd.cts'): Promise<void> {
+async function types(format: Format): Promise<void> {
+  const ending = format === 'esm' ? 'd.mts' : 'd.cts'
   const bundle = await rolldown({
-    input: inputs(exported, declarations, '.d.ts'),
+    input: inputs([['index', 'index'], ...exported], declarations, '.d.ts'),
     cwd: declarations,
     platform: 'node',
     checks: QUIET,
@@ -144,7 +204,9 @@ async function types(ending: 'd.ts' | 'd.cts'): Promise<void> {
   })
   await write(bundle, {
     dir: dist,
-    entryFileNames: `[name].${ending}`,
+    // The main module is `index.js`, so its types are these.
+    entryFileNames: ({ name }) =>
+      ending === 'd.mts' && name === 'index' ? 'index.d.ts' : `${name}.${ending}`,
     chunkFileNames: `lib/[name]-[hash].${ending}`,
   })
 }
@@ -156,9 +218,12 @@ async function companions(): Promise<void> {
       .filter(file => file.endsWith('.ts'))
       .map(file => `${folder}/${file.slice(0, -'.ts'.length)}`),
   )
-  const published = new Map(exported.map(name => [join(root, `${name}.ts`), `../${name}.js`]))
+  const published = new Map([
+    [join(root, 'index.ts'), '../index.js'],
+    ...exported.map(([name, source]) => [join(root, `${source}.ts`), `../${name}.mjs`] as const),
+  ])
   const bundle = await rolldown({
-    input: inputs(names),
+    input: inputs(names.map(name => [name, name])),
     cwd: root,
     platform: 'node',
     checks: QUIET,
@@ -190,7 +255,9 @@ async function companions(): Promise<void> {
 async function write(bundle: RolldownBuild, options: OutputOptions): Promise<OutputChunk[]> {
   const { output } = await bundle.write(options)
   await bundle.close()
-  return output.filter(file => file.type === 'chunk')
+  const chunks = output.filter(file => file.type === 'chunk')
+  if (options.sourcemap) for (const { fileName } of chunks) toAscii(join(options.dir!, fileName))
+  return chunks
 }
 
 /** The licences of the packages that are in our files, as these ask for. */
@@ -221,9 +288,10 @@ function declare(): void {
 rmSync(dist, { recursive: true, force: true })
 if (!given) declare()
 const chunks = [...(await build('esm')), ...(await build('cjs'))]
+writeFileSync(join(dist, 'lib/package.json'), '{ "type": "commonjs" }\n')
 if (!given) {
   writeFileSync(join(dist, 'licences.txt'), licences(chunks))
-  await types('d.ts')
-  await types('d.cts')
+  await types('esm')
+  await types('cjs')
   await companions()
 }

@@ -25,6 +25,16 @@ interface Node {
   readonly value?: unknown
 }
 
+/** Modules by their ids, each with the names of its exports. */
+export type Exported = Map<string, readonly string[]>
+
+interface Modules {
+  /** Gets those that are shared. */
+  readonly found?: Exported
+  /** Those that are left as they are. */
+  readonly except?: Exported
+}
+
 const STATE = '\0moniker-state'
 
 /**
@@ -32,30 +42,78 @@ const STATE = '\0moniker-state'
  * our modules the first copy that runs is the one whose exports all others use. So there is one registrar, one
  * resolver, one class `MonikerSocket` in a process. The copies meet under a symbol with the version.
  */
-export function oneState({ name, version }: Package, root: string): Plugin {
-  const symbol = JSON.stringify(`${name}@${version}`)
+export function oneState(own: Package, root: string, { found, except }: Modules = {}): Plugin {
+  const symbol = symbolOf(own)
   return {
     name: 'one-state',
     resolveId: id => (id === STATE ? id : undefined),
     load: id => (id === STATE ? stateOf(symbol) : undefined),
     transform(code, id) {
-      const file = relative(root, id).replaceAll('\\', '/')
+      const file = fileOf(id, root)
       const isShared = /^(index|lib\/.*)\.ts$/.test(file) && !isAbsolute(file)
       // The commands are programs, of which no other imports anything.
-      if (!isShared || file.startsWith('lib/commands/')) return undefined
-      return { code: shared(code, file), map: null }
+      if (!isShared || file.startsWith('lib/commands/') || except?.has(id)) return undefined
+      const exported = exportsOf(code)
+      found?.set(id, [...exported.names.keys()])
+      return { code: shared(exported, file), map: null }
     },
   }
 }
 
+/** Takes the modules that the main file has, which are in `core`, from its state, and loads that file for it. */
+export function fromCore(own: Package, root: string, core: Exported, main: string): Plugin {
+  const symbol = symbolOf(own)
+  return {
+    name: 'from-core',
+    resolveId: id => (id === main ? { id, external: true } : undefined),
+    load(id) {
+      const names = core.get(id)
+      if (!names) return undefined
+      const file = JSON.stringify(fileOf(id, root))
+      const { taken, given } = renamed(names)
+      return `import ${JSON.stringify(main)};
+        const { ${taken} } = globalThis[${symbol}][${file}];
+        export { ${given} }`
+    },
+  }
+}
+
+/** Leaves out of the main file what it loads late. `entries` gets the sources, by the names of the files for them. */
+export function lateEntries(entries: Record<string, string>, root: string, ending: string): Plugin {
+  return {
+    name: 'late-entries',
+    async resolveId(id, importer, { kind }) {
+      const found = kind === 'dynamic-import' && (await this.resolve(id, importer))
+      if (!found || found.external) return undefined
+      const [, folder, file] = /^lib\/(\w+)\/(\w+)\.ts$/.exec(fileOf(found.id, root))!
+      const name = `lib/${folder}-${file}`
+      entries[name] = found.id
+      return { id: `./${name}.${ending}`, external: true }
+    },
+  }
+}
+
+function symbolOf({ name, version }: Package): string {
+  return `Symbol.for(${JSON.stringify(`${name}@${version}`)})`
+}
+
+function fileOf(id: string, root: string): string {
+  return relative(root, id).replaceAll('\\', '/')
+}
+
 function stateOf(symbol: string): string {
-  return `const modules = (globalThis[Symbol.for(${symbol})] ??= Object.create(null))
+  return `const modules = (globalThis[${symbol}] ??= Object.create(null))
     export const share = (file, own) => (modules[file] ??= own)`
 }
 
-/** The module with its exports exchanged for those of its first copy. */
-function shared(code: string, file: string): string {
-  const exported = new Map<string, string>()
+/** A module without the word `export`, and the names that it exports, each with what it names. */
+interface Exports {
+  readonly text: string
+  readonly names: ReadonlyMap<string, string>
+}
+
+function exportsOf(code: string): Exports {
+  const names = new Map<string, string>()
   let text = code
   const blank = (start: number, end: number) => {
     const lines = text.slice(start, end).replaceAll(/[^\n]/g, ' ')
@@ -64,23 +122,35 @@ function shared(code: string, file: string): string {
   for (const node of treeOf(code)) {
     if (node.exportKind === 'type' || node.source) continue
     if (node.type === 'ExportDefaultDeclaration') {
-      exported.set('default', code.slice(node.declaration!.start, node.declaration!.end))
+      names.set('default', code.slice(node.declaration!.start, node.declaration!.end))
       blank(node.start, node.end)
     } else if (node.type === 'ExportNamedDeclaration' && node.declaration) {
-      for (const name of namesOf(node.declaration)) exported.set(name, name)
+      for (const name of namesOf(node.declaration)) names.set(name, name)
       blank(node.start, node.declaration.start)
     } else if (node.type === 'ExportNamedDeclaration') {
       const values = node.specifiers!.filter(({ exportKind }) => exportKind !== 'type')
-      for (const { local, exported: as } of values) exported.set(as.name!, local.name!)
+      for (const { local, exported: as } of values) names.set(as.name!, local.name!)
       blank(node.start, node.end)
     }
   }
-  if (exported.size === 0) return code
-  const own = [...exported].map(([as, local]) => `${as}: ${local}`).join()
-  const taken = [...exported.keys()].map(as => `${as}: $${as}`).join()
-  const given = [...exported.keys()].map(as => `$${as} as ${as}`).join()
+  return { text, names }
+}
+
+/** The module with its exports exchanged for those of its first copy. */
+function shared({ text, names }: Exports, file: string): string {
+  if (names.size === 0) return text
+  const own = [...names].map(([as, local]) => `${as}: ${local}`).join()
+  const { taken, given } = renamed([...names.keys()])
   const share = `import { share as $share } from ${JSON.stringify(STATE)}`
   return `${text};${share};const { ${taken} } = $share(${JSON.stringify(file)}, { ${own} });export { ${given} }`
+}
+
+/** The patterns that take these names from an object and give them to importers. */
+function renamed(names: readonly string[]): { taken: string; given: string } {
+  return {
+    taken: names.map(name => `${name}: $${name}`).join(),
+    given: names.map(name => `$${name} as ${name}`).join(),
+  }
 }
 
 /** The names of values that a declaration makes; a type makes none, and overloads make one together. */
@@ -123,7 +193,7 @@ export function loadedByRequire(packages: readonly string[]): Plugin {
 export function replaced(root: string, modules: Readonly<Record<string, string>>): Plugin {
   return {
     name: 'replaced',
-    load: id => modules[relative(root, id).replaceAll('\\', '/')],
+    load: id => modules[fileOf(id, root)],
   }
 }
 

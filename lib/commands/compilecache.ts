@@ -1,5 +1,4 @@
 import { lstatSync, mkdirSync, realpathSync } from 'node:fs'
-import module from 'node:module'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 
@@ -15,7 +14,9 @@ interface Cache {
  * Makes Node keep the compiled code of the commands in `$XDG_CACHE_HOME/moniker` or `~/.cache/moniker`, if it can. Node
  * runs the code that it finds there, so nothing is kept if another user could write to the folder.
  */
-export function keepCompiled({ enableCompileCache }: Cache = module as object): void {
+export function keepCompiled(
+  { enableCompileCache }: Cache = process.getBuiltinModule('node:module') as object,
+): void {
   const folder = enableCompileCache && ownFolder()
   if (folder) enableCompileCache(folder)
 }

@@ -61,9 +61,9 @@ function startThread(port: number, execArgv: string[]): void {
   // The program's streams are its own; only diagnostics that it has asked for go there.
   const quiet = { stdout: true, stderr: !debug.enabled }
   try {
-    // TypeScript in the sources, else the module that is built of it; the CommonJS build has no other.
-    const ending = extname(here).replace('.c', '.')
-    const file = new URL(`thread${ending}`, here)
+    // TypeScript in the sources, else the one program that both builds have.
+    const ending = extname(here) === '.ts' ? 'ts' : 'js'
+    const file = new URL(`thread.${ending}`, here)
     new Worker(file, { name: 'moniker', workerData: port, execArgv, env, ...quiet })
       .on('error', onError)
       .unref()

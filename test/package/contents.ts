@@ -59,7 +59,7 @@ test('the packed file', async t => {
   }
 
   await t.test('has a source map for each file of code', async t => {
-    for (const file of files.filter(file => /\.c?js$/.test(file))) {
+    for (const file of files.filter(file => /\.[cm]?js$/.test(file))) {
       const text = await readFile(join(root, file), 'utf8')
       const [, name] = /\n\/\/# sourceMappingURL=(\S+)\s*$/.exec(text) ?? []
       if (name) t.ok(maps.has(join(dirname(file), name)), file)
