@@ -1,3 +1,5 @@
+import { clearTimeout, clock, setTimeout } from './clock.ts'
+
 /** The part of an `AbortSignal` that is used. */
 export interface Signal extends Pick<AbortSignal, 'aborted' | 'reason' | 'throwIfAborted'> {
   addEventListener(type: 'abort', listener: () => void, options?: { once: boolean }): void
@@ -148,15 +150,15 @@ export async function retry<T>(
   ms: number,
   { worth = () => true, first = 50, longest = 1_000, signal, quiet = false }: RetryOptions = {},
 ): Promise<T> {
-  const end = performance.now() + ms
+  const end = clock() + ms
   let wait = first
   for (;;) {
-    const left = Math.max(0, Math.ceil(end - performance.now()))
+    const left = Math.max(0, Math.ceil(end - clock()))
     try {
       return await attempt(left)
     } catch (error) {
       signal?.throwIfAborted()
-      const rest = end - performance.now()
+      const rest = end - clock()
       if (rest <= 0 || !worth(error)) throw error
       // Programs that lost the same daemon do not all come back at once; the last try is at the very end.
       await backoff(Math.min(wait * (0.5 + Math.random() / 2), rest), signal, quiet)

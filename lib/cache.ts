@@ -1,3 +1,5 @@
+import { clock } from './clock.ts'
+
 export interface CacheOptions {
   /** The most values to remember; the oldest goes first. Default 1,024. */
   max?: number
@@ -6,7 +8,7 @@ export interface CacheOptions {
 }
 
 /** The defaults of `CacheOptions`. */
-export const DEFAULTS = { max: 1_024, now: () => performance.now() } satisfies CacheOptions
+export const DEFAULTS = { max: 1_024, now: clock } satisfies CacheOptions
 
 interface Item<T> {
   readonly value: T

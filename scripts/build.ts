@@ -43,8 +43,12 @@ const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Pack
 /** The packages that a program brings itself, and `debug`, of which it must have one copy only. */
 const OUTSIDE = ['debug', 'undici', 'ioredis', '@grpc/grpc-js']
 
-/** The modules that are data once this is built: the version, and the words that completion knows. */
+/**
+ * The modules that are data once this is built: the version, and the words that completion knows; and the `process` of
+ * `readable-stream`, of which a test could replace `nextTick` (lib/clock.ts).
+ */
 const known = {
+  'node_modules/process/index.js': `module.exports = Object.create(process, { nextTick: { value: process.nextTick } })`,
   'lib/commands/version.ts': `export const version = ${JSON.stringify(own.version)}
     export const engines = ${JSON.stringify(own.engines)}`,
   'lib/commands/shape.ts': `export const shape = async () => (${JSON.stringify(await shape())})`,

@@ -2,6 +2,14 @@ import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { cancellable, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
+import {
+  clearInterval,
+  clearTimeout,
+  setImmediate,
+  setInterval,
+  setTimeout,
+  timeLimit,
+} from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, type Details } from '../errors.ts'
 import { TIMEOUT } from '../settings.ts'
@@ -270,7 +278,7 @@ export class Sessions {
   }
 
   async #open(daemon: DaemonAddress, key: string): Promise<void> {
-    const signal = AbortSignal.timeout(TIMEOUT)
+    const signal = timeLimit(TIMEOUT)
     const client = await Client.connect(daemon, signal, { background: true })
     let asked = 0
     const idle = setInterval(() => {

@@ -1,6 +1,7 @@
 import { hostOfDaemon } from '../address.ts'
 import { Abort, cancellable, deadline, firstOf, retry, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
+import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { awayFrom, fallBack, lookUp, placesIn } from '../directories/directories.ts'
 import type { Directory, Sighting, Wanted } from '../directories/directory.ts'

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import { setTimeout as pause } from 'node:timers/promises'
+import { clearInterval, clearTimeout, nextTick, pause, setInterval, setTimeout } from '../clock.ts'
 import { connectCall, namedCall, type TargetOptions } from '../options/connect.ts'
 import {
   ASKED,
@@ -85,7 +85,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     const where = { host: host || 'localhost', port: port ?? designatedPort(), syscall: 'watch' }
     this.#details = service === undefined ? where : { ...where, service }
     // The program has had no time yet to listen for errors.
-    process.nextTick(() => {
+    nextTick(() => {
       this.#followDirectories()
       void this.#run()
     })
@@ -147,7 +147,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
 
   /** In a turn of its own: what a listener throws is not for us to catch. */
   #soon<K extends keyof WatchEvents>(event: K, ...args: WatchEvents[K]): void {
-    process.nextTick(() => Reflect.apply(this.emit, this, [event, ...args]))
+    nextTick(() => Reflect.apply(this.emit, this, [event, ...args]))
   }
 
   #newRoster(): Roster {

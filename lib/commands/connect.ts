@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { Command } from 'commander'
+import { clearTimeout, setTimeout } from '../clock.ts'
 import { MonikerSocket } from '../sockets/socket.ts'
 import { format } from '../name.ts'
 import { TIMEOUT } from '../settings.ts'

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import semver from 'semver'
 import { isLoopback, isThisHost } from '../address.ts'
+import { timeLimit, wallClock } from '../clock.ts'
 import { addressesOf, askDatagram } from '../client/ask.ts'
 import type { LookupHostOptions } from '../resolution.ts'
 import { Resolver } from '../client/resolver.ts'
@@ -190,7 +191,7 @@ async function checkUDP({ address, port, status }: Visit, isHere: boolean): Prom
     return processes ? [bad(check, `port ${port} is taken${processes}`, REMEDIES.EPROTOCOL!)] : []
   }
   const question = { op: 'resolve', service: 'moniker.doctor' } as const
-  const asked = askDatagram({ address, port }, question, AbortSignal.timeout(PATIENCE))
+  const asked = askDatagram({ address, port }, question, timeLimit(PATIENCE))
   const answers = await asked.then(
     () => true,
     () => false,
@@ -227,7 +228,7 @@ function checkDaemons(daemons: readonly DaemonStatus[]): Finding {
 
 /** The finding for the clock: it decides which program has held a name for longer, so it must not run backwards. */
 function checkClock(daemons: readonly DaemonStatus[]): Finding {
-  const now = Date.now()
+  const now = wallClock()
   const text = `it is ${new Date(now).toISOString()}`
   const late = daemons.map(({ started }) => started).find(started => started > now + PATIENCE)
   if (late === undefined) return fine('clock', text)

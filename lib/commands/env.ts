@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { Command, Option } from 'commander'
+import { clearTimeout, setTimeout } from '../clock.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { Resolution } from '../resolution.ts'
 import { format as formatName } from '../name.ts'

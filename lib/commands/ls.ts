@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
 import { Command } from 'commander'
+import { clearImmediate, setImmediate } from '../clock.ts'
 import { Resolver } from '../client/resolver.ts'
 import { watch, type Watch } from '../client/watch.ts'
 import {

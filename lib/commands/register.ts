@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises'
-import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
 import { isMap, type Document, type Node, type Pair } from 'yaml'
+import { pause } from '../clock.ts'
 import { format } from '../name.ts'
 import { bound, type Bindable, type Spot } from '../node/proc.ts'
 import { listenCall, type ListenCall, type ListenNameOptions } from '../options/listen.ts'

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
-import { setTimeout as pause } from 'node:timers/promises'
 import { Command } from 'commander'
+import { clearTimeout, clock, pause, setTimeout } from '../clock.ts'
 import { listenCall } from '../options/listen.ts'
 import { format } from '../name.ts'
 import { freePort, isFree, listening, portsOf } from '../node/proc.ts'
@@ -202,14 +202,14 @@ export class Program {
   async keepRunning(options: RestartOptions): Promise<number> {
     const { signal } = this.#stop
     let wait = SOON
-    let began = performance.now()
+    let began = clock()
     let status = await this.run()
     while (status !== 0 && !signal.aborted) {
-      if (performance.now() - began > STEADY) wait = SOON
+      if (clock() - began > STEADY) wait = SOON
       options.tell(`${this.#words[0]} has crashed with status ${status}; again in ${wait} ms`)
       await this.#recover(wait, options)
       wait = Math.min(wait * 2, LATEST)
-      began = performance.now()
+      began = clock()
       // A signal may have come between two runs.
       status = signal.aborted ? status : await this.run()
     }

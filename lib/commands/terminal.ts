@@ -1,5 +1,6 @@
 // Loads nothing of ours when it starts: completion needs it at each key.
 import { styleText } from 'node:util'
+import { clearInterval, clearTimeout, setInterval, setTimeout } from '../clock.ts'
 import type { Lease } from '../registration/registrar.ts'
 
 /** Milliseconds for which the loss of a daemon is not reported: mostly another takes its place at once. */

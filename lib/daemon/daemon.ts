@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { clock, setTimeout, wallClock } from '../clock.ts'
 import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
@@ -103,8 +104,8 @@ export class Daemon {
   readonly #dialects: readonly [Dialect, ...Dialect[]]
   readonly #sockets = new Map<Socket, { arrival: Arrival; leave: () => void }>()
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
-  readonly #started = Date.now()
-  #born = performance.now()
+  readonly #started = wallClock()
+  #born = clock()
   readonly #answer: Handler
   #starting: Promise<void> | undefined
 
@@ -201,7 +202,7 @@ export class Daemon {
   }
 
   #age(): number {
-    return performance.now() - this.#born
+    return clock() - this.#born
   }
 
   /**
@@ -210,11 +211,11 @@ export class Daemon {
    * taken, and with `ERR_MONIKER_POLICY` if the policy is none.
    */
   start(dismiss?: () => Promise<void>): Promise<void> {
-    this.#born = dismiss ? Infinity : performance.now()
+    this.#born = dismiss ? Infinity : clock()
     this.#starting = this.#start()
     if (!dismiss) return this.#starting
     return this.#starting.then(() => {
-      const settle = () => void (this.#born = performance.now())
+      const settle = () => void (this.#born = clock())
       dismiss().then(settle, settle)
     })
   }

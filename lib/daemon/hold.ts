@@ -1,3 +1,4 @@
+import { clearTimeout, queueMicrotask, setTimeout } from '../clock.ts'
 import type { MonikerError } from '../errors.ts'
 import type { Answer, Register, Resolve } from '../wire/protocol.ts'
 import type { Peer, Reply, Step } from './chain.ts'

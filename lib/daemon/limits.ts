@@ -1,4 +1,5 @@
 import { networkOf } from '../address.ts'
+import { clock } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
 import type { Peer, Step } from './chain.ts'
 import type { Registry } from './registry.ts'
@@ -58,7 +59,7 @@ export class Limits {
   #remoteOpen = 0
 
   constructor(sources: LimitsSources, options: LimitsOptions = {}) {
-    const { now = () => performance.now(), connections = 16_384 } = options
+    const { now = clock, connections = 16_384 } = options
     this.#sources = sources
     this.#now = now
     this.#options = {
@@ -174,7 +175,7 @@ export class Bucket {
   #tokens: number
   #filled: number
 
-  constructor(rate: Rate, now: Now = () => performance.now()) {
+  constructor(rate: Rate, now: Now = clock) {
     this.#rate = rate
     this.#now = now
     this.#tokens = rate.burst

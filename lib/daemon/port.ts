@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { LOOPBACK, isLoopback } from '../address.ts'
+import { timeLimit } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode, isMissing } from '../errors.ts'
 import { Datagrams, type DatagramsOptions } from './udp.ts'
@@ -160,7 +161,7 @@ const PATIENCE = 1_000
 /** Whether anybody listens on a port of 127.0.0.1. */
 function isTaken(port: number): Promise<boolean> {
   const socket = connect({ port, host: LOOPBACK[0]! })
-  return once(socket, 'connect', { signal: AbortSignal.timeout(PATIENCE) })
+  return once(socket, 'connect', { signal: timeLimit(PATIENCE) })
     .then(() => true)
     .catch((error: unknown) => !hasCode(error, 'ECONNREFUSED'))
     .finally(() => socket.destroy())

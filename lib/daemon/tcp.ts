@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
+import { clearTimeout, nextTick, setImmediate, setTimeout } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
 import { LineSplitter } from '../wire/splitter.ts'
 import {
@@ -202,7 +203,7 @@ function teller(socket: Socket): Owner['tell'] {
     text = ''
   }
   return (id, event) => {
-    if (text === '') process.nextTick(flush)
+    if (text === '') nextTick(flush)
     text += encode(id, event)
     if (text.length > MAX_UNREAD) flush()
   }

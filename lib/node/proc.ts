@@ -2,8 +2,8 @@ import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { connect, createServer, isIPv4, isIPv6 } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
 import { LOOPBACK, groupsOf } from '../address.ts'
+import { pause } from '../clock.ts'
 
 /**
  * The range of `freePort`: below the ports that Linux, macOS and Windows give out by themselves, above those that

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import type { Server, Socket } from 'node:net'
+import { clearTimeout, setTimeout } from '../clock.ts'
 import type { ListenNameOptions } from '../options/listen.ts'
 import { cancellable } from '../async.ts'
 import { TIMEOUT } from '../settings.ts'

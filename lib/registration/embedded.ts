@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { setTimeout } from '../clock.ts'
 import { Daemon } from '../daemon/daemon.ts'
 import { embeddedHosts, policyFile } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'

@@ -1,7 +1,15 @@
 import { EventEmitter } from 'node:events'
-import { setTimeout as wait } from 'node:timers/promises'
 import { LOOPBACK } from '../address.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
+import {
+  clearTimeout,
+  nextTick,
+  pause,
+  setImmediate,
+  setTimeout,
+  timeLimit,
+  wallClock,
+} from '../clock.ts'
 import { Client } from '../client/connection.ts'
 import { accept } from '../client/filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
@@ -138,7 +146,7 @@ export class Registrar {
   /** The connection to the daemon, made if need be; all requests meanwhile share one. */
   async #connected(signal?: Signal): Promise<Client> {
     if (this.#client) return this.#client
-    this.#opening ??= this.#open(AbortSignal.timeout(TIMEOUT)).finally(() => {
+    this.#opening ??= this.#open(timeLimit(TIMEOUT)).finally(() => {
       this.#opening = undefined
       // The last lease may have been given up while we connected.
       this.#closeIfIdle()
@@ -247,7 +255,7 @@ export class Registrar {
 
   async #renew(lease: Lease, client: Client, timeout: number): Promise<void> {
     try {
-      this.#connections = await lease.request(client, AbortSignal.timeout(timeout))
+      this.#connections = await lease.request(client, timeLimit(timeout))
     } catch (error) {
       const refused = error as MonikerError
       // This daemon has gone as well, or says nothing: the next may know better.
@@ -260,7 +268,7 @@ export class Registrar {
   async #pause(before: keyof typeof PAUSES, signal?: Signal): Promise<void> {
     const [least, most] = PAUSES[before].map(ms => ms * Math.max(1, this.#connections / CROWD))
     const ms = Math.min(between(least!, most!), between(LONGEST / 2, LONGEST))
-    await cancellable(wait(ms, undefined, { ref: false }), signal)
+    await cancellable(pause(ms, undefined, { ref: false }), signal)
   }
 }
 
@@ -419,20 +427,20 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
 
   #hold(grant: Grant): void {
     this.#grant = grant
-    this.#since ??= Date.now()
+    this.#since ??= wallClock()
     // Withdrawn meanwhile: `withdraw` gives the grant back.
     if (!this.#enter('held')) return
     debug('%s is registered on port %d', this.details.service, this.offer.port)
     if (this.#reported === undefined) return
     this.#reported = undefined
-    process.nextTick(() => this.emit('regained'))
+    nextTick(() => this.emit('regained'))
   }
 
   #tell(error: MonikerError): void {
     debug('%s', error.message)
     if (this.#reported === error.reason) return
     this.#reported = error.reason
-    process.nextTick(() => this.emit('lost', error))
+    nextTick(() => this.emit('lost', error))
   }
 
   #handleEvent(event: Answer, client: Client): void {
@@ -461,7 +469,7 @@ function grantIn(answer: Answer, details: Details): { registration: number; conn
 async function unregister({ client, registration, onEvent }: Grant): Promise<void> {
   client.forget(onEvent)
   try {
-    await client.ask({ op: 'unregister', registration }, AbortSignal.timeout(TIMEOUT))
+    await client.ask({ op: 'unregister', registration }, timeLimit(TIMEOUT))
   } catch (error) {
     debug('%s', (error as Error).message)
   }

@@ -1,4 +1,5 @@
 import { LOOPBACK } from '../address.ts'
+import { timeLimit } from '../clock.ts'
 import { Client } from '../client/connection.ts'
 import { accept } from '../client/filter.ts'
 import type { Daemon } from '../daemon/daemon.ts'
@@ -53,7 +54,7 @@ export async function takeOver(
 async function askForPort(port: number, patience: number): Promise<Client | undefined> {
   for (const address of LOOPBACK) {
     try {
-      return await askAt(address, port, AbortSignal.timeout(patience))
+      return await askAt(address, port, timeLimit(patience))
     } catch (error) {
       const isGone = hasCode(error, 'ECONNREFUSED') || hasCode(error, 'ECONNRESET')
       if (!isGone && !isMissing(error)) throw error
@@ -80,7 +81,7 @@ async function askAt(address: string, port: number, signal: AbortSignal): Promis
 async function disconnectPrograms(predecessor: Client): Promise<void> {
   predecessor.unref()
   try {
-    await predecessor.ask({ op: 'handover' }, AbortSignal.timeout(DISCONNECT_TIMEOUT))
+    await predecessor.ask({ op: 'handover' }, timeLimit(DISCONNECT_TIMEOUT))
   } catch {
     // It closes all connections, this one too.
   } finally {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { isOwn, plain } from '../address.ts'
+import { clearTimeout, clock, nextTick, setTimeout } from '../clock.ts'
 import { pauseReading } from '../node/handle.ts'
 import type { Answer } from '../wire/protocol.ts'
 
@@ -31,7 +32,7 @@ export interface AdmissionOptions {
 export const DEFAULTS = {
   guarded: false,
   hold: 1_000,
-  now: () => performance.now(),
+  now: clock,
 } satisfies AdmissionOptions
 
 /**
@@ -142,7 +143,7 @@ class PausedConnection {
     const socket = this.#socket.off('close', this.#onSettled)
     this.#onSettled()
     // Each in a turn of its own. An error that a listener throws is not ours to catch, and concerns no other connection.
-    process.nextTick(() => {
+    nextTick(() => {
       if (socket.destroyed) return
       socket.off('error', ignore)
       this.#resume()

@@ -5,6 +5,7 @@ import dgram, {
   type SocketType,
 } from 'node:dgram'
 import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
+import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
 import {
   connectCall,
   type Call,
@@ -199,7 +200,7 @@ export class MonikerDatagram extends Base {
       const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
       // In a turn of its own: an error that a listener throws is not ours to catch.
-      process.nextTick(() => this.#resolved(found, endpoint, callback))
+      nextTick(() => this.#resolved(found, endpoint, callback))
     } catch (error) {
       this.#connecting = undefined
       if (!this.#isClosed()) this.#failed(error as Error, callback)
@@ -245,8 +246,8 @@ export class MonikerDatagram extends Base {
 
   /** Reports an error as `dgram` reports that a look-up has failed. */
   #failed(error: Error, callback: ((error: Error) => void) | undefined): void {
-    if (callback) process.nextTick(callback, error)
-    else process.nextTick(() => this.emit('error', error))
+    if (callback) nextTick(callback, error)
+    else nextTick(() => this.emit('error', error))
   }
 
   /** The question. A socket of one family asks for addresses of that family alone. */

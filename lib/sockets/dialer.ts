@@ -1,6 +1,7 @@
 import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ANY_HOST } from '../address.ts'
+import { clearInterval, nextTick, setInterval } from '../clock.ts'
 import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { undisguise } from '../node/disguise.ts'
@@ -101,7 +102,7 @@ export class Dial {
     const chosen = select ? answer.then(found => choose(found, select)) : answer
     chosen
       // In a turn of its own: an error of a listener is the program's.
-      .then(found => process.nextTick(() => this.#answered(found)))
+      .then(found => nextTick(() => this.#answered(found)))
       .catch((error: unknown) => this.#failed(error as Error))
     try {
       // No guess if the caller filters or selects: only a fresh list will do. No guess with `wait` either: it would
@@ -183,7 +184,7 @@ export class Dial {
     dial(this.#socket, options, callback)
     options.lookup = options.family = undefined
     forgetHost(this.#socket)
-    if (guess) process.nextTick(() => this.#dialGuess(guess))
+    if (guess) nextTick(() => this.#dialGuess(guess))
   }
 
   /** How far the hidden connection has got. The program has not been told of it. */
@@ -345,7 +346,7 @@ export class Dial {
     try {
       const made = await open(cancel.signal)
       // In a turn of its own: an error of a listener is the program's.
-      process.nextTick(() => this.#opened(guess, made))
+      nextTick(() => this.#opened(guess, made))
     } catch (error) {
       if (!this.#isWanted) return
       debug('%s', (error as Error).message)

@@ -1,6 +1,6 @@
 import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
+import { clearTimeout, clock, nextTick, pause, setTimeout } from '../clock.ts'
 import type { ListenCall } from '../options/listen.ts'
 import { announce, clusterGroup, track, untrack, withExclusivePort } from '../node/cluster.ts'
 import { designatedPort } from '../settings.ts'
@@ -244,7 +244,7 @@ class NamedListener {
 
   #admit(args: [net.Socket]): boolean {
     this.#latest = args[0]
-    this.#since = performance.now()
+    this.#since = clock()
     let isHeard = true
     this.#admission.admit(args[0], () => (isHeard = this.#pass('connection', args)))
     return isHeard
@@ -284,7 +284,7 @@ class NamedListener {
         ...(guarded && { expect: event => this.#admission.onExpect(event) }),
       })
       // In a turn of its own: an error that a listener throws is not ours to catch.
-      process.nextTick(() => this.#onRegistered(lease))
+      nextTick(() => this.#onRegistered(lease))
     } catch (error) {
       this.#onRefused(error as Error)
     }
@@ -301,7 +301,7 @@ class NamedListener {
       this.#stopCounting = countConnections(listener, load => lease.report(load))
     }
     announce(listener)
-    process.nextTick(() => this.#admission.release())
+    nextTick(() => this.#admission.release())
     listener.emit('listening')
   }
 
@@ -315,7 +315,7 @@ class NamedListener {
     this.#admission.refuse()
     // The program has not called `close`: one of its own class must not run.
     if (this.#listener instanceof net.Server) net.Server.prototype.close.call(this.#listener)
-    process.nextTick(() => {
+    nextTick(() => {
       this.restore()
       this.#listener.emit('error', error)
     })
@@ -400,7 +400,7 @@ class NamedListener {
 
   /** Waits until the last peer knows that the name was here; without the name, the daemon would deny it. */
   async #confirmed(): Promise<void> {
-    const left = this.#since + CONFIRMATION_TIME - performance.now()
+    const left = this.#since + CONFIRMATION_TIME - clock()
     if (left <= 0 || this.#latest?.bytesRead !== 0) return
     await pause(left, undefined, { signal: this.#confirmation.signal }).catch(() => {})
   }

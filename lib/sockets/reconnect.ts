@@ -1,3 +1,4 @@
+import { clock } from '../clock.ts'
 import {
   namedCall,
   type Call,
@@ -44,7 +45,7 @@ async function* sockets(
   let pause = first
   for (;;) {
     signal?.throwIfAborted()
-    const since = performance.now()
+    const since = clock()
     const socket = connect({ ...options, ...name, signal: undefined })
     let error: Error | undefined
     socket.on('error', (thrown: Error) => (error = thrown))
@@ -62,7 +63,7 @@ async function* sockets(
     signal?.throwIfAborted()
     debug('%s: %s', name.service, error?.message ?? 'closed')
     lost(error)
-    if (performance.now() - since > longest) pause = first
+    if (clock() - since > longest) pause = first
     // Programs that lost the same server do not all come back at once.
     await backoff(pause * (0.5 + Math.random() / 2), signal)
     pause = Math.min(pause * 2, longest)

@@ -34,6 +34,18 @@ test('requests do, and fetch says what it needs', async () => {
   web.close().closeAllConnections()
 })
 
+test('a test may replace timers and clocks', async () => {
+  jest.useFakeTimers()
+  try {
+    const server = net.createServer(socket => socket.end('bytes'))
+    await once(server.listen('faked'), 'listening')
+    expect(await whole(net.connect('faked'))).toBe('bytes')
+    await once(server.close(), 'close')
+  } finally {
+    jest.useRealTimers()
+  }
+})
+
 test('so do the promises', async () => {
   const { connect, service } = require('moniker-net/promises')
   const greeter = await service('greeter')
@@ -101,7 +113,7 @@ test('Jest runs tests of programs that use the package', async t => {
   for (const env of [{}, { DEBUG: 'moniker:*' }]) {
     await t.test(`with ${JSON.stringify(env)}`, options, async t => {
       const stderr = await jest(t, ['names'], env)
-      t.match(stderr, 'Tests:       5 passed, 5 total')
+      t.match(stderr, 'Tests:       6 passed, 6 total')
       if (env.DEBUG) t.match(stderr, /moniker:registrar jest@1\.0\.0 is registered/)
     })
   }
