@@ -1,5 +1,5 @@
 import type { SocketOptions } from 'node:dgram'
-import { BlockList } from 'node:net'
+import net, { BlockList, isIPv4 } from 'node:net'
 
 /** The addresses of this host that only this host can reach. */
 export const LOOPBACK: readonly string[] = ['127.0.0.1', '::1']
@@ -18,7 +18,21 @@ here.addAddress('::1', 'ipv6')
 export const literally: SocketOptions['lookup'] = (address, _options, found) =>
   found(null, address, 0)
 
-/** Whether only this host can reach `address`. */
+/**
+ * The family of an address, or 0 for any other text, as `isIP` of `net` tells it. The pattern for IPv6 that Node 20 has
+ * takes it 8 ms to compile: ours spares it what has no colon, and the address that each host has.
+ */
+export function isIP(text: string): 0 | 4 | 6 {
+  if (isIPv4(text)) return 4
+  return isIPv6(text) ? 6 : 0
+}
+
+/** True if `text` is an address of IPv6. See `isIP`. */
+export function isIPv6(text: string): boolean {
+  return text === '::1' || (text.includes(':') && net.isIPv6(text))
+}
+
+/** True if only this host can reach `address`. */
 export function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./i.test(address)
 }

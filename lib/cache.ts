@@ -3,7 +3,7 @@ import { clock } from './clock.ts'
 export interface CacheOptions {
   /** The most values to remember; the oldest goes first. Default 1,024. */
   max?: number
-  /** The clock, in ms. Default `performance.now`. */
+  /** The clock, in ms. Default `clock`. */
   now?: () => number
 }
 

@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
+import { isIPv6 } from './address.ts'
 import { MonikerError } from './errors.ts'
 import { isRange } from './version.ts'
 

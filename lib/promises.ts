@@ -1,6 +1,7 @@
 import dgram from 'node:dgram'
 import { once } from 'node:events'
-import { Socket, isIPv6 } from 'node:net'
+import { Socket } from 'node:net'
+import { isIPv6 } from './address.ts'
 import { ASKED, checkTransport, pick } from './options/options.ts'
 import { namedCall, type Call, type ConnectNameOptions } from './options/connect.ts'
 import type { ListenNameOptions } from './options/listen.ts'

@@ -3,11 +3,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { clock, wallClock } from '../lib/clock.ts'
+import { clock, pause, wallClock } from '../lib/clock.ts'
 import { nobody } from './fixtures/services.ts'
 
 t.test('both clocks tell milliseconds', async t => {
-  t.ok(Math.abs(clock() - performance.now()) < 1_000)
+  const since = [clock(), performance.now()] as const
+  await pause(20)
+  const passed = [clock() - since[0], performance.now() - since[1]] as const
+  t.ok(passed[0] > 0 && Math.abs(passed[0] - passed[1]) < 1_000)
   t.ok(Math.abs(wallClock() - Date.now()) < 1_000)
 })
 

@@ -1,5 +1,6 @@
-import { isIP, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
+import { isIP } from '../address.ts'
 import { clearTimeout, setTimeout } from '../clock.ts'
 import type { ConnectNameOptions } from '../options/connect.ts'
 import { designatedPort } from '../settings.ts'

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram'
 import type { LookupAddress, LookupOptions } from 'node:dns'
-import { isIP, isIPv6, type LookupFunction } from 'node:net'
-import { LOOPBACK, isLoopback, isThisHost, literally } from '../address.ts'
+import type { LookupFunction } from 'node:net'
+import { LOOPBACK, isLoopback, isThisHost, literally, isIP, isIPv6 } from '../address.ts'
 import { Abort, retry, type Signal } from '../async.ts'
 import { clearTimeout, setImmediate, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
@@ -40,6 +40,18 @@ const VACANCY = 200
 
 /** Asks one daemon; fails when it has refused, cannot be reached or stays silent. */
 export type Ask = (daemon: DaemonAddress, message: Asked, signal: Signal) => Promise<Answer>
+
+let questions = 0
+
+/**
+ * The id of a question by datagram, which nobody can guess. The daemon of this host need not have one, as no other program
+ * of it can answer from that daemon's port: so the first question of most programs does not wait for `node:crypto`.
+ */
+function newId(address: string): string {
+  if (isLoopback(address)) return String(++questions)
+  // Far cheaper than as many random bytes: Node keeps some in store.
+  return builtins.crypto.randomUUID()
+}
 
 /** The addresses of a host that no look-up is needed for: an address, or this host. */
 export function literalAddresses(
@@ -233,8 +245,7 @@ export function askDatagram(
   signal: Signal,
   onSilence?: () => void,
 ): Promise<Answer> {
-  // Far cheaper than as many random bytes: Node keeps some in store.
-  const id = builtins.crypto.randomUUID()
+  const id = newId(address)
   const bytes = encode(id, message).padEnd(PADDED)
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
   let timer: NodeJS.Timeout | undefined

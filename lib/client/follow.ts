@@ -1,4 +1,4 @@
-import { isIP } from 'node:net'
+import { isIP } from '../address.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { awayFrom, sightingIn } from '../directories/directories.ts'
 import type { Directory } from '../directories/directory.ts'

@@ -32,7 +32,7 @@ export interface ResolverOptions {
   port?: number
   /** Milliseconds that one question may take in all. Default 5,000. */
   timeout?: number
-  /** The clock by which answers grow old, in ms. Default `performance.now`. */
+  /** The clock by which answers grow old, in ms. Default `clock`. */
   now?: () => number
   /** The file that says what may be connected to. Default `MONIKER_POLICY`, else none. */
   policy?: string | undefined

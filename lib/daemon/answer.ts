@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { isIPv6 } from '../address.ts'
 import {
   refusal,
   type Answer,

@@ -31,7 +31,7 @@ export interface LimitsOptions {
   remoteQuestions?: Rate
   /** The most bytes of answers that wait to be read; beyond it no list is told. Default 256 MiB. */
   unread?: number
-  /** The clock, in ms. Default `performance.now`. */
+  /** The clock, in ms. Default `clock`. */
   now?: () => number
 }
 
@@ -202,7 +202,7 @@ export class Bucket {
 export interface BucketsOptions {
   /** The most keys for which a bucket is kept. Default 4,096. */
   max?: number
-  /** The clock, in ms. Default `performance.now`. */
+  /** The clock, in ms. Default `clock`. */
   now?: Now
 }
 

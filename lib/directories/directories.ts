@@ -1,5 +1,4 @@
-import { isIP } from 'node:net'
-import { LOOPBACK, isLoopback, isThisHost, leadsHere, mayLead } from '../address.ts'
+import { LOOPBACK, isLoopback, isThisHost, leadsHere, mayLead, isIP } from '../address.ts'
 import { cancellable, type Signal } from '../async.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { isWord } from '../name.ts'

@@ -1,5 +1,4 @@
-import { isIP } from 'node:net'
-import { isThisHost, mayLead } from '../address.ts'
+import { isThisHost, mayLead, isIP } from '../address.ts'
 import type { Reachable } from '../wire/protocol.ts'
 import { placesOf, type FallbackQuestion } from './directory.ts'
 import { builtins } from '../node/builtins.ts'

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile, readdir, readlink } from 'node:fs/promises'
-import { connect, createServer, isIPv4, isIPv6 } from 'node:net'
-import { LOOPBACK, groupsOf } from '../address.ts'
+import { connect, createServer, isIPv4 } from 'node:net'
+import { LOOPBACK, groupsOf, isIPv6 } from '../address.ts'
 import { pause } from '../clock.ts'
 
 /**

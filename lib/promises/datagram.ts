@@ -1,6 +1,6 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { isIPv6 } from 'node:net'
+import { isIPv6 } from '../address.ts'
 import type { ListenNameOptions } from '../options/listen.ts'
 import { cancellable } from '../async.ts'
 import { createSocket, type MonikerDatagram } from '../sockets/datagram.ts'

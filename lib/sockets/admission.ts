@@ -24,7 +24,7 @@ export interface AdmissionOptions {
   guarded?: boolean
   /** Milliseconds to hold a peer that is not expected: it may be faster than the daemon's notice. Default 1,000. */
   hold?: number
-  /** The clock, in milliseconds. Default `performance.now`. */
+  /** The clock, in milliseconds. Default `clock`. */
   now?: () => number
 }
 

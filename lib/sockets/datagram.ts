@@ -4,7 +4,8 @@ import dgram, {
   type SocketOptions,
   type SocketType,
 } from 'node:dgram'
-import { isIP, isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
+import { isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
+import { isIP } from '../address.ts'
 import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
 import {
   connectCall,

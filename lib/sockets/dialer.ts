@@ -1,6 +1,6 @@
-import { isIP, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { ANY_HOST } from '../address.ts'
+import { ANY_HOST, isIP } from '../address.ts'
 import { clearInterval, nextTick, setInterval } from '../clock.ts'
 import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { isIP } from 'node:net'
+import { isIP } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from './lines.ts'
 import { isWord } from '../name.ts'
