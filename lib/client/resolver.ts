@@ -1,10 +1,9 @@
 import { hostOfDaemon } from '../address.ts'
-import { Abort, cancellable, deadline, firstOf, retry, type Signal } from '../async.ts'
+import { Abort, cancellable, deadline, retry, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { awayFrom, fallBack, lookUp, placesIn } from '../directories/directories.ts'
-import type { Directory, Sighting, Wanted } from '../directories/directory.ts'
+import { fallBack } from '../directories/directories.ts'
 import { MonikerError, type Details, type Reason } from '../errors.ts'
 import { isWord, parse, type Name } from '../name.ts'
 import { placed } from '../options/connect.ts'
@@ -18,12 +17,13 @@ import type {
   SocketQuestion,
 } from '../resolution.ts'
 import { TIMEOUT, policyFile } from '../settings.ts'
-import { TRANSPORTS, listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
-import { STAGGER, addressesOf, ask, askStream, race, type Ask } from './ask.ts'
+import { listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
+import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { Egress, reachable, turned } from './filter.ts'
 import { Flight } from './flight.ts'
-import { Queries, hasNoDaemon, shouldFallBack, type Query } from './query.ts'
+import { Queries, shouldFallBack, type Query } from './query.ts'
+import { Search } from './search.ts'
 
 const debug = diagnostics('moniker:resolver')
 
@@ -56,6 +56,7 @@ export class Resolver implements Resolving {
   readonly #known: Cache<Known>
   readonly #failed: Cache<unknown>
   readonly #egress: Egress | undefined
+  readonly #search: Search
   readonly #flights = new Map<string, Flight<Resolution>>()
   /** True if the last question was shared: the next may then wait a moment for more calls to join it. */
   #isBusy = false
@@ -73,6 +74,12 @@ export class Resolver implements Resolving {
     this.#queries = new Queries(port, directories)
     this.#egress = policy === undefined ? undefined : new Egress(policy)
     this.#timeout = timeout
+    this.#search = new Search({
+      queries: this.#queries,
+      egress: this.#egress,
+      ask: (query, addresses, signal) => this.#fly(query, addresses, signal),
+      within: (run, details, signal) => this.#within(run, details, signal),
+    })
     this.#known = new Cache(now && { now })
     this.#failed = new Cache(now && { now })
   }
@@ -232,7 +239,7 @@ export class Resolver implements Resolving {
   /** The question for a name on any host. */
   #askAnywhere(query: Query, options: SocketQuestion): Asking {
     const { wait } = options
-    const search = (signal: Signal) => this.#search(query, options, signal)
+    const search = (signal: Signal) => this.#findAnywhere(query, options, signal)
     const more = { known: this.#turn(query), port: undefined }
     if (!wait) {
       return Object.assign(this.#shared(query.key, signal => search(signal())).join(turned), more)
@@ -243,98 +250,16 @@ export class Resolver implements Resolving {
     return { ...more, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 
-  /** Asks this host, and then its directories, for the host that has the name. */
-  async #search(query: Query, options: SocketQuestion, signal: Signal): Promise<Resolution> {
-    const { directories = [], details, isOwn, key } = query
-    const wanted = wantedIn(query)
-    const attempts = directories
-      .filter(directory => directory.lookup)
-      .map(directory => async (signal: Signal) => {
-        const seen = await this.#lookUp(directory, wanted, details, signal)
-        const confirm = (one: Sighting) => (signal: Signal) =>
-          this.#confirm(directory, one, query, options, signal)
-        return firstOf(seen.map(confirm), STAGGER, signal)
-      })
-    const here = (signal: Signal) =>
-      this.#askHost(this.#queryAt({}, query, options), options, signal)
+  async #findAnywhere(query: Query, options: SocketQuestion, signal: Signal): Promise<Resolution> {
+    const { key, isOwn } = query
     try {
-      const found = await firstOf([here, ...attempts], STAGGER, signal)
+      const found = await this.#search.find(query, options, signal)
       if (!isOwn) this.#known.set(key, { resolution: found, turn: 0 }, found.ttl)
       return found
     } catch (error) {
       this.#known.delete(key)
-      throw telling(error, details)
+      throw error
     }
-  }
-
-  /** The sightings of one directory, if it does not take too long. */
-  async #lookUp(directory: Directory, wanted: Wanted, details: Details, signal: Signal) {
-    const limit = this.#deadline(details, signal)
-    try {
-      return await lookUp(directory, wanted, limit.signal)
-    } catch (cause) {
-      limit.signal.throwIfAborted()
-      const said = cause instanceof Error ? cause.message : String(cause)
-      const text = `the directory ${directory.name} failed: ${plainText(said)}`
-      throw new MonikerError('EUNREACHABLE', { ...details, text, cause })
-      /* c8 ignore next -- V8 counts a way out of a catch that always throws. */
-    } finally {
-      limit.free()
-    }
-  }
-
-  /** Asks the host of a sighting for the name; goes by the sighting alone where there is no daemon, and it is final. */
-  async #confirm(
-    directory: Directory,
-    seen: Sighting,
-    query: Query,
-    options: SocketQuestion,
-    signal: Signal,
-  ): Promise<Resolution> {
-    const at = this.#queryAt(seen, query, options)
-    try {
-      return await this.#askHost(at, options, signal)
-    } catch (error) {
-      if (!directory.final || !hasNoDaemon(error)) throw error
-      const addresses = await this.#addressesAt(at, options, signal)
-      const endpoints = placesIn(directory, seen, addresses, wantedIn(query))
-      if (endpoints.length === 0) throw error
-      const name = { ...query.name, namespace: seen.namespace ?? '' }
-      const found = { name, host: seen.host, endpoints, ttl: 0 }
-      return this.#egress ? this.#egress.allow(found, at.details) : found
-    }
-  }
-
-  /** The same query at one host, with nowhere else to look. */
-  #queryAt(
-    { host = '', daemonPort }: { host?: string; daemonPort?: number | undefined },
-    { name, port }: Query,
-    { also, family, hints, lookup, transports }: SocketQuestion,
-  ): Query {
-    const at = { host, daemonPort: daemonPort ?? port }
-    return this.#queries.of(name, { also, family, hints, lookup, transports, ...at })
-  }
-
-  #askHost(query: Query, options: SocketQuestion, signal: Signal): Promise<Resolution> {
-    return this.#fly(query, this.#addressesAt(query, options, signal), signal)
-  }
-
-  /** The addresses of a sighted host that may be asked. Fails with `EHOSTUNREACH` if there is none. */
-  async #addressesAt(
-    query: Query,
-    options: SocketQuestion,
-    signal: Signal,
-  ): Promise<readonly string[]> {
-    const { host, details } = query
-    const { lookup, family, hints } = options
-    const all = await this.#lookedUp(
-      addressesOf(host, { lookup, family, hints }, details),
-      query,
-      signal,
-    )
-    const away = awayFrom(host, all)
-    if (away.length > 0) return away
-    throw new MonikerError('EUNREACHABLE', { ...details, text: LED_HERE })
   }
 
   async #find(query: Query, daemons: readonly DaemonAddress[], signal: () => Signal) {
@@ -377,9 +302,8 @@ export class Resolver implements Resolving {
   async #fallBack(query: Query, error: unknown, signal: Signal): Promise<Resolution> {
     const { name, host, question, fallback, look, details } = query
     const transports = question.transports.filter(road => road !== 'unix')
-    const limit = this.#deadline(details, signal)
-    const asked = { service: name.service, host, transports, fallback, look, signal: limit.signal }
-    const endpoints = await fallBack(asked).finally(() => limit.free())
+    const asked = { service: name.service, host, transports, fallback, look }
+    const endpoints = await this.#within(signal => fallBack({ ...asked, signal }), details, signal)
     if (endpoints.length === 0) throw error
     const found = { name: { ...name, namespace: '' }, host, endpoints, ttl: 0 }
     return this.#egress ? this.#egress.allow(found, details) : found
@@ -404,32 +328,35 @@ export class Resolver implements Resolving {
     signal?: Signal,
     wait = 0,
   ): Promise<HostAnswer> {
-    const limit = this.#deadline(details, signal, wait)
-    try {
-      const found = await race(daemons, daemon => how(daemon, question, limit.signal), details)
-      debug('%s at %s: %o', details.service ?? question.op, details.host, found.answer)
-      if (how === ask) sessions.answered(found.daemon)
-      return found
-    } finally {
-      limit.free()
-    }
+    const all = (signal: Signal) => race(daemons, daemon => how(daemon, question, signal), details)
+    const found = await this.#within(all, details, signal, wait)
+    debug('%s at %s: %o', details.service ?? question.op, details.host, found.answer)
+    if (how === ask) sessions.answered(found.daemon)
+    return found
   }
 
   /** The addresses of a host, if its look-up does not take too long. */
-  async #lookedUp<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: Signal) {
-    const limit = this.#deadline(details, signal)
-    try {
-      return await cancellable(Promise.resolve(found), limit.signal)
-    } finally {
-      limit.free()
-    }
+  #lookedUp<T>(found: T | Promise<T>, { details }: { details: Details }, signal?: Signal) {
+    const look = (signal: Signal) => cancellable(Promise.resolve(found), signal)
+    return this.#within(look, details, signal)
   }
 
-  #deadline(details: Details, signal?: Signal, wait = 0) {
+  /** The result of `run`, if that does not take longer than a question may, and `wait` ms more. */
+  async #within<T>(
+    run: (signal: Signal) => Promise<T>,
+    details: Details,
+    signal?: Signal,
+    wait = 0,
+  ): Promise<T> {
     const ms = wait + this.#timeout
     const late = () => new MonikerError('ESILENT', { ...details, ms })
     // The question, or the look-up, keeps the process alive, or does not.
-    return deadline(ms, late, signal, { quiet: true })
+    const limit = deadline(ms, late, signal, { quiet: true })
+    try {
+      return await run(limit.signal)
+    } finally {
+      limit.free()
+    }
   }
 }
 
@@ -448,33 +375,6 @@ const GIVEN_UP = new Error('nobody waits for the answer any longer')
 function daemonsAt(addresses: readonly string[], port: number): DaemonAddress[] {
   return addresses.map(address => ({ address, port }))
 }
-
-/** The most of what a directory says that an error tells, in characters. */
-const MAX_SAID = 256
-
-/** Words of a stranger, for a terminal. */
-function plainText(said: string): string {
-  return said.slice(0, MAX_SAID).replace(/\p{Cc}/gu, ' ')
-}
-
-const LED_HERE = 'its name leads to loopback addresses, where another host cannot be'
-
-/** The question to directories. */
-function wantedIn({ question }: Query): Wanted {
-  const { namespace, also = [], service, version } = question
-  const transports = TRANSPORTS.filter(one => question.transports.includes(one))
-  return { service, namespaces: [namespace, ...also], version, transports }
-}
-
-/** The failure of a search: one that says more than that the name is not there, else that no host has it. */
-function telling(error: unknown, details: Details): unknown {
-  if (!(error instanceof AggregateError)) return error
-  const all = error.errors.flatMap(one => (one instanceof AggregateError ? one.errors : one))
-  const most = all.find(one => !MISSING.includes((one as MonikerError).reason))
-  return most ?? new MonikerError('ENOSERVICE', { ...details, cause: error })
-}
-
-const MISSING: readonly Reason[] = ['ENOSERVICE', 'ENODAEMON']
 
 /** The name with the namespace it was found in, where that is another. */
 function foundIn(name: Name, { namespace }: Answer): Name {

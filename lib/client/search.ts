@@ -1,0 +1,149 @@
+import { cancellable, firstOf, type Signal } from '../async.ts'
+import { awayFrom, lookUp, placesIn } from '../directories/directories.ts'
+import type { Directory, Sighting, Wanted } from '../directories/directory.ts'
+import { MonikerError, type Details, type Reason } from '../errors.ts'
+import type { Resolution, SocketQuestion } from '../resolution.ts'
+import { TRANSPORTS } from '../wire/protocol.ts'
+import { STAGGER, addressesOf } from './ask.ts'
+import type { Egress } from './filter.ts'
+import { hasNoDaemon, type Queries, type Query } from './query.ts'
+
+/** The parts of a resolver that a search uses. */
+export interface SearchOptions {
+  readonly queries: Queries
+  /** The policy of this host, if it has one. */
+  readonly egress: Egress | undefined
+  /** Asks the daemon of one host, once its addresses are known. */
+  readonly ask: (
+    query: Query,
+    addresses: Promise<readonly string[]>,
+    signal: Signal,
+  ) => Promise<Resolution>
+  /** The result of `run`, if that does not take longer than a question may. */
+  readonly within: <T>(
+    run: (signal: Signal) => Promise<T>,
+    details: Details,
+    signal: Signal,
+  ) => Promise<T>
+}
+
+/** The search for the host that has a name: this one, or one at which a directory has seen it. */
+export class Search {
+  readonly #options: SearchOptions
+
+  constructor(options: SearchOptions) {
+    this.#options = options
+  }
+
+  /** Asks this host, and then one directory after the other, not waiting long for any. */
+  async find(query: Query, options: SocketQuestion, signal: Signal): Promise<Resolution> {
+    const { directories = [], details } = query
+    const wanted = wantedIn(query)
+    const attempts = directories
+      .filter(directory => directory.lookup)
+      .map(directory => async (signal: Signal) => {
+        const seen = await this.#lookUp(directory, wanted, details, signal)
+        const confirm = (one: Sighting) => (signal: Signal) =>
+          this.#confirm(directory, one, query, options, signal)
+        return firstOf(seen.map(confirm), STAGGER, signal)
+      })
+    const here = (signal: Signal) => this.#ask(this.#queryAt({}, query, options), options, signal)
+    try {
+      return await firstOf([here, ...attempts], STAGGER, signal)
+    } catch (error) {
+      throw telling(error, details)
+    }
+  }
+
+  /** The sightings of one directory, if it does not take too long. */
+  #lookUp(directory: Directory, wanted: Wanted, details: Details, signal: Signal) {
+    const look = async (limit: Signal) => {
+      try {
+        return await lookUp(directory, wanted, limit)
+      } catch (cause) {
+        limit.throwIfAborted()
+        const said = cause instanceof Error ? cause.message : String(cause)
+        const text = `the directory ${directory.name} failed: ${plainText(said)}`
+        throw new MonikerError('EUNREACHABLE', { ...details, text, cause })
+      }
+    }
+    return this.#options.within(look, details, signal)
+  }
+
+  /** Asks the host of a sighting for the name; goes by the sighting alone where there is no daemon, and it is final. */
+  async #confirm(
+    directory: Directory,
+    seen: Sighting,
+    query: Query,
+    options: SocketQuestion,
+    signal: Signal,
+  ): Promise<Resolution> {
+    const at = this.#queryAt(seen, query, options)
+    try {
+      return await this.#ask(at, options, signal)
+    } catch (error) {
+      if (!directory.final || !hasNoDaemon(error)) throw error
+      const addresses = await this.#addressesAt(at, options, signal)
+      const endpoints = placesIn(directory, seen, addresses, wantedIn(query))
+      if (endpoints.length === 0) throw error
+      const name = { ...query.name, namespace: seen.namespace ?? '' }
+      const found = { name, host: seen.host, endpoints, ttl: 0 }
+      const { egress } = this.#options
+      return egress ? egress.allow(found, at.details) : found
+    }
+  }
+
+  /** The same query at one host, with nowhere else to look. */
+  #queryAt(
+    { host = '', daemonPort }: { host?: string; daemonPort?: number | undefined },
+    { name, port }: Query,
+    { also, family, hints, lookup, transports }: SocketQuestion,
+  ): Query {
+    const at = { host, daemonPort: daemonPort ?? port }
+    return this.#options.queries.of(name, { also, family, hints, lookup, transports, ...at })
+  }
+
+  #ask(query: Query, options: SocketQuestion, signal: Signal): Promise<Resolution> {
+    return this.#options.ask(query, this.#addressesAt(query, options, signal), signal)
+  }
+
+  /** The addresses of a sighted host that may be asked. Fails with `EHOSTUNREACH` if there is none. */
+  async #addressesAt(
+    { host, details }: Query,
+    { lookup, family, hints }: SocketQuestion,
+    signal: Signal,
+  ): Promise<readonly string[]> {
+    const look = (limit: Signal) =>
+      cancellable(Promise.resolve(addressesOf(host, { lookup, family, hints }, details)), limit)
+    const away = awayFrom(host, await this.#options.within(look, details, signal))
+    if (away.length > 0) return away
+    throw new MonikerError('EUNREACHABLE', { ...details, text: LED_HERE })
+  }
+}
+
+const LED_HERE = 'its name leads to loopback addresses, where another host cannot be'
+
+/** The question to directories. */
+function wantedIn({ question }: Query): Wanted {
+  const { namespace, also = [], service, version } = question
+  const transports = TRANSPORTS.filter(one => question.transports.includes(one))
+  return { service, namespaces: [namespace, ...also], version, transports }
+}
+
+/** The most of what a directory says that an error tells, in characters. */
+const MAX_SAID = 256
+
+/** Words of a stranger, for a terminal. */
+function plainText(said: string): string {
+  return said.slice(0, MAX_SAID).replace(/\p{Cc}/gu, ' ')
+}
+
+/** The failure of a search: one that says more than that the name is not there, else that no host has it. */
+function telling(error: unknown, details: Details): unknown {
+  if (!(error instanceof AggregateError)) return error
+  const all = error.errors.flatMap(one => (one instanceof AggregateError ? one.errors : one))
+  const most = all.find(one => !MISSING.includes((one as MonikerError).reason))
+  return most ?? new MonikerError('ENOSERVICE', { ...details, cause: error })
+}
+
+const MISSING: readonly Reason[] = ['ENOSERVICE', 'ENODAEMON']
