@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { clock, setTimeout, wallClock } from '../clock.ts'
+import { clock, pause, setTimeout, wallClock } from '../clock.ts'
 import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
@@ -106,11 +106,13 @@ export class Daemon {
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
   readonly #started = wallClock()
   #born = clock()
+  /** Resolves once the names of the daemon before are here, or are late; `undefined` from then on. */
+  #settled: Promise<void> | undefined
   readonly #answer: Handler
   #starting: Promise<void> | undefined
 
   constructor(options: DaemonOptions = {}) {
-    const { publicList = false, ttl = 30_000, grace = 300, steps, dialects = [] } = options
+    const { publicList = false, ttl = 30_000, steps, dialects = [] } = options
     this.#dialects = [jsonLines, ...dialects]
     const { maxConnections, maxNames, limits } = options
     this.#options = options
@@ -125,7 +127,7 @@ export class Daemon {
       port: () => this.port,
       denied: text => this.#denied(text),
     })
-    this.#answer = chain(...inOrder({ ...this.#steps(ttl, grace), ...steps }))
+    this.#answer = chain(...inOrder({ ...this.#steps(ttl), ...steps }))
     this.#port = new DesignatedPort({
       port: options.port ?? designatedPort(),
       hosts: options.hosts ?? ['::'],
@@ -137,7 +139,7 @@ export class Daemon {
     })
   }
 
-  #steps(ttl: number, grace: number): Steps {
+  #steps(ttl: number): Steps {
     const count: Step = (_question, _peer, next) => {
       this.#counters.questions++
       return next()
@@ -146,7 +148,7 @@ export class Daemon {
       count,
       limits: this.#limits.step,
       access: this.#access.step,
-      hold: hold(this.#subscriptions, { grace: () => grace - this.#age() }),
+      hold: hold(this.#subscriptions, { settled: () => this.#settled }),
       registry: local(this.#registry, {
         generation: this.#started,
         ttl,
@@ -213,11 +215,20 @@ export class Daemon {
   start(dismiss?: () => Promise<void>): Promise<void> {
     this.#born = dismiss ? Infinity : clock()
     this.#starting = this.#start()
-    if (!dismiss) return this.#starting
-    return this.#starting.then(() => {
-      const settle = () => void (this.#born = clock())
-      dismiss().then(settle, settle)
+    const settled = this.#grow(dismiss && this.#starting.then(dismiss))
+    this.#settled = settled
+    void settled.then(() => {
+      if (this.#settled === settled) this.#settled = undefined
     })
+    return this.#starting
+  }
+
+  /** Resolves once it has been young for long enough: `grace` ms from now, or from when `dismissed` is done. */
+  async #grow(dismissed?: Promise<void>): Promise<void> {
+    const { grace = 300 } = this.#options
+    await dismissed?.catch(() => {})
+    this.#born = clock()
+    if (grace > 0) await pause(grace, undefined, { ref: false })
   }
 
   /**

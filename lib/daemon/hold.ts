@@ -5,15 +5,12 @@ import type { Peer, Reply, Step } from './chain.ts'
 import type { Change } from './registry.ts'
 import type { Interest, Subscriptions } from './subscriptions.ts'
 
-/** Milliseconds between two looks of a young daemon at its age. */
-const STEP = 100
-
 /** Milliseconds for which a name that is taken may be let go: its holder has just gone, maybe. */
 const PARTING = 50
 
 export interface HoldOptions {
-  /** Milliseconds from now for which each question is held, as the daemon is young. Default 0. */
-  grace?: () => number
+  /** Resolves once the daemon is young no longer; `undefined` if it is not young. Never rejects. Default that. */
+  settled?: () => Promise<void> | undefined
 }
 
 /**
@@ -22,15 +19,18 @@ export interface HoldOptions {
  * is held over UDP: a datagram cannot take its question back. A registration is held for a moment where
  * the name is taken: a program that is started again does not clash with itself.
  */
-export function hold(subscriptions: Subscriptions, { grace = () => 0 }: HoldOptions = {}): Step {
+export function hold(
+  subscriptions: Subscriptions,
+  { settled = () => undefined }: HoldOptions = {},
+): Step {
   const resolve = (question: Resolve, { owner }: Peer, next: () => Reply) => {
     try {
       return next()
     } catch (refusal) {
-      const more = () => Math.min(grace(), STEP)
-      const ms = Math.max((owner && question.wait) ?? 0, more())
-      if (ms <= 0 || !isAbsence(refusal)) throw refusal
-      return held(subscriptions, owner ?? {}, question, { awaited: 'up', ms, more, next, refusal })
+      const ms = (owner && question.wait) ?? 0
+      if ((ms <= 0 && !settled()) || !isAbsence(refusal)) throw refusal
+      const rest = { awaited: 'up', ms, settled, next, refusal } as const
+      return held(subscriptions, owner ?? {}, question, rest)
     }
   }
 
@@ -55,8 +55,8 @@ interface Held {
   readonly awaited: Change
   /** Milliseconds to wait for it. */
   readonly ms: number
-  /** Milliseconds to wait longer, once these are over. */
-  readonly more?: () => number
+  /** Resolves once a daemon that is young then has waited for long enough as well. */
+  readonly settled?: HoldOptions['settled']
   /** Asks again. */
   readonly next: () => Reply
   /** The answer if nothing helps. */
@@ -67,7 +67,7 @@ function held(
   subscriptions: Subscriptions,
   owner: object,
   interest: Interest,
-  { awaited, ms, more = () => 0, next, refusal }: Held,
+  { awaited, ms, settled, next, refusal }: Held,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let last = refusal
@@ -86,6 +86,7 @@ function held(
       // The registry has to be done with its change first.
       tell: change => change === awaited && queueMicrotask(retry),
     })
+    let timer: NodeJS.Timeout | undefined
     const settle = <T>(how: (with_: T) => void, what: T) => {
       isDone = true
       stop()
@@ -93,11 +94,12 @@ function held(
       how(what)
     }
     const late = () => {
-      const left = more()
-      if (left > 0) timer = setTimeout(late, left).unref()
-      else settle(reject, last)
+      const young = settled?.()
+      if (young) void young.then(late)
+      else if (!isDone) settle(reject, last)
     }
-    let timer = setTimeout(late, ms).unref()
+    if (ms > 0) timer = setTimeout(late, ms).unref()
+    else late()
   })
 }
 

@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import t from 'tap'
 import { Subscriptions } from '../../lib/daemon/subscriptions.ts'
 import { local } from '../../lib/daemon/answer.ts'
@@ -16,11 +17,11 @@ const here = program(owner)
 const resolve = (given: Answer = {}) =>
   question({ op: 'resolve', service: 'a', wait: 60_000, ...given })
 
-function daemon(grace: () => number = () => 0) {
+function daemon(settled?: () => Promise<void> | undefined) {
   const subscriptions = new Subscriptions({ max: 2 })
   const registry = new Registry((change, entry) => subscriptions.tell(change, entry))
   const answer = chain(
-    hold(subscriptions, { grace }),
+    hold(subscriptions, settled && { settled }),
     local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
   )
   return { subscriptions, registry, answer }
@@ -53,14 +54,61 @@ t.test('what does not come in time is refused with the latest reason', async t =
   t.equal(subscriptions.size, 0)
 })
 
-t.test('what does not come while the daemon is young is refused afterwards', async t => {
-  awake(t)
-  const graces = [60_000, 1, 0]
-  const { answer } = daemon(() => graces.shift()!)
-  const never = answer(resolve({ wait: 0 }), here)
-  await t.rejects(never as Promise<Answer>, { code: 'ECONNREFUSED' })
-  t.same(graces, [])
+/** A daemon that is young until `settle` is called, and how often it was asked whether it is. */
+function young() {
+  let settle!: () => void
+  let settled: Promise<void> | undefined = new Promise(resolve => (settle = resolve))
+  void settled.then(() => (settled = undefined))
+  let count = 0
+  const when = () => {
+    count++
+    return settled
+  }
+  return { ...daemon(when), settle, asked: () => count }
+}
+
+t.test('a daemon that is young waits for whatever it is asked for, over UDP too', async t => {
+  const { registry, answer } = young()
+  const { owner: _, ...datagram } = here
+  const answers = [answer(resolve({ wait: 0 }), here), answer(resolve(), datagram)]
+  registry.register({}, offer())
+  for (const one of answers) t.match(await one, { endpoints: [{ port: 80 }] })
 })
+
+t.test('what has not come by the time that it has settled is refused there and then', async t => {
+  const { subscriptions, registry, answer, settle } = young()
+  const { owner: _, ...datagram } = here
+  const found = answer(resolve({ service: 'b', wait: 0 }), here)
+  registry.register({}, offer({ service: 'b' }))
+  await found
+  const asked = [[resolve({ wait: 0 }), here] as const, [resolve(), datagram] as const]
+  const never = asked.map(([question, peer]) => answer(question, peer) as Promise<Answer>)
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  settle()
+  for (const one of never) await t.rejects(one, { code: 'ECONNREFUSED' })
+  t.equal(subscriptions.size, 0)
+  t.throws(() => answer(resolve({ wait: 0 }), here), { code: 'ECONNREFUSED' })
+})
+
+t.test(
+  'whoever waits does so for as long as it says, and until the daemon has settled',
+  async t => {
+    awake(t)
+    const long = young()
+    const patient = long.answer(resolve(), here)
+    long.settle()
+    await new Promise(setImmediate)
+    long.registry.register({}, offer())
+    t.match(await patient, { endpoints: [{ port: 80 }] })
+
+    const short = young()
+    const hasty = short.answer(resolve({ wait: 1 }), here)
+    while (short.asked() === 0) await new Promise(setImmediate)
+    short.registry.register({}, offer())
+    t.match(await hasty, { endpoints: [{ port: 80 }] })
+  },
+)
 
 t.test('nobody waits who does not ask to, or over UDP', async t => {
   const { answer } = daemon()
@@ -104,19 +152,6 @@ t.test('it is waited for in each of the namespaces', async t => {
   registry.register({}, offer({ namespace: 'ours', port: 81 }))
   t.match(await found, { namespace: 'ours', endpoints: [{ port: 81 }] })
   t.equal(subscriptions.size, 0)
-})
-
-t.test('a daemon that is young waits for whatever it is asked for, over UDP too', async t => {
-  awake(t)
-  const { registry, answer } = daemon(() => 60_000)
-  const { owner: _, ...datagram } = here
-  const answers = [answer(resolve({ wait: 0 }), here), answer(resolve(), datagram)]
-  registry.register({}, offer())
-  for (const one of answers) t.match(await one, { endpoints: [{ port: 80 }] })
-
-  const grace = [1]
-  const never = daemon(() => grace.pop() ?? 0).answer(resolve({ wait: 0 }), datagram)
-  await t.rejects(never as Promise<Answer>, { code: 'ECONNREFUSED' })
 })
 
 const register = (given: Answer = {}) =>
