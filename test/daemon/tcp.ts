@@ -343,15 +343,16 @@ t.test('who does not read is asked to wait, and gets every answer in the end', a
   t.equal(got, count)
 })
 
-/** A connection whose answers are many and are not read; done when it is asked to wait. */
+/** A connection whose answers are many and are not read. It may be asked to wait, and dropped, at any time from now on. */
 async function lazy(t: Test, given: Partial<ServeOptions>) {
   const answer = () => ({ fat: 'x'.repeat(3_000) })
-  const { port, served, refused } = await listener(t, { answer, slowness: 30, ...given })
+  const { port, server, refused } = await listener(t, { answer, slowness: 30, ...given })
+  const accepted = once(server, 'connection')
   const socket = connect({ host: '127.0.0.1', port })
   t.teardown(() => socket.destroy())
   socket.write(line(status).repeat(20_000))
-  while (!served[0]?.writableNeedDrain) await new Promise(setImmediate)
-  return { socket, served: served[0]!, refused }
+  const [served] = (await accepted) as [Socket]
+  return { socket, served, refused }
 }
 
 t.test('who asks for much gets it all, and others have their turn', async t => {
