@@ -113,6 +113,11 @@ const table = {
     code: 'EPROTO',
     say: d => `${at(d)} and this program do not understand each other: ${d.text}`,
   },
+  ETRANSPORT: {
+    code: 'ERR_MONIKER_TRANSPORT',
+    say: d =>
+      `${d.service ? `${d.service} at ${at(d)} cannot be connected to: ` : ''}the transport ${d.text}`,
+  },
   ENOSYS: {
     code: 'ENOSYS',
     say: d => `the daemon at ${at(d)} is older than this program: ${d.text}`,
@@ -181,6 +186,16 @@ export function isMissing(error: unknown): boolean {
 }
 
 const MISSING: readonly (string | undefined)[] = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']
+
+/** The most of what a program's own object says that an error tells, in characters. */
+const MAX_SAID = 256
+
+/** The words of what a program's own object has thrown, which may be anything, for a terminal. */
+export function saidIn(thrown: unknown): string {
+  const { message = thrown } = Object(thrown) as { message?: unknown }
+  const said = typeof message === 'string' ? message : typeof message
+  return said.slice(0, MAX_SAID).replace(/\p{Cc}/gu, ' ')
+}
 
 /** Whether `text` is one of our reasons; what a stranger sent may be anything. */
 export function isReason(text: unknown): text is Reason {

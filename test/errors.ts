@@ -4,6 +4,7 @@ import {
   hasCode,
   isReason,
   located,
+  saidIn,
   type Details,
   type Reason,
 } from '../lib/errors.ts'
@@ -13,6 +14,18 @@ const about: Details = { service: 'starwars@^1', host: '127.0.0.1', port: 6664 }
 const table: [reason: Reason, details: Details, code: string, says: RegExp][] = [
   ['ENOSYS', { ...about, text: 'no' }, 'ENOSYS', /daemon at 127\.0\.0\.1:6664 is older .*: no$/],
   ['EPOLICY', { text: 'p.yaml:3: no' }, 'ERR_MONIKER_POLICY', /no policy was read: p\.yaml:3: no$/],
+  [
+    'ETRANSPORT',
+    { text: 'x failed: no' },
+    'ERR_MONIKER_TRANSPORT',
+    /: the transport x failed: no$/,
+  ],
+  [
+    'ETRANSPORT',
+    { ...about, text: 'x failed: no' },
+    'ERR_MONIKER_TRANSPORT',
+    /starwars@\^1 at 127\.0\.0\.1:6664 cannot be connected to: the transport x failed: no$/,
+  ],
   ['ENAME', { service: '7up', text: 'a name' }, 'ERR_MONIKER_NAME', /expected a name, got "7up"$/],
   [
     'EARGUMENT',
@@ -180,6 +193,20 @@ t.test('an error of the network is told as one about a name at a host', async t 
   const abort = new DOMException('given up', 'AbortError')
   const home = new MonikerError('EPOLICY', { text: 'p.yaml:1: no' })
   for (const error of [own, abort, home]) t.equal(located(error, about), error, 'it stays as it is')
+})
+
+t.test('whatever a program’s own object throws, there are words for it', async t => {
+  const thrown: [thrown: unknown, said: string][] = [
+    [new TypeError('no'), 'no'],
+    ['no', 'no'],
+    [undefined, 'undefined'],
+    [null, 'object'],
+    [Object.create(null), 'object'],
+    [Symbol('no'), 'symbol'],
+    [{ message: 7 }, 'number'],
+    [`\u001b[2J${'x'.repeat(1_000)}`, ` [2J${'x'.repeat(252)}`],
+  ]
+  for (const [one, said] of thrown) t.equal(saidIn(one), said)
 })
 
 t.test('only our own reasons are reasons', async t => {

@@ -1,7 +1,8 @@
 import { isIP } from '../address.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { awayFrom, sightingIn } from '../directories/directories.ts'
+import { awayFrom, fault, sightingIn } from '../directories/directories.ts'
 import type { Directory } from '../directories/directory.ts'
+import type { Details } from '../errors.ts'
 import type { Roster, Watched } from './roster.ts'
 
 const debug = diagnostics('moniker:follow')
@@ -9,18 +10,25 @@ const debug = diagnostics('moniker:follow')
 /** The most services of one directory that are watched at a time; what is more is passed over. */
 const MAX_FOLLOWED = 1_024
 
-/**
- * Follows a directory until the returned function is called. `roster` is told what comes and goes of what `isWanted`, and
- * `lost` why the directory cannot be followed. What a directory says, and throws, may be anything.
- */
+/** The receiver of what a directory says. */
+export interface FollowOptions {
+  /** The services of this directory alone. */
+  readonly roster: Roster
+  /** True of a service that the roster is to have. */
+  readonly isWanted: (service: Watched) => boolean
+  /** Called with the reason why the directory cannot be followed. */
+  readonly lost: (error: unknown) => void
+  /** The subject of that error, where the directory has thrown something. */
+  readonly details: Details
+}
+
+/** Follows a directory until the returned function is called. What a directory says, and throws, may be anything. */
 export function follow(
   directory: Directory,
-  roster: Roster,
-  isWanted: (service: Watched) => boolean,
-  lost: (error: unknown) => void,
+  { roster, isWanted, lost, details }: FollowOptions,
 ): () => void {
   let isOver = false
-  let stop: () => void = () => {}
+  let stop: () => unknown = () => {}
   const up = (value: unknown) => {
     const service = isOver || roster.size >= MAX_FOLLOWED ? undefined : watchedIn(directory, value)
     if (service && isWanted(service)) roster.up(service)
@@ -31,20 +39,22 @@ export function follow(
   const fail = (error: unknown) => {
     if (!isOver) lost(error)
   }
-  try {
-    stop = directory.follow!({ up, down, lost: fail })
-  } catch (error) {
-    fail(error)
+  // A directory of JavaScript's may give a promise where a function is expected, and reject it.
+  const begin = async () => {
+    const given: unknown = directory.follow!({ up, down, lost: fail })
+    if (typeof given === 'function') return void (stop = given as () => unknown)
+    await given
+    throw new TypeError(NO_STOP)
   }
+  begin().catch(thrown => fail(fault(directory, thrown, details)))
   return () => {
     isOver = true
-    try {
-      stop()
-    } catch (error) {
-      debug('%s: %s', directory.name, error)
-    }
+    const end = async () => stop()
+    end().catch(thrown => debug('%s', fault(directory, thrown, details).message))
   }
 }
+
+const NO_STOP = 'its follow gave no function that ends it'
 
 /** The service in a sighting; `undefined` if that is none, or has no port, or leads to this host by the name of another. */
 function watchedIn(directory: Directory, value: unknown): Watched | undefined {

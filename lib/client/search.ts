@@ -1,5 +1,5 @@
 import { cancellable, firstOf, type Signal } from '../async.ts'
-import { awayFrom, lookUp, placesIn } from '../directories/directories.ts'
+import { awayFrom, fault, lookUp, placesIn } from '../directories/directories.ts'
 import type { Directory, Sighting, Wanted } from '../directories/directory.ts'
 import { MonikerError, type Details, type Reason } from '../errors.ts'
 import type { Resolution, SocketQuestion } from '../resolution.ts'
@@ -60,11 +60,9 @@ export class Search {
     const look = async (limit: Signal) => {
       try {
         return await lookUp(directory, wanted, limit)
-      } catch (cause) {
+      } catch (thrown) {
         limit.throwIfAborted()
-        const said = cause instanceof Error ? cause.message : String(cause)
-        const text = `the directory ${directory.name} failed: ${plainText(said)}`
-        throw new MonikerError('EUNREACHABLE', { ...details, text, cause })
+        throw fault(directory, thrown, details)
       }
     }
     return this.#options.within(look, details, signal)
@@ -128,14 +126,6 @@ function wantedIn({ question }: Query): Wanted {
   const { namespace, also = [], service, version } = question
   const transports = TRANSPORTS.filter(one => question.transports.includes(one))
   return { service, namespaces: [namespace, ...also], version, transports }
-}
-
-/** The most of what a directory says that an error tells, in characters. */
-const MAX_SAID = 256
-
-/** Words of a stranger, for a terminal. */
-function plainText(said: string): string {
-  return said.slice(0, MAX_SAID).replace(/\p{Cc}/gu, ' ')
 }
 
 /** The failure of a search: one that says more than that the name is not there, else that no host has it. */

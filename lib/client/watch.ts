@@ -167,8 +167,13 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
       if (!directory.follow || this.#over.signal.aborted) continue
       const roster = this.#newRoster()
       this.#sighted.push(roster)
-      const isWanted = (service: Watched) => this.#isWanted(service)
-      this.#stops.push(follow(directory, roster, isWanted, error => this.#soon('lost', error)))
+      const stop = follow(directory, {
+        roster,
+        isWanted: service => this.#isWanted(service),
+        lost: error => this.#soon('lost', error),
+        details: { ...this.#details, host },
+      })
+      this.#stops.push(stop)
     }
   }
 

@@ -1,6 +1,7 @@
 import { LOOPBACK, isLoopback, isThisHost, leadsHere, mayLead, isIP } from '../address.ts'
 import { cancellable, type Signal } from '../async.ts'
 import { diagnostics } from '../diagnostics.ts'
+import { MonikerError, saidIn, type Details } from '../errors.ts'
 import { isWord } from '../name.ts'
 import { exactVersion, satisfies } from '../version.ts'
 import { TRANSPORTS, isMetadata, type Reachable, type ServiceTransport } from '../wire/protocol.ts'
@@ -110,6 +111,12 @@ export async function lookUp(
   } finally {
     signal.removeEventListener('abort', abort)
   }
+}
+
+/** The error of a call by a directory of the program's own, which has thrown something. */
+export function fault({ name }: Directory, thrown: unknown, details: Details): MonikerError {
+  const text = `the directory ${name} failed: ${saidIn(thrown)}`
+  return new MonikerError('EUNREACHABLE', { ...details, text, cause: thrown })
 }
 
 /** THE TABLE of the fields of a sighting. */

@@ -1,7 +1,10 @@
 import type { Signal } from '../async.ts'
 import type { Metadata, Offer, Reachable, ServiceTransport } from '../wire/protocol.ts'
 
-/** One more place where names may be found, and announced. */
+/**
+ * One more place where names may be found, and announced. One that throws fails the question with `EHOSTUNREACH`, unless
+ * the name is found elsewhere; a watch tells of it by `'lost'`.
+ */
 export interface Directory {
   /** The word for it: in `directories`, and the `source` of a place that it alone vouches for. */
   readonly name: string
@@ -12,7 +15,7 @@ export interface Directory {
   readonly final?: boolean | undefined
   /**
    * Pull, by a program that asks: where the service is, best first. The first 8 are followed. `signal` aborts when the
-   * answer is wanted no more. A failure is that of the question, unless the name is found elsewhere.
+   * answer is wanted no more.
    */
   lookup?(wanted: Wanted, signal: AbortSignal): Promise<readonly Sighting[]>
   /** Push, to a watch: tells `sink` of what is there, and of what comes and goes, until the returned function is called. */

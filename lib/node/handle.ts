@@ -147,6 +147,12 @@ export function attach(socket: net.Socket, made: Duplex): void {
   if (!socket.isPaused()) socket.read(0)
 }
 
+/** True of what `attach` can give a socket: a stream of bytes, be it of the package `readable-stream`. */
+export function isAttachable(made: Partial<Duplex> | undefined): boolean {
+  const isStream = typeof made?.read === 'function' && typeof made.write === 'function'
+  return isStream && '_readableState' in made
+}
+
 /** True if the end of a stream has come, be it that nobody has read it. */
 function endedIn(stream: Duplex): boolean {
   return (stream as unknown as { _readableState: { ended: boolean } })._readableState.ended

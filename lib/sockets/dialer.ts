@@ -9,6 +9,7 @@ import { MonikerError } from '../errors.ts'
 import {
   attach,
   dial,
+  isAttachable,
   replaceHandle,
   forgetHost,
   closePolitely,
@@ -22,7 +23,8 @@ import { choose } from '../client/filter.ts'
 import { askPlainly, resolver } from '../client/resolver.ts'
 import type { Moniker, OnLookup, Resolution, SocketQuestion } from '../resolution.ts'
 import { tcp } from '../transports/tcp.ts'
-import type { OpenWay, Transport, Way } from '../transports/transport.ts'
+import type { NetWay, OpenWay, Transport, Way } from '../transports/transport.ts'
+import { fault } from '../transports/transports.ts'
 import type { Reachable } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:socket')
@@ -72,6 +74,8 @@ export class Dial {
   #phase: 'asking' | 'confirmed' | 'done' = 'asking'
   /** The connection under way, once it is dialled. */
   #guess: Guess | undefined
+  /** The failure of a transport of the program's own: that of the call, if no other leads there. */
+  #fault: MonikerError | undefined
   #leave: (() => void) | undefined
   /** Does nothing but keep the process alive while a name is waited for: the question does not. */
   #awake: NodeJS.Timeout | undefined
@@ -143,27 +147,44 @@ export class Dial {
     if (place) return place.load === undefined ? this.#guessAt(place) : undefined
     if (port === undefined || name.version !== '') return undefined
     for (const transport of this.#transports) {
-      const likely = transport.likely?.(name, port)
-      const guess = likely && this.#guessAt(likely, [transport])
+      const guess = this.#guessBy(transport, port)
       if (guess) return Object.assign(guess, { isLikely: true })
     }
     return undefined
   }
 
-  /** The connection to a place by the first of some transports that leads there. */
+  /** The connection to where a transport takes the service to be. */
+  #guessBy(transport: Transport, port: number): Guess | undefined {
+    try {
+      const likely = transport.likely?.(this.#call.name, port)
+      return likely && this.#guessAt(likely, [transport])
+    } catch (error) {
+      this.#fault = faultOf(this.#call, transport, error)
+      return undefined
+    }
+  }
+
+  /** The connection to a place by the first of some transports that leads there; one that throws does not. */
   #guessAt(place: Reachable, transports = this.#transports): Guess | undefined {
     for (const transport of transports) {
-      const key = transport.key(place)
-      if (key === undefined) continue
-      return {
-        place,
-        transport,
-        key,
-        isLikely: false,
-        way: transport.dial(place, this.#call),
-        onFound: undefined,
-        isConnected: false,
-        failure: undefined,
+      try {
+        const key = transport.key(place)
+        if (key === undefined) continue
+        const way = transport.dial(place, this.#call)
+        const { net, open } = way as Partial<NetWay & OpenWay>
+        if (!net && !open) throw new TypeError(NO_WAY)
+        return {
+          place,
+          transport,
+          key,
+          isLikely: false,
+          way,
+          onFound: undefined,
+          isConnected: false,
+          failure: undefined,
+        }
+      } catch (error) {
+        this.#fault = faultOf(this.#call, transport, error)
       }
     }
     return undefined
@@ -283,7 +304,7 @@ export class Dial {
     const guess = this.#guess
     const confirmed = guess && confirmedIn(endpoints, guess)
     const place = confirmed ?? endpoints.find(endpoint => this.#guessAt(endpoint))
-    if (!place) return this.#failed(unreachable(this.#call))
+    if (!place) return this.#failed(this.#fault ?? unreachable(this.#call))
     const { host = '' } = this.#call.net
     const { namespace, service } = name
     const { version, source } = place
@@ -306,7 +327,11 @@ export class Dial {
   /** Tells the program of the connection, or the failure, that was hidden from it: the place was the right one. */
   #confirm(guess: Guess, place: Reachable): void {
     const socket = this.#socket
-    if (place.port !== guess.place.port) guess.transport.dress?.(socket, place)
+    try {
+      if (place.port !== guess.place.port) guess.transport.dress?.(socket, place)
+    } catch (error) {
+      return this.#failed(faultOf(this.#call, guess.transport, error))
+    }
     guess.place = place
     guess.isLikely = false
     if (guess.failure) {
@@ -328,7 +353,7 @@ export class Dial {
     // A handle that TLS has wrapped cannot be replaced, and it is one of TCP.
     const next = this.#guessAt(place, isKept ? all.filter(one => one === tcp) : all)
     if (next) this.#dial(next)
-    else this.#failed(unreachable(this.#call))
+    else this.#failed(this.#fault ?? unreachable(this.#call))
   }
 
   /** Emits `'lookup'` as `net` does for this host, although nothing was looked up. */
@@ -339,20 +364,22 @@ export class Dial {
   }
 
   /** Has a transport make the connection elsewhere, and makes it that of the socket. */
-  async #open(guess: Guess, { open }: OpenWay): Promise<void> {
+  async #open(guess: Guess, way: OpenWay): Promise<void> {
     const { place, transport } = guess
     const cancel = new AbortController()
     this.#leave = () => cancel.abort()
     try {
-      const made = await open(cancel.signal)
+      const made = await way.open(cancel.signal)
+      if (!isAttachable(made)) throw faultOf(this.#call, transport, new TypeError(NO_STREAM))
       // In a turn of its own: an error of a listener is the program's.
       nextTick(() => this.#opened(guess, made))
-    } catch (error) {
+    } catch (thrown) {
       if (!this.#isWanted) return
-      debug('%s', (error as Error).message)
+      const error = isError(thrown) ? thrown : faultOf(this.#call, transport, thrown)
+      debug('%s', error.message)
       const next = this.#guessAt(place, this.#after(transport))
       if (next) this.#dial(next)
-      else this.#failed(error as Error)
+      else this.#failed(error)
     }
   }
 
@@ -381,19 +408,42 @@ export class Dial {
     const { way } = guess
     if ('open' in way) return void this.#open(guess, way)
     Object.assign(options, { path: undefined }, way.net)
-    if (isUsed || 'path' in way.net) replaceHandle(socket, () => redial(socket, options), progress)
-    else redial(socket, options)
-    // It may have failed at once, and another be on its way.
-    if (this.#guess === guess) guess.transport.dress?.(socket, guess.place)
+    try {
+      if (isUsed || 'path' in way.net) {
+        replaceHandle(socket, () => redial(socket, options), progress)
+      } else redial(socket, options)
+      // It may have failed at once, and another be on its way.
+      if (this.#guess === guess) guess.transport.dress?.(socket, guess.place)
+    } catch (error) {
+      this.#failed(faultOf(this.#call, guess.transport, error))
+    }
   }
 }
 
 /** The one of `endpoints` that was guessed. One that is only likely has to be the first, and there. */
 function confirmedIn(endpoints: Resolution['endpoints'], guess: Guess): Reachable | undefined {
   const { transport, key, isLikely, failure } = guess
-  const same = endpoints.find(endpoint => transport.key(endpoint) === key)
-  if (!same || !isLikely) return same
-  return same === endpoints[0] && !failure ? same : undefined
+  try {
+    const same = endpoints.find(endpoint => transport.key(endpoint) === key)
+    if (!same || !isLikely) return same
+    return same === endpoints[0] && !failure ? same : undefined
+  } catch {
+    // A way to the first of them is looked for, and the failure is noted there.
+    return undefined
+  }
+}
+
+const NO_WAY = 'its dial gave no way: expected { net } or { open }'
+const NO_STREAM = 'its open gave no stream'
+
+/** The error of a call by a transport that has thrown something. */
+function faultOf({ name, net }: Call, transport: Transport, thrown: unknown): MonikerError {
+  return fault(transport, thrown, { service: format(name), host: net.host || 'localhost' })
+}
+
+/** True of an error of whatever realm. */
+function isError(thrown: unknown): thrown is Error {
+  return typeof (thrown as Error | undefined)?.message === 'string'
 }
 
 const TCP: readonly Transport[] = [tcp]

@@ -11,7 +11,10 @@ export interface Route {
   readonly net: Partial<NetConnectOpts>
 }
 
-/** One way to carry the bytes of a stream to a service. */
+/**
+ * One way to carry the bytes of a stream to a service. One that throws does not lead there: the call fails with
+ * `ERR_MONIKER_TRANSPORT` if no other transport does, at once where it is `allows` that throws.
+ */
 export interface Transport {
   /** The word for it in `transports: [...]`, and on the wire. */
   readonly name: string

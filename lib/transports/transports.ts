@@ -1,3 +1,4 @@
+import { MonikerError, saidIn, type Details } from '../errors.ts'
 import type { TransportName } from '../wire/protocol.ts'
 import { tcp } from './tcp.ts'
 import type { Route, Transport } from './transport.ts'
@@ -28,16 +29,33 @@ export function usualTransports(route: Route): Transports {
   return found
 }
 
-/** Those that a call names. Objects are tried before words, and are left out where they do not allow the call. */
+/**
+ * Those that a call names. Objects are tried before words, and are left out where they do not allow the call. Throws
+ * `ERR_MONIKER_TRANSPORT` if one of them does.
+ */
 export function namedTransports(
   named: readonly (TransportName | Transport)[],
   route: Route,
 ): Transports {
-  const allowed = named.filter(one => typeof one === 'string' || one.allows(route))
+  const allowed = named.filter(one => typeof one === 'string' || isAllowed(one, route))
   const isAll = allowed.length === named.length
   const objects = allowed.filter(one => typeof one === 'object')
   const rows = TABLE.filter(({ name }) => (allowed as readonly unknown[]).includes(name))
   return { words: wordsOf(isAll ? named : allowed), all: [...objects, ...rows] }
+}
+
+function isAllowed(transport: Transport, route: Route): boolean {
+  try {
+    return transport.allows(route)
+  } catch (thrown) {
+    throw fault(transport, thrown)
+  }
+}
+
+/** The error of a call by a transport of the program's own, which has thrown something. */
+export function fault({ name }: Transport, thrown: unknown, details: Details = {}): MonikerError {
+  const text = `${name} failed: ${saidIn(thrown)}`
+  return new MonikerError('ETRANSPORT', { ...details, text, cause: thrown })
 }
 
 /** The words for transports, as they stand in a question. */

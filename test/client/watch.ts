@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { Daemon } from '../../lib/daemon/daemon.ts'
+import type { MonikerError } from '../../lib/errors.ts'
 import type { Listed } from '../../lib/wire/protocol.ts'
 import { watch, type Watch } from '../../lib/client/watch.ts'
 import { awake } from '../fixtures/awake.ts'
@@ -388,6 +389,7 @@ t.test('a directory that is hostile does no harm', async t => {
   const throwing = () => {
     throw new Error('no')
   }
+  const rejecting = () => Promise.reject(new Error('not now'))
   const directories = [
     memory([], {
       follow: sink => {
@@ -398,15 +400,30 @@ t.test('a directory that is hostile does no harm', async t => {
     }),
     memory([], { follow: throwing }),
     memory([], { follow: () => undefined as never }),
+    memory([], { follow: rejecting as never }),
+    memory([], { follow: () => rejecting }),
     memory(many),
   ]
   const { watched, told, has } = watching(t, { host: '*', daemonPort, directories })
-  await has(1_026)
+  const lost: MonikerError[] = []
+  watched.on('lost', error => lost.push(error as MonikerError))
+  await has(1_028)
   t.equal(told.filter(one => one.startsWith('up')).length, 1_024)
   t.strictSame(
     told.filter(one => !one.startsWith('up')),
-    ['lost', 'ready'],
+    ['lost', 'lost', 'lost', 'ready'],
   )
+  const said = ['no', 'its follow gave no function that ends it', 'not now']
+  t.strictSame(
+    lost.map(({ message }) => message).toSorted(),
+    said
+      .map(
+        text =>
+          `EHOSTUNREACH: any host cannot be reached to ask for it: the directory memory failed: ${text}`,
+      )
+      .toSorted(),
+  )
+  t.match(lost, Array(3).fill({ reason: 'EUNREACHABLE', host: '*', syscall: 'watch' }))
   t.equal(watched.services.length, 1_024)
   watched.close()
   await once(watched, 'close')

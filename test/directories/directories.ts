@@ -4,6 +4,7 @@ import {
   directoriesOf,
   expectedDirectories,
   fallBack,
+  fault,
   isDirectory,
   lookUp,
   placesIn,
@@ -184,4 +185,13 @@ t.test('a host leads to this one only if it says so', async t => {
   for (const host of ['', 'localhost', '127.0.0.2', '::1']) {
     t.strictSame(awayFrom(host, addresses), addresses)
   }
+})
+
+t.test('a directory that throws is named', async t => {
+  const thrown = new Error('etcd is down')
+  t.match(fault(memory(), thrown, { service: 'web', host: '*' }), {
+    code: 'EHOSTUNREACH',
+    message: /to ask for web: the directory memory failed: etcd is down$/,
+    cause: thrown,
+  })
 })

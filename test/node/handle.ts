@@ -2,9 +2,11 @@ import { once } from 'node:events'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
+import { Duplex, Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import {
   attach,
+  isAttachable,
   dial,
   replaceHandle,
   closePolitely,
@@ -289,4 +291,11 @@ t.test('a stream is read no faster than the socket', async t => {
   t.ok(made.isPaused())
   t.ok(socket.readableLength < size / 2)
   t.equal((await text(socket)).length, size)
+})
+
+t.test('a socket is given nothing but a stream of bytes', async t => {
+  for (const one of [new net.Socket(), Duplex.from(['hello'])]) t.ok(isAttachable(one))
+  const read = () => {}
+  for (const one of [undefined, {}, { read }, { read, write: read }, Readable.from([])])
+    t.notOk(isAttachable(one as Duplex))
 })

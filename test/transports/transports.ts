@@ -42,6 +42,16 @@ t.test('what is named is used, objects before words', async t => {
   t.strictSame(wordsOf([own('tcp', true), 'tcp']), ['tcp'])
 })
 
+t.test('one that throws when it is asked whether it allows a call is named', async t => {
+  const wrong = { ...own('hyper', true), allows: () => JSON.parse('{') as boolean }
+  t.throws(() => namedTransports(['tcp', wrong], here), {
+    code: 'ERR_MONIKER_TRANSPORT',
+    reason: 'ETRANSPORT',
+    message: /the transport hyper failed: .*JSON/,
+    cause: { name: 'SyntaxError' },
+  })
+})
+
 t.test('each knows where it leads, and what is one place', async t => {
   const moved = { ...place, address: '::1' }
   t.equal(tcp.key(moved), tcp.key(place), 'a host may have several addresses')
