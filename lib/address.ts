@@ -37,12 +37,12 @@ export function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./i.test(address)
 }
 
-/** Whether `host` is this one, by the name that every host has for itself. */
+/** True if `host` is this one, by the name that every host has for itself. */
 export function isThisHost(host: string): boolean {
   return host === '' || host.toLowerCase() === 'localhost'
 }
 
-/** Whether a peer at `address`, come to the address `own` of this host, is on this host too. */
+/** True if a peer at `address`, come to the address `own` of this host, is on this host too. */
 export function isOwn(address: string, own: string): boolean {
   // One that has gone has no address any more, and neither has our end.
   return isLoopback(address) || (address === own && address !== '')
@@ -53,7 +53,7 @@ export function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }
 
-/** Whether a daemon asked at `asked` may send us to `address`: a far one not to our own loopback. */
+/** True if a daemon asked at `asked` may send us to `address`: a far one not to our own loopback. */
 export function mayLead(asked: string, address: string): boolean {
   return isLoopback(asked) || !leadsHere(address)
 }

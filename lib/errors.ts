@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { ANY_HOST, isLoopback, isThisHost } from './address.ts'
 
-/** What an error is about; all of it is kept on the error. */
+/** The subject of an error; all of it is kept on the error. */
 export interface Details {
   /** The service as the caller wrote it, for instance `starwars@^1`. */
   service?: string
@@ -9,13 +9,13 @@ export interface Details {
   host?: string
   /** The designated port of that host's daemon. */
   port?: number
-  /** What was being done: `'resolve'`, `'register'` or `'unregister'`. */
+  /** The call that failed: `'resolve'`, `'register'` or `'unregister'`. */
   syscall?: string
   /** The versions that are offered instead. */
   offered?: readonly string[]
-  /** What came, or what the other side said. */
+  /** The words that came, or that the other side said. */
   text?: string
-  /** How long was waited, in ms. */
+  /** Milliseconds that were waited. */
   ms?: number
   cause?: unknown
 }
@@ -26,7 +26,7 @@ export type Reason = keyof typeof table
 interface Row {
   /** The code that programs written for `net` already handle. */
   readonly code: string
-  /** What was expected, what came, and what to do next. */
+  /** Says what was expected, what came, and what to do next. */
   readonly say: (details: Details) => string
 }
 
@@ -156,7 +156,7 @@ export class MonikerError extends Error {
   declare readonly host?: string
   declare readonly port?: number
   declare readonly offered?: readonly string[]
-  /** What came, or what the other side said. */
+  /** The words that came, or that the other side said. */
   declare readonly text?: string
 
   constructor(reason: Reason, details: Details = {}) {
@@ -171,11 +171,11 @@ export class MonikerError extends Error {
   }
 }
 
-/** What an `'error'` listener is given: an error of ours, of the system, or of whoever gave up. */
+/** The error that an `'error'` listener is given: ours, the system's, or the reason of a signal. */
 export type Failure = NodeJS.ErrnoException &
   Partial<Pick<MonikerError, 'reason' | 'service' | 'host' | 'port' | 'offered'>>
 
-/** Whether an error, of ours or of the system, has a `code`. */
+/** True if an error, of ours or of the system, has a `code`. */
 export function hasCode(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException).code === code
 }
@@ -197,7 +197,7 @@ export function saidIn(thrown: unknown): string {
   return said.slice(0, MAX_SAID).replace(/\p{Cc}/gu, ' ')
 }
 
-/** Whether `text` is one of our reasons; what a stranger sent may be anything. */
+/** True if `text` is one of our reasons; what a stranger sent may be anything. */
 export function isReason(text: unknown): text is Reason {
   return typeof text === 'string' && Object.hasOwn(table, text)
 }
@@ -221,7 +221,7 @@ export function located(error: unknown, details: Details): unknown {
   })
 }
 
-/** Whether something is wrong in this process, whoever was to be asked. */
+/** True if something is wrong in this process, whichever daemon was to be asked. */
 function isHome(error: unknown): boolean {
   return error instanceof MonikerError && error.reason === 'EPOLICY'
 }

@@ -14,7 +14,7 @@ export interface Name {
 
 /** A name, where to ask for it, and what is the application's business: a user and a path. */
 export interface Target extends Name {
-  /** What is before the `@`, such as `luke:secret`, as written, or `''`. */
+  /** The user before the `@`, such as `luke:secret`, as written, or `''`. */
   readonly userinfo: string
   /** `''` is this host. In ASCII and lower case; an IPv6 address stands without brackets. */
   readonly host: string
@@ -49,7 +49,7 @@ const EXPECTED_HOST = 'a host such as theforce.net, or an address, after the ://
 const EXPECTED_IPV6 = 'an IPv6 address, such as ::1 or fe80::1%25eth0, in the brackets'
 const EXPECTED_PORT = 'a port from 1 to 65535 after the host, of the daemon there'
 
-/** What was read last: a program mostly goes to one name again and again. */
+/** The name that was read last: a program mostly goes to one name again and again. */
 let last: { text: string; name: Name } | undefined
 
 /** Reads `[namespace:]service[@version]`; throws `ERR_MONIKER_NAME` on anything else. */
@@ -100,7 +100,7 @@ export function formatURI(target: Partial<Target> & Pick<Target, 'service'>): st
   return `${format(target)}://${user}${shown}${port}${path}`
 }
 
-/** Whether `text` may stand as a service or a namespace. */
+/** True if `text` may stand as a service or a namespace. */
 export function isWord(text: unknown): text is string {
   return typeof text === 'string' && word.test(text)
 }

@@ -4,7 +4,7 @@ import { MonikerError } from './errors.ts'
 /** The designated port: "MONI" on a telephone keypad, unassigned by IANA, not blocked by browsers. */
 export const PORT = 6664
 
-/** How long a question may take in all, in ms. */
+/** Milliseconds that a question may take in all. */
 export const TIMEOUT = 5_000
 
 /** The designated port of this process: `MONIKER_PORT`, else 6664. */
@@ -19,7 +19,7 @@ export function designatedPort(): number {
 }
 
 /**
- * What an embedded daemon binds: the loopback addresses, and those in `MONIKER_HOST` (separated by
+ * The addresses that an embedded daemon binds: the loopback addresses, and those in `MONIKER_HOST` (separated by
  * commas), of which `::` and `0.0.0.0` are all there are.
  */
 export function embeddedHosts(): readonly string[] {

@@ -144,7 +144,7 @@ async function others(
     format,
     entryFileNames: ({ name }) => `${name}.${name in run ? 'js' : ending}`,
     chunkFileNames: `lib/[name]-[hash].${ending}`,
-    // What makes a process the daemon is one file.
+    // The part that makes a process the daemon is one file.
     codeSplitting: {
       groups: [
         { name: 'core', test: id => core.has(id) },
@@ -281,7 +281,7 @@ function licences(chunks: readonly OutputChunk[]): string {
   return texts.join(`\n${'-'.repeat(72)}\n\n`)
 }
 
-/** What the types are bundled from. */
+/** Writes the declarations that the types are bundled from. */
 function declare(): void {
   rmSync(declarations, { recursive: true, force: true })
   const compiler = join(root, 'node_modules', '@typescript', 'native', 'bin', 'tsc')

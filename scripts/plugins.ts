@@ -1,4 +1,4 @@
-// What the build changes in our sources, each as a plugin of the bundler. No change moves a line.
+// The changes that the build makes to our sources, each a plugin of the bundler. No change moves a line.
 import { isAbsolute, relative } from 'node:path'
 import type { Plugin } from 'rolldown'
 import { parseAst } from 'rolldown/parseAst'

@@ -11,8 +11,8 @@ import { Cache } from '../cache.ts'
 import { MonikerError } from '../errors.ts'
 import { decoded, format, parseURI } from '../name.ts'
 
-/** Whether to go over TLS, and how: as the options of `tls.connect`. Default false. */
 export interface SecureOptions {
+  /** True to go over TLS, or the options of `tls.connect` to do so. Default false. */
   tls?: boolean | ConnectionOptions | undefined
 }
 
@@ -145,7 +145,7 @@ function aimed(target: string | URL) {
   return { place, url, auth: decoded(userinfo) }
 }
 
-/** How many names the connections are kept of, by default. */
+/** The limit of names whose connections are kept. */
 const POOLS = { max: 256 }
 
 function pooled<T extends object>(

@@ -7,7 +7,7 @@ import { designatedPort } from '../settings.ts'
 import { MonikerError } from '../errors.ts'
 import { connect } from '../sockets/socket.ts'
 
-/** What undici tells a connector. */
+/** The place that undici asks a connector for. */
 export interface ConnectorOptions {
   readonly hostname: string
   readonly protocol: string
@@ -18,7 +18,7 @@ type Connected = (...result: [error: null, socket: Socket] | [error: Error, sock
 
 /** The service, beside every option of `net.connect`. */
 export type NamedConnectorOptions = ConnectNameOptions & {
-  /** How long a connection may take to be made, TLS and all, in ms. Default 10,000. */
+  /** Milliseconds that a connection may take to be made, TLS and all. Default 10,000. */
   timeout?: number
   /** For `https:`, as for `tls.connect`. */
   tls?: ConnectionOptions

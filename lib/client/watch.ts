@@ -58,7 +58,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   readonly #question: Asked
   readonly #details: Details & { host: string; port: number }
   readonly #range: string
-  readonly #over = new AbortController()
+  readonly #cancel = new AbortController()
   readonly #readers = new Set<Backlog>()
   readonly #roster = this.#newRoster()
   /** The services that directories tell of, one roster for each: they do not go with the daemon. */
@@ -121,7 +121,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Change, undefined> {
     const reader: Backlog = new Backlog(this.services, () => this.#end())
-    if (this.#over.signal.aborted) reader.end()
+    if (this.#cancel.signal.aborted) reader.end()
     else this.#readers.add(reader)
     return reader
   }
@@ -129,9 +129,9 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   readonly #abort = () => this.#end(this.#options.signal!.reason)
 
   #end(error?: unknown): void {
-    if (this.#over.signal.aborted) return
+    if (this.#cancel.signal.aborted) return
     this.#options.signal?.removeEventListener('abort', this.#abort)
-    this.#over.abort()
+    this.#cancel.abort()
     clearInterval(this.#awake)
     clearTimeout(this.#grace)
     for (const stop of this.#stops) stop()
@@ -164,7 +164,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     const { host, directories = [] } = this.#options
     if (host !== ANY_HOST) return
     for (const directory of directoriesOf(directories)) {
-      if (!directory.follow || this.#over.signal.aborted) continue
+      if (!directory.follow || this.#cancel.signal.aborted) continue
       const roster = this.#newRoster()
       this.#sighted.push(roster)
       const stop = follow(directory, {
@@ -185,7 +185,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#over
+    const { signal } = this.#cancel
     let wait = PAUSE
     while (!signal.aborted) {
       const lost = this.#follow(() => (wait = PAUSE))
@@ -201,31 +201,31 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
   }
 
   /** Is told for as long as there is a connection; then fails, or says why there is none any more. */
-  async #follow(begun: () => void): Promise<unknown> {
+  async #follow(onReady: () => void): Promise<unknown> {
     const details = this.#details
     const { timeout: ms = TIMEOUT } = this.#options
     const late = () => new MonikerError('ESILENT', { ...details, ms })
-    const over = deadline(ms, late, this.#over.signal, { quiet: true })
+    const limit = deadline(ms, late, this.#cancel.signal, { quiet: true })
     const early: Answer[] = []
-    let told = (event: Answer): void => void early.push(event)
+    let onEvent = (event: Answer): void => void early.push(event)
     let client: Client | undefined
     try {
-      client = await this.#reach(over.signal)
-      const closed = once(client, 'close', { signal: this.#over.signal })
+      client = await this.#reach(limit.signal)
+      const closed = once(client, 'close', { signal: this.#cancel.signal })
       closed.catch(() => {})
-      const asked = client.ask(this.#question, over.signal, event => told(event))
+      const asked = client.ask(this.#question, limit.signal, event => onEvent(event))
       for (const service of listed(accept(await asked, details))) {
         this.#hear({ event: 'up', service })
       }
-      told = event => this.#hear(changeIn(event))
-      for (const event of early) told(event)
-      over.free()
-      begun()
+      onEvent = event => this.#hear(changeIn(event))
+      for (const event of early) onEvent(event)
+      limit.free()
+      onReady()
       this.#found()
       await closed
       return new MonikerError('ELOST', details)
     } finally {
-      over.free()
+      limit.free()
       client?.close()
     }
   }

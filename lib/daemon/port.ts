@@ -150,15 +150,15 @@ export class DesignatedPort {
 }
 
 /**
- * How many connections may wait to be taken, if the system lets them: after a restart all programs
+ * The most connections that wait to be taken, if the system lets them: after a restart all programs
  * come back, and one that is turned away waits a second before it tries again.
  */
 const BACKLOG = 4_096
 
-/** How long to look for another daemon on the port, in ms. */
+/** Milliseconds for which another daemon is looked for on the port. */
 const PATIENCE = 1_000
 
-/** Whether anybody listens on a port of 127.0.0.1. */
+/** True if a program listens on a port of 127.0.0.1. */
 function isTaken(port: number): Promise<boolean> {
   const socket = connect({ port, host: LOOPBACK[0]! })
   return once(socket, 'connect', { signal: timeLimit(PATIENCE) })

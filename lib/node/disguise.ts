@@ -82,7 +82,7 @@ function writing(write: Write): Write {
     if (!request) return forgiven(this, status, what)
     /* c8 ignore stop */
     request.what = what
-    request.told = request.oncomplete
+    request.original = request.oncomplete
     request.oncomplete = written
     return forgiven(this, status, what)
   }
@@ -92,14 +92,14 @@ function writing(write: Write): Write {
 const ON_COMPLETE: ThisType<Writing> & PropertyDescriptor = {
   /* c8 ignore start -- see above. */
   get: () => written,
-  set(told: Writing['told']) {
-    this.told = told
+  set(original: Writing['original']) {
+    this.original = original
   },
   /* c8 ignore stop */
 }
 
 function written(this: Writing, status: number, ...rest: unknown[]): void {
-  this.told(forgiven(this.handle, status, this.what), ...rest)
+  this.original(forgiven(this.handle, status, this.what), ...rest)
 }
 
 const EPIPE = -constants.errno.EPIPE
@@ -204,6 +204,6 @@ interface Native {
 interface Writing {
   readonly handle: Disguised
   oncomplete: (status: number, ...rest: unknown[]) => void
-  told: (status: number, ...rest: unknown[]) => void
+  original: (status: number, ...rest: unknown[]) => void
   what: unknown
 }

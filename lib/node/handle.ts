@@ -48,7 +48,7 @@ export function pauseReading(socket: net.Socket): () => void {
   }
 }
 
-/** How far a handle has got: `'connecting'` is one that is connected in no time, `'nowhere'` any other on its way. */
+/** The way that a handle has come: `'connecting'` is one that is connected in no time, `'nowhere'` any other on its way. */
 export type Progress = 'nowhere' | 'connecting' | 'connected'
 
 /**

@@ -298,7 +298,7 @@ const TRANSITIONS = {
 
 export type LeaseState = keyof typeof TRANSITIONS
 
-/** What the daemon has granted. */
+/** A registration that the daemon has granted. */
 interface Grant {
   readonly client: Client
   readonly registration: number

@@ -208,7 +208,7 @@ export class Dial {
     if (guess) nextTick(() => this.#dialGuess(guess))
   }
 
-  /** How far the hidden connection has got. The program has not been told of it. */
+  /** The progress of the hidden connection. The program has not been told of it. */
   get progress(): Progress {
     const guess = this.#guess
     if (!guess || guess.failure) return 'nowhere'
