@@ -47,7 +47,7 @@ let questions = 0
  * The id of a question by datagram, which nobody can guess. The daemon of this host need not have one, as no other program
  * of it can answer from that daemon's port: so the first question of most programs does not wait for `node:crypto`.
  */
-function newId(address: string): string {
+export function newId(address: string): string {
   if (isLoopback(address)) return String(++questions)
   // Far cheaper than as many random bytes: Node keeps some in store.
   return builtins.crypto.randomUUID()

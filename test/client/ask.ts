@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
-import { ask, askStream } from '../../lib/client/ask.ts'
+import { ask, newId, askStream } from '../../lib/client/ask.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { PADDED } from '../../lib/wire/protocol.ts'
 import { active } from '../fixtures/active.ts'
@@ -23,7 +23,7 @@ t.test('one question is one datagram, padded, and needs no connection', async t 
     udp: ({ id }, reply) => reply(line({ id, by: 'udp' })),
   })
   t.match(await ask(place, resolve, never), { by: 'udp' })
-  t.match(place.datagrams, [{ v: 1, id: /^[0-9a-f-]{36}$/, ...resolve, bytes: PADDED }])
+  t.match(place.datagrams, [{ v: 1, id: /^\d+$/, ...resolve, bytes: PADDED }])
   t.equal(place.sockets.length, 0)
 })
 
@@ -31,6 +31,12 @@ t.test('no two questions have the same id', async t => {
   const place = await fake(t, { udp: ({ id }, reply) => reply(line({ id })) })
   for (let n = 0; n < 5; n++) await ask(place, resolve, never)
   t.equal(new Set(place.datagrams.map(({ id }) => id)).size, 5)
+})
+
+t.test('nobody can guess the id of a question to another host', async t => {
+  const ids = [newId('192.0.2.1'), newId('2001:db8::1')]
+  for (const id of ids) t.match(id, /^[0-9a-f-]{36}$/)
+  t.not(ids[0], ids[1])
 })
 
 t.test('a real daemon answers by UDP, a refusal as well', async t => {
