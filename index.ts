@@ -47,8 +47,8 @@ export type {
   Reachable,
   ServiceTransport,
   Source,
-  TransportName,
 } from './lib/wire/protocol.ts'
+export type { TransportName } from './lib/transports/transports.ts'
 export type { DirectoryChoice, Fallback } from './lib/directories/directories.ts'
 export type { Directory, Sighting, Sink, Wanted } from './lib/directories/directory.ts'
 export type { ReconnectOptions } from './lib/sockets/reconnect.ts'

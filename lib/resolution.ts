@@ -2,7 +2,8 @@ import type { LookupFunction } from 'node:net'
 import type { DirectoryChoice, Fallback } from './directories/directories.ts'
 import type { Name } from './name.ts'
 import type { Transport } from './transports/transport.ts'
-import type { Reachable, TransportName, Source } from './wire/protocol.ts'
+import type { TransportName } from './transports/transports.ts'
+import type { Reachable, Source } from './wire/protocol.ts'
 
 // The types of the seam between those who ask and those who answer.
 

@@ -17,7 +17,14 @@ import type {
   SocketQuestion,
 } from '../resolution.ts'
 import { TIMEOUT, policyFile } from '../settings.ts'
-import { listed, type Answer, type Asked, type Listed } from '../wire/protocol.ts'
+import {
+  TRANSPORTS,
+  isServiceTransport,
+  listed,
+  type Answer,
+  type Asked,
+  type Listed,
+} from '../wire/protocol.ts'
 import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { Egress, reachable, turned } from './filter.ts'
@@ -301,7 +308,7 @@ export class Resolver implements Resolving {
   /** The place of the name by the fallbacks; fails with `error` if they know none. */
   async #fallBack(query: Query, error: unknown, signal: Signal): Promise<Resolution> {
     const { name, host, question, fallback, look, details } = query
-    const transports = question.transports.filter(road => road !== 'unix')
+    const transports = question.transports.filter(isServiceTransport)
     const asked = { service: name.service, host, transports, fallback, look }
     const endpoints = await this.#within(signal => fallBack({ ...asked, signal }), details, signal)
     if (endpoints.length === 0) throw error

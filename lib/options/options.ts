@@ -9,6 +9,7 @@ import { MonikerError } from '../errors.ts'
 import { isWord } from '../name.ts'
 import type { ResolveOptions, Resolving, Select } from '../resolution.ts'
 import type { Transport } from '../transports/transport.ts'
+import { TRANSPORT_NAMES, type TransportName } from '../transports/transports.ts'
 import { isRange } from '../version.ts'
 import {
   MAX_ALSO,
@@ -17,11 +18,9 @@ import {
   MAX_TRANSPORT,
   MAX_TRANSPORTS,
   MAX_WAIT,
-  TRANSPORT_NAMES,
   TRANSPORTS,
   isMetadata,
   type Metadata,
-  type TransportName,
 } from '../wire/protocol.ts'
 
 /**

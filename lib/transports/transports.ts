@@ -1,15 +1,24 @@
 import { MonikerError, saidIn, type Details } from '../errors.ts'
-import type { TransportName } from '../wire/protocol.ts'
+import { TRANSPORTS, type ServiceTransport } from '../wire/protocol.ts'
 import { tcp } from './tcp.ts'
 import type { Route, Transport } from './transport.ts'
 import { unix } from './unix.ts'
 
-/** THE TABLE: a new transport is a file and a row here. The first that leads to an endpoint is taken. */
-const TABLE: readonly Transport[] = [unix, tcp]
+/** THE TABLE, by word: a new transport is a file and a row here. The first that leads to an endpoint is taken. */
+const TABLE = { unix, tcp } satisfies Record<string, Transport>
+
+/** A word for a transport in a call. Of those that carry datagrams nothing but the word is needed. */
+export type TransportName = ServiceTransport | keyof typeof TABLE
+
+export const TRANSPORT_NAMES = [
+  ...new Set([...TRANSPORTS, ...Object.keys(TABLE)]),
+] as readonly TransportName[]
+
+const ROWS: readonly Transport[] = Object.values(TABLE)
 
 /** The transports of a call: their words are part of its question. */
 export interface Transports {
-  readonly words: readonly TransportName[]
+  readonly words: readonly string[]
   /** In the order in which they are tried. */
   readonly all: readonly Transport[]
 }
@@ -19,7 +28,7 @@ const usual = new Map<string, Transports>()
 
 /** The transports that a call which names none may use. */
 export function usualTransports(route: Route): Transports {
-  const all = TABLE.filter(transport => transport.allows(route))
+  const all = ROWS.filter(transport => transport.allows(route))
   const words = wordsOf(all)
   const key = words.join()
   const known = usual.get(key)
@@ -40,7 +49,7 @@ export function namedTransports(
   const allowed = named.filter(one => typeof one === 'string' || isAllowed(one, route))
   const isAll = allowed.length === named.length
   const objects = allowed.filter(one => typeof one === 'object')
-  const rows = TABLE.filter(({ name }) => (allowed as readonly unknown[]).includes(name))
+  const rows = ROWS.filter(({ name }) => (allowed as readonly unknown[]).includes(name))
   return { words: wordsOf(isAll ? named : allowed), all: [...objects, ...rows] }
 }
 
@@ -59,9 +68,7 @@ export function fault({ name }: Transport, thrown: unknown, details: Details = {
 }
 
 /** The words for transports, as they stand in a question. */
-export function wordsOf(named: readonly (TransportName | Transport)[]): readonly TransportName[] {
+export function wordsOf(named: readonly (TransportName | Transport)[]): readonly string[] {
   if (named.every(one => typeof one === 'string')) return named
-  const words = named.map(one => (typeof one === 'string' ? one : one.name))
-  // A word that we do not know is the business of its object, and of daemons to come.
-  return [...new Set(words)] as TransportName[]
+  return [...new Set(named.map(one => (typeof one === 'string' ? one : one.name)))]
 }

@@ -33,14 +33,6 @@ export const TRANSPORTS = ['tcp', 'udp'] as const
 
 export type ServiceTransport = (typeof TRANSPORTS)[number]
 
-/**
- * The words for transports that a client asks for; `'unix'` is the abstract Unix socket beside the TCP port of
- * a service on the same host.
- */
-export const TRANSPORT_NAMES = [...TRANSPORTS, 'unix'] as const
-
-export type TransportName = (typeof TRANSPORT_NAMES)[number]
-
 /** One way to reach a service. */
 export interface Endpoint {
   readonly transport: ServiceTransport
@@ -76,7 +68,11 @@ export interface Resolve {
   readonly service: string
   /** A semver range; `''` is any version. */
   readonly version: string
-  readonly transports: readonly TransportName[]
+  /**
+   * The words for transports that will do, of later versions and of programs among them; `'unix'` is the abstract Unix
+   * socket beside the TCP port of a service on the same host.
+   */
+  readonly transports: readonly string[]
   /** Namespaces to look in, one after the other, if there is none in `namespace`. */
   readonly also?: readonly string[]
   /** Milliseconds to hold the question if there is no such service yet; not at all if left out. */
@@ -248,8 +244,8 @@ export function idOf(message: Answer): Id {
 
 /**
  * The question in a message, each field checked and defaulted. Throws `EPROTO` on a bad one. What a later
- * version has added is no fault: transports that are not known are left out, and an operation that is
- * not known is `unknown`.
+ * version has added is no fault: nothing has a transport that is not known, and an operation that is not known is
+ * `unknown`.
  */
 export function question(message: Answer): Question {
   const { op } = message
@@ -262,7 +258,7 @@ export function question(message: Answer): Question {
           namespace: namespaceOf(message),
           service: serviceOf(message),
           version: read(message, 'version', isRange, 'a version range', ''),
-          transports: known(read(message, 'transports', isSomeTransports, SOME_TRANSPORTS, TCP)),
+          transports: read(message, 'transports', isSomeTransports, SOME_TRANSPORTS, TCP),
         },
         alsoIn(message),
         optional(message, 'wait', isWait, SOME_TIME),
@@ -314,7 +310,7 @@ export function endpoints(answer: Answer): Endpoint[] {
   const list = read(answer, 'endpoints', Array.isArray, 'an array') as unknown[]
   return list
     .filter(isObject)
-    .filter(entry => isTransport(entry.transport))
+    .filter(entry => isServiceTransport(entry.transport))
     .map(endpointIn)
 }
 
@@ -371,8 +367,8 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
   }
 }
 
-const TCP: readonly TransportName[] = ['tcp']
-const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${TRANSPORT_NAMES.join(', ')}`
+const TCP: readonly string[] = ['tcp']
+const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${TRANSPORTS.join(', ')}, unix`
 const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport`
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
@@ -403,11 +399,6 @@ function paginate(items: readonly unknown[], room: number): unknown[][] {
 
 type Check<T> = (value: unknown) => value is T
 
-/** The transports that are known; mostly they all are. */
-function known(transports: readonly string[]): readonly TransportName[] {
-  return transports.every(isTransportName) ? transports : transports.filter(isTransportName)
-}
-
 function namespaceOf(message: Answer): string {
   return read(message, 'namespace', isNamespace, 'a namespace', '').toLowerCase()
 }
@@ -433,7 +424,7 @@ function offerOf(message: Answer): Offer {
   return {
     ...nameOf(message),
     version: exactVersion(read(message, 'version', isText, 'an exact version', '')),
-    transport: read(message, 'transport', isTransport, `one of ${TRANSPORTS.join(', ')}`),
+    transport: read(message, 'transport', isServiceTransport, `one of ${TRANSPORTS.join(', ')}`),
     port: read(message, 'port', isPort, 'a port'),
     address: read(message, 'address', isAddress, 'an IP address', '::'),
     ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
@@ -492,15 +483,14 @@ const isAddress = (value: unknown): value is string => isText(value) && isIP(val
 const isNamespace = (value: unknown): value is string => value === '' || isWord(value)
 const isNamespaces = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length <= MAX_ALSO && value.every(isNamespace)
-const isTransport = (value: unknown): value is ServiceTransport =>
+/** True of the word for a transport that a service may have for its first. */
+export const isServiceTransport = (value: unknown): value is ServiceTransport =>
   TRANSPORTS.includes(value as ServiceTransport)
-const isTransportName = (value: unknown): value is TransportName =>
-  TRANSPORT_NAMES.includes(value as TransportName)
 const isWordOfTransport = (value: unknown): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= MAX_TRANSPORT
 /** True for a transport that is not known, as a later version may have it. */
 const isOfLater = (value: unknown): value is string =>
-  isWordOfTransport(value) && !isTransport(value)
+  isWordOfTransport(value) && !isServiceTransport(value)
 const isSomeTransports = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.length <= MAX_TRANSPORTS && value.every(isWordOfTransport)
 const isEndpoints = (value: unknown): value is Answer[] =>

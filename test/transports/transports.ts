@@ -1,7 +1,12 @@
 import t from 'tap'
 import { tcp } from '../../lib/transports/tcp.ts'
 import type { Route, Transport } from '../../lib/transports/transport.ts'
-import { namedTransports, usualTransports, wordsOf } from '../../lib/transports/transports.ts'
+import {
+  TRANSPORT_NAMES,
+  namedTransports,
+  usualTransports,
+  wordsOf,
+} from '../../lib/transports/transports.ts'
 import { hasUnix, unix } from '../../lib/transports/unix.ts'
 
 const here: Route = { isThisHost: true, net: {} }
@@ -20,6 +25,16 @@ const own = (name: string, isFor: boolean): Transport => ({
   allows: () => isFor,
   key: () => 'here',
   dial: () => ({ open: () => Promise.reject(new Error('not today')) }),
+})
+
+t.test('each row of the table is a word for its transport', async t => {
+  const words = TRANSPORT_NAMES.filter(word => word !== 'udp')
+  t.strictSame(
+    namedTransports(words, here)
+      .all.map(({ name }) => name)
+      .toSorted(),
+    words.toSorted(),
+  )
 })
 
 t.test('a call that names no transports may use those that allow it', async t => {

@@ -239,17 +239,9 @@ t.test('what a later version asks is unknown, and no fault', async t => {
   for (const [message, what] of table) t.strictSame(question(message), { op: 'unknown', what })
 })
 
-t.test('of transports those that are known are asked for', async t => {
-  const table: [transports: string[], known: string[]][] = [
-    [
-      ['sctp', 'udp', 'constructor', 'tcp'],
-      ['udp', 'tcp'],
-    ],
-    [Array<string>(8).fill('x'.repeat(64)), []],
-    [[], []],
-  ]
-  for (const [transports, known] of table) {
-    t.match(question({ ...resolve, transports }), { transports: known })
+t.test('transports that are not known are asked for as well', async t => {
+  for (const transports of [['sctp', 'udp', 'tcp'], Array<string>(8).fill('x'.repeat(64)), []]) {
+    t.match(question({ ...resolve, transports }), { transports })
   }
 })
 
