@@ -9,6 +9,7 @@ import {
   refusalIn,
   type Answer,
   type Endpoint,
+  type OtherEndpoint,
   type Reachable,
 } from '../wire/protocol.ts'
 
@@ -36,12 +37,13 @@ export function reachable(
 ): Pick<Resolution, 'endpoints' | 'ttl'> {
   // The usual addresses are told by themselves: most answers are of this host.
   const isLocal = LOOPBACK.includes(asked) || isLoopback(asked)
-  const found = endpoints(answer)
+  const found: Reachable[] = endpoints(answer)
     .map(endpoint => (isLocal ? endpoint : withoutPath(endpoint)))
     .map(endpoint =>
       Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
     )
     .filter(({ address }) => isLocal || mayLead(asked, address))
+    .map(endpoint => (endpoint.endpoints ? withOthers(endpoint, asked, isLocal) : endpoint))
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {
       ...details,
@@ -56,6 +58,18 @@ const DAEMON = 'daemon'
 
 function withoutPath({ path: _, ...endpoint }: Endpoint): Endpoint {
   return endpoint
+}
+
+/** The endpoint with those of its further endpoints that may be gone to, each with an address. */
+function withOthers(
+  { endpoints = [], ...endpoint }: Endpoint & { readonly address: string },
+  asked: string,
+  isLocal: boolean,
+): Reachable {
+  const others = endpoints
+    .map(other => ({ ...other, address: other.address ?? endpoint.address }))
+    .filter(({ address, path }) => isLocal || (!path && mayLead(asked, address)))
+  return { ...endpoint, endpoints: others }
 }
 
 /**
@@ -76,13 +90,11 @@ export class Egress {
    */
   async allow(found: Resolution, details: Details): Promise<Resolution> {
     const policy = await this.#read()
-    const judged = found.endpoints.map(endpoint => ({
-      endpoint,
-      verdict: judge(policy, found, endpoint),
-    }))
+    const verdictOn = (endpoint: Reachable) => judge(policy, found, endpoint)
+    const judged = found.endpoints.map(endpoint => ({ endpoint, verdict: verdictOn(endpoint) }))
     const endpoints = judged
       .filter(({ verdict }) => verdict?.allowed !== false)
-      .map(({ endpoint }) => endpoint)
+      .map(({ endpoint }) => withAllowed(endpoint, verdictOn))
     if (endpoints.length > 0) return { ...found, endpoints }
     const where = `${this.#file}:${judged[0]?.verdict?.line}`
     const text = `the policy of this host (${where}) does not let its programs connect to ${format(found.name)} there`
@@ -99,6 +111,18 @@ export class Egress {
       })
     return this.#policy
   }
+}
+
+/** The endpoint with those of its further endpoints that may be connected to as well. */
+function withAllowed(
+  endpoint: Reachable,
+  verdictOn: (endpoint: Reachable) => Verdict | undefined,
+): Reachable {
+  const { endpoints } = endpoint
+  if (!endpoints) return endpoint
+  const isAllowed = ({ address = endpoint.address }: OtherEndpoint) =>
+    verdictOn({ ...endpoint, address })?.allowed !== false
+  return { ...endpoint, endpoints: endpoints.filter(isAllowed) }
 }
 
 function judge(

@@ -18,7 +18,6 @@ import type {
 } from '../resolution.ts'
 import { TIMEOUT, policyFile } from '../settings.ts'
 import {
-  TRANSPORTS,
   isServiceTransport,
   listed,
   type Answer,

@@ -1,10 +1,11 @@
 import { networkInterfaces } from 'node:os'
-import { isIPv6 } from '../address.ts'
+import { isIPv6, isLoopback } from '../address.ts'
 import {
   refusal,
   type Answer,
   type Endpoint,
   type List,
+  type OtherEndpoint,
   type Register,
   type Resolve,
   type Watch,
@@ -57,7 +58,7 @@ export function local(
     for (const entry of chosen) if (entry.guarded) announce(entry, peer, ttl)
     const mayUsePath = wantsPath(question, peer)
     const endpoints = chosen.map((entry): Endpoint => {
-      const { transport, port, path, version, metadata, load } = entry
+      const { transport, port, path, version, metadata, load, endpoints } = entry
       const instance = instanceOf(entry, generation)
       return Object.assign(
         { transport },
@@ -66,6 +67,7 @@ export function local(
         mayUsePath && path && { path },
         metadata && { metadata },
         load !== undefined && { load },
+        endpoints && asked(reachableBy(peer, endpoints), question, peer),
       )
     })
     return namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
@@ -84,7 +86,7 @@ export function local(
   const listed = (entries: Iterable<Entry>, peer: Peer): Answer => ({
     services: [...entries]
       .filter(entry => sees('list', peer, entry))
-      .map(entry => shown(entry, generation)),
+      .map(entry => shown(entry, generation, peer)),
   })
 
   const list = ({ namespace }: List, peer: Peer) => listed(registry.list(namespace), peer)
@@ -93,7 +95,7 @@ export function local(
     subscriptions.follow(owner, interest, {
       tell(change, entry) {
         if (sees('list', peer, entry))
-          owner.tell(id, { event: change, ...shown(entry, generation) })
+          owner.tell(id, { event: change, ...shown(entry, generation, peer) })
       },
       released() {},
     })
@@ -148,9 +150,28 @@ function search(
 }
 
 /** A name as it is listed. */
-function shown(entry: Entry, generation: number): Answer {
-  const { owner: _, registration: __, id: ___, since: ____, ...offer } = entry
-  return { ...offer, instance: instanceOf(entry, generation) }
+function shown(entry: Entry, generation: number, peer: Peer): Answer {
+  const { owner: _, registration: __, id: ___, since: ____, endpoints, ...offer } = entry
+  const others = endpoints && { endpoints: reachableBy(peer, endpoints) }
+  return { ...offer, ...others, instance: instanceOf(entry, generation) }
+}
+
+/** Those of the further endpoints of a service that a peer can reach, as the service itself. */
+function reachableBy(peer: Peer, endpoints: readonly OtherEndpoint[]): readonly OtherEndpoint[] {
+  const isHere = ({ address, path }: OtherEndpoint) => path ?? (address && isLoopback(address))
+  return peer.local ? endpoints : endpoints.filter(one => !isHere(one))
+}
+
+/** Those that a client has asked for: one of an earlier version is told of none that it does not know. */
+function asked(
+  endpoints: readonly OtherEndpoint[],
+  { transports }: Resolve,
+  peer: Peer,
+): { endpoints?: readonly OtherEndpoint[] } {
+  const found = endpoints
+    .filter(({ transport }) => transports.includes(transport))
+    .map(({ address, ...other }) => ({ ...other, ...(address && addressFor({ address }, peer)) }))
+  return found.length > 0 ? { endpoints: found } : {}
 }
 
 /** The abstract Unix socket of a service has the reach of the loopback addresses. */
@@ -178,7 +199,7 @@ function instanceOf({ registration }: Entry, generation: number): string {
  * addresses of IPv4 cannot be reached at an address of IPv6.
  */
 function addressFor(
-  { address }: Entry,
+  { address }: Pick<Entry, 'address'>,
   { local: isLocal, address: asked }: Peer,
 ): { address?: string } {
   if (address === '::' || (address === '0.0.0.0' && !isIPv6(asked))) return {}

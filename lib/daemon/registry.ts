@@ -129,7 +129,7 @@ export class Registry {
     const service = this.#namespaces.get(question.namespace)?.get(question.service)
     const { version, transports } = question
     const candidates = service?.entries.filter(
-      entry => transports.includes(entry.transport) && visible(entry),
+      entry => isReachedBy(transports, entry) && visible(entry),
     )
     if (!service || !candidates?.length) {
       throw new MonikerError('ENOSERVICE', { service: format(question), syscall: 'resolve' })
@@ -207,6 +207,12 @@ function chosen<T>(map: Map<string, T>, key: string | undefined): Iterable<T> {
   if (key === undefined) return map.values()
   const value = map.get(key)
   return value === undefined ? [] : [value]
+}
+
+/** True if an entry has one of these transports, be it for a further endpoint. */
+function isReachedBy(transports: readonly string[], { transport, endpoints }: Entry): boolean {
+  if (transports.includes(transport)) return true
+  return endpoints?.some(other => transports.includes(other.transport)) ?? false
 }
 
 /** The least busy first; those that are as busy, or do not tell, as they were. */

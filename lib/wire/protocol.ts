@@ -23,6 +23,9 @@ export const MAX_ALSO = 4
 /** The most transports that a question or an offer may name. */
 export const MAX_TRANSPORTS = 8
 
+/** The most that an offer may say of further endpoints, in bytes of JSON. */
+export const MAX_ENDPOINTS = 512
+
 /** The longest word for a transport, in characters. */
 export const MAX_TRANSPORT = 64
 
@@ -47,11 +50,26 @@ export interface Endpoint {
   readonly metadata?: Metadata
   /** The load that the server reports, if it does: the number of its connections, say. */
   readonly load?: number
+  /** Further endpoints of the same server, of the transports that were asked for. */
+  readonly endpoints?: readonly OtherEndpoint[]
   /** The directory that it was found in; a daemon never says it of itself. */
   readonly source?: Source
 }
 
-/** An endpoint with an address to dial. */
+/** One more way to a service, by a transport of a later version or of a program. */
+export interface OtherEndpoint {
+  /** The word for the transport; not one of those that have fields of their own (`tcp`, `udp`, `unix`). */
+  readonly transport: string
+  /** Absent where it is that of the service. */
+  readonly address?: string
+  readonly port?: number
+  /** An abstract Unix socket, told to clients on the same host. */
+  readonly path?: string
+  /** The rest is the business of the transport. */
+  readonly [field: string]: unknown
+}
+
+/** An endpoint with an address to dial. Each of its further endpoints has one too. */
 export type Reachable = Endpoint & { address: string }
 
 /**
@@ -91,6 +109,8 @@ export interface Offer {
   readonly address: string
   /** Its abstract Unix socket, where it has one. */
   readonly path?: string
+  /** Further ways to the same server. */
+  readonly endpoints?: readonly OtherEndpoint[]
   /** `true`, or the name of a group, if servers that say the same may hold the name too. */
   readonly shared: boolean | string
   /** True if the server is to be told of each peer that was sent to it, as it lets in no others. */
@@ -301,7 +321,6 @@ function registerIn(message: Answer): Register | Unknown {
   if (isOfLater(transport)) {
     return { op: 'unknown', what: `the transport ${shown(transport)}` }
   }
-  optional(message, 'endpoints', isEndpoints, SOME_ENDPOINTS)
   return { op: 'register', id: idOf(message), ...offerOf(message) }
 }
 
@@ -326,7 +345,16 @@ function endpointIn(entry: Answer): Endpoint {
     optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
     optional(entry, 'metadata', isMetadata, 'an object'),
     optional(entry, 'load', isCount, 'a whole number from 0 on'),
+    othersIn(entry),
   )
+}
+
+/** The further endpoints in an offer or an endpoint. Those of a transport that has fields of its own do not count. */
+function othersIn(message: Answer): { endpoints?: readonly OtherEndpoint[] } {
+  if (!Object.hasOwn(message, 'endpoints')) return {}
+  const all = read(message, 'endpoints', isEndpoints, SOME_ENDPOINTS)
+  const endpoints = all.filter(({ transport }) => isOfLater(transport) && transport !== 'unix')
+  return endpoints.length > 0 ? { endpoints } : {}
 }
 
 /**
@@ -369,7 +397,7 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
 
 const TCP: readonly string[] = ['tcp']
 const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${TRANSPORTS.join(', ')}, unix`
-const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport`
+const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport, in ${MAX_ENDPOINTS} bytes`
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
 /** The bytes that a line may still have; its end does not count. */
@@ -428,6 +456,7 @@ function offerOf(message: Answer): Offer {
     port: read(message, 'port', isPort, 'a port'),
     address: read(message, 'address', isAddress, 'an IP address', '::'),
     ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
+    ...othersIn(message),
     shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'guarded', isFlag, 'true or false'),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
@@ -493,9 +522,17 @@ const isOfLater = (value: unknown): value is string =>
   isWordOfTransport(value) && !isServiceTransport(value)
 const isSomeTransports = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.length <= MAX_TRANSPORTS && value.every(isWordOfTransport)
-const isEndpoints = (value: unknown): value is Answer[] =>
-  Array.isArray(value) && value.length <= MAX_TRANSPORTS && value.every(isSomeEndpoint)
-const isSomeEndpoint = (value: unknown) => isObject(value) && isWordOfTransport(value.transport)
+const isEndpoints = (value: unknown): value is OtherEndpoint[] =>
+  Array.isArray(value) &&
+  value.length <= MAX_TRANSPORTS &&
+  value.every(isOtherEndpoint) &&
+  Buffer.byteLength(JSON.stringify(value)) <= MAX_ENDPOINTS
+const isOtherEndpoint = (value: unknown): value is OtherEndpoint =>
+  isObject(value) &&
+  isWordOfTransport(value.transport) &&
+  (value.address === undefined || isAddress(value.address)) &&
+  (value.port === undefined || isPort(value.port)) &&
+  (value.path === undefined || isPath(value.path))
 // No client is to be led to the socket of a program that knows nothing of us.
 const isPath = (value: unknown): value is string =>
   typeof value === 'string' && /^moniker-[a-z0-9-]{1,90}$/.test(value)

@@ -44,6 +44,18 @@ t.test('where nothing is left it says who does not let it', async t => {
   })
 })
 
+t.test('of further endpoints those that are not denied may be connected to', async t => {
+  const rules = egress(t, { deny: 'connect', to: '10.0.0.0/8' })
+  const others = (...addresses: (string | undefined)[]) =>
+    addresses.map(address => ({ transport: 'own', ...(address && { address }) }))
+  const found = (...addresses: (string | undefined)[]) => ({
+    ...leading(),
+    endpoints: [{ ...at('192.0.2.7'), endpoints: others(...addresses) }],
+  })
+  const allowed = await rules.allow(found('10.0.0.1', '192.0.2.8', undefined), details)
+  t.strictSame(allowed, found('192.0.2.8', undefined))
+})
+
 t.test('this host is local by whatever name or address', async t => {
   const rules = egress(t, { allow: 'connect', to: 'local' }, { deny: 'connect' })
   const mine = Object.values(networkInterfaces()).flatMap(infos => infos!.map(info => info.address))
@@ -141,6 +153,25 @@ t.test('a far daemon leads to no place of our own host', async t => {
   for (const ttl of [-1, '5', null]) t.equal(from('127.0.0.1', ttl).ttl, 0)
   const nothing = () => reachable({ endpoints: told.slice(1) }, '192.0.2.1', details)
   t.throws(nothing, { code: 'EPROTO', message: /no endpoint that can be reached/ })
+})
+
+t.test('further endpoints have an address, and lead to no place of our own host', async t => {
+  const own = (fields: object) => ({ transport: 'own', ...fields })
+  const endpoints = [
+    own({ port: 7, lane: { a: 1 } }),
+    own({ address: '192.0.2.9' }),
+    own({ address: '127.0.0.1' }),
+    own({ path: 'moniker-1' }),
+  ]
+  const one = { transport: 'tcp', port: 1, version: '1.0.0', instance: 'a', endpoints }
+  const from = (asked: string, more = {}) =>
+    reachable({ endpoints: [{ ...one, ...more }], ttl: 5 }, asked, details).endpoints[0]?.endpoints
+  t.strictSame(from('192.0.2.1'), [
+    own({ port: 7, lane: { a: 1 }, address: '192.0.2.1' }),
+    own({ address: '192.0.2.9' }),
+  ])
+  t.match(from('192.0.2.1', { address: '192.0.2.2' }), [{ address: '192.0.2.2' }, {}])
+  t.match(from('127.0.0.1'), [{}, {}, { address: '127.0.0.1' }, { path: 'moniker-1' }])
 })
 
 const endpoint = (port: number) =>

@@ -77,6 +77,29 @@ t.test('a question for transports to come finds nothing, or what else will do', 
   }
 })
 
+t.test('further endpoints of a service are told to those who ask for them', async t => {
+  const handle = handler({ publicList: true })
+  const own = { transport: 'own', port: 7, lane: { a: 1 } }
+  const local = { transport: 'own', address: '127.0.0.1' }
+  const beside = { transport: 'own', path: 'moniker-1' }
+  const all = { transport: 'lan', address: '0.0.0.0' }
+  const endpoints = [own, local, beside, all]
+  handle(register({ endpoints }), here)
+  const found = (peer: Peer, ...transports: string[]) =>
+    (handle(resolve({ transports }), peer).endpoints as Answer[])[0]
+  const tcp = { transport: 'tcp', port: 80, version: '0.0.0', instance: '10-1' }
+  t.strictSame(found(here, 'tcp'), tcp, 'and to nobody else')
+  t.strictSame(found(here, 'sctp', 'tcp'), tcp)
+  t.strictSame(found(here, 'own', 'tcp'), { ...tcp, endpoints: [own, local, beside] })
+  t.strictSame(found(here, 'own'), { ...tcp, endpoints: [own, local, beside] })
+  t.strictSame(found(remote, 'own', 'tcp'), { ...tcp, endpoints: [own] })
+  t.strictSame(found(here, 'lan'), { ...tcp, endpoints: [{ transport: 'lan' }] })
+  t.throws(() => found(here, 'udp', 'sctp'), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  const list = (peer: Peer) => (handle(question({ op: 'list' }), peer).services as Answer[])[0]
+  t.strictSame(list(here), { ...listed, endpoints, instance: '10-1' })
+  t.strictSame(list(remote), { ...listed, endpoints: [own, all], instance: '10-1' })
+})
+
 t.test('a name lives from its registration to its withdrawal', async t => {
   const handle = handler({ ttl: 7 })
   const metadata = { a: 1 }

@@ -6,6 +6,7 @@ import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE, split } from '../../lib/wire/lines.ts'
 import {
   MAX_GROUP,
+  MAX_ENDPOINTS,
   MAX_METADATA,
   changeIn,
   decode,
@@ -245,14 +246,24 @@ t.test('transports that are not known are asked for as well', async t => {
   }
 })
 
-t.test('an offer may list further endpoints, of which nothing is kept', async t => {
-  const endpoints = [
-    { transport: 'tcp', port: 81 },
-    { transport: 'sctp', future: 1 },
-  ]
-  t.strictSame(question({ ...register, endpoints }), question(register))
-  t.ok(question({ ...register, endpoints: Array(8).fill({ transport: 'x'.repeat(64) }) }))
-  t.ok(question({ ...register, endpoints: [] }))
+t.test('an offer may list further endpoints, of transports that have no fields here', async t => {
+  const known = ['tcp', 'udp', 'unix'].map(transport => ({ transport, port: 81 }))
+  const sctp = { transport: 'sctp', port: 1, address: '::1', path: 'moniker-1', future: { a: 1 } }
+  const kept = (...endpoints: object[]) => question({ ...register, endpoints })
+  t.strictSame(kept(...known, sctp), { ...question(register), endpoints: [sctp] })
+  t.strictSame(kept(...known), question(register))
+  t.strictSame(kept(), question(register))
+  t.ok(kept(...Array<object>(8).fill({ transport: 'x'.repeat(40) })))
+  const { length } = JSON.stringify([{ transport: 'x', key: '' }])
+  t.ok(kept({ transport: 'x', key: 'k'.repeat(MAX_ENDPOINTS - length) }))
+  for (const wrong of [
+    { transport: 'x', key: 'k'.repeat(MAX_ENDPOINTS - length + 1) },
+    { ...sctp, port: 0 },
+    { ...sctp, address: 'here' },
+    { ...sctp, path: '/tmp/x' },
+  ]) {
+    t.throws(() => kept(wrong), { ...EPROTO, message: /"endpoints" to be at most 8 objects/ })
+  }
 })
 
 t.test('a server that registers a range is told to be exact', async t => {
@@ -277,9 +288,29 @@ t.test('the largest question there is fits into a line', async t => {
   const word = 'a'.repeat(63)
   const version = `1.0.0-${'a'.repeat(250)}`
   const path = `moniker-${'z'.repeat(90)}`
-  const largest = { ...register, namespace: word, service: word, version, address, path, metadata }
+  const endpoints = [{ transport: 'own', key: 'k'.repeat(MAX_ENDPOINTS - 30) }]
+  const count = Number.MAX_SAFE_INTEGER
+  const counts = { pid: count, since: count, load: count }
+  const name = { namespace: word, service: word, version, shared: '\u0001'.repeat(64) }
+  const largest = {
+    ...register,
+    ...name,
+    address,
+    path,
+    endpoints,
+    metadata,
+    guarded: true,
+    ...counts,
+  }
   t.ok(encode('\u0001'.repeat(64), largest).length <= MAX_LINE)
   t.ok(question(largest))
+  // A list tells all of it, and what the daemon adds.
+  const { op: _, id: __, ...told } = largest
+  const services = [{ ...told, instance: 'z'.repeat(24) }]
+  const lines = encodeAnswer('\u0001'.repeat(64), { services: [...services, ...services] })
+  t.equal(split(Buffer.from(lines)).lines.length, 2)
+  const event = encode('\u0001'.repeat(64), { event: 'down', ...services[0] })
+  t.ok(event.length <= MAX_LINE)
 })
 
 const service = fc.record(
@@ -294,6 +325,7 @@ const service = fc.record(
     metadata: fc
       .tuple(fc.constantFrom('m', '€', '𝄞', '"'), fc.nat({ max: 1 }))
       .map(([letter, full]) => ({ m: fill(letter, full * (MAX_METADATA - 8)) })),
+    endpoints: fc.constant([{ transport: 'own', key: 'k'.repeat(MAX_ENDPOINTS - 30) }]),
     pid: fc.constant(Number.MAX_SAFE_INTEGER),
     instance: fc.constant('z'.repeat(24)),
   },
@@ -392,7 +424,8 @@ const endpoint = { transport: 'tcp', port: 80, version: '1.0.0', instance: 'a-1'
 t.test(
   'endpoints are read as they were told, and those of transports to come left out',
   async t => {
-    const more = { address: '::1', path: 'moniker-1', metadata: { a: 1 } }
+    const others = [{ transport: 'sctp', port: 1, future: 1 }]
+    const more = { address: '::1', path: 'moniker-1', metadata: { a: 1 }, endpoints: others }
     const full = { ...endpoint, transport: 'udp', ...more }
     const list = [endpoint, { ...endpoint, transport: 'sctp' }, 'x', null, { ...full, future: 1 }]
     t.strictSame(endpoints({ endpoints: list, ttl: 1 }), [endpoint, full])
@@ -409,6 +442,7 @@ t.test('endpoints that are not what they should be are refused', async t => {
     [{ endpoints: [{ ...endpoint, version: 1 }] }, /expected "version" to be a version, got "1"/],
     [{ endpoints: [{ ...endpoint, instance: null }] }, /expected "instance" to be a string/],
     [{ endpoints: [{ ...endpoint, metadata: 'x' }] }, /expected "metadata" to be an object/],
+    [{ endpoints: [{ ...endpoint, endpoints: [{}] }] }, /expected "endpoints" to be at most 8 obj/],
   ]
   for (const [answer, message] of table) {
     t.throws(() => endpoints(answer), { ...EPROTO, message })
