@@ -44,6 +44,8 @@ export type {
   Endpoint,
   Listed,
   Metadata,
+  Offer,
+  OtherEndpoint,
   Reachable,
   ServiceTransport,
   Source,
@@ -58,7 +60,7 @@ export type { Moniker, Resolution, ResolveOptions, Resolving, Select } from './l
 export type { NamedAddress } from './lib/sockets/listener.ts'
 export type { Change, Watched } from './lib/client/roster.ts'
 export type { ConnectOptions } from './lib/sockets/socket.ts'
-export type { NetWay, OpenWay, Route, Transport, Way } from './lib/transports/transport.ts'
+export type { Beside, NetWay, OpenWay, Route, Transport, Way } from './lib/transports/transport.ts'
 export type { WatchOptions } from './lib/client/watch.ts'
 
 const own = {

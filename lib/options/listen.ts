@@ -2,10 +2,11 @@ import type { ListenOptions } from 'node:net'
 import { isBound } from '../node/adopt.ts'
 import { parse, type Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
+import type { Transport } from '../transports/transport.ts'
 import { TRANSPORT_NAMES, type TransportName } from '../transports/transports.ts'
 import type { Metadata } from '../wire/protocol.ts'
 import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts'
-import { OPTIONS, bad, checkOptions, isTransportName, type OptionsOf } from './options.ts'
+import { OPTIONS, bad, checkOptions, type OptionsOf } from './options.ts'
 
 /** The options by which `listen` is known by a name, beside every option of `net`'s. */
 export type ListenNameOptions = ListenOptions & OptionsOf<'listen'>
@@ -18,7 +19,7 @@ export interface ListenCall {
   readonly metadata: Metadata | undefined
   readonly load: boolean
   readonly daemonPort: number | undefined
-  readonly transports: readonly TransportName[]
+  readonly transports: readonly (TransportName | Transport)[]
   readonly options: ListenOptions
   readonly callback: (() => void) | undefined
   /** Closes a datagram socket when it aborts. */
@@ -61,8 +62,8 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     transports = TRANSPORT_NAMES,
     ...others
   } = first as ListenNameOptions
-  if (!transports.every(isTransportName))
-    throw bad('transports', `some of ${TRANSPORT_NAMES.join(', ')}`, transports)
+  if (!transports.every(one => typeof one === 'string' || typeof one.listen === 'function'))
+    throw bad('transports', 'words, or objects with a function `listen`', transports)
   if (others.path !== undefined)
     throw bad('path', 'left out, as a name goes with a port', others.path)
   const named = nameIn({ service, namespace, version })

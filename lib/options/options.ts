@@ -260,7 +260,7 @@ function isListOf(
 }
 
 /** True of a word for a transport. */
-export function isTransportName(value: unknown): value is TransportName {
+function isTransportName(value: unknown): value is TransportName {
   return TRANSPORT_NAMES.includes(value as TransportName)
 }
 

@@ -13,7 +13,8 @@ import type { Offer } from '../wire/protocol.ts'
 import type { Moniker } from '../resolution.ts'
 import type { Lease } from '../registration/registrar.ts'
 import { Registrar } from '../registration/registrar.ts'
-import { canOpenBeside, firstPath, openBeside, type Beside } from '../transports/unix.ts'
+import type { Beside } from '../transports/transport.ts'
+import { listenBeside } from '../transports/transports.ts'
 
 /** A server or a socket that can have a name. */
 export type Listener = net.Server | DatagramSocket
@@ -59,6 +60,10 @@ export function publish(
 ): void {
   if (call.guarded && !(listener instanceof net.Server)) {
     const text = 'options.guarded to be left out, as any program can forge the sender of a datagram'
+    throw new MonikerError('EARGUMENT', { text })
+  }
+  if (!(listener instanceof net.Server) && call.transports.some(one => typeof one === 'object')) {
+    const text = 'options.transports to be words alone, as this is a datagram socket'
     throw new MonikerError('EARGUMENT', { text })
   }
   // A listener that is taken says so itself.
@@ -143,7 +148,7 @@ class NamedListener {
   /** Aborts the wait for the last peer to hear that the name was here. */
   readonly #confirmation = new AbortController()
   #lease: Lease | undefined
-  /** The abstract Unix socket beside the port of a server. */
+  /** The transports that are open beside a server. */
   #beside: Beside | undefined
   #stopCounting: (() => void) | undefined
   /** The last connection, and the time when it came. */
@@ -276,10 +281,11 @@ class NamedListener {
     const { daemonPort, guarded } = this.#call
     const { signal } = this.#registration
     try {
-      this.#beside = await this.#openBeside()
+      const offer = this.#offer()
+      this.#beside = await this.#listenBeside(offer)
       if (this.#phase !== 'registering') return this.#beside?.close()
       const registrar = this.#registrar ?? Registrar.at(daemonPort)
-      const lease = await registrar.register(this.#offer(), {
+      const lease = await registrar.register(Object.assign(offer, this.#beside?.adds), {
         signal,
         ...(guarded && { expect: event => this.#admission.onExpect(event) }),
       })
@@ -327,18 +333,12 @@ class NamedListener {
     if (!isHeard && error.reason !== 'ELOST') process.emitWarning(error)
   }
 
-  /**
-   * Opens the faster transport for peers on this host. Its path is one that no peer can guess, unless all peers of the
-   * name are to come to this server.
-   */
-  async #openBeside(): Promise<Beside | undefined> {
-    const { name, transports, guarded, shared, daemonPort } = this.#call
+  /** Opens the other transports of a server. */
+  async #listenBeside(offer: Offer): Promise<Beside | undefined> {
+    const { transports, daemonPort = designatedPort() } = this.#call
     const listener = this.#listener
-    const isServer = listener instanceof net.Server && transports.includes('unix')
-    if (!isServer || !canOpenBeside(listener)) return undefined
-    const isAlone = !guarded && !shared && !clusterGroup()
-    const port = daemonPort ?? designatedPort()
-    return openBeside(listener, isAlone ? firstPath(name, port) : undefined)
+    if (!(listener instanceof net.Server)) return undefined
+    return listenBeside(transports, listener, offer, daemonPort)
   }
 
   #offer(): Offer {
@@ -349,7 +349,6 @@ class NamedListener {
       transport: this.#listener instanceof net.Server ? 'tcp' : 'udp',
       port,
       address,
-      ...(this.#beside && { path: this.#beside.path }),
       shared: shared || clusterGroup(),
       ...(guarded && { guarded }),
       ...(metadata && { metadata }),

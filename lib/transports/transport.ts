@@ -1,7 +1,7 @@
-import type { NetConnectOpts, Socket } from 'node:net'
+import type { NetConnectOpts, Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Name } from '../name.ts'
-import type { Endpoint, Reachable } from '../wire/protocol.ts'
+import type { Endpoint, Offer, Reachable } from '../wire/protocol.ts'
 
 /** The part of a call that a transport sees. */
 export interface Route {
@@ -12,8 +12,9 @@ export interface Route {
 }
 
 /**
- * One way to carry the bytes of a stream to a service. One that throws does not lead there: the call fails with
- * `ERR_MONIKER_TRANSPORT` if no other transport does, at once where it is `allows` that throws.
+ * One way to carry the bytes of a stream to a service: both its halves, that of the client first. One that throws does not
+ * lead there: the call fails with `ERR_MONIKER_TRANSPORT` if no other transport does, at once where it is `allows` that
+ * throws.
  */
 export interface Transport {
   /** The word for it in `transports: [...]`, and on the wire. */
@@ -33,6 +34,20 @@ export interface Transport {
   dress?(socket: Socket, to: Reachable): void
   /** The endpoint where a service is likely to be, if nothing is known but the designated port of the daemon. */
   likely?(name: Name, daemonPort: number): Reachable | undefined
+  /**
+   * The server's half: opens it beside a server that is bound, before its name is registered. Each connection that comes
+   * by it is the server's: `server.emit('connection', …)`. Resolves to `undefined` where this server does without. A
+   * failure is that of `listen`.
+   */
+  listen?(server: Server, offer: Offer, daemonPort: number): Promise<Beside | undefined>
+}
+
+/** A transport that is open beside a server. */
+export interface Beside {
+  /** The part of the offer that leads clients to it. */
+  readonly adds: Partial<Pick<Offer, 'path' | 'endpoints'>>
+  /** Takes no more connections. Called once, when the name has gone or could not be had. */
+  close(): void
 }
 
 /**

@@ -1,7 +1,14 @@
+import type { Server } from 'node:net'
 import { MonikerError, saidIn, type Details } from '../errors.ts'
-import { TRANSPORTS, type ServiceTransport } from '../wire/protocol.ts'
+import {
+  SOME_ENDPOINTS,
+  TRANSPORTS,
+  isEndpoints,
+  type Offer,
+  type ServiceTransport,
+} from '../wire/protocol.ts'
 import { tcp } from './tcp.ts'
-import type { Route, Transport } from './transport.ts'
+import type { Beside, Route, Transport } from './transport.ts'
 import { unix } from './unix.ts'
 
 /** THE TABLE, by word: a new transport is a file and a row here. The first that leads to an endpoint is taken. */
@@ -65,6 +72,47 @@ function isAllowed(transport: Transport, route: Route): boolean {
 export function fault({ name }: Transport, thrown: unknown, details: Details = {}): MonikerError {
   const text = `${name} failed: ${saidIn(thrown)}`
   return new MonikerError('ETRANSPORT', { ...details, text, cause: thrown })
+}
+
+/**
+ * Opens the transports that a server names beside it, one after the other, as one. Fails with the first that fails, and
+ * with `ERR_INVALID_ARG_VALUE` if what they add is no part of an offer; nothing stays open then.
+ */
+export async function listenBeside(
+  named: readonly (TransportName | Transport)[],
+  server: Server,
+  offer: Offer,
+  daemonPort: number,
+): Promise<Beside> {
+  const open: Beside[] = []
+  const close = () => {
+    for (const one of open.splice(0)) one.close()
+  }
+  const objects = named.filter(one => typeof one === 'object')
+  try {
+    for (const transport of [
+      ...ROWS.filter(({ name }) => named.includes(name as TransportName)),
+      ...objects,
+    ]) {
+      const opened = await transport.listen?.(server, offer, daemonPort)
+      if (opened) open.push(opened)
+    }
+    return { adds: added(open), close }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+function added(open: readonly Beside[]): Beside['adds'] {
+  const endpoints = open.flatMap(({ adds }) => adds.endpoints ?? [])
+  // The daemon would refuse it, and with it close the connection that other names depend on.
+  if (!isEndpoints(endpoints)) {
+    const text = `the transports of a server to add ${SOME_ENDPOINTS}, got ${JSON.stringify(endpoints).slice(0, 80)}`
+    throw new MonikerError('EARGUMENT', { text })
+  }
+  const path = open.find(({ adds }) => adds.path)?.adds.path
+  return { ...(path && { path }), ...(endpoints.length > 0 && { endpoints }) }
 }
 
 /** The words for transports, as they stand in a question. */

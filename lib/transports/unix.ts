@@ -19,6 +19,16 @@ export const unix: Transport = {
   key: ({ path }) => path,
   dial: ({ path }) => ({ net: { path: abstract(path!) } }),
   dress: (socket, { address, port }) => disguise(socket, { address }, { address, port }),
+  async listen(server, { namespace, service, guarded, shared }, daemonPort) {
+    if (!canOpenBeside(server)) return undefined
+    // The path is one that nobody can guess, unless all peers of the name are to come to this server.
+    const isAlone = !guarded && !shared
+    const opened = await openBeside(
+      server,
+      isAlone ? firstPath({ namespace, service }, daemonPort) : undefined,
+    )
+    return opened && { adds: { path: opened.path }, close: opened.close }
+  },
   likely: (name, daemonPort) => {
     const path = firstPath(name, daemonPort)
     return path === undefined ? undefined : Object.assign({ path }, UNKNOWN)
@@ -64,7 +74,7 @@ export function abstract(path: string): string {
 }
 
 /** An abstract Unix socket beside the port of a server. */
-export interface Beside {
+interface Opened {
   readonly path: string
   /** Takes no more connections. */
   readonly close: () => void
@@ -75,11 +85,11 @@ export interface Beside {
  * every respect. It never keeps the process alive by itself, and the caller closes it. Its path is `preferred`, if no
  * program has that, or one that no program can guess. Resolves to `undefined` if it cannot be opened.
  */
-export async function openBeside(outer: Server, preferred?: string): Promise<Beside | undefined> {
+export async function openBeside(outer: Server, preferred?: string): Promise<Opened | undefined> {
   return (preferred && (await openAt(preferred, outer))) || openAt(newPath(), outer)
 }
 
-async function openAt(path: string, outer: Server): Promise<Beside | undefined> {
+async function openAt(path: string, outer: Server): Promise<Opened | undefined> {
   const inner = serverBeside(outer)
   const ready = new Promise<boolean>(resolve => {
     inner.once('listening', () => resolve(true)).on('error', () => resolve(false))

@@ -397,7 +397,8 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
 
 const TCP: readonly string[] = ['tcp']
 const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${TRANSPORTS.join(', ')}, unix`
-const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport, in ${MAX_ENDPOINTS} bytes`
+/** The further endpoints that are expected of an offer, for people. */
+export const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport, in ${MAX_ENDPOINTS} bytes`
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
 /** The bytes that a line may still have; its end does not count. */
@@ -522,7 +523,8 @@ const isOfLater = (value: unknown): value is string =>
   isWordOfTransport(value) && !isServiceTransport(value)
 const isSomeTransports = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.length <= MAX_TRANSPORTS && value.every(isWordOfTransport)
-const isEndpoints = (value: unknown): value is OtherEndpoint[] =>
+/** True of the further endpoints that an offer may list. */
+export const isEndpoints = (value: unknown): value is OtherEndpoint[] =>
   Array.isArray(value) &&
   value.length <= MAX_TRANSPORTS &&
   value.every(isOtherEndpoint) &&

@@ -1,9 +1,20 @@
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
+import tls from 'node:tls'
 import t from 'tap'
-import type { MonikerSocket } from '../../index.ts'
+import {
+  connect,
+  createServer,
+  createSocket,
+  type ConnectNameOptions,
+  type Endpoint,
+  type MonikerSocket,
+  type Transport,
+} from '../../index.ts'
+import { cert, key } from '../fixtures/certificate.ts'
+import { daemon } from '../fixtures/daemon.ts'
 import { going, kinds, options, placeOf, type Kind } from '../fixtures/kinds.ts'
 
 const MEBIBYTES = Buffer.alloc(8 * 1_048_576, 'moniker')
@@ -96,3 +107,123 @@ for (const [what, kind] of Object.entries(kinds)) {
     t.equal(await text(again), 'again')
   })
 }
+
+/** A way over TLS to a port of its own beside that of the server. `opened` and `closed` count the latter. */
+function lane(given: Partial<Transport> = {}) {
+  const counts = { opened: 0, closed: 0 }
+  const mine = ({ endpoints = [] }: Endpoint) => endpoints.find(one => one.transport === 'lane')
+  const transport: Transport = {
+    name: 'lane',
+    allows: () => true,
+    key(endpoint) {
+      const way = mine(endpoint)
+      return way && `${endpoint.instance} ${way.port}`
+    },
+    dial(to) {
+      const { port, address = to.address, name } = mine(to)!
+      const there = { port: port!, host: address, servername: String(name) }
+      return {
+        async open(signal) {
+          const socket = tls.connect({ ...there, rejectUnauthorized: false })
+          await once(socket, 'secureConnect', { signal })
+          return socket
+        },
+      }
+    },
+    async listen(server, { service, address: host }) {
+      const inner = tls.createServer({ key, cert }, socket => server.emit('connection', socket))
+      await once(inner.listen({ port: 0, host }), 'listening')
+      counts.opened++
+      const { port } = inner.address() as AddressInfo
+      return {
+        adds: { endpoints: [{ transport: 'lane', port, name: service }] },
+        close: () => void inner.close(() => counts.closed++),
+      }
+    },
+    ...given,
+  }
+  return { transport, counts }
+}
+
+t.test('a transport has both its halves in one object, and a word of its own', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const { transport, counts } = lane()
+  const ways: unknown[] = []
+  const server = createServer(socket => {
+    ways.push('encrypted' in socket)
+    socket.end('hello')
+  })
+  t.teardown(() => server.close())
+  server.listen({ service: 'web', daemonPort, transports: [transport, 'tcp'] })
+  await once(server, 'listening')
+  for (const transports of [[transport], [transport, 'tcp'], ['tcp'], undefined] as const) {
+    t.equal(await text(connect({ service: 'web', daemonPort, transports })), 'hello')
+  }
+  t.strictSame(ways, [true, true, false, false])
+  const other = lane().transport
+  Object.assign(other, { name: 'other' })
+  const lost = connect({ service: 'web', daemonPort, transports: [other] })
+  t.match(await once(lost, 'error'), [{ code: 'ECONNREFUSED', reason: 'ENOSERVICE' }])
+  await once(server.close(), 'close')
+  while (counts.closed < 1) await new Promise(setImmediate)
+  t.strictSame(counts, { opened: 1, closed: 1 })
+})
+
+t.test('where a transport does not lead to a server, the next one does', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const failing = { open: () => Promise.reject(new Error('no way')) }
+  const { transport } = lane({ dial: () => failing })
+  const server = createServer(socket => void socket.end('hello'))
+  t.teardown(() => server.close())
+  server.listen({ service: 'web', daemonPort, transports: [transport] })
+  await once(server, 'listening')
+  const by = (transports: ConnectNameOptions['transports']) =>
+    connect({ service: 'web', daemonPort, transports })
+  t.equal(await text(by([transport, 'tcp'])), 'hello')
+  t.match(await once(by([transport]), 'error'), [{ message: 'no way' }])
+})
+
+t.test('a server that a transport cannot be opened beside does not listen', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const { transport, counts } = lane()
+  const endpoint = (fields: object) => ({ transport: 'lane', ...fields })
+  const adding = (endpoints: unknown[]) =>
+    lane({ listen: async () => ({ adds: { endpoints: endpoints as [] }, close: () => {} }) })
+  const wrong: [Transport, expected: object][] = [
+    [lane({ listen: () => Promise.reject(new Error('no way')) }).transport, /no way/],
+    [adding([endpoint({ port: 0 })]).transport, { code: 'ERR_INVALID_ARG_VALUE' }],
+    [adding(Array(8).fill(endpoint({}))).transport, /the transports of a server to add at most 8/],
+    [adding([endpoint({ key: 'k'.repeat(512) })]).transport, /in 512 bytes, got \[\{"transport"/],
+  ].map(([one, says]) => [one, says instanceof RegExp ? { message: says } : says] as never)
+  for (const [one, expected] of wrong) {
+    const server = createServer()
+    server.listen({ service: 'web', daemonPort, transports: [transport, one] })
+    t.match(await once(server, 'error'), [expected])
+    t.notOk(server.listening)
+  }
+  while (counts.closed < counts.opened) await new Promise(setImmediate)
+  t.equal(counts.opened, wrong.length)
+  // Nothing is left of a server that is closed before it has its name.
+  const server = createServer().on('listening', () => t.fail('listening'))
+  server.listen({ service: 'web', daemonPort, transports: [transport] })
+  process.nextTick(() => server.close())
+  await once(server, 'close')
+  while (counts.closed <= wrong.length) await new Promise(setImmediate)
+})
+
+t.test('a server needs not have the transport, and a datagram socket has none', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const { transport } = lane({ listen: async () => undefined })
+  const server = createServer(socket => void socket.end('hello'))
+  t.teardown(() => server.close())
+  server.listen({ service: 'web', daemonPort, transports: [transport] })
+  await once(server, 'listening')
+  const socket = connect({ service: 'web', daemonPort, transports: [transport, 'tcp'] })
+  t.equal(await text(socket), 'hello')
+  const clock = createSocket('udp4')
+  t.teardown(() => clock.close())
+  t.throws(() => clock.bind({ service: 'clock', daemonPort, transports: [transport] }), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /options\.transports to be words alone/,
+  })
+})
