@@ -10,8 +10,8 @@ import { local } from './answer.ts'
 import { chain, inOrder, type Handler, type Owner, type Step, type Steps } from './chain.ts'
 import { Bucket, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
-import { Arrival, peerOf, type Dialect } from './dialect.ts'
-import { jsonLines } from './tcp.ts'
+import { Arrival, peerOf, type Dialect, type Dialects } from './dialect.ts'
+import { json } from './json.ts'
 import { DesignatedPort } from './port.ts'
 import { hold } from './hold.ts'
 
@@ -45,7 +45,7 @@ export interface DaemonOptions {
   policy?: string | undefined
   /** Milliseconds that a daemon that takes its place is given to bind the port. Default 1,000. */
   linger?: number
-  /** Languages beside that of Moniker, told by the first byte of a connection. Default none. */
+  /** Languages beside that of Moniker, told by the first byte of a connection or a datagram. Default none. */
   dialects?: readonly Dialect[]
   /** Steps in place of those of this daemon, by their names. */
   steps?: Partial<Steps>
@@ -101,7 +101,7 @@ export class Daemon {
   readonly #limits: Limits
   readonly #access: Access
   readonly #logged = new Bucket({ perSecond: 10, burst: 100 })
-  readonly #dialects: readonly [Dialect, ...Dialect[]]
+  readonly #dialects: Dialects
   readonly #sockets = new Map<Socket, { arrival: Arrival; leave: () => void }>()
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
   readonly #started = wallClock()
@@ -113,7 +113,7 @@ export class Daemon {
 
   constructor(options: DaemonOptions = {}) {
     const { publicList = false, ttl = 30_000, steps, dialects = [] } = options
-    this.#dialects = [jsonLines, ...dialects]
+    this.#dialects = [json, ...dialects]
     const { maxConnections, maxNames, limits } = options
     this.#options = options
     const sources = { registry: this.#registry, unread: () => this.#unread() }
@@ -133,6 +133,7 @@ export class Daemon {
       hosts: options.hosts ?? ['::'],
       embedded: options.embedded ?? false,
       ref: this.#isRef,
+      dialects: this.#dialects,
       answer: this.#answer,
       refused: error => this.#refused(error),
       connected: socket => this.#serve(socket),

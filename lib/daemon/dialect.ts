@@ -35,15 +35,29 @@ export interface Connection {
   refuse(error: MonikerError): void
 }
 
-/** A language on the designated port, told by the first byte of a connection. */
+/** An answer to a datagram; `undefined` if there is none. */
+export type Reply = string | Buffer | undefined
+
+/** The part of the daemon that a datagram meets with. */
+export type DatagramOptions = Pick<ServeOptions, 'answer' | 'refused'>
+
+/** A language on the designated port, told by the first byte of a connection or a datagram. */
 export interface Dialect {
-  /** True if a connection that begins with this byte speaks it. */
+  /** True if a connection or a datagram that begins with this byte speaks it. */
   claims(firstByte: number): boolean
   /** Serves a connection until it ends or errs; `head` is what has been read of it. */
   serve(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions): Connection
   /** Tells a peer that is not served, and has said nothing yet, why; and closes. */
   turnAway(socket: Socket, error: MonikerError): void
+  /**
+   * Answers a datagram, at once or later. An answer that is longer than the datagram is not sent, as its sender may be
+   * forged. Throws why a datagram deserves no answer. Left out, the language has connections alone.
+   */
+  datagram?(bytes: Buffer, peer: Peer, options: DatagramOptions): Reply | Promise<Reply>
 }
+
+/** The dialects of a daemon. What none of the others claims is for the first to refuse. */
+export type Dialects = readonly [Dialect, ...Dialect[]]
 
 /**
  * A connection that has come. Its first byte says which of the dialects serves it; one that none of them claims
@@ -51,12 +65,12 @@ export interface Dialect {
  */
 export class Arrival {
   readonly #socket: Socket
-  readonly #dialects: readonly [Dialect, ...Dialect[]]
+  readonly #dialects: Dialects
   readonly #peer: Peer
   readonly #options: ServeOptions
   #served: Connection | undefined
 
-  constructor(socket: Socket, dialects: readonly [Dialect, ...Dialect[]], options: ServeOptions) {
+  constructor(socket: Socket, dialects: Dialects, options: ServeOptions) {
     this.#socket = socket
     this.#dialects = dialects
     // A socket that has closed does not tell any more.

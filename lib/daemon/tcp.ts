@@ -14,7 +14,7 @@ import {
   type Id,
 } from '../wire/protocol.ts'
 import { refusable, type Owner, type Peer } from './chain.ts'
-import type { Connection, Dialect, ServeOptions } from './dialect.ts'
+import type { Connection, ServeOptions } from './dialect.ts'
 
 /** Milliseconds that a refused connection is given to read why. */
 const LINGER = 1_000
@@ -28,17 +28,8 @@ const MAX_WAITING = 16_384
 /** The most bytes of events that a connection may leave unread. */
 const MAX_UNREAD = 1_048_576
 
-/** The protocol of Moniker: one JSON object a line. */
-export const jsonLines: Dialect = {
-  claims: firstByte => firstByte === BRACE,
-  serve: (socket, head, peer, options) => new LineConnection(socket, head, peer, options),
-  turnAway,
-}
-
-const BRACE = 0x7b
-
 /** Answers the questions that come over one connection, a line each. */
-class LineConnection implements Connection {
+export class LineConnection implements Connection {
   readonly owner: Owner
   readonly #socket: Socket
   readonly #peer: Peer
@@ -165,7 +156,7 @@ class LineConnection implements Connection {
 }
 
 /** Says why, and closes: a peer that does not read it in time is cut off, and so are too many at once. */
-function turnAway(socket: Socket, error: MonikerError, before = '', id: Id = null): void {
+export function turnAway(socket: Socket, error: MonikerError, before = '', id: Id = null): void {
   socket.on('error', () => {}).end(before + encode(id, refusal(error)))
   if (lingering >= MAX_LINGERING) return void socket.destroy()
   lingering++

@@ -6,15 +6,14 @@ import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from '../wire/lines.ts'
-import { decode, encode, idOf, question, refusal, type Answer, type Id } from '../wire/protocol.ts'
-import { refusable, type Handler, type Peer, type Reply } from './chain.ts'
+import { refusable, type Handler } from './chain.ts'
+import type { DatagramOptions, Dialect, Dialects, Reply } from './dialect.ts'
 
 const debug = diagnostics('moniker:daemon:udp')
 
-export interface DatagramsOptions {
-  answer: Handler
-  /** Called for each question that is refused. */
-  refused: (error: MonikerError) => void
+export interface DatagramsOptions extends DatagramOptions {
+  /** The languages that are spoken. */
+  dialects: Dialects
   /** True if these sockets alone keep the process alive. Default true. */
   ref?: boolean
 }
@@ -26,19 +25,22 @@ const RESCAN = 5_000
 const MAX_WAITING = 1_024
 
 /**
- * Answers questions of one datagram with one datagram, from one socket for each address: a reply so
+ * Answers datagrams, each with one at most and none that is longer, from one socket for each address: a reply so
  * leaves from the address the question came to, and nothing sent to a broadcast or multicast address
  * is ever seen. A question to an address that has come up since the last look is refused by the
  * kernel, and its asker turns to TCP.
  */
 export class Datagrams {
   readonly #options: DatagramsOptions
+  /** The part of the daemon that a dialect sees. */
+  readonly #seen: DatagramOptions
   readonly #sockets = new Map<string, Socket>()
   #rescan: NodeJS.Timeout | undefined
   #waiting = 0
 
   constructor(options: DatagramsOptions) {
     this.#options = options
+    this.#seen = { answer: this.#answer, refused: options.refused }
   }
 
   /** The addresses that are answered at. */
@@ -91,66 +93,44 @@ export class Datagrams {
       .on('message', (bytes, from) => this.#reply(socket, address, bytes, from))
   }
 
-  /**
-   * Answers a question. What is none gets no answer: two daemons could be made to answer each other's
-   * errors for ever.
-   */
   #reply(socket: Socket, address: string, bytes: Buffer, from: RemoteInfo): void {
-    const peer = { local: isOwn(from.address, address), address, remote: from }
-    const { length } = bytes
-    let id: Id
-    let reply: Reply
+    const { refused } = this.#options
+    const send = (reply: Reply) => {
+      if (reply === undefined || Buffer.byteLength(reply) > bytes.length) return
+      if (this.#sockets.get(address) === socket) socket.send(reply, from.port, from.address)
+    }
     try {
       // Nothing can be sent there, and Node throws if we try.
       if (from.port === 0) throw new MonikerError('EPROTOCOL', { text: 'a datagram from port 0' })
-      if (length > MAX_LINE) throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
-      const message = decode(bytes.toString())
-      if (typeof message.op !== 'string')
-        throw new MonikerError('EPROTOCOL', { text: 'no question' })
-      id = idOf(message)
-      reply = this.#ask(message, peer)
+      if (bytes.length > MAX_LINE)
+        throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
+      const peer = { local: isOwn(from.address, address), address, remote: from }
+      const reply = this.#dialectOf(bytes).datagram?.(bytes, peer, this.#seen)
+      if (reply instanceof Promise) reply.then(send, (error: unknown) => refused(refusable(error)))
+      else send(reply)
     } catch (error) {
-      return this.#options.refused(refusable(error))
-    }
-    const send = (answer: Answer) => {
-      const text = fitting(id, answer, length)
-      if (text !== undefined && this.#sockets.get(address) === socket)
-        socket.send(text, from.port, from.address)
-    }
-    if (reply instanceof Promise) void this.#later(reply, send)
-    else send(reply)
-  }
-
-  #ask(message: Answer, peer: Peer): Reply {
-    try {
-      return this.#options.answer(question(message), peer)
-    } catch (thrown) {
-      return this.#refusal(thrown)
+      refused(refusable(error))
     }
   }
 
-  async #later(reply: Promise<Answer>, send: (answer: Answer) => void): Promise<void> {
+  #dialectOf(bytes: Buffer): Dialect {
+    const { dialects } = this.#options
+    const [byte] = bytes
+    const found = dialects.find(one => one.datagram && byte !== undefined && one.claims(byte))
+    return found ?? dialects[0]
+  }
+
+  /** Answers a question of whatever language, if not too many wait already. */
+  readonly #answer: Handler = (question, peer) => {
+    const found = this.#options.answer(question, peer)
+    if (!(found instanceof Promise)) return found
     if (this.#waiting >= MAX_WAITING) {
-      reply.catch(() => {})
-      return send(this.#refusal(new MonikerError('ELIMIT', { text: 'too many questions wait' })))
+      found.catch(() => {})
+      throw new MonikerError('ELIMIT', { text: 'too many questions wait' })
     }
     this.#waiting++
-    send(await reply.catch((thrown: unknown) => this.#refusal(thrown)))
-    this.#waiting--
+    return found.finally(() => this.#waiting--)
   }
-
-  #refusal(thrown: unknown): Answer {
-    const error = refusable(thrown)
-    this.#options.refused(error)
-    return refusal(error)
-  }
-}
-
-/** The answer, never longer than the question. */
-function fitting(id: Id, answer: Answer, length: number): string | undefined {
-  return [encode(id, answer), encode(id, { truncated: true })].find(
-    text => Buffer.byteLength(text) <= length,
-  )
 }
 
 /** Every address of this host, or those of one family; one that is link-local with its zone. */

@@ -8,10 +8,13 @@ import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import type { Peer } from '../../lib/daemon/chain.ts'
 import { Daemon } from '../../lib/daemon/daemon.ts'
+import type { DatagramOptions, Dialect } from '../../lib/daemon/dialect.ts'
 import { PORT } from '../../lib/settings.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
+import { question, type Endpoint } from '../../lib/wire/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { ground } from '../fixtures/ground.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
@@ -51,6 +54,40 @@ t.test('a name that is registered is resolved, over TCP and over UDP', async t =
   const answer = await other.answer()
   t.match(answer, { endpoints: [{ transport: 'tcp', port: 4000, version: '1.2.0' }], ttl: 30_000 })
   t.strictSame(await datagram(t, port, { ...resolve, version: '^1' }), answer)
+})
+
+/** A language of one question: `WHERE starwars` is answered by a port. */
+const where: Dialect = {
+  claims: byte => byte === 0x57,
+  serve(socket, head, peer, options) {
+    const owner = { isOpen: true, tell() {} }
+    socket.on('close', () => options.closed(owner)).end(answerTo(head, { ...peer, owner }, options))
+    return { owner, refuse: () => void socket.destroy() }
+  },
+  turnAway: () => t.fail('our own language does that'),
+  datagram: answerTo,
+}
+
+function answerTo(bytes: Buffer, peer: Peer, { answer }: DatagramOptions): string {
+  const [, service] = bytes.toString().trim().split(' ')
+  const asked = question({ op: 'resolve', service, transports: ['tcp'] })
+  const { endpoints } = answer(asked, peer) as unknown as { endpoints: Endpoint[] }
+  return String(endpoints[0]!.port)
+}
+
+t.test('a daemon speaks another language over connections and datagrams', async t => {
+  const { port } = await daemon(t, { dialects: [where] })
+  const owner = await lines(t, port)
+  owner.ask(starwars)
+  await owner.answer()
+  const socket = connect(port, '127.0.0.1')
+  socket.write('WHERE starwars\n')
+  t.equal(await text(socket), '4000')
+  const asker = createSocket('udp4')
+  t.teardown(() => asker.close())
+  asker.send('WHERE starwars', port, '127.0.0.1')
+  t.equal(String((await once(asker, 'message'))[0]), '4000')
+  t.match(await datagram(t, port, resolve), { endpoints: [{ port: 4000 }] })
 })
 
 t.test('the names of a connection are gone when it is, and so are no others', async t => {

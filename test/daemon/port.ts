@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
+import { json } from '../../lib/daemon/json.ts'
 import { DesignatedPort, type PortOptions } from '../../lib/daemon/port.ts'
 import { active } from '../fixtures/active.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
@@ -14,6 +15,7 @@ function port(t: Test, given: Partial<PortOptions> = {}) {
     hosts: ['127.0.0.1'],
     embedded: false,
     ref: true,
+    dialects: [json],
     answer: () => ({}),
     refused: () => {},
     connected: socket => {

@@ -3,7 +3,7 @@ import { Socket, connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Handler, Owner, Peer } from '../../lib/daemon/chain.ts'
 import { Arrival, peerOf, type ServeOptions } from '../../lib/daemon/dialect.ts'
-import { jsonLines } from '../../lib/daemon/tcp.ts'
+import { json } from '../../lib/daemon/json.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { type Answer } from '../../lib/wire/protocol.ts'
@@ -19,7 +19,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
   const closed: Owner[] = []
   const server = createServer({ allowHalfOpen: true }, socket => {
     served.push(socket)
-    new Arrival(socket, [jsonLines], {
+    new Arrival(socket, [json], {
       answer: echo,
       ended: () => {},
       closed: owner => closed.push(owner),
@@ -411,8 +411,7 @@ t.test('who does not read but holds a name is kept, at no great cost', async t =
 t.test('only so many of the refused are waited for', async t => {
   const sockets = Array.from({ length: 1_026 }, () => new Socket())
   t.teardown(() => sockets.forEach(socket => socket.destroy()))
-  for (const socket of sockets)
-    jsonLines.turnAway(socket, new MonikerError('ELIMIT', { text: 'no' }))
+  for (const socket of sockets) json.turnAway(socket, new MonikerError('ELIMIT', { text: 'no' }))
   t.equal(sockets.filter(socket => socket.destroyed).length, 2)
 })
 
@@ -423,7 +422,7 @@ t.test('a connection that is refused later is told why, and heard no more', asyn
     const options = { answer: echo, ended: none, closed: none, refused: none, patience: 60_000 }
     t.match(peerOf(socket), { local: true, remote: { address: '127.0.0.1' } })
     served.push(
-      new Arrival(socket, [jsonLines], {
+      new Arrival(socket, [json], {
         ...options,
         isInUse: () => false,
         slowness: 1,

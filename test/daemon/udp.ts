@@ -6,6 +6,8 @@ import { isIPv6 } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Handler, Peer } from '../../lib/daemon/chain.ts'
+import type { Dialect } from '../../lib/daemon/dialect.ts'
+import { json } from '../../lib/daemon/json.ts'
 import { Datagrams } from '../../lib/daemon/udp.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
@@ -18,10 +20,18 @@ import { line, type Message } from '../fixtures/lines.ts'
 const echo: Handler = question => ({ got: question.op })
 
 /** A listener at `host`, on a free port for each address, its sockets, and what it refused. */
-async function listener(t: Test, given: { answer?: Handler; ref?: boolean; host?: string } = {}) {
-  const { answer = echo, host = '127.0.0.1', ...ref } = given
+async function listener(
+  t: Test,
+  given: { answer?: Handler; ref?: boolean; host?: string; dialects?: Dialect[] } = {},
+) {
+  const { answer = echo, host = '127.0.0.1', dialects = [], ...ref } = given
   const refused: MonikerError[] = []
-  const datagrams = new Datagrams({ answer, refused: error => refused.push(error), ...ref })
+  const datagrams = new Datagrams({
+    dialects: [json, ...dialects],
+    answer,
+    refused: error => refused.push(error),
+    ...ref,
+  })
   t.teardown(() => datagrams.close())
   const sockets = created(t)
   await datagrams.bind(0, host)
@@ -205,6 +215,64 @@ t.test('a mistake of ours is told to whoever met with it', async t => {
   t.match(refused, [{ reason: 'EPROTOCOL', cause: { message: 'ours' } }])
 })
 
+/** A language in capital letters. It has no connections. */
+function shout(datagram?: Dialect['datagram']): Dialect {
+  const none = () => t.fail('no connection speaks it')
+  const some = datagram && { datagram }
+  return { claims: byte => byte === 0x41, serve: none as never, turnAway: none, ...some }
+}
+
+t.test('the first byte says in which language a datagram is answered', async t => {
+  const heard: string[] = []
+  const { port, refused } = await listener(t, {
+    dialects: [
+      shout((bytes, peer, { answer }) => {
+        heard.push(bytes.toString())
+        const found = answer({ op: 'status' }, peer) as Answer
+        return Buffer.from(String(found.got).toUpperCase())
+      }),
+    ],
+  })
+  const { socket, ask, answer } = await asker(t, port)
+  ask('AHOY THERE')
+  const [bytes] = (await once(socket, 'message')) as [Buffer]
+  t.equal(bytes.toString(), 'STATUS')
+  // The answer would be longer.
+  ask('AHOY')
+  ask(padded(status))
+  t.match((await answer()).message, { got: 'status' })
+  t.strictSame(heard, ['AHOY THERE', 'AHOY'])
+  ask('BYE')
+  ask(padded(status))
+  await answer()
+  t.match(refused, [{ reason: 'EPROTOCOL' }], 'what none of them claims is refused')
+})
+
+t.test('a language answers later, or not, and its mistakes are survived', async t => {
+  const { port, refused } = await listener(t, {
+    dialects: [
+      shout(async bytes => {
+        if (bytes.toString() === 'AWKWARD') throw new TypeError('theirs')
+        return bytes.toString() === 'AHOY' ? 'AYE' : undefined
+      }),
+    ],
+  })
+  const { socket, ask } = await asker(t, port)
+  ask('AWKWARD')
+  ask('AND NOTHING')
+  ask('AHOY')
+  const [bytes] = (await once(socket, 'message')) as [Buffer]
+  t.equal(bytes.toString(), 'AYE')
+  t.match(refused, [{ reason: 'EPROTOCOL', cause: { message: 'theirs' } }])
+
+  const deaf = await listener(t, { dialects: [shout()] })
+  const other = await asker(t, deaf.port)
+  other.ask('AHOY')
+  other.ask(padded(status))
+  t.match((await other.answer()).message, { got: 'status' })
+  t.match(deaf.refused, [{ reason: 'EPROTOCOL' }], 'a language without datagrams has none')
+})
+
 t.test('a datagram from port 0, where nothing can be sent, is ignored', async t => {
   const { port, sockets, refused } = await listener(t)
   sockets[0]!.emit('message', Buffer.from(padded(status)), { address: '127.0.0.1', port: 0 })
@@ -224,7 +292,7 @@ t.test('an error of the socket is survived', async t => {
 
 t.test('a port that is taken is refused, and nothing is left behind', async t => {
   const { port } = await listener(t)
-  const second = new Datagrams({ answer: echo, refused: () => {} })
+  const second = new Datagrams({ dialects: [json], answer: echo, refused: () => {} })
   await t.rejects(second.bind(port, '127.0.0.1'), { code: 'EADDRINUSE' })
   t.strictSame(second.addresses, [])
   second.close()
@@ -258,7 +326,7 @@ t.test('a link-local address is told with its zone', { skip: withoutIPv6 }, asyn
 t.test('an address where the port is taken does not keep the others from answering', async t => {
   const { port } = await listener(t, { host: '127.0.0.2' })
   interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
-  const datagrams = new Datagrams({ answer: echo, refused: () => {} })
+  const datagrams = new Datagrams({ dialects: [json], answer: echo, refused: () => {} })
   t.teardown(() => datagrams.close())
   await datagrams.bind(port, '::')
   t.strictSame(datagrams.addresses, ['127.0.0.1'])
