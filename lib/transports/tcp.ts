@@ -4,8 +4,8 @@ import type { Transport } from './transport.ts'
 export const tcp: Transport = {
   name: 'tcp',
   allows: () => true,
-  // One registration, be it that its host was reached at another address.
-  key: ({ transport, instance, port, path }) =>
-    transport === 'tcp' ? `${instance} ${port} ${path}` : undefined,
+  // One registration at one address: a host may have lost the address where it was before, or another host have it.
+  key: ({ transport, instance, address, port, path }) =>
+    transport === 'tcp' ? `${instance} ${address} ${port} ${path}` : undefined,
   dial: ({ address, port }) => ({ net: { host: address, port } }),
 }

@@ -26,6 +26,7 @@ import { going, kinds, overTCP, placeOf, transportOf } from '../fixtures/kinds.t
 import type { Reachable } from '../../lib/wire/protocol.ts'
 import type { Transport } from '../../lib/transports/transport.ts'
 import { named, nobody, portOf } from '../fixtures/services.ts'
+import { noSwallow, swallow } from '../fixtures/swallow.ts'
 
 // A question that is never answered here is no handle.
 awake(t)
@@ -243,6 +244,20 @@ if (hasUnix) {
     }
   })
 }
+
+t.test('a host that has another address now is gone to there', { skip: noSwallow }, async t => {
+  const { place } = await site(t, 'moved')
+  const before = { ...place, address: '127.0.0.2' }
+  await swallow(t, before.address, before.port)
+  const resolver = new Held(before)
+  const socket = connect({ ...OFFERED, host: 'far.test', resolver })
+  const tried: string[] = []
+  socket.on('connectionAttempt', (address: string) => tried.push(address))
+  for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+  resolver.answer(place)
+  t.equal(await text(socket.end('hello')), 'hello')
+  t.strictSame(tried, ['127.0.0.2', '127.0.0.1'])
+})
 
 t.test('of instances that are remembered each has its turn', async t => {
   const { port: daemonPort } = await daemon(t)
