@@ -22,6 +22,7 @@ import { format } from '../name.ts'
 import { choose } from '../client/filter.ts'
 import { askPlainly, resolver } from '../client/resolver.ts'
 import type { Moniker, OnLookup, Resolution, SocketQuestion } from '../resolution.ts'
+import { OtherFamily, hasOtherFamily } from './families.ts'
 import { tcp } from '../transports/tcp.ts'
 import type { NetWay, OpenWay, Transport, Way } from '../transports/transport.ts'
 import { fault } from '../transports/transports.ts'
@@ -77,6 +78,8 @@ export class Dial {
   /** The failure of a transport of the program's own: that of the call, if no other leads there. */
   #fault: MonikerError | undefined
   #leave: (() => void) | undefined
+  /** The way by the other family of addresses, while the connection to a confirmed place of another host is made. */
+  #otherFamily: OtherFamily | undefined
   /** Does nothing but keep the process alive while a name is waited for: the question does not. */
   #awake: NodeJS.Timeout | undefined
 
@@ -232,8 +235,13 @@ export class Dial {
   abandon(): void {
     clearInterval(this.#awake)
     if (this.#phase === 'done') return
-    this.#phase = 'done'
+    this.#finish()
     this.#leave?.()
+  }
+
+  #finish(): void {
+    this.#phase = 'done'
+    this.#otherFamily?.stop()
   }
 
   /** Gives up, as the socket is destroyed. A server that was called may be the wrong one: it hears an end. */
@@ -248,7 +256,7 @@ export class Dial {
     const guess = this.#guess
     // An event of a connection that the socket had before is told.
     if (event === 'ready') return this.#phase === 'asking' && guess?.isConnected === true
-    if (this.#phase === 'confirmed') this.#phase = 'done'
+    if (this.#phase === 'confirmed') this.#finish()
     if (this.#phase === 'done' || !guess) return false
     guess.isConnected = true
     // The program sees a connecting socket, and bytes that are written wait.
@@ -263,7 +271,7 @@ export class Dial {
     const { place, transport, isLikely } = guess
     const isLast = isLikely || isWrapped(this.#socket)
     const next = isLast ? undefined : this.#guessAt(place, this.#after(transport))
-    if (!next && this.#phase === 'confirmed') return false
+    if (!next && this.#phase === 'confirmed' && !this.#otherFamily?.try()) return false
     this.#socket.connecting = true
     debug('%s', error.message)
     guess.failure = error
@@ -334,14 +342,30 @@ export class Dial {
     }
     guess.place = place
     guess.isLikely = false
-    if (guess.failure) {
-      socket.destroy(guess.failure)
-    } else if (guess.isConnected) {
+    if (guess.isConnected && !guess.failure) {
       this.#phase = 'done'
       socket.connecting = false
       socket.emit('connect')
       socket.emit('ready')
+      return
     }
+    this.#raceFamilies(guess)
+    if (guess.failure) socket.destroy(guess.failure)
+  }
+
+  /** Goes on to the other family of the host's addresses, where `net` would. */
+  #raceFamilies({ transport, place }: Guess): void {
+    const socket = this.#socket
+    // Another try is another handle.
+    if (transport !== tcp || this.#isGiven || isWrapped(socket) || !hasOtherFamily(this.#call))
+      return
+    this.#otherFamily = new OtherFamily(this.#call, place, other => {
+      const isFree = handleOf(socket) !== null && !isWrapped(socket)
+      const next = other && isFree ? this.#guessAt(other, TCP) : undefined
+      const { failure } = this.#guess!
+      if (next) this.#dial(next)
+      else if (failure) socket.destroy(failure)
+    })
   }
 
   /** Goes from what was a wrong guess to where the name leads. */
@@ -352,8 +376,9 @@ export class Dial {
     if (isKept && guess) return void this.#socket.destroy(moved(this.#call, guess))
     // A handle that TLS has wrapped cannot be replaced, and it is one of TCP.
     const next = this.#guessAt(place, isKept ? all.filter(one => one === tcp) : all)
-    if (next) this.#dial(next)
-    else this.#failed(this.#fault ?? unreachable(this.#call))
+    if (!next) return this.#failed(this.#fault ?? unreachable(this.#call))
+    this.#dial(next)
+    this.#raceFamilies(next)
   }
 
   /** Emits `'lookup'` as `net` does for this host, although nothing was looked up. */
