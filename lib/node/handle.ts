@@ -48,7 +48,7 @@ export function pauseReading(socket: net.Socket): () => void {
   }
 }
 
-/** The way that a handle has come: `'connecting'` is one that is connected in no time, `'nowhere'` any other on its way. */
+/** The way that a handle has come; `'nowhere'` is one that is not on its way. */
 export type Progress = 'nowhere' | 'connecting' | 'connected'
 
 /**
@@ -107,22 +107,37 @@ function ownerIn(handle: Handle): symbol {
 /** Milliseconds that a server which was called by mistake has to say what it says. */
 const FAREWELL = 1_000
 
+/** Milliseconds that a connection which was given up may still take to be made. */
+const LAST_CALL = 10_000
+
 /** The buffer that its words are read into: a buffer of the program's own is not for them. */
 const SINK = { buffer: Buffer.alloc(4_096), callback: () => true }
 
 /**
  * Ends a connection, once it is made, as a client with nothing to say does. The words of the server are read: unread,
- * they would have the connection reset, which ends a server that does not expect it.
+ * they would have the connection reset, which ends a server that does not expect it. One that is on its way may be
+ * connected already, and Node not know it yet. Once it is connected it keeps the process alive, if the handle did: the
+ * kernel resets what it closes for a process that has ended.
  */
 function endPolitely(handle: Handle, progress: Progress): void {
+  const isRef = handle.hasRef()
   const socket = new net.Socket({ handle, manualStart: true, onread: SINK } as object)
+  const destroy = () => void socket.destroy()
+  const onConnect = () => {
+    clearTimeout(timer)
+    timer = setTimeout(destroy, FAREWELL).unref()
+    if (isRef) socket.ref()
+  }
+  let timer = setTimeout(destroy, LAST_CALL).unref()
   Object.assign(socket, { connecting: progress === 'connecting' })
   socket
     .on('error', () => {})
+    .once('connect', onConnect)
+    .once('close', () => clearTimeout(timer))
     .unref()
     .resume()
     .end()
-  setTimeout(() => socket.destroy(), FAREWELL).unref()
+  if (progress === 'connected') onConnect()
 }
 
 /**

@@ -214,10 +214,9 @@ export class Dial {
   /** The progress of the hidden connection. The program has not been told of it. */
   get progress(): Progress {
     const guess = this.#guess
-    if (!guess || guess.failure) return 'nowhere'
-    if (guess.isConnected) return 'connected'
-    // Any other connection may be on its way for long.
-    return guess.transport.isInstant ? 'connecting' : 'nowhere'
+    // One that is made elsewhere has no handle of the socket's.
+    if (!guess || guess.failure || 'open' in guess.way) return 'nowhere'
+    return guess.isConnected ? 'connected' : 'connecting'
   }
 
   /** True while the handle of the socket is on its way to somewhere, or there, and the program does not know. */

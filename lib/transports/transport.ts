@@ -19,8 +19,6 @@ export interface Route {
 export interface Transport {
   /** The word for it in `transports: [...]`, and on the wire. */
   readonly name: string
-  /** True if a connection is made in no time, as within one host. Default false. */
-  readonly isInstant?: boolean
   /**
    * True if a call may use it: platform, host, no particular address asked for. Asked of a word if the call names no
    * transports, and always of an object.

@@ -12,7 +12,6 @@ export const hasUnix = process.platform === 'linux'
 /** The abstract Unix socket that a server has beside its TCP port, for the programs of its host. */
 export const unix: Transport = {
   name: 'unix',
-  isInstant: true,
   allows: ({ isThisHost, net }) =>
     hasUnix && isThisHost && PARTICULAR.every(option => !Reflect.get(net, option)),
   // A path is one server's at a time, be it that it has come back since.

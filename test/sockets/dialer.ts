@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { BlockList, Socket, createServer, type Server } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -18,6 +19,7 @@ import { connect, type ConnectOptions } from '../../lib/sockets/socket.ts'
 import { firstPath, hasUnix, newPath, openBeside } from '../../lib/transports/unix.ts'
 import { active } from '../fixtures/active.ts'
 import { awake } from '../fixtures/awake.ts'
+import { greeting } from '../fixtures/greeting.ts'
 import { Held, site, type Place } from '../fixtures/held.ts'
 import { cert, key } from '../fixtures/certificate.ts'
 import { withoutUnix } from '../fixtures/beside.ts'
@@ -244,6 +246,60 @@ if (hasUnix) {
     }
   })
 }
+
+t.test('a connection that Node has not reported yet is closed politely too', async t => {
+  const greeter = await greeting(t)
+  const { place } = await site(t, 'elsewhere')
+  const fates: Record<string, (socket: Socket, resolver: Held) => unknown> = {
+    refused: (_socket, resolver) => resolver.fail(new MonikerError('ENOSERVICE')),
+    destroyed: socket => socket.destroy(),
+    sent: (_socket, resolver) => resolver.answer(place),
+    connected: socket => socket.connect(place.port, '127.0.0.1'),
+  }
+  for (const [fate, meet] of Object.entries(fates)) {
+    const resolver = new Held({ ...place, port: greeter.port, instance: 'greeter' })
+    const socket = connect({ ...OFFERED, transports: ['tcp'], resolver }).on('error', () => {})
+    t.teardown(() => socket.destroy())
+    // The connection leaves in these turns, and Node looks for nothing new between them.
+    for (let tick = 0; tick < 3; tick++) await new Promise(process.nextTick)
+    const end = greeter.nextEnd()
+    greeter.waitForGreeting()
+    meet(socket, resolver)
+    t.equal(await end, 'end', fate)
+  }
+})
+
+t.test(
+  'a program with nothing else to do hears out the server that was called by mistake',
+  async t => {
+    const server = createServer({ allowHalfOpen: true }, peer => {
+      // It takes its time.
+      const greet = () => peer.write('hello', () => setTimeout(() => peer.end('you'), 50))
+      peer.resume().once('end', () => setTimeout(greet, 200))
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    t.teardown(() => server.close())
+    const place = { transport: 'tcp', address: '127.0.0.1', port: portOf(server), version: '1.0.0' }
+    const index = new URL('../../index.ts', import.meta.url).href
+    const source = `
+    import { connect } from ${JSON.stringify(index)}
+    const place = ${JSON.stringify({ ...place, instance: 'by mistake' })}
+    const known = { name: {}, host: '', endpoints: [place], ttl: 0 }
+    let fail
+    const answer = new Promise((_resolve, reject) => (fail = reject))
+    const resolver = { resolve() {}, ask: () => ({ known, answer, leave() {} }) }
+    const socket = connect({ service: 'echo', transports: ['tcp'], resolver })
+    socket.on('error', () => {}).once('connectionAttempt', () => setImmediate(fail, new Error('denied')))`
+    const called = once(server, 'connection') as Promise<[Socket]>
+    const args = [...process.execArgv, '--input-type=module', '-e', source]
+    const child = spawn(process.execPath, args, { stdio: 'inherit' })
+    const ended = once(child, 'close')
+    const [peer] = await called
+    await new Promise(resolve => peer.once('close', resolve).on('error', () => {}))
+    t.equal(peer.errored, null)
+    t.strictSame(await ended, [0, null])
+  },
+)
 
 t.test('a host that has another address now is gone to there', { skip: noSwallow }, async t => {
   const { place } = await site(t, 'moved')
