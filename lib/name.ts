@@ -24,6 +24,9 @@ export interface Target extends Name {
   readonly path: string
 }
 
+/** The parts of a URI that are the application's business. */
+export type Rest = Pick<Target, 'userinfo' | 'path'>
+
 const WORD = '[a-z][a-z0-9._+-]{0,62}'
 const RANGE = '[^@/:\\\\\\x00-\\x1f\\x7f]{1,128}'
 const NAME = `(?:(?<namespace>${WORD}):)?(?<service>${WORD})(?:@(?<version>${RANGE}))?`

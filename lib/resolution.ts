@@ -1,6 +1,6 @@
 import type { LookupFunction } from 'node:net'
 import type { DirectoryChoice, Fallback } from './directories/directories.ts'
-import type { Name } from './name.ts'
+import type { Name, Rest } from './name.ts'
 import type { Transport } from './transports/transport.ts'
 import type { TransportName } from './transports/transports.ts'
 import type { Reachable, Source } from './wire/protocol.ts'
@@ -103,8 +103,8 @@ export interface Resolving {
   recall?(name: Name, options?: ResolveOptions): Resolution | Promise<Resolution>
 }
 
-/** The name that a socket has gone to, or that a server is known by. */
-export interface Moniker {
+/** The name that a socket has gone to, or that a server is known by; of a URI its user and its path as well. */
+export interface Moniker extends Partial<Rest> {
   readonly namespace: string
   readonly service: string
   /** The version found, or offered. */

@@ -11,6 +11,7 @@ import {
   namespaceOption,
   type HostAndPort,
   targetOf,
+  tellUnused,
   useNamespace,
   waitOption,
 } from './options.ts'
@@ -45,6 +46,7 @@ async function connect(
 ): Promise<void> {
   useNamespace(options.namespace)
   const target = targetOf(name, at?.host, { ...options, ...at })
+  tellUnused(target)
   const { stdin, stdout } = process
   const socket = new MonikerSocket({ allowHalfOpen: true })
   socket.connect({ ...target.at, service: format(target.name), wait })

@@ -3,13 +3,14 @@ import { Command, Option } from 'commander'
 import { clearTimeout, setTimeout } from '../clock.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { Resolution } from '../resolution.ts'
-import { format as formatName } from '../name.ts'
+import { format as formatName, type Rest } from '../name.ts'
 import type { Metadata } from '../wire/protocol.ts'
 import {
   daemonPortOption,
   isScheme,
   jsonOption,
   namespaceOption,
+  NO_REST,
   targetOf,
   useNamespace,
   waitOption,
@@ -132,11 +133,11 @@ export async function find(
   const signal = given ? AbortSignal.any([given, done.signal]) : done.signal
   const missing = new Set(neighbours.map(({ name }) => formatName(name)))
   const late = setTimeout(() => tell(`waiting for ${[...missing].join(', ')}`), LATE)
-  const found = neighbours.map(async ({ name, at, word }) => {
+  const found = neighbours.map(async ({ name, at, word, rest }) => {
     const options = { ...at, wait, signal, transports: EITHER }
     const resolution = await resolver.resolve(name, options)
     missing.delete(formatName(name))
-    return variables(word, resolution)
+    return variables(word, resolution, rest)
   })
   try {
     return Object.assign({}, ...(await Promise.all(found))) as Record<string, string>
@@ -148,10 +149,14 @@ export async function find(
 }
 
 /** The variables of one service. No value has a character that is special to a shell. */
-function variables(word: string, { endpoints }: Resolution): Record<string, string> {
+function variables(
+  word: string,
+  { endpoints }: Resolution,
+  rest: Rest | undefined,
+): Record<string, string> {
   const { address, port, version } = endpoints[0]!
   return {
-    [`${word}_URL`]: urlOf(endpoints[0]!),
+    [`${word}_URL`]: urlOf(endpoints[0]!, undefined, rest),
     [`${word}_HOST`]: address,
     [`${word}_PORT`]: String(port),
     [`${word}_VERSION`]: version.replaceAll(/[^\w.+-]/g, ''),
@@ -159,16 +164,29 @@ function variables(word: string, { endpoints }: Resolution): Record<string, stri
 }
 
 /**
- * An endpoint as a URL. The path, and the scheme if none is given, come from the metadata of the service; without a
- * scheme there, it is the transport. Nothing else in the metadata is trusted.
+ * An endpoint as a URL, with the user and the path of the URI that was given. Where that has no path, it is that of the
+ * service's metadata, as is the scheme if none is given; without a scheme there, it is the transport. Nothing else in
+ * the metadata is trusted.
  */
 export function urlOf(
   { transport, address, port, metadata = {} }: Resolution['endpoints'][number],
-  scheme = metadata.scheme,
+  scheme: unknown = metadata.scheme,
+  { userinfo, path }: Rest = NO_REST,
 ): string {
   const known = isScheme(scheme) ? scheme : transport
   const host = isIPv6(address) ? `[${address}]` : address
-  return `${known}://${host}:${port}${pathIn(metadata)}`
+  const user = userinfo && `${quoted(userinfo)}@`
+  return `${known}://${user}${host}:${port}${withPath(metadata, path)}`
+}
+
+/** The path, query and fragment of a URI; what it leaves out before its query is that of the metadata. */
+function withPath(metadata: Metadata, path: string): string {
+  return path.startsWith('/') ? quoted(path) : pathIn(metadata) + quoted(path)
+}
+
+/** `text` of the command line, without what is no character of a URL, or ends a word in quotes. */
+function quoted(text: string): string {
+  return text.replaceAll(/[^\w/.~%:@+,=?&#;!$()*[\]-]+/g, encodeURIComponent).replaceAll("'", '%27')
 }
 
 function pathIn({ path }: Metadata): string {

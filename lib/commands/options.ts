@@ -2,10 +2,11 @@ import { isIP } from 'node:net'
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import type { ResolveOptions } from '../resolution.ts'
 import { MonikerError } from '../errors.ts'
-import { parseURI, type Name } from '../name.ts'
+import { parseURI, type Name, type Rest } from '../name.ts'
 import { NAMESPACE, givenNamespace } from '../namespace.ts'
 import { connectCall } from '../options/connect.ts'
 import { MAX_WAIT } from '../wire/protocol.ts'
+import { printable, tell } from './terminal.ts'
 
 /** A host on the command line, and the designated port of its daemon if that is given. */
 export interface HostAndPort {
@@ -17,6 +18,8 @@ export interface HostAndPort {
 export interface CommandTarget {
   readonly name: Name
   readonly at: Pick<ResolveOptions, 'host' | 'daemonPort' | 'also'>
+  /** The user and the path of a URI. */
+  readonly rest?: Rest
 }
 
 export interface TargetOptions {
@@ -60,14 +63,24 @@ export function targetOf(
     const expected = 'a name such as starwars or starwars://theforce.net'
     throw new MonikerError('ENAME', { service: text, text: expected })
   }
-  const { name, net } = call
+  const { name, net, rest } = call
   const { also } = net
   const at = { host: host ?? net.host ?? '', daemonPort: net.daemonPort ?? daemonPort }
   return {
     name: { ...name, namespace: name.namespace || namespace },
     at: { ...at, ...(also && { also }) },
+    ...(rest && { rest }),
   }
 }
+
+/** Reports the user and the path of a URI, where the command does nothing with them. */
+export function tellUnused({ rest: { userinfo, path } = NO_REST }: CommandTarget): void {
+  const parts = [userinfo && `user ${userinfo}`, path && `path ${path}`].filter(Boolean)
+  if (parts.length > 0) tell(`not used: ${printable(parts.join(', '))}; they are for the program`)
+}
+
+/** The rest of what is no URI. */
+export const NO_REST: Rest = { userinfo: '', path: '' }
 
 /** `--daemon-port`, the designated port of the daemon to ask. */
 export function daemonPortOption(): Option {

@@ -8,6 +8,7 @@ import {
   namespaceOption,
   type HostAndPort,
   targetOf,
+  tellUnused,
   toScheme,
   useNamespace,
 } from './options.ts'
@@ -43,8 +44,11 @@ async function resolve(
     ...target.at,
     transports: ['tcp', 'udp'],
   })
-  if (url !== undefined) return console.log(urlOf(resolution.endpoints[0]!, url))
-  console.log(json ? JSON.stringify(resolution, undefined, 2) : lines(resolution))
+  const { rest } = target
+  if (url !== undefined) return console.log(urlOf(resolution.endpoints[0]!, url, rest))
+  if (json) return console.log(JSON.stringify({ ...resolution, ...rest }, undefined, 2))
+  tellUnused(target)
+  console.log(lines(resolution))
 }
 
 function lines({ endpoints }: Resolution): string {

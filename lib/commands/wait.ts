@@ -1,6 +1,13 @@
 import { Command, Option } from 'commander'
 import { Resolver } from '../client/resolver.ts'
-import { daemonPortOption, namespaceOption, targetOf, toDuration, useNamespace } from './options.ts'
+import {
+  daemonPortOption,
+  namespaceOption,
+  targetOf,
+  tellUnused,
+  toDuration,
+  useNamespace,
+} from './options.ts'
 import { tell } from './terminal.ts'
 
 interface Options {
@@ -28,6 +35,7 @@ export const waitCommand = new Command('wait')
 async function wait(names: string[], { timeout, ...options }: Options): Promise<void> {
   useNamespace(options.namespace)
   const targets = names.map(name => targetOf(name, undefined, options))
+  targets.forEach(tellUnused)
   const resolver = new Resolver()
   const transports = ['tcp', 'udp'] as const
   const waits = targets.map(({ name, at }) =>

@@ -8,6 +8,7 @@ import {
   jsonOption,
   type HostAndPort,
   targetOf,
+  tellUnused,
   toNamespace,
 } from './options.ts'
 import { colour, printable, stopSignal, tell } from './terminal.ts'
@@ -39,6 +40,7 @@ async function run(
   { daemonPort, namespace, json }: Options,
 ): Promise<void> {
   const target = name === undefined ? undefined : targetOf(name, at?.host, { daemonPort, ...at })
+  if (target) tellUnused(target)
   const options = target ? { ...target.name, ...target.at } : { daemonPort }
   await printChanges(watch({ ...options, ...(namespace !== undefined && { namespace }) }), json)
 }

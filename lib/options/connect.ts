@@ -1,6 +1,6 @@
 import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
 import { ANY_HOST, isLoopback, isThisHost } from '../address.ts'
-import { parse, parseURI, type Name, type Target } from '../name.ts'
+import { parse, parseURI, type Name, type Rest, type Target } from '../name.ts'
 import type { SocketQuestion } from '../resolution.ts'
 import type { Route, Transport } from '../transports/transport.ts'
 import { namedTransports, usualTransports } from '../transports/transports.ts'
@@ -35,11 +35,14 @@ export class Call implements Route {
   /** The transports that it may use, in the order in which they are tried. */
   readonly transports: readonly Transport[]
   readonly callback: (() => void) | undefined
+  /** The user and the path of a URI, which are for the program; `undefined` of what is no URI. */
+  readonly rest: Rest | undefined
 
   /** `same` is a call that differs in nothing but its `callback`. */
-  constructor(name: Name, net: ConnectNameOptions, callback?: () => void, same?: Call) {
+  constructor({ name, options: net, rest }: Placed, callback?: () => void, same?: Call) {
     this.name = name
     this.net = net
+    this.rest = rest
     this.callback = callback
     if (same) {
       this.isThisHost = same.isThisHost
@@ -54,6 +57,11 @@ export class Call implements Route {
       this.where = questionOf(net, words)
     }
   }
+
+  /** The same call with other options. */
+  with(options: Partial<ConnectNameOptions & NetConnectOpts>): Call {
+    return new Call({ name: this.name, options: { ...this.net, ...options }, rest: this.rest })
+  }
 }
 
 /**
@@ -65,14 +73,14 @@ export function connectCall(args: readonly unknown[]): Call | undefined {
   const rest = args.length > 1 ? args.slice(1) : NOTHING
   if (typeof first === 'string' && !rest.some(isOptions)) return callTo(first, rest)
   const place = placeOf(first, rest)
-  return place && new Call(place.name, place.options, callbackIn(rest))
+  return place && new Call(place, callbackIn(rest))
 }
 
 /** The name and the options in the arguments of a call, if it is one by name. */
 function placeOf(first: unknown, rest: readonly unknown[]): Placed | undefined {
   if (first instanceof URL || (typeof first === 'string' && isURI(first))) {
-    const { host, daemonPort, path: _, userinfo: __, ...name } = parseURI(first)
-    return aimed(name, { host, daemonPort }, rest)
+    const { host, daemonPort, path, userinfo, ...name } = parseURI(first)
+    return { ...aimed(name, { host, daemonPort }, rest), rest: { userinfo, path } }
   }
   if (typeof first === 'string' && isName(first)) return aimed(parse(first), {}, rest)
   if (!hasService(first)) return undefined
@@ -84,6 +92,7 @@ function placeOf(first: unknown, rest: readonly unknown[]): Placed | undefined {
 interface Placed {
   name: Name
   options: ConnectNameOptions
+  rest?: Rest | undefined
 }
 
 const NOTHING: readonly unknown[] = []
@@ -100,7 +109,7 @@ function callTo(text: string, rest: readonly unknown[]): Call | undefined {
   }
   const place = placeOf(text, rest)
   if (!place) return undefined
-  const call = new Call(place.name, place.options)
+  const call = new Call(place)
   // The namespace `auto` depends on the current directory as well.
   if (!home?.startsWith('auto')) last = { text, host, home, call }
   return withListener(call, rest)
@@ -108,7 +117,8 @@ function callTo(text: string, rest: readonly unknown[]): Call | undefined {
 
 function withListener(call: Call, rest: readonly unknown[]): Call {
   const callback = callbackIn(rest)
-  return callback ? new Call(call.name, call.net, callback, call) : call
+  if (!callback) return call
+  return new Call({ name: call.name, options: call.net, rest: call.rest }, callback, call)
 }
 
 type Question = Readonly<SocketQuestion>
@@ -173,7 +183,7 @@ export function namedCall(
   if (call) return call
   // A port or a path of `connect` is no name, and the error says so.
   const text = typeof target === 'string' ? target : JSON.stringify(target)
-  return new Call(parse(text), { service: '' })
+  return new Call({ name: parse(text), options: { service: '' } })
 }
 
 /** The options that a socket which is made for a name keeps: those that `net` has not, and the host. */

@@ -201,7 +201,7 @@ export class MonikerDatagram extends Base {
       const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
       // In a turn of its own: an error that a listener throws is not ours to catch.
-      nextTick(() => this.#resolved(found, endpoint, callback))
+      nextTick(() => this.#resolved(found, endpoint, call))
     } catch (error) {
       this.#connecting = undefined
       if (!this.#isClosed()) this.#failed(error as Error, callback)
@@ -210,15 +210,11 @@ export class MonikerDatagram extends Base {
     }
   }
 
-  #resolved(
-    { name, host }: Resolution,
-    endpoint: Reachable,
-    callback: (() => void) | undefined,
-  ): void {
+  #resolved({ name, host }: Resolution, endpoint: Reachable, { callback, rest }: Call): void {
     if (this.#isClosed()) return
     const { address, port, version, source } = endpoint
     debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
-    this.#connected = { ...name, version, host, source }
+    this.#connected = { ...name, version, host, source, ...rest }
     try {
       this.emit('resolve', endpoint)
     } finally {

@@ -319,7 +319,10 @@ export class Dial {
     if (!guess || guess.isLikely) this.#tellLookup(place)
     if (!this.#isWanted) return
     const at = host === ANY_HOST ? found.host : host
-    socket.moniker = { namespace, service, version, host: at, source }
+    socket.moniker = Object.assign(
+      { namespace, service, version, host: at, source },
+      this.#call.rest,
+    )
     socket.emit('resolve', place)
     if (!this.#isWanted) return
     this.#phase = 'confirmed'

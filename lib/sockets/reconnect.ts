@@ -7,7 +7,7 @@ import {
 } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { backoff } from '../async.ts'
-import { connect, type MonikerSocket } from './socket.ts'
+import { connectTo, type MonikerSocket } from './socket.ts'
 
 const debug = diagnostics('moniker:reconnect')
 
@@ -38,15 +38,19 @@ export function reconnect(
 }
 
 async function* sockets(
-  { name, net: options }: Call,
+  call: Call,
   { first = 100, longest = 10_000, lost = () => {} }: Pauses,
 ): AsyncGenerator<MonikerSocket, void, undefined> {
-  const { signal } = options
+  const {
+    name,
+    net: { signal },
+  } = call
+  const each = call.with({ signal: undefined })
   let pause = first
   for (;;) {
     signal?.throwIfAborted()
     const since = clock()
-    const socket = connect({ ...options, ...name, signal: undefined })
+    const socket = connectTo(each)
     let error: Error | undefined
     socket.on('error', (thrown: Error) => (error = thrown))
     const closed = new Promise<void>(resolve => socket.once('close', () => resolve()))

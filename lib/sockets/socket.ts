@@ -194,11 +194,19 @@ export function connect(port: number, listener?: () => void): MonikerSocket
 export function connect(options: ConnectOptions, listener?: () => void): MonikerSocket
 export function connect(...args: unknown[]): MonikerSocket {
   const call = connectCall(args)
-  const options = call?.net ?? (isOptions(args[0]) ? args[0] : {})
+  return call ? connectTo(call) : begin(isOptions(args[0]) ? args[0] : {}, args)
+}
+
+/** A socket on its way to where a call by name leads. */
+export function connectTo(call: Call): MonikerSocket {
+  return begin(call.net, [call])
+}
+
+function begin(options: object, args: readonly unknown[]): MonikerSocket {
   // The name is for this time; a later `connect` of the socket says where that one goes.
   const socket = new MonikerSocket(Object.assign({}, OWN, options, { service: undefined }))
   if (!isTold && created.hasSubscribers) created.publish({ socket })
   const { timeout } = options as { timeout?: number }
   if (timeout) socket.setTimeout(timeout)
-  return Reflect.apply(socket.connect, socket, call ? [call] : args) as MonikerSocket
+  return Reflect.apply(socket.connect, socket, args) as MonikerSocket
 }

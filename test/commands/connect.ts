@@ -38,6 +38,8 @@ test('when the service ends, so does the command, though its input is open', asy
   const { ended } = moniker(t, ['connect', `motd://localhost:${port}`])
   t.match(await ended, { status: 0, stdout: 'welcome\n', stderr: '' })
   t.equal(await heard, '')
+  const whole = moniker(t, ['connect', `motd://luke@localhost:${port}/today`])
+  t.match(await whole.ended, { stderr: /^moniker: not used: user luke, path \/today; / })
 })
 
 test('what is piped in arrives whole, whichever side has nothing to say', async t => {

@@ -130,6 +130,14 @@ test('the URL goes by what the service says of itself, as far as that is good', 
     const { DB_URL } = await find([neighbour('db')], { resolver: knows(endpoint), wait: 0, tell })
     t.equal(DB_URL, url)
   }
+  for (const [uri, url] of [
+    ['db=reynolds:db://luke@theforce.net/shop?ssl=1', 'http://luke@127.0.0.1:5432/shop?ssl=1'],
+    ['db://localhost?ssl=1', 'http://127.0.0.1:5432/api?ssl=1'],
+    ["db://localhost/'x", 'http://127.0.0.1:5432/%27x'],
+  ] as const) {
+    const resolver = knows({ metadata: { scheme: 'http', path: '/api' } })
+    t.match(await find([neighbour(uri)], { resolver, wait: 0, tell }), { DB_URL: url }, uri)
+  }
   const { DB_VERSION } = await find([neighbour('db')], {
     resolver: knows({ version: '1\nX=2' }),
     wait: 0,

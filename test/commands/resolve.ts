@@ -18,7 +18,7 @@ test('each way to write a name says where it leads', async t => {
     [['ns:tie', ...at], newer],
     [['ns:tie@^1', ...at], older],
     [['NS:Tie', 'localhost', ...at], newer],
-    [[`ns:tie@1://localhost:${daemonPort}/path`], older],
+    [[`ns:tie@1://localhost:${daemonPort}`], older],
     [['ns:tie://127.0.0.1', ...at], newer],
   ]
   for (const [args, line] of cases) {
@@ -61,6 +61,36 @@ test('as a URL it is what other programs take', async t => {
     `${daemonPort}`,
   )
   t.equal(text, `http://127.0.0.1:${portOf(server)}/api\n`)
+})
+
+test('a URI keeps its user, path, query and fragment', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const metadata = { path: '/api' }
+  const server = await named(t, { service: 'reynolds:http', daemonPort, metadata })
+  const at = `127.0.0.1:${portOf(server)}`
+  const cases = [
+    ['reynolds:http://localhost/index.html?q=1#top', `http://${at}/index.html?q=1#top`],
+    [
+      'reynolds:http://luke:se%40cret@localhost/a?x=1&y=[2]',
+      `http://luke:se%40cret@${at}/a?x=1&y=[2]`,
+    ],
+    ['reynolds:http://localhost', `http://${at}/api`],
+    ['reynolds:http://localhost?q=1', `http://${at}/api?q=1`],
+    ['reynolds:http://localhost/', `http://${at}/`],
+    ["reynolds:http://localhost/a b'\n\u00e9", `http://${at}/a%20b%27%0A%C3%A9`],
+  ] as const
+  const args = ['--daemon-port', String(daemonPort)]
+  for (const [uri, url] of cases) {
+    t.equal(await printed(t, resolveCommand, uri, '--url', 'http', ...args), `${url}\n`, uri)
+  }
+  const uri = 'reynolds:http://luke@localhost/a?b#c'
+  const json = await printed(t, resolveCommand, uri, '--json', ...args)
+  t.match(JSON.parse(json), { userinfo: 'luke', path: '/a?b#c' })
+  const lines = await printed(t, resolveCommand, uri, ...args)
+  t.match(
+    lines,
+    /^127.*\n# moniker: not used: user luke, path \/a\?b#c; they are for the program\n$/,
+  )
 })
 
 test('what leads nowhere is an error that says why', async t => {

@@ -11,6 +11,8 @@ test('names are waited for, and even their daemon', async t => {
   await named(t, { service: 'db@1.2.0', daemonPort })
   await named(t, { service: 'ns:cache', daemonPort })
   t.equal(await waited, '')
+  const uri = `db://localhost:${port}/shop`
+  t.match(await printed(t, waitCommand, uri), /^# moniker: not used: path \/shop; .*\n$/)
   t.equal(process.exitCode, undefined)
 })
 

@@ -242,6 +242,11 @@ test('a socket is connected to a name', async t => {
   other.connect({ service: 'echo' })
   await once(other, 'connect')
   t.ok(other.remoteAddress())
+
+  const third = socket(t, 'udp4')
+  third.connect('echo://luke@localhost/a?b#c')
+  await once(third, 'connect')
+  t.match(third.moniker, { service: 'echo', userinfo: 'luke', path: '/a?b#c' })
 })
 
 test('a socket that is closed while it resolves hears no more of it', async t => {

@@ -85,8 +85,9 @@ t.test('leaving the loop destroys the socket, and a signal does both', async t =
   const reason = new Error('enough')
   const controller = new AbortController()
   const loop = async (options: Parameters<typeof reconnect>[1]) => {
-    for await (const socket of reconnect('web://localhost', options)) {
+    for await (const socket of reconnect('web://luke@localhost/a?b', options)) {
       left = socket
+      t.match(socket.moniker, { userinfo: 'luke', path: '/a?b' })
       controller.abort(reason)
     }
   }

@@ -76,6 +76,25 @@ test('each way to write a name leads to its server', async t => {
   }
 })
 
+test('a socket says what the URI says to the program', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'echo', daemonPort })
+  const uri = `echo://luke:secret@localhost:${daemonPort}/a?b=1#c`
+  for (const go of [
+    () => connect(uri),
+    () => connect(new URL(uri)),
+    () => connect(uri, () => {}),
+  ]) {
+    const socket = go().end()
+    await once(socket, 'resolve')
+    t.match(socket.moniker, { host: 'localhost', userinfo: 'luke:secret', path: '/a?b=1#c' })
+    await once(socket.resume(), 'close')
+  }
+  const plain = connect({ service: 'echo', daemonPort }).end()
+  await once(plain, 'resolve')
+  t.notHas(plain.moniker, { path: '' })
+})
+
 test('ports, paths and all else are left to net', async t => {
   const port = await stranger(t, socket => void socket.pipe(socket))
   const ways = [
