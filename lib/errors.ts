@@ -109,6 +109,12 @@ const table = {
       `${d.service} is already registered at ${at(d)}${d.text ? `, ${d.text}` : ''}; ` +
       'close that one, take another name or version, or let both share it (shared: true, --shared)',
   },
+  EPORTS: {
+    code: 'EADDRINUSE',
+    say: d =>
+      `no port of ${d.text} is free${d.service ? ` for ${d.service}` : ''}; ` +
+      'stop a program that has one, or set MONIKER_PORTS to a wider range',
+  },
   EPROTOCOL: {
     code: 'EPROTO',
     say: d => `${at(d)} and this program do not understand each other: ${d.text}`,

@@ -22,6 +22,7 @@ const OF_COMMAND = ['others', 'of the command, from moniker run'] as const
 
 const ENVIRONMENT = [
   ['MONIKER_PORT', 'the designated port (6664)'],
+  ['MONIKER_PORTS', 'the range that ports of servers are chosen from, such as 20000-20999'],
   [
     'MONIKER_HOST',
     'the addresses, separated by commas, that an embedded daemon binds beside the loopback ones; :: is all',

@@ -55,6 +55,13 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ERR_MODULE_NOT_FOUND',
     /undici, which is needed to fetch from web, cannot be loaded: TypeError: no such function$/,
   ],
+  [
+    'EPORTS',
+    { ...about, text: '7-8' },
+    'EADDRINUSE',
+    /no port of 7-8 is free for starwars@\^1; .*MONIKER_PORTS/,
+  ],
+  ['EPORTS', { text: '7-8' }, 'EADDRINUSE', /: no port of 7-8 is free; stop a program/],
   ['ENOSERVICE', about, 'ECONNREFUSED', /starwars@\^1 is not offered at 127\.0\.0\.1:6664; is the/],
   ['ENOSERVICE', { service: 'a' }, 'ECONNREFUSED', /a is not offered at this host; is the program/],
   ['EVERSION', { ...about, offered: ['3.0.0', '2.0.0'] }, 'ECONNREFUSED', /; 3\.0\.0, 2\.0\.0 is$/],

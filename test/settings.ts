@@ -1,5 +1,12 @@
 import t, { type Test } from 'tap'
-import { PORT, designatedPort, embeddedHosts, policyFile } from '../lib/settings.ts'
+import {
+  PORT,
+  designatedPort,
+  embeddedHosts,
+  policyFile,
+  portRange,
+  shuffled,
+} from '../lib/settings.ts'
 
 function environment(t: Test, name: string, value: string | undefined): void {
   const before = process.env[name]
@@ -62,4 +69,46 @@ t.test('the policy of this host is in MONIKER_POLICY, if it is set', async t => 
     environment(t, 'MONIKER_POLICY', text)
     t.equal(policyFile(), file)
   }
+})
+
+t.test('the range of ports is in MONIKER_PORTS, if it is set', async t => {
+  const table = [
+    [undefined, undefined],
+    ['', undefined],
+    ['20000-20999', { first: 20_000, last: 20_999 }],
+    ['1-65535', { first: 1, last: 65_535 }],
+    ['7-7', { first: 7, last: 7 }],
+  ] as const
+  for (const [text, range] of table) {
+    environment(t, 'MONIKER_PORTS', text)
+    t.same(portRange(), range, `${text}`)
+  }
+  for (const text of [
+    '7',
+    '0-7',
+    '8-7',
+    '1-65536',
+    '1-',
+    '-7',
+    '1-2-3',
+    'a-b',
+    '1-999999',
+    ' 1-2',
+  ]) {
+    environment(t, 'MONIKER_PORTS', text)
+    const message = `ERR_INVALID_ARG_VALUE: expected MONIKER_PORTS to be a range of ports such as 20000-20999, got "${text}"`
+    t.throws(portRange, { message }, text)
+  }
+})
+
+t.test('the ports of a range come in random order, each once', async t => {
+  const range = { first: 5, last: 104 }
+  const one = [...shuffled(range)]
+  const sorted = Array.from({ length: 100 }, (_, index) => index + 5)
+  t.same(
+    one.toSorted((a, b) => a - b),
+    sorted,
+  )
+  t.notSame(one, sorted)
+  t.notSame([...shuffled(range)], one)
 })

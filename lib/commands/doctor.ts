@@ -12,7 +12,7 @@ import type { DaemonStatus } from '../daemon/daemon.ts'
 import type { MonikerError, Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
-import { designatedPort } from '../settings.ts'
+import { designatedPort, portRange } from '../settings.ts'
 import { VERSION } from '../wire/protocol.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { colour, printable } from './terminal.ts'
@@ -117,6 +117,8 @@ function faultIn(name: string, value: string): string | undefined {
   switch (name) {
     case 'MONIKER_PORT':
       return failure(designatedPort)
+    case 'MONIKER_PORTS':
+      return failure(portRange)
     case 'MONIKER_NAMESPACE':
       return failure(defaultNamespace)
     case 'MONIKER_HOST':

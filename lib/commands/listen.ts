@@ -10,9 +10,11 @@ import {
   daemonPortOption,
   metadataOption,
   namespaceOption,
+  portsOption,
   sharedOption,
   toPort,
   useNamespace,
+  usePorts,
 } from './options.ts'
 import { tell } from './terminal.ts'
 
@@ -23,6 +25,7 @@ interface Options {
   port?: number
   daemonPort?: number
   namespace?: string
+  ports?: string
   metadata?: Metadata
   shared?: boolean
 }
@@ -34,6 +37,7 @@ export const listenCommand = new Command('listen')
   .option('-e, --exec <command>', 'join each connection to a shell command of its own instead')
   .option('--host <address>', 'the address to bind (default: all)')
   .option('--port <number>', 'the port to bind (default: any free one)', toPort)
+  .addOption(portsOption().conflicts('port'))
   .addOption(sharedOption())
   .addOption(metadataOption())
   .addOption(namespaceOption())
@@ -43,9 +47,10 @@ export const listenCommand = new Command('listen')
 
 async function listen(
   service: string,
-  { keepOpen, exec, namespace, ...options }: Options,
+  { keepOpen, exec, namespace, ports, ...options }: Options,
 ): Promise<void> {
   useNamespace(namespace)
+  usePorts(ports)
   const server = createServer({ allowHalfOpen: true }, socket => {
     // Another connection came first; the name is being withdrawn.
     if (!server.listening) return socket.destroy()

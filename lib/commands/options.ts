@@ -5,6 +5,7 @@ import { MonikerError } from '../errors.ts'
 import { parseURI, type Name, type Rest } from '../name.ts'
 import { NAMESPACE, givenNamespace } from '../namespace.ts'
 import { connectCall } from '../options/connect.ts'
+import { PORT_RANGE, toPortRange } from '../settings.ts'
 import { MAX_WAIT } from '../wire/protocol.ts'
 import { printable, tell } from './terminal.ts'
 
@@ -146,6 +147,23 @@ export function toNamespace(text: string): string {
   const namespace = givenNamespace(text)
   if (namespace !== undefined) return namespace
   throw new InvalidArgumentError(`Expected ${NAMESPACE}.`)
+}
+
+/** `--ports`, the range of ports to choose from. */
+export function portsOption(): Option {
+  const about = 'the range that a port is chosen from, such as 20000-20999 (default: MONIKER_PORTS)'
+  return new Option('--ports <range>', about).argParser(toPorts)
+}
+
+/** Reads a range of ports; throws what commander shows as wrong usage. */
+export function toPorts(text: string): string {
+  if (toPortRange(text)) return text
+  throw new InvalidArgumentError(`Expected ${PORT_RANGE}.`)
+}
+
+/** Makes `ports`, if given, the range of this process and of those it starts. */
+export function usePorts(ports: string | undefined): void {
+  if (ports !== undefined) process.env.MONIKER_PORTS = ports
 }
 
 /** Makes `namespace`, if given, that of names that give none, in this process and in those it starts. */

@@ -14,8 +14,10 @@ import {
   daemonPortOption,
   metadataOption,
   namespaceOption,
+  portsOption,
   sharedOption,
   useNamespace,
+  usePorts,
   toList,
   toPort,
   toVariables,
@@ -34,6 +36,7 @@ const STEADY = 10_000
 
 interface Options {
   port?: number
+  ports?: string
   env?: [name: string, value: string][]
   restart?: boolean
   with?: string[]
@@ -61,6 +64,7 @@ export const runCommand = new Command('run')
   .argument('<name>', 'such as web@1.0.0')
   .argument('<command...>', 'the command and its arguments')
   .option('--port <number>', 'the port for the command (default: a free one)', toPort)
+  .addOption(portsOption().conflicts('port'))
   .option(
     '--env <name[=value]>',
     'another variable for the port beside PORT, or for a value with {port} in it; may be repeated',
@@ -99,6 +103,7 @@ async function run(
   }: Options,
 ): Promise<void> {
   useNamespace(options.namespace)
+  usePorts(options.ports)
   const { name, metadata } = listenCall([{ service: text, metadata: options.metadata }])!
   const neighbours = distinct(needed.map(one => neighbour(one, options)))
   // Another program on the port would be taken for the command.

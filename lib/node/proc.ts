@@ -1,15 +1,16 @@
-import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { connect, createServer, isIPv4 } from 'node:net'
 import { LOOPBACK, groupsOf, isIPv6 } from '../address.ts'
 import { pause } from '../clock.ts'
+import { MonikerError } from '../errors.ts'
+import { portRange, shuffled } from '../settings.ts'
 
 /**
- * The range of `freePort`: below the ports that Linux, macOS and Windows give out by themselves, above those that
+ * The range of `freePort` if none is set: below the ports that Linux, macOS and Windows give out by themselves, above those that
  * browsers block. No program gets such a port by chance between our choice and the command's bind.
  */
-const [FIRST, LAST] = [10_081, 32_767]
+const USUAL = { first: 10_081, last: 32_767 }
 
 /** Milliseconds from one look for a listener to the next: each pause is longer than the last, up to the second number. */
 const [SOON, LATER] = [10, 200]
@@ -46,12 +47,17 @@ export interface Occupant {
   readonly name: string
 }
 
-/** Finds a port that no program is bound to, for a program that must be given one. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(FIRST, LAST + 1)
-    if (await isFree(port)) return port
-  }
+/**
+ * Finds a port that no program is bound to, for a program that must be given one: `preferred`, or else any in the range
+ * of `MONIKER_PORTS`. Fails with `EADDRINUSE` if none is free.
+ */
+export async function freePort(preferred?: number): Promise<number> {
+  const range = portRange() ?? USUAL
+  const { first, last } = range
+  const isInRange = preferred && preferred >= first && preferred <= last
+  if (isInRange && (await isFree(preferred))) return preferred
+  for (const port of shuffled(range)) if (await isFree(port)) return port
+  throw new MonikerError('EPORTS', { text: `${first}-${last}` })
 }
 
 /** True if no program is bound to `port`, at any address. */

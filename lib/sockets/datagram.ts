@@ -84,7 +84,8 @@ export class MonikerDatagram extends Base {
     const call = listenCall(args)
     if (!call) return Reflect.apply(super.bind, this, args) as this
     const address = typeof args[1] === 'string' ? { address: args[1] } : {}
-    const bind = (options: object) => super.bind({ ...options, ...address }, call.callback)
+    const bind = (options: object, callback?: () => void) =>
+      super.bind({ ...options, ...address }, callback)
     publish(this, { ...call, signal: this.#signal }, bind)
     return this
   }

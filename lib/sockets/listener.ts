@@ -3,9 +3,10 @@ import net, { type AddressInfo } from 'node:net'
 import { clearTimeout, clock, nextTick, pause, setTimeout } from '../clock.ts'
 import type { ListenCall } from '../options/listen.ts'
 import { announce, clusterGroup, track, untrack, withExclusivePort } from '../node/cluster.ts'
-import { designatedPort } from '../settings.ts'
-import { MonikerError } from '../errors.ts'
+import { designatedPort, portRange, shuffled, type PortRange } from '../settings.ts'
+import { MonikerError, hasCode } from '../errors.ts'
 import { Admission } from './admission.ts'
+import { isBound } from '../node/adopt.ts'
 import { handleOf } from '../node/handle.ts'
 import { Shadow } from '../node/shadow.ts'
 import { format } from '../name.ts'
@@ -48,6 +49,9 @@ export async function withdraw(listener: Listener): Promise<void> {
   await named?.withdrawn
 }
 
+/** Binds a listener to options, and has it call `callback` when it listens. */
+type Bind = (options: ListenCall['options'], callback?: () => void) => void
+
 /**
  * Gives `listener` a name. `bind` binds it to the options it is given, and what is bound is registered: no other
  * program can take the port in between. `registrar` is by default that of the process.
@@ -55,7 +59,7 @@ export async function withdraw(listener: Listener): Promise<void> {
 export function publish(
   listener: Listener,
   call: ListenCall,
-  bind: (options: ListenCall['options']) => void,
+  bind: Bind,
   registrar?: Registering,
 ): void {
   if (call.guarded && !(listener instanceof net.Server)) {
@@ -67,15 +71,20 @@ export function publish(
     throw new MonikerError('EARGUMENT', { text })
   }
   // A listener that is taken says so itself.
-  if (isTaken(listener)) return bind(call.options)
+  if (isTaken(listener)) return bind(call.options, call.callback)
   namedListeners.get(listener)?.makeWay()
-  const named = new NamedListener(listener, call, registrar)
+  const named = new NamedListener(listener, call, bind, registrar)
   try {
-    bind(named.options)
+    bind(named.options, call.callback)
   } catch (error) {
     named.restore()
     throw error
   }
+}
+
+/** True if options of `listen` leave the port open, and come with no handle that has one. */
+function isChosen(options: ListenCall['options']): boolean {
+  return !isBound(options) && [undefined, null, 0, '0'].includes(options.port as number)
 }
 
 function isTaken(listener: Listener): boolean {
@@ -136,6 +145,10 @@ const DATAGRAM: Rules = {
 class NamedListener {
   readonly #listener: Listener
   readonly #call: ListenCall
+  readonly #bind: Bind
+  /** The range of the port, if it is ours to choose; and its ports that may still be tried. */
+  readonly #range: PortRange | undefined
+  readonly #ports: Generator<number, void> | undefined
   readonly #registrar: Registering | undefined
   readonly #rules: Rules
   readonly #shadow: Shadow
@@ -159,9 +172,17 @@ class NamedListener {
   /** Under way since `close` was called, if there was a name to withdraw. */
   withdrawn: Promise<void> | undefined
 
-  constructor(listener: Listener, call: ListenCall, registrar: Registering | undefined) {
+  constructor(
+    listener: Listener,
+    call: ListenCall,
+    bind: Bind,
+    registrar: Registering | undefined,
+  ) {
     this.#listener = listener
     this.#call = call
+    this.#bind = bind
+    this.#range = isChosen(call.options) ? portRange() : undefined
+    this.#ports = this.#range && shuffled(this.#range)
     this.#registrar = registrar
     this.#rules = listener instanceof net.Server ? SERVER : DATAGRAM
     this.#admission = new Admission({ guarded: call.guarded })
@@ -175,16 +196,18 @@ class NamedListener {
     /* c8 ignore next -- Node 24.22 and 26 call it, and their tests run there. */
     this.#shadow.putTransfer(transfer => this.#onTransfer(transfer))
     namedListeners.set(listener, this)
-    track(listener, this.options)
+    track(listener, withExclusivePort(call.options))
   }
 
   get moniker(): Moniker {
     return { ...this.#call.name, host: '' }
   }
 
-  /** The options to bind to. */
+  /** The options to bind to, with the next port of the range, if there is one. */
   get options(): ListenCall['options'] {
-    return withExclusivePort(this.#call.options)
+    const options = withExclusivePort(this.#call.options)
+    const port = this.#ports?.next().value
+    return port ? { ...options, port } : options
   }
 
   /** Gives the listener its own methods back, once. */
@@ -216,6 +239,34 @@ class NamedListener {
 
   /** Decides on an event of the listener. Returns what `emit` does: true if the program listens for it. */
   #onEmit(event: string, args: unknown[]): boolean {
+    const isBinding = event === 'error' && this.#phase === 'binding'
+    const isInUse = isBinding && this.#range && hasCode(args[0], 'EADDRINUSE')
+    return isInUse ? this.#bindElsewhere() : this.#decide(event, args)
+  }
+
+  /** Binds to the next port of the range, or fails for want of one. */
+  #bindElsewhere(): boolean {
+    const { options } = this
+    if (!options.port) return this.#decide('error', [this.#noPort()])
+    this.#bind(options)
+    return true
+  }
+
+  #noPort(): MonikerError {
+    const { name, daemonPort: port = designatedPort() } = this.#call
+    const syscall = this.#listener instanceof net.Server ? 'listen' : 'bind'
+    const { first, last } = this.#range!
+    const text = `${first}-${last}`
+    return new MonikerError('EPORTS', {
+      service: format(name),
+      host: 'localhost',
+      port,
+      syscall,
+      text,
+    })
+  }
+
+  #decide(event: string, args: unknown[]): boolean {
     switch (this.#rules[this.#phase][event]) {
       case 'drop':
         return false

@@ -25,7 +25,7 @@ class MonikerServer extends net.Server {
   override listen(options: ListenNameOptions | ListenOptions, listener?: () => void): this
   override listen(...args: unknown[]): this {
     const call = listenCall(args)
-    if (call) publish(this, call, options => super.listen(options, call.callback))
+    if (call) publish(this, call, (options, callback) => super.listen(options, callback))
     else Reflect.apply(super.listen, this, args)
     return this
   }
@@ -76,7 +76,7 @@ export function listen<S extends net.Server>(
 ): S
 export function listen<S extends net.Server>(server: S, ...args: unknown[]): S {
   const call = listenCall(args)
-  if (call) publish(server, call, options => server.listen(options, call.callback))
+  if (call) publish(server, call, (options, callback) => server.listen(options, callback))
   else Reflect.apply(server.listen, server, args)
   return server
 }

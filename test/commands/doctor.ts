@@ -186,6 +186,8 @@ test('our variables are told, and what is wrong with them', async t => {
   const policy = t.testdir({ policy: '' })
   const cases: [name: string, value: string, hint?: RegExp][] = [
     ['MONIKER_PORT', '7000'],
+    ['MONIKER_PORTS', '7000-8000'],
+    ['MONIKER_PORTS', '7000', /expected MONIKER_PORTS to be a range/],
     ['MONIKER_PORT', 'http', /expected MONIKER_PORT to be a port/],
     ['MONIKER_NAMESPACE', 'auto'],
     ['MONIKER_NAMESPACE', '8', /expected MONIKER_NAMESPACE to be a word/],

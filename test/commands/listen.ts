@@ -9,6 +9,7 @@ import { Resolver } from '../../lib/client/resolver.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { freeRange } from '../fixtures/ports.ts'
 import { named } from '../fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
@@ -166,4 +167,22 @@ test('a name that is taken is not shared', alone, async t => {
   await named(t, { service: 'tie', daemonPort: port })
   const listened = printed(t, listenCommand, 'tie', '-k', '--daemon-port', String(port))
   await t.rejects(listened, { code: 'EADDRINUSE', message: /tie@0.0.0 is already registered/ })
+})
+
+test('its port is chosen within --ports', async t => {
+  const { port } = await daemon(t)
+  const first = await freeRange(1)
+  const ports = `${first}-${first}`
+  const { said } = moniker(t, ['listen', 'tie', '-k', '--ports', ports], { port })
+  await said(new RegExp(`listening as tie@0.0.0 on port ${first}\n`))
+  const full = moniker(t, ['listen', 'wing', '--ports', ports], { port })
+  t.match(await full.ended, {
+    status: 1,
+    stderr: new RegExp(`^moniker: EADDRINUSE: no port of ${ports} is free`),
+  })
+  const both = moniker(t, ['listen', 'wing', '--ports', ports, '--port', '80'], { port })
+  t.match(await both.ended, {
+    status: 2,
+    stderr: /--ports <range>' cannot be used with option '--port/,
+  })
 })

@@ -15,6 +15,7 @@ import {
   toMetadata,
   toNamespace,
   toPort,
+  toPorts,
   toScheme,
   toVariables,
   useNamespace,
@@ -109,6 +110,11 @@ test('a namespace that is given is that of all this process starts', async t => 
   t.equal(process.env.MONIKER_NAMESPACE, 'ns')
   useNamespace(undefined)
   t.equal(process.env.MONIKER_NAMESPACE, 'ns')
+})
+
+test('a range of ports is two ports', async t => {
+  t.equal(toPorts('20000-20999'), '20000-20999')
+  for (const text of ['', '80', '9-8']) t.throws(() => toPorts(text), InvalidArgumentError, text)
 })
 
 test('metadata is told bit by bit', async t => {

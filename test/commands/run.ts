@@ -9,6 +9,7 @@ import { Resolver } from '../../lib/client/resolver.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { freeRange } from '../fixtures/ports.ts'
 import { named, portOf, stranger } from '../fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
@@ -111,6 +112,18 @@ test('it can be told where others are once they are there, be in a namespace, an
   await said(new RegExp(`^tcp://127.0.0.1:${ours} ${ours} ns\n`), 'stdout')
   await said(/ns:web@0.0.0 is port \d+/)
   t.match(await find(port, 'ns:web'), { version: '0.0.0', metadata: { scheme: 'http' } })
+})
+
+test('its port is chosen within --ports', async t => {
+  const { port } = await daemon(t)
+  const first = await freeRange(1)
+  const args = ['run', 'web', '--ports', `${first}-${first}`, '--', ...serve]
+  await moniker(t, args, { port }).said(new RegExp(`web@0.0.0 is port ${first}\n`))
+  const full = moniker(t, ['run', 'tie', ...args.slice(2)], { port })
+  t.match(await full.ended, {
+    status: 1,
+    stderr: /^moniker: EADDRINUSE: no port of \d+-\d+ is free/,
+  })
 })
 
 test('several may share a name, however they have come to it', async t => {

@@ -17,6 +17,7 @@ import { awake } from '../fixtures/awake.ts'
 import { withoutUnix } from '../fixtures/beside.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { lines } from '../fixtures/lines.ts'
+import { ranged } from '../fixtures/ports.ts'
 import { named, nobody, portOf, stranger } from '../fixtures/services.ts'
 
 function find(port: number, name: string) {
@@ -693,3 +694,75 @@ if (hasUnix) {
     asking.destroy()
   })
 }
+
+test('a port that is ours to choose is within MONIKER_PORTS, and a full range is told', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const elsewhere = await nobody()
+  const first = await ranged(t, 3)
+  await stranger(t, undefined, '127.0.0.1', first)
+  let listening = 0
+  const ports: number[] = []
+  for (const service of ['a', 'b']) {
+    const server = createServer()
+    t.teardown(() => server.close())
+    server.listen(
+      { service, daemonPort, host: service === 'a' ? '0.0.0.0' : 'localhost' },
+      () => listening++,
+    )
+    await once(server, 'listening')
+    ports.push(portOf(server))
+  }
+  t.equal(listening, 2, 'each listener is called once')
+  t.same(ports.toSorted(), [first + 1, first + 2])
+
+  const full = createServer().listen({ service: 'c', daemonPort })
+  const [error] = await once(full, 'error')
+  const message = new RegExp(
+    `: no port of ${first}-${first + 2} is free for c@0.0.0; .*MONIKER_PORTS`,
+  )
+  t.match(error, {
+    code: 'EADDRINUSE',
+    reason: 'EPORTS',
+    syscall: 'listen',
+    port: daemonPort,
+    message,
+  })
+  t.equal(full.listening, false)
+  t.equal(full.moniker, undefined)
+
+  const other = createServer().listen({ service: 'c', port: elsewhere, daemonPort })
+  await once(other, 'listening')
+  await once(other.close(), 'close')
+  const plain = createServer().listen({ service: 'd', port: first, daemonPort })
+  t.match(await once(plain, 'error'), [
+    { code: 'EADDRINUSE', syscall: 'listen', reason: undefined },
+  ])
+})
+
+test('so is that of a socket for datagrams', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const first = await ranged(t, 2)
+  const sockets = [createSocket('udp4'), createSocket('udp4'), createSocket('udp4')] as const
+  t.teardown(() => sockets.forEach(socket => socket.close()))
+  let listening = 0
+  for (const [index, service] of ['a', 'b'].entries()) {
+    sockets[index]!.bind({ service, daemonPort }, () => listening++)
+    await once(sockets[index]!, 'listening')
+  }
+  t.equal(listening, 2)
+  const ports = [sockets[0].address().port, sockets[1].address().port]
+  t.same(ports.toSorted(), [first, first + 1])
+  const error = once(sockets[2], 'error')
+  sockets[2].bind({ service: 'c', daemonPort })
+  t.match(await error, [{ code: 'EADDRINUSE', reason: 'EPORTS', syscall: 'bind' }])
+})
+
+test('what is closed while it looks for a port listens nowhere', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const first = await ranged(t, 1)
+  await stranger(t, undefined, '127.0.0.1', first)
+  const server = createServer()
+  server.on('listening', () => t.fail('listening')).on('error', error => t.fail(error.message))
+  server.listen({ service: 'a', daemonPort, host: 'localhost' })
+  await once(server.close(), 'close')
+})
