@@ -41,6 +41,9 @@ const uri = new RegExp(
   'is',
 )
 
+/** The name of a package with a scope, and what follows it. */
+const scoped = /^@([^@:/\\\s\0]+)\/([^@:/\\\s\0]+)(@[^/\\\s\0]*)?$/
+
 /** The longest URI that is read, in characters. */
 const MAX_URI = 8_192
 
@@ -59,9 +62,25 @@ let last: { text: string; name: Name } | undefined
 export function parse(text: string): Name {
   if (last?.text === text) return last.name
   const groups = name.exec(text)?.groups
-  if (!groups) throw new MonikerError('ENAME', { service: text, text: EXPECTED_NAME })
+  if (!groups) throw new MonikerError('ENAME', { service: text, text: expectedFor(text) })
   last = { text, name: fromGroups(groups, text) }
   return last.name
+}
+
+/** True of the name of a package that has a scope, such as `@acme/web`. A version may follow. */
+export function isScoped(text: string): boolean {
+  return scoped.test(text)
+}
+
+/** The name for a package, such as `acme:web` for `@acme/web`, or `web` without its scope. */
+export function ofPackage(text: string, { isScopeKept = true } = {}): string {
+  return text.replace(scoped, isScopeKept ? '$1:$2$3' : '$2$3')
+}
+
+/** The text on what was expected instead of `text`, which is no name. */
+function expectedFor(text: string): string {
+  const [one] = [ofPackage(text)].filter(other => other !== text && name.test(other))
+  return one ? `a name such as ${one} (${text} is that of a package)` : EXPECTED_NAME
 }
 
 /** Writes a name so that `parse` reads it back the same. */

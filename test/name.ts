@@ -2,7 +2,17 @@ import { deepStrictEqual, ok, throws } from 'node:assert/strict'
 import { domainToASCII } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
-import { format, formatURI, isWord, parse, parseURI, type Name, type Target } from '../lib/name.ts'
+import {
+  format,
+  formatURI,
+  isScoped,
+  isWord,
+  ofPackage,
+  parse,
+  parseURI,
+  type Name,
+  type Target,
+} from '../lib/name.ts'
 import { ranges, words } from './fixtures/names.ts'
 
 const plain = { noNullPrototype: true }
@@ -269,4 +279,18 @@ t.test('a word is a service or a namespace, and nothing else is', async t => {
   for (const other of ['', '1a', 'a b', `${long}a`, 7, null, undefined, ['a']]) {
     t.notOk(isWord(other), String(other))
   }
+})
+
+t.test('the name of a package with a scope is none, and the error says which one is', async t => {
+  t.equal(ofPackage('@acme/web'), 'acme:web')
+  t.equal(ofPackage('@acme/web@1.2.0'), 'acme:web@1.2.0')
+  t.equal(ofPackage('@acme/web', { isScopeKept: false }), 'web')
+  for (const text of ['web', 'ns:web@^1', '@acme', '@a/b/c', './a.sock']) {
+    t.equal(ofPackage(text), text)
+    t.equal(isScoped(text), false)
+  }
+  const message =
+    'ERR_MONIKER_NAME: expected a name such as acme:web (@acme/web is that of a package), got "@acme/web"'
+  t.throws(() => parse('@acme/web'), { reason: 'ENAME', message })
+  t.throws(() => parse('@7up/web'), { reason: 'ENAME', message: /a name such as starwars, / })
 })

@@ -9,6 +9,7 @@ import { hearOut } from './connect.ts'
 import {
   daemonPortOption,
   metadataOption,
+  meant,
   namespaceOption,
   portsOption,
   sharedOption,
@@ -46,11 +47,12 @@ export const listenCommand = new Command('listen')
   .action(listen)
 
 async function listen(
-  service: string,
+  text: string,
   { keepOpen, exec, namespace, ports, ...options }: Options,
 ): Promise<void> {
   useNamespace(namespace)
   usePorts(ports)
+  const service = meant(text)
   const server = createServer({ allowHalfOpen: true }, socket => {
     // Another connection came first; the name is being withdrawn.
     if (!server.listening) return socket.destroy()

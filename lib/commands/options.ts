@@ -1,9 +1,10 @@
 import { isIP } from 'node:net'
 import { Argument, InvalidArgumentError, Option } from 'commander'
+import { isThisHost } from '../address.ts'
 import type { ResolveOptions } from '../resolution.ts'
 import { MonikerError } from '../errors.ts'
-import { parseURI, type Name, type Rest } from '../name.ts'
-import { NAMESPACE, givenNamespace } from '../namespace.ts'
+import { isScoped, ofPackage, parseURI, type Name, type Rest } from '../name.ts'
+import { NAMESPACE, defaultNamespace, givenNamespace } from '../namespace.ts'
 import { connectCall } from '../options/connect.ts'
 import { PORT_RANGE, toPortRange } from '../settings.ts'
 import { MAX_WAIT } from '../wire/protocol.ts'
@@ -37,6 +38,19 @@ export function hostArgument(): Argument {
   ).argParser(toHostAndPort)
 }
 
+/**
+ * The name that is meant by the name of a package, such as `acme:web` by `@acme/web`: it is `web` where `namespace`, or on
+ * this host that of the process, is given. Says so. Any other text stays as it is.
+ */
+export function meant(text: string, host = '', namespace = ''): string {
+  if (!isScoped(text)) return text
+  const home = namespace || (isThisHost(host) ? defaultNamespace() : '')
+  const name = ofPackage(text, { isScopeKept: home === '' })
+  const where = home && `, in the namespace ${home}`
+  tell(`${printable(text)} is ${printable(name)}${where}`)
+  return name
+}
+
 /** Reads a host, and a port after it; throws what commander shows as wrong usage. */
 export function toHostAndPort(text: string): HostAndPort {
   if (isIP(text)) return { host: text }
@@ -59,7 +73,7 @@ export function targetOf(
   host?: string,
   { daemonPort, namespace = '' }: TargetOptions = {},
 ): CommandTarget {
-  const call = connectCall([text, host])
+  const call = connectCall([meant(text, host, namespace), host])
   if (!call) {
     const expected = 'a name such as starwars or starwars://theforce.net'
     throw new MonikerError('ENAME', { service: text, text: expected })

@@ -12,6 +12,7 @@ import type { Metadata } from '../wire/protocol.ts'
 import {
   daemonPortOption,
   metadataOption,
+  meant,
   namespaceOption,
   sharedOption,
   toPort,
@@ -241,7 +242,8 @@ class Hold {
 }
 
 /** An entry, checked; throws as `listen` does. */
-export function entry(service: string, { port, udp = false, ...options }: EntryOptions): Entry {
+export function entry(text: string, { port, udp = false, ...options }: EntryOptions): Entry {
+  const service = meant(text)
   const { name, shared, metadata } = listenCall([{ service, ...options }])!
   const transport: Bindable = udp ? 'udp' : 'tcp'
   return { name, shared, metadata, transport, port }

@@ -13,6 +13,7 @@ import { distinct, find, neighbour } from './env.ts'
 import {
   daemonPortOption,
   metadataOption,
+  meant,
   namespaceOption,
   portsOption,
   sharedOption,
@@ -104,7 +105,7 @@ async function run(
 ): Promise<void> {
   useNamespace(options.namespace)
   usePorts(options.ports)
-  const { name, metadata } = listenCall([{ service: text, metadata: options.metadata }])!
+  const { name, metadata } = listenCall([{ service: meant(text), metadata: options.metadata }])!
   const neighbours = distinct(needed.map(one => neighbour(one, options)))
   // Another program on the port would be taken for the command.
   if (fixedPort && !(await isFree(fixedPort))) {

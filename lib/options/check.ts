@@ -1,4 +1,4 @@
-import { parse, type Name } from '../name.ts'
+import { isScoped, parse, type Name } from '../name.ts'
 import { defaultNamespace } from '../namespace.ts'
 import type { Options } from './options.ts'
 
@@ -14,9 +14,12 @@ export function isURI(text: string): boolean {
   return text.includes('://')
 }
 
-/** True if `text` may be a name: what `net` takes for a port, or for the path of a pipe, it keeps. */
+/**
+ * True if `text` may be a name: what `net` takes for a port, or for the path of a pipe, it keeps. The name of a package
+ * with a scope is meant for a name too; what reads it says how that is written.
+ */
 export function isName(text: string): boolean {
-  return !(Number(text) >= 0) && !/[/\\\0]/.test(text)
+  return (!(Number(text) >= 0) && !/[/\\\0]/.test(text)) || isScoped(text)
 }
 
 /** The name in options that have been checked; throws `ERR_MONIKER_NAME` if `service` is none. */

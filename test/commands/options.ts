@@ -4,6 +4,7 @@ import {
   daemonPortOption,
   hostArgument,
   jsonOption,
+  meant,
   metadataOption,
   namespaceOption,
   policyOption,
@@ -213,4 +214,32 @@ test('on this host that of the process comes first, then the own of the host', a
   t.teardown(() => delete process.env.MONIKER_NAMESPACE)
   t.match(targetOf('tie'), { name: { namespace: 'ns' }, at: { also: [''] } })
   t.match(targetOf('tie', 'theforce.net'), { name: { namespace: '' }, at: { also: undefined } })
+})
+
+test('the name of a package is read as a name, and that is said', async t => {
+  const before = process.env.MONIKER_NAMESPACE
+  t.teardown(() => {
+    delete process.env.MONIKER_NAMESPACE
+    if (before !== undefined) process.env.MONIKER_NAMESPACE = before
+  })
+  delete process.env.MONIKER_NAMESPACE
+  const said = t.capture(process.stderr, 'write', () => true)
+  const lines = () => said().map(({ args: [line] }) => String(line))
+  t.equal(meant('ns:web@^1'), 'ns:web@^1')
+  t.same(lines(), [])
+  t.equal(meant('@acme/web'), 'acme:web')
+  t.equal(meant('@acme/web', '', 'ns'), 'web')
+  t.match(targetOf('@acme/web@^1', 'theforce.net'), {
+    name: { namespace: 'acme', service: 'web', version: '^1' },
+  })
+  process.env.MONIKER_NAMESPACE = 'ns'
+  t.match(targetOf('@acme/web'), { name: { namespace: 'ns', service: 'web' } })
+  t.match(targetOf('@acme/web', 'theforce.net'), { name: { namespace: 'acme', service: 'web' } })
+  t.same(lines(), [
+    'moniker: @acme/web is acme:web\n',
+    'moniker: @acme/web is web, in the namespace ns\n',
+    'moniker: @acme/web@^1 is acme:web@^1\n',
+    'moniker: @acme/web is web, in the namespace ns\n',
+    'moniker: @acme/web is acme:web\n',
+  ])
 })

@@ -114,6 +114,18 @@ test('it can be told where others are once they are there, be in a namespace, an
   t.match(await find(port, 'ns:web'), { version: '0.0.0', metadata: { scheme: 'http' } })
 })
 
+test('the name of a package is one of its scope, or of the namespace that is given', async t => {
+  const { port } = await daemon(t)
+  const call = (...options: string[]) =>
+    moniker(t, ['run', '@acme/web', ...options, '--', ...serve], { port })
+  await call().said(/^moniker: @acme\/web is acme:web\nmoniker: acme:web@0.0.0 is port/)
+  await call('--namespace', 'ns').said(
+    /^moniker: @acme\/web is web, in the namespace ns\nmoniker: ns:web@0.0.0/,
+  )
+  const { said } = moniker(t, ['wait', '@acme/web'], { port })
+  await said(/@acme\/web is acme:web/)
+})
+
 test('its port is chosen within --ports', async t => {
   const { port } = await daemon(t)
   const first = await freeRange(1)

@@ -4,8 +4,21 @@ import { NAMELESS, noName } from '../fixtures/calls.ts'
 
 t.test('a name is what is neither a port nor a path, nor a URI', async t => {
   for (const text of ['starwars', 'ns:starwars@^1', '80x', '-1']) t.ok(isName(text), text)
-  for (const text of ['', '80', '0x50', './x.sock', '\\\\.\\pipe\\x', '\0x'])
+  for (const text of [
+    '',
+    '80',
+    '0x50',
+    './x.sock',
+    '\\\\.\\pipe\\x',
+    '\0x',
+    '@/b',
+    '@a/b/c',
+    'a@b/c',
+    './@a/b',
+    '@a/',
+  ])
     t.notOk(isName(text), text)
+  for (const text of ['@acme/web', '@acme/web@1.2.0']) t.ok(isName(text), 'one that is a package’s')
   t.ok(isURI('starwars://theforce.net'))
   t.notOk(isURI('ns:starwars'))
 })

@@ -259,3 +259,9 @@ t.test('a text that is read once is the same call, as long as its namespace is',
   process.env.MONIKER_NAMESPACE = 'auto'
   t.not(connectCall(['web']), connectCall(['web']))
 })
+
+t.test('the name of a package is an error that speaks of names', async t => {
+  const message = /expected a name such as scope:app .*, got "@scope\/app"$/
+  t.throws(() => connectCall(['@scope/app']), { reason: 'ENAME', message })
+  t.equal(connectCall(['./@scope/app']), undefined)
+})

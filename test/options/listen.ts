@@ -114,3 +114,15 @@ t.test('a name that gives no namespace has that of the process', async t => {
     t.equal(listenCall([first])?.name.namespace, namespace, JSON.stringify(first))
   }
 })
+
+t.test(
+  'the name of a package is an error that speaks of names, and ./ makes it a path',
+  async t => {
+    const message = /expected a name such as scope:app .*, got "@scope\/app"$/
+    for (const first of ['@scope/app', { service: '@scope/app' }]) {
+      t.throws(() => listenCall([first]), { reason: 'ENAME', message })
+    }
+    for (const path of ['./a.sock', './@scope/app', '/tmp/@scope/app'])
+      t.equal(listenCall([path]), undefined)
+  },
+)
