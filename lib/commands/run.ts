@@ -51,11 +51,18 @@ interface Options {
 /** Work that goes on while a program runs, until `signal` aborts. Its failure ends the program. */
 export type Beside = (pid: number, signal: AbortSignal) => Promise<void>
 
+/** The call of a program. */
+export interface ProgramCall {
+  /** The command and its arguments. */
+  readonly words: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+}
+
 export interface RestartOptions {
   /** Called with a line for each crash. */
   tell: (text: string) => void
-  /** Finds the environment for the next start. If it fails, the last environment is used. */
-  renew: (signal: AbortSignal) => Promise<NodeJS.ProcessEnv>
+  /** Finds the changes to the call for the next start. If it fails, the last one is made again. */
+  renew: (signal: AbortSignal) => Promise<Partial<ProgramCall>>
 }
 
 export const runCommand = new Command('run')
@@ -115,37 +122,50 @@ async function run(
   }
   const known = { resolver: new Resolver(), wait, tell }
   const found = await find(neighbours, known)
-  const port = fixedPort ?? (await freePort())
+  let port = fixedPort ?? (await freePort())
   const kind = { transport: 'tcp', shared } as const
-  const offer = { ...name, ...kind, port, ...(metadata && { metadata }) }
-  const fill = (text: string) => text.replaceAll('{port}', String(port))
-  const variables = env.map(([variable, value]) => [variable, fill(value)])
-  const own = { PORT: String(port), ...Object.fromEntries(variables) }
-  const environment = (found: Record<string, string>) => ({ ...process.env, ...found, ...own })
-  const program = new Program(command.map(fill), environment(found), (pid, signal) =>
-    hold({ ...offer, pid }, options.daemonPort, signal),
-  )
-  // It may have crashed because one of its neighbours has moved.
-  const renew = async (signal: AbortSignal) =>
-    environment(await find(neighbours, { ...known, signal }))
+  const offer = { ...name, ...kind, ...(metadata && { metadata }) }
+  const call = (found: Record<string, string>): ProgramCall => {
+    const fill = (text: string) => text.replaceAll('{port}', String(port))
+    const variables = env.map(([variable, value]) => [variable, fill(value)])
+    const own = { PORT: String(port), ...Object.fromEntries(variables) }
+    return { words: command.map(fill), env: { ...process.env, ...found, ...own } }
+  }
+  const program = new Program(call(found), async (pid, signal) => {
+    const address = await reached({ ...offer, port, pid }, signal)
+    await hold({ ...offer, port, pid, address }, options.daemonPort, signal)
+  })
+  const renew = async (signal: AbortSignal) => {
+    // Its old port may not be free yet, and one of its neighbours may have moved.
+    port = fixedPort ?? (await freePort(port))
+    return call(await find(neighbours, { ...known, signal }))
+  }
   process.exitCode = await keepAlive(restart ? program.keepRunning({ tell, renew }) : program.run())
 }
 
-/** Registers the name of a command once it listens, until `signal` aborts. */
-async function hold(
+/** The address at which a command listens, once it does. Reports a command that takes its time. */
+async function reached(
   offer: Omit<Offer, 'address'> & { pid: number },
-  daemonPort: number | undefined,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const { port, pid } = offer
+  let address: string | undefined
   const report = async () => {
     const others = await portsOf(pid)
     if (!signal.aborted && !address) tell(`${format(offer)} ${notListening(port, others)}`)
   }
   const timer = setTimeout(() => void report(), LATE)
-  let address: string | undefined
   address = await listening(port, signal).finally(() => clearTimeout(timer))
-  const lease = await Registrar.at(daemonPort).register({ ...offer, address }, { signal })
+  return address
+}
+
+/** Registers the name of a command, until `signal` aborts. */
+async function hold(
+  offer: Offer,
+  daemonPort: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const lease = await Registrar.at(daemonPort).register(offer, { signal })
   tell(`${format(offer)} is port ${offer.port}`)
   const cancel = tellLapses(lease, tell, `${format(offer)} is registered again`)
   if (!signal.aborted) await once(signal, 'abort')
@@ -167,17 +187,14 @@ function notListening(port: number, others: readonly number[]): string {
 
 /** Another program, run as part of this one: it gets our signals. */
 export class Program {
-  readonly #words: readonly string[]
-  #env: NodeJS.ProcessEnv
+  #call: ProgramCall
   readonly #beside: Beside
   readonly #stop = new AbortController()
   readonly #passed = new Set<NodeJS.Signals>()
   #child: ChildProcess | undefined
 
-  /** `words` are the command and its arguments. */
-  constructor(words: readonly string[], env: NodeJS.ProcessEnv, beside: Beside) {
-    this.#words = words
-    this.#env = env
+  constructor(call: ProgramCall, beside: Beside) {
+    this.#call = call
     this.#beside = beside
     for (const signal of ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const) {
       process.on(signal, () => this.#pass(signal))
@@ -186,8 +203,9 @@ export class Program {
 
   /** Runs it once, and returns its exit status, or 128 and the number of the signal that ended it. */
   async run(): Promise<number> {
-    const [file, ...args] = this.#words
-    const child = spawn(file!, args, { stdio: 'inherit', env: this.#env })
+    const { words, env } = this.#call
+    const [file, ...args] = words
+    const child = spawn(file!, args, { stdio: 'inherit', env })
     this.#child = child
     const done = new AbortController()
     const ended = endOf(child, file!).finally(() => done.abort())
@@ -212,7 +230,7 @@ export class Program {
     let status = await this.run()
     while (status !== 0 && !signal.aborted) {
       if (clock() - began > STEADY) wait = SOON
-      options.tell(`${this.#words[0]} has crashed with status ${status}; again in ${wait} ms`)
+      options.tell(`${this.#call.words[0]} has crashed with status ${status}; again in ${wait} ms`)
       await this.#recover(wait, options)
       wait = Math.min(wait * 2, LATEST)
       began = clock()
@@ -222,12 +240,12 @@ export class Program {
     return status
   }
 
-  /** Pauses, and finds the environment for the next start. Never fails. */
+  /** Pauses, and finds the call for the next start. Never fails. */
   async #recover(wait: number, { tell, renew }: RestartOptions): Promise<void> {
     const { signal } = this.#stop
     try {
       await pause(wait, undefined, { signal })
-      this.#env = await renew(signal)
+      this.#call = { ...this.#call, ...(await renew(signal)) }
     } catch (error) {
       if (!signal.aborted) tell((error as Error).message)
     }

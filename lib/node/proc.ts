@@ -60,7 +60,10 @@ export async function freePort(preferred?: number): Promise<number> {
   throw new MonikerError('EPORTS', { text: `${first}-${last}` })
 }
 
-/** True if no program is bound to `port`, at any address. */
+/**
+ * True if no program is bound to `port`, at any address. It is not free either while connections of a program are left
+ * over that would not let it bind the port again.
+ */
 export function isFree(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const server = createServer()

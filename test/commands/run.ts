@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect as netConnect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { t, test, type Test } from 'tap'
 import { Program, runCommand, type Beside } from '../../lib/commands/run.ts'
@@ -98,6 +99,39 @@ test('one that crashes is started again on request, under its name and at its po
   t.match(await ended, { status: 0 })
 })
 
+/** A program that cannot bind a port again at once: it closes a connection first, and says so by its end. */
+const stubborn = `
+import os, socket, sys
+listener = socket.socket()
+listener.bind(('127.0.0.1', int(sys.argv[1])))
+listener.listen()
+peer, _ = listener.accept()
+peer.close()
+os._exit(3)`
+
+const python = spawnSync('python3', ['--version']).status !== 0 && 'python3 is not installed'
+
+test(
+  'one whose old port is not free yet is started again at another',
+  { skip: python },
+  async t => {
+    const { port } = await daemon(t)
+    const command = ['python3', '-c', stubborn, '{port}']
+    const { said, child, ended } = moniker(t, ['run', '--restart', 'web', '--', ...command], {
+      port,
+    })
+    await said(/web@0.0.0 is port \d+\n/)
+    const first = await find(port, 'web')
+    const peer = netConnect(first.port, '127.0.0.1').resume()
+    await once(peer, 'close')
+    await said(/crashed with status 3(.|\n)*web@0.0.0 is port/)
+    const second = await find(port, 'web')
+    t.not(second.port, first.port)
+    child.kill()
+    await ended
+  },
+)
+
 test('it can be told where others are once they are there, be in a namespace, and be described', async t => {
   const { port } = await daemon(t)
   const show = 'const { DB_URL, MAIN_PORT, MONIKER_NAMESPACE } = process.env'
@@ -191,7 +225,7 @@ test('what cannot work is refused before the command is begun', alone, async t =
 const idle: Beside = async (_pid, signal) => void (await once(signal, 'abort'))
 
 /** How it goes on: with the same environment. */
-const as = (tell: (text: string) => void) => ({ tell, renew: async () => process.env })
+const as = (tell: (text: string) => void) => ({ tell, renew: async () => ({}) })
 
 /** A program in the words of a shell, or in others. */
 function shell(t: Test, script: string, beside = idle, words = ['bash', '-c', script]): Program {
@@ -203,7 +237,7 @@ function shell(t: Test, script: string, beside = idle, words = ['bash', '-c', sc
       }
     }
   })
-  return new Program(words, process.env, beside)
+  return new Program({ words, env: process.env }, beside)
 }
 
 const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const
@@ -350,7 +384,7 @@ test(
     const renew = async () => {
       const error = errors.pop()
       if (error) throw error
-      return { ...process.env, STATUS: '0' }
+      return { env: { ...process.env, STATUS: '0' } }
     }
     t.equal(await shell(t, 'exit ${STATUS:-7}').keepRunning({ tell, renew }), 0)
     t.match(lines, [/again in 100 ms/, 'db is not there', /again in 200 ms/])
@@ -361,7 +395,7 @@ test('a signal ends the wait for what it needs', alone, async t => {
   const renew = async (signal: AbortSignal) => {
     process.emit('SIGTERM')
     signal.throwIfAborted()
-    return process.env
+    return {}
   }
   t.equal(await shell(t, 'exit 7').keepRunning({ tell: () => {}, renew }), 7)
 })

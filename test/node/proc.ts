@@ -51,6 +51,18 @@ test('a free port can be bound, and is not one that systems give out by themselv
   await listener(t, port)
 })
 
+test('a port is the one that is preferred, if that is free and in the range', async t => {
+  const port = await freePort()
+  t.equal(await freePort(port), port)
+  const taken = await stranger(t)
+  t.not(await freePort(taken), taken)
+  process.env.MONIKER_PORTS = `${port}-${port}`
+  t.teardown(() => delete process.env.MONIKER_PORTS)
+  t.equal(await freePort(port - 1), port)
+  await listener(t, port)
+  await t.rejects(freePort(port), { code: 'EADDRINUSE', reason: 'EPORTS' })
+})
+
 for (const host of ['127.0.0.1', '0.0.0.0', '::', '::1']) {
   test(`a port that is taken at ${host} is not free`, { skip: without(host) }, async t => {
     const port = await freePort()
