@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { setImmediate, setTimeout } from '../clock.ts'
+import { clearTimeout, setImmediate, setTimeout } from '../clock.ts'
 import { undisguise } from './disguise.ts'
 
 /** The part of a handle that is used here; the type is internal to Node. */

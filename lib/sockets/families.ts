@@ -1,10 +1,10 @@
 import {
   getDefaultAutoSelectFamily,
   getDefaultAutoSelectFamilyAttemptTimeout,
-  isIP,
   type TcpSocketConnectOpts,
 } from 'node:net'
-import { ANY_HOST } from '../address.ts'
+import { ANY_HOST, isIP } from '../address.ts'
+import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import type { Call } from '../options/connect.ts'
 import { resolver } from '../client/resolver.ts'
@@ -59,7 +59,7 @@ export class OtherFamily {
     if (signal.aborted) return
     const place = found?.endpoints.find(one => isSame(one, this.#place))
     // In a turn of its own: an error of a listener is the program's.
-    process.nextTick(() => signal.aborted || this.#onDone(place))
+    nextTick(() => signal.aborted || this.#onDone(place))
   }
 }
 
