@@ -1,14 +1,14 @@
-import { clock } from './clock.ts'
+import { uptime } from './clock.ts'
 
 export interface CacheOptions {
   /** The most values to remember; the oldest goes first. Default 1,024. */
   max?: number
-  /** The clock, in ms. Default `clock`. */
+  /** The clock, in seconds. Default `uptime`, as each connect to a name asks for the time. */
   now?: () => number
 }
 
 /** The defaults of `CacheOptions`. */
-export const DEFAULTS = { max: 1_024, now: clock } satisfies CacheOptions
+export const DEFAULTS = { max: 1_024, now: uptime } satisfies CacheOptions
 
 interface Item<T> {
   readonly value: T
@@ -32,7 +32,7 @@ export class Cache<T> {
     const item = this.#items.get(key)
     if (!item) return undefined
     const now = this.#now()
-    if (now < item.until) return { value: item.value, age: now - item.since }
+    if (now < item.until) return { value: item.value, age: Math.round((now - item.since) * 1e3) }
     this.#items.delete(key)
     return undefined
   }
@@ -41,7 +41,7 @@ export class Cache<T> {
   set(key: string, value: T, ms: number): void {
     this.#items.delete(key)
     const since = this.#now()
-    this.#items.set(key, { value, since, until: since + ms })
+    this.#items.set(key, { value, since, until: since + ms / 1e3 })
     if (this.#items.size > this.#max) this.#items.delete(this.#items.keys().next().value!)
   }
 

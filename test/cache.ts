@@ -3,7 +3,7 @@ import { Cache } from '../lib/cache.ts'
 
 t.test('what is remembered is known until its time is over', async t => {
   let now = 1_000
-  const cache = new Cache<string>({ now: () => now })
+  const cache = new Cache<string>({ now: () => now / 1e3 })
   t.equal(cache.get('a'), undefined)
   cache.set('a', 'one', 100)
   now += 99

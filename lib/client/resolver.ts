@@ -38,7 +38,7 @@ export interface ResolverOptions {
   port?: number
   /** Milliseconds that one question may take in all. Default 5,000. */
   timeout?: number
-  /** The clock by which answers grow old, in ms. Default `clock`. */
+  /** The clock by which answers grow old, in ms. Default the process's own. */
   now?: () => number
   /** The file that says what may be connected to. Default `MONIKER_POLICY`, else none. */
   policy?: string | undefined
@@ -86,8 +86,9 @@ export class Resolver implements Resolving {
       ask: (query, addresses, signal) => this.#fly(query, addresses, signal),
       within: (run, details, signal) => this.#within(run, details, signal),
     })
-    this.#known = new Cache(now && { now })
-    this.#failed = new Cache(now && { now })
+    const clock = now && { now: () => now() / 1e3 }
+    this.#known = new Cache(clock)
+    this.#failed = new Cache(clock)
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import { isIPv4, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ANY_HOST, isIP } from '../address.ts'
 import { clearInterval, nextTick, setInterval } from '../clock.ts'
@@ -295,7 +295,7 @@ export class Dial {
     if (this.#phase === 'done' || handleOf(this.#socket) === null || isWrapped(this.#socket)) return
     if (onFound) {
       this.#guess = guess
-      return onFound(null, place.address, isIP(place.address))
+      return onFound(null, place.address, isIPv4(place.address) ? 4 : 6)
     }
     if (!isLikely) this.#tellLookup(place)
     // A listener may have destroyed the socket, or sent it elsewhere.
@@ -387,7 +387,7 @@ export class Dial {
   #tellLookup(place: Reachable): void {
     const { isThisHost, net } = this.#call
     if (net.lookup || !isThisHost) return
-    this.#socket.emit('lookup', null, place.address, isIP(place.address), 'localhost')
+    this.#socket.emit('lookup', null, place.address, isIPv4(place.address) ? 4 : 6, 'localhost')
   }
 
   /** Has a transport make the connection elsewhere, and makes it that of the socket. */
