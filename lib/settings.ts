@@ -66,7 +66,10 @@ export function embeddedHosts(): readonly string[] {
   return all ? [all] : [...new Set([...LOOPBACK, ...hosts.filter(Boolean)])]
 }
 
-/** The file with the policy of this host: `MONIKER_POLICY`, if it is set. */
+/** The file with the policy of a host. Each program there obeys it, whatever its environment says. */
+export const HOST_POLICY = '/etc/moniker/policy.yml'
+
+/** The file with a policy beside that of the host: `MONIKER_POLICY`, if it is set. */
 export function policyFile(): string | undefined {
   return process.env.MONIKER_POLICY || undefined
 }

@@ -2,7 +2,8 @@ import { networkInterfaces } from 'node:os'
 import { LOOPBACK, isLoopback, isThisHost, mayLead } from '../address.ts'
 import { MonikerError, isReason, type Details } from '../errors.ts'
 import { format } from '../name.ts'
-import type { Policy, Verdict } from '../policy/policy.ts'
+import { hostPolicy } from '../policy/host.ts'
+import { Policies, type Policy, type Verdict } from '../policy/policy.ts'
 import type { Resolution, Select } from '../resolution.ts'
 import {
   endpoints,
@@ -73,15 +74,29 @@ function withOthers(
 }
 
 /**
- * The places that the policy of this host lets its programs connect to. It is read once, for the first question. A
- * program can go without it: it is a fence, and no wall.
+ * The places that the policy of this host, and that of the program, let it connect to. They are read once, for the first
+ * question. A program can go without this library: it is a fence, and no wall.
  */
 export class Egress {
-  readonly #file: string
-  #policy: Promise<Policy> | undefined
+  readonly #own: string | undefined
+  #policies: Policies | undefined
 
-  constructor(file: string) {
-    this.#file = file
+  /** `own` is the file with the policy of the program. */
+  constructor(own?: string) {
+    this.#own = own
+  }
+
+  /** The fence around a program, if there is a policy. */
+  static around(own: string | undefined): Egress | undefined {
+    const host = hostPolicy()
+    // Whoever asks for a name hears of the failure.
+    host?.catch(() => {})
+    return host || own !== undefined ? new Egress(own) : undefined
+  }
+
+  /** True if the policies have been read. */
+  get isReady(): boolean {
+    return this.#policies !== undefined
   }
 
   /**
@@ -89,27 +104,25 @@ export class Egress {
    * with `ERR_MONIKER_POLICY` if the file is no policy.
    */
   async allow(found: Resolution, details: Details): Promise<Resolution> {
-    const policy = await this.#read()
-    const verdictOn = (endpoint: Reachable) => judge(policy, found, endpoint)
+    const policies = await this.read()
+    const verdictOn = (endpoint: Reachable) => judge(policies, found, endpoint)
     const judged = found.endpoints.map(endpoint => ({ endpoint, verdict: verdictOn(endpoint) }))
     const endpoints = judged
       .filter(({ verdict }) => verdict?.allowed !== false)
       .map(({ endpoint }) => withAllowed(endpoint, verdictOn))
     if (endpoints.length > 0) return { ...found, endpoints }
-    const where = `${this.#file}:${judged[0]?.verdict?.line}`
+    const { file, line } = judged[0]!.verdict!
+    const where = `${file}:${line}`
     const text = `the policy of this host (${where}) does not let its programs connect to ${format(found.name)} there`
     throw new MonikerError('EDENIED', { ...details, text })
   }
 
-  /** The policy. A file that could not be read may be right the next time. */
-  #read(): Promise<Policy> {
-    this.#policy ??= import('../policy/file.ts')
-      .then(({ loadPolicy }) => loadPolicy(this.#file))
-      .catch(error => {
-        this.#policy = undefined
-        throw error
-      })
-    return this.#policy
+  /** Reads the policies. A file that could not be read may be right the next time. */
+  async read(): Promise<Policies> {
+    if (this.#policies) return this.#policies
+    const own = this.#own === undefined ? undefined : loadOwn(this.#own)
+    const all = await Promise.all([hostPolicy(), own])
+    return (this.#policies ??= new Policies(all.filter(one => one !== undefined)))
   }
 }
 
@@ -125,14 +138,19 @@ function withAllowed(
   return { ...endpoint, endpoints: endpoints.filter(isAllowed) }
 }
 
+async function loadOwn(file: string): Promise<Policy> {
+  const { loadPolicy } = await import('../policy/file.ts')
+  return loadPolicy(file)
+}
+
 function judge(
-  policy: Policy,
+  policies: Policies,
   { name: { namespace, service }, host }: Resolution,
   { version, address }: Reachable,
 ): Verdict | undefined {
   const local = isThisHost(host) || isLoopback(address) || isMine(address)
   const uid = process.getuid?.()
-  return policy.judge('connect', { namespace, service, version, local, address, uid, host })
+  return policies.judge('connect', { namespace, service, version, local, address, uid, host })
 }
 
 function isMine(address: string): boolean {

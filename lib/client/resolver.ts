@@ -40,7 +40,7 @@ export interface ResolverOptions {
   timeout?: number
   /** The clock by which answers grow old, in ms. Default the process's own. */
   now?: () => number
-  /** The file that says what may be connected to. Default `MONIKER_POLICY`, else none. */
+  /** A file that says what may be connected to, beside the policy of this host. Default `MONIKER_POLICY`, else none. */
   policy?: string | undefined
   /** The directories that are asked for the host `*`, where a call gives none. Default none. */
   directories?: ResolveOptions['directories']
@@ -61,8 +61,10 @@ export class Resolver implements Resolving {
   readonly #timeout: number
   readonly #known: Cache<Known>
   readonly #failed: Cache<unknown>
-  readonly #egress: Egress | undefined
   readonly #search: Search
+  readonly #policy: string | undefined
+  /** The fence that the policies are; `null` where there are none, `undefined` before the first question. */
+  #fence: Egress | null | undefined
   readonly #flights = new Map<string, Flight<Resolution>>()
   /** True if the last question was shared: the next may then wait a moment for more calls to join it. */
   #isBusy = false
@@ -78,11 +80,11 @@ export class Resolver implements Resolving {
   }: ResolverOptions = {}) {
     checkOptions('resolve', { directories })
     this.#queries = new Queries(port, directories)
-    this.#egress = policy === undefined ? undefined : new Egress(policy)
+    this.#policy = policy
     this.#timeout = timeout
     this.#search = new Search({
       queries: this.#queries,
-      egress: this.#egress,
+      allow: (found, details) => this.#allow(found, details),
       ask: (query, addresses, signal) => this.#fly(query, addresses, signal),
       within: (run, details, signal) => this.#within(run, details, signal),
     })
@@ -118,6 +120,8 @@ export class Resolver implements Resolving {
   ask(name: Name, options: SocketQuestion = {}): Asking {
     if (this.resolve !== Resolver.prototype.resolve) return askPlainly(this, name, options)
     const query = this.#queryOf(name, options)
+    const fence = this.#egress
+    if (fence && !fence.isReady) return this.#askWhenReady(fence, name, options)
     if (query.directories) return this.#askAnywhere(query, options)
     // Most calls share a question, of this host.
     const flight = query.isThisHost && !options.wait && this.#flights.get(query.key)
@@ -134,6 +138,29 @@ export class Resolver implements Resolving {
       ? this.#await(query, options, options.wait, cancel)
       : this.#fly(query, addressesOf(query.host, options, query.details), cancel)
     return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
+  }
+
+  get #egress(): Egress | null {
+    if (this.#fence === undefined) this.#fence = Egress.around(this.#policy) ?? null
+    return this.#fence
+  }
+
+  /** Those of the places that the policies let the program connect to. */
+  async #allow(found: Resolution, details: Details): Promise<Resolution> {
+    return this.#egress ? this.#egress.allow(found, details) : found
+  }
+
+  /** Asks once the policies have been read: with one that is wrong nothing is asked. */
+  #askWhenReady(fence: Egress, name: Name, options: SocketQuestion): Asking {
+    const cancel = new Abort()
+    const ask = async () => {
+      await cancellable(fence.read(), cancel)
+      const { answer, leave } = this.ask(name, options)
+      cancel.addEventListener('abort', () => leave(cancel.reason))
+      return answer
+    }
+    const leave = (reason?: unknown) => cancel.abort(reason ?? GIVEN_UP)
+    return { known: undefined, port: undefined, answer: ask(), leave }
   }
 
   /** The query of a socket. A socket mostly asks what the one before has asked, with the same frozen options. */
@@ -313,7 +340,7 @@ export class Resolver implements Resolving {
     const endpoints = await this.#within(signal => fallBack({ ...asked, signal }), details, signal)
     if (endpoints.length === 0) throw error
     const found = { name: { ...name, namespace: '' }, host, endpoints, ttl: 0 }
-    return this.#egress ? this.#egress.allow(found, details) : found
+    return this.#allow(found, details)
   }
 
   /** A question that is asked of the first daemon that answers, by a connection of its own. */

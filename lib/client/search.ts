@@ -5,14 +5,13 @@ import { MonikerError, type Details, type Reason } from '../errors.ts'
 import type { Resolution, SocketQuestion } from '../resolution.ts'
 import { TRANSPORTS } from '../wire/protocol.ts'
 import { STAGGER, addressesOf } from './ask.ts'
-import type { Egress } from './filter.ts'
 import { hasNoDaemon, type Queries, type Query } from './query.ts'
 
 /** The parts of a resolver that a search uses. */
 export interface SearchOptions {
   readonly queries: Queries
-  /** The policy of this host, if it has one. */
-  readonly egress: Egress | undefined
+  /** Those of the places found that the policies let the program connect to. */
+  readonly allow: (found: Resolution, details: Details) => Promise<Resolution>
   /** Asks the daemon of one host, once its addresses are known. */
   readonly ask: (
     query: Query,
@@ -86,8 +85,7 @@ export class Search {
       if (endpoints.length === 0) throw error
       const name = { ...query.name, namespace: seen.namespace ?? '' }
       const found = { name, host: seen.host, endpoints, ttl: 0 }
-      const { egress } = this.#options
-      return egress ? egress.allow(found, at.details) : found
+      return this.#options.allow(found, at.details)
     }
   }
 

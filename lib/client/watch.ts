@@ -19,6 +19,7 @@ import { accept } from './filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, located, type Details, type Reason } from '../errors.ts'
+import { hostPolicy } from '../policy/host.ts'
 import { MAX_WAIT, changeIn, listed, type Answer, type Asked } from '../wire/protocol.ts'
 import { addressesOf } from './ask.ts'
 import { follow } from './follow.ts'
@@ -44,7 +45,7 @@ const PAUSE = 20
 const LONGEST = 1_000
 
 /** The errors that asking again does not change. */
-const FINAL: readonly Reason[] = ['EDENIED', 'ELIMIT', 'EARGUMENT', 'ENAME']
+const FINAL: readonly Reason[] = ['EDENIED', 'ELIMIT', 'EARGUMENT', 'ENAME', 'EPOLICY']
 
 /**
  * The services that are up, and each that comes and goes, until it is closed. Emits `'up'` and `'down'` with the
@@ -210,6 +211,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     let onEvent = (event: Answer): void => void early.push(event)
     let client: Client | undefined
     try {
+      await hostPolicy()
       client = await this.#reach(limit.signal)
       const closed = once(client, 'close', { signal: this.#cancel.signal })
       closed.catch(() => {})

@@ -5,6 +5,7 @@ import { Daemon } from '../daemon/daemon.ts'
 import { designatedPort } from '../settings.ts'
 import { takeOver } from '../registration/takeover.ts'
 import { Resolver } from '../client/resolver.ts'
+import { policyFiles } from '../policy/host.ts'
 import { policyOption, toPort } from './options.ts'
 import { version } from './version.ts'
 import { say } from './terminal.ts'
@@ -54,12 +55,15 @@ async function daemon({
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw absent(error)
     return occupied(port, hosts, ifNeeded)
   }
-  const reload = () => void reread(daemon, policy)
+  const reload = () => void reread(daemon)
   process.on('SIGHUP', reload)
   const stopped = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   // After the handlers: a script that reads this line may send a signal at once.
+  const files = policyFiles(policy)
   const where = `on port ${port} at ${hosts?.join(', ') ?? 'all addresses'}`
-  log(`answering ${where}, process ${process.pid}${policy ? `, by the policy of ${policy}` : ''}`)
+  log(
+    `answering ${where}, process ${process.pid}${files.length > 0 ? `, by the policy of ${files.join(' and ')}` : ''}`,
+  )
   await stopped
   process.off('SIGHUP', reload)
   await daemon.stop()
@@ -89,11 +93,11 @@ function absent(error: unknown): unknown {
 }
 
 /** Reads the policy again; the last good one stays if it is broken. */
-async function reread(daemon: Daemon, policy: string | undefined): Promise<void> {
-  if (!policy) return say('monikerd: there is no policy to read again')
+async function reread(daemon: Daemon): Promise<void> {
   try {
-    await daemon.reload()
-    say(`monikerd: the policy of ${policy} has been read again`)
+    const files = await daemon.reload()
+    if (files.length === 0) return say('monikerd: there is no policy to read again')
+    say(`monikerd: the policy of ${files.join(' and ')} has been read again`)
   } catch (error) {
     say(`monikerd: ${(error as Error).message}; the policy stays as it was`)
   }

@@ -12,6 +12,8 @@ import type { DaemonStatus } from '../daemon/daemon.ts'
 import type { MonikerError, Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
+import { loadPolicy } from '../policy/file.ts'
+import { hostPolicyFile } from '../policy/host.ts'
 import { designatedPort, portRange } from '../settings.ts'
 import { VERSION } from '../wire/protocol.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
@@ -81,6 +83,7 @@ export async function* checkup(
   yield versions()
   yield* environment()
   const isHere = isThisHost(host)
+  if (isHere) yield* await hostPolicy()
   const addresses = await addressesOf(host, options, { host, port, syscall: 'status' })
   const visits = await Promise.all(addresses.map(address => visit(address, port)))
   const daemons = visits.map(({ status }) => status).filter(status => status !== undefined)
@@ -129,6 +132,18 @@ function faultIn(name: string, value: string): string | undefined {
       return existsSync(value) ? undefined : 'there is no such file'
     default:
       return 'no program of ours reads it; is it spelt right?'
+  }
+}
+
+/** The finding for the policy of this host, if it has one. */
+export async function hostPolicy(file = hostPolicyFile()): Promise<Finding[]> {
+  if (file === undefined) return []
+  try {
+    const { size } = await loadPolicy(file, true)
+    return [fine('policy', `all programs of this host obey the ${rules(size)} of ${file}`)]
+  } catch (error) {
+    const hint = 'no program of this host uses a name until it is mended'
+    return [bad('policy', (error as Error).message, hint)]
   }
 }
 
@@ -248,6 +263,10 @@ export function firewalls(port: number, root = '/'): Finding[] {
   return all
     .filter(([on]) => on)
     .map(([, command]) => fine('firewall', `there is one; to let other hosts in: ${command}`))
+}
+
+function rules(count: number): string {
+  return `${count} ${count === 1 ? 'rule' : 'rules'}`
 }
 
 function isOn(file: string, pattern: RegExp): boolean {

@@ -34,7 +34,11 @@ Each may be a list, of which one must match. A program that may not resolve a na
 there is no such name. Only Linux tells the user of a program. Where the user cannot be known, a program
 may not publish in the namespace of a user, unless "unproven: allow" stands beside the rules.
 
-The file must belong to root or to you. It must not be writable for everybody, nor be a symbolic link.`
+The file must belong to root or to you. It must not be writable for everybody, nor be a symbolic link.
+
+All programs and daemons of a host obey /etc/moniker/policy.yml, if it is there. It, and each folder above it, must be
+root's, and nobody else may write to it. Beside it they obey the file of --policy or MONIKER_POLICY: what either denies
+is denied.`
 
 const check = new Command('check')
   .description('Checks a file, and says on which line it is wrong.')

@@ -1,7 +1,7 @@
 import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format } from '../name.ts'
-import type { Action, Policy, Subject, Verdict } from '../policy/policy.ts'
+import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
 import type { Question, Register } from '../wire/protocol.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import type { Owner, Peer, Reply, Step } from './chain.ts'
@@ -35,7 +35,7 @@ export const reachable: Visibility = (_action, { local: isLocal }, { address }) 
  */
 export class Access {
   /** The policy in force; another may take its place at any time. */
-  policy: Policy | undefined
+  policy: Judge | undefined
   readonly #options: AccessOptions
   readonly #table: { readonly users: Users }
   readonly #identities: Pick<Identities, 'of'>
@@ -60,7 +60,7 @@ export class Access {
       return verdict?.allowed ?? (peer.local || this.#options.publicList === true)
     }
     if (verdict?.allowed !== false) return true
-    this.#options.denied(denial(policy, verdict, action, entry, asker))
+    this.#options.denied(denial(verdict, action, entry, asker))
     return false
   }
 
@@ -140,7 +140,7 @@ export class Access {
     const asker = this.#askerOf(peer)
     const verdict = policy.judge('publish', { ...nameOf(question), ...asker })
     if (verdict?.allowed !== false) return next()
-    this.#options.denied(denial(policy, verdict, 'publish', question, asker))
+    this.#options.denied(denial(verdict, 'publish', question, asker))
     const text = `the policy of this host does not let you publish ${format(question)}`
     throw new MonikerError('EDENIED', { text })
   }
@@ -173,8 +173,7 @@ function nameOf({ namespace, service, version }: Named): Named {
 }
 
 function denial(
-  { file }: Policy,
-  { line }: Verdict,
+  { file, line }: Verdict,
   action: Action,
   name: Named,
   { address, uid }: Asker,

@@ -3,6 +3,8 @@ import { clock, pause, setTimeout, wallClock } from '../clock.ts'
 import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
+import { policyFiles } from '../policy/host.ts'
+import type { Policies } from '../policy/policy.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Access } from './access.ts'
@@ -41,7 +43,7 @@ export interface DaemonOptions {
   maxNames?: number
   /** Further limits. */
   limits?: LimitsOptions
-  /** The file with the policy of this host. Default none: see SECURITY.md. */
+  /** A file with a policy, beside that of this host. Default none: see SECURITY.md. */
   policy?: string | undefined
   /** Milliseconds that a daemon that takes its place is given to bind the port. Default 1,000. */
   linger?: number
@@ -233,15 +235,13 @@ export class Daemon {
   }
 
   /**
-   * Reads the policy again. Fails with `ERR_MONIKER_POLICY`, and goes by the old one, where the file
-   * has one that is broken. Connections stay.
+   * Reads the policy again: that of this host, if there is one, and that of the options. Fails with `ERR_MONIKER_POLICY`,
+   * and goes by the old one, where a file has one that is broken. Connections stay. Returns the files.
    */
-  async reload(): Promise<void> {
-    const { policy } = this.#options
-    if (policy === undefined) return
-    // Most daemons have none, and need not load what reads it.
-    const { loadPolicy } = await import('../policy/file.ts')
-    this.#access.policy = await loadPolicy(policy)
+  async reload(): Promise<readonly string[]> {
+    const files = policyFiles(this.#options.policy)
+    this.#access.policy = files.length > 0 ? await readPolicies(files) : undefined
+    return files
   }
 
   /** Stops answering; every connection is closed and every name forgotten. */
@@ -351,6 +351,12 @@ export class Daemon {
     if (error.reason === 'ELIMIT') this.#counters.limited++
     debug('%s', error.message)
   }
+}
+
+/** Most daemons have no policy, and need not load what reads one. */
+async function readPolicies(files: readonly string[]): Promise<Policies> {
+  const { loadPolicies } = await import('../policy/file.ts')
+  return loadPolicies(files)
 }
 
 /** Milliseconds that a daemon that takes our place is given. */

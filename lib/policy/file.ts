@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import { open, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { BlockList, isIP } from 'node:net'
 import { dirname } from 'node:path'
 import {
@@ -14,7 +14,8 @@ import {
   type Node,
 } from 'yaml'
 import { MonikerError } from '../errors.ts'
-import { ACTIONS, Policy, type Action, type Places, type Rule } from './policy.ts'
+import { ACTIONS, Policies, Policy, type Action, type Places, type Rule } from './policy.ts'
+import { HOST_POLICY } from '../settings.ts'
 import { isRange } from '../version.ts'
 import { UserTable, type Users } from './users.ts'
 
@@ -37,11 +38,16 @@ interface Parsed {
 
 /**
  * Reads the policy in a file. Fails with `ERR_MONIKER_POLICY`, and the line, if it is not one, or if a user other than
- * root and that of this process could have written it.
+ * root and that of this process could have written it. That of the host is root's, and so are all folders above it.
  */
-export async function loadPolicy(file: string): Promise<Policy> {
-  const text = await readSafely(file)
+export async function loadPolicy(file: string, isHosts = file === HOST_POLICY): Promise<Policy> {
+  const text = await readSafely(file, isHosts)
   return parsePolicy(text, file, new UserTable().users)
+}
+
+/** Reads the policies in several files, to be in force together. Fails as `loadPolicy` does. */
+export async function loadPolicies(files: readonly string[]): Promise<Policies> {
+  return new Policies(await Promise.all(files.map(file => loadPolicy(file))))
 }
 
 /** Reads the policy in a text of YAML or JSON; throws `ERR_MONIKER_POLICY`, with the line, on anything else. */
@@ -85,7 +91,7 @@ function tooDeep(text: string): number | undefined {
 }
 
 /** Reads a file. The checks are made on the open file, so it cannot be exchanged between check and read. */
-async function readSafely(file: string): Promise<string> {
+async function readSafely(file: string, isHosts: boolean): Promise<string> {
   // A pipe in its place must not make us wait for its other end. Windows knows neither flag.
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
   let handle: FileHandle
@@ -93,15 +99,23 @@ async function readSafely(file: string): Promise<string> {
     handle = await open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    throw bad(code === 'ELOOP' ? `${file} is a symbolic link; give the file itself` : message)
+    const isLink = code === 'ELOOP'
+    throw bad(
+      `${file} ${isLink ? 'is a symbolic link; give the file itself' : `cannot be read: ${message}`}`,
+    )
   }
   try {
     const info = await handle.stat()
     if (!info.isFile()) throw bad(`${file} is no regular file`)
     if (info.size > MAX_FILE) throw bad(`${file} is longer than ${MAX_FILE} bytes`)
-    assertOurs(file, info)
-    const folder = dirname(file)
-    assertOurs(folder, await stat(folder))
+    if (isHosts) {
+      assertRoots(file, info)
+      for (const folder of await foldersAbove(file)) assertRoots(folder, await stat(folder))
+    } else {
+      assertOurs(file, info)
+      const folder = dirname(file)
+      assertOurs(folder, await stat(folder))
+    }
     return await handle.readFile('utf8')
   } finally {
     await handle.close()
@@ -118,6 +132,21 @@ function assertOurs(path: string, { uid, mode }: { uid: number; mode: number }):
   if ((mode & 0o002) !== 0 && !isSticky) {
     throw bad(`${path} can be written by anybody; chmod it to o-w`)
   }
+}
+
+/** Throws if anybody but root could write to `path`, or exchange it. */
+function assertRoots(path: string, { uid, mode }: { uid: number; mode: number }): void {
+  if (uid !== 0) throw bad(`${path} belongs to user ${uid}; chown it to root`)
+  if ((mode & 0o022) !== 0) throw bad(`${path} can be written by others; chmod it to go-w`)
+}
+
+/** All folders above a file, as its path has them, and as they are behind links. */
+async function foldersAbove(file: string): Promise<Set<string>> {
+  const folders = new Set<string>()
+  for (const first of [dirname(file), await realpath(dirname(file))]) {
+    for (let folder = first; !folders.has(folder); folder = dirname(folder)) folders.add(folder)
+  }
+  return folders
 }
 
 function bad(text: string): MonikerError {

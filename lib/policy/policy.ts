@@ -49,9 +49,13 @@ export interface Rule {
 /** The decision of a rule. */
 export interface Verdict {
   readonly allowed: boolean
-  /** The line of the rule. */
+  /** The file of the rule, and its line there. */
+  readonly file: string
   readonly line: number
 }
+
+/** The one that decides: a policy, or several together. */
+export type Judge = Pick<Policy, 'trustful' | 'judge' | 'asksUser' | 'opens'>
 
 export interface PolicyOptions {
   /** The name of the file, for messages. */
@@ -83,7 +87,7 @@ export class Policy {
   /** The decision of the first rule that matches; `undefined` if none does. */
   judge(action: Action, subject: Subject): Verdict | undefined {
     const rule = this.#rules.get(action)!.find(rule => matches(rule, subject))
-    return rule && { allowed: rule.allows, line: rule.line }
+    return rule && { allowed: rule.allows, file: this.file, line: rule.line }
   }
 
   /** True if a decision on `action` may depend on the user. */
@@ -96,6 +100,35 @@ export class Policy {
     return this.#rules
       .get(action)!
       .some(({ allows, from }) => allows && (!from || isAt(from, place)))
+  }
+}
+
+/** Policies that are in force together. Each is judged apart: what one of them denies is denied. */
+export class Policies implements Judge {
+  readonly #all: readonly Policy[]
+
+  constructor(all: readonly Policy[]) {
+    this.#all = all
+  }
+
+  /** True if each of them trusts programs whose user is unknown. */
+  get trustful(): boolean {
+    return this.#all.every(one => one.trustful)
+  }
+
+  judge(action: Action, subject: Subject): Verdict | undefined {
+    const verdicts = this.#all
+      .map(one => one.judge(action, subject))
+      .filter(one => one !== undefined)
+    return verdicts.find(({ allowed }) => !allowed) ?? verdicts[0]
+  }
+
+  asksUser(action: Action): boolean {
+    return this.#all.some(one => one.asksUser(action))
+  }
+
+  opens(action: Action, place: Pick<Subject, 'local' | 'address'>): boolean {
+    return this.#all.some(one => one.opens(action, place))
   }
 }
 

@@ -12,6 +12,7 @@ import {
 } from '../clock.ts'
 import { Client } from '../client/connection.ts'
 import { accept } from '../client/filter.ts'
+import { hostPolicy } from '../policy/host.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode, located, type Details, type Reason } from '../errors.ts'
@@ -97,7 +98,8 @@ export class Registrar {
 
   /**
    * Holds a name. Fails with `EADDRINUSE` if it is taken, `ETIMEDOUT` if the daemon stays silent,
-   * `EPROTO` if the program at the designated port is no daemon, or the reason of `signal`.
+   * `EPROTO` if the program at the designated port is no daemon, `ERR_MONIKER_POLICY` if the policy of the host is wrong,
+   * or the reason of `signal`.
    */
   async register(
     offer: Offer,
@@ -111,7 +113,8 @@ export class Registrar {
     const late = () => new MonikerError('ESILENT', { ...lease.details, ms })
     const limit = deadline(ms, late, signal, { quiet: true })
     this.#leases.add(lease)
-    await this.#obtain(lease, limit.signal)
+    await Promise.resolve(hostPolicy())
+      .then(() => this.#obtain(lease, limit.signal))
       .catch(error => {
         this.#remove(lease)
         throw located(error, lease.details)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Egress, accept, choose, reachable } from '../../lib/client/filter.ts'
 import type { Resolution } from '../../lib/resolution.ts'
+import { governed, ungoverned } from '../fixtures/governed.ts'
 
 const name = { namespace: '', service: 'web', version: '^1' }
 const details = { service: 'web@^1', host: 'a.example.com', port: 6664, syscall: 'resolve' }
@@ -91,6 +92,12 @@ t.test('a policy that is broken lets nobody out until it is mended', async t => 
   t.ok(await rules.allow(leading('192.0.2.7'), details))
   writeFileSync(file, 'rules: 1')
   t.ok(await rules.allow(leading('192.0.2.7'), details), 'and is read but once')
+})
+
+t.test('the policy of the host is a fence around each program', { skip: ungoverned }, async t => {
+  const policy = 'rules: [{deny: connect, name: secret}]'
+  const { stdout, stderr } = governed(t, ['test/fixtures/obedient.ts'], { policy })
+  t.match(JSON.parse(stdout), { connect: '', secret: 'EDENIED' }, stderr)
 })
 
 interface Expected {

@@ -1,11 +1,14 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import {
   checkup,
   doctorCommand,
   environment,
   firewalls,
+  hostPolicy,
   versions,
   type Finding,
 } from '../../lib/commands/doctor.ts'
@@ -157,6 +160,27 @@ test('two daemons on one host are one too many', async t => {
     ok: false,
     text: `several answer on one port: processes ${process.pid} and 1`,
   })
+})
+
+const root = { skip: process.getuid?.() !== 0 && 'the policy of a host is root’s' }
+
+test('the policy of this host is told, and what is wrong with it', root, async t => {
+  const dir = mkdtempSync('/root-doctor-')
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  chmodSync(dir, 0o755)
+  const file = join(dir, 'policy.yml')
+  t.strictSame(await hostPolicy(undefined), [])
+  for (const [text, rules] of [
+    ['rules: []', '0 rules'],
+    ['rules: [{deny: list}]', '1 rule'],
+  ] as const) {
+    writeFileSync(file, text)
+    t.match(await hostPolicy(file), [
+      { check: 'policy', ok: true, text: `the ${rules} of ${file}` },
+    ])
+  }
+  writeFileSync(file, 'rules: 1')
+  t.match(await hostPolicy(file), [{ ok: false, text: `${file}:1:`, hint: 'until it is mended' }])
 })
 
 test('a firewall is for a daemon that other hosts may ask', async t => {

@@ -1,9 +1,24 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { MAX_DEPTH, MAX_FILE, loadPolicy, parsePolicy, parseYaml } from '../../lib/policy/file.ts'
+import {
+  MAX_DEPTH,
+  MAX_FILE,
+  loadPolicies,
+  loadPolicy,
+  parsePolicy,
+  parseYaml,
+} from '../../lib/policy/file.ts'
 
 const users = new Map([['luke', new Set([7])]])
 const parse = (text: string) => parsePolicy(text, 'p.yaml', users)
@@ -30,8 +45,12 @@ rules:
 
 t.test('a policy is YAML, and each rule has its line', async t => {
   const policy = parse(text)
-  t.strictSame(policy.judge('list', subject), { allowed: false, line: 5 })
-  t.strictSame(policy.judge('publish', { ...subject, uid: 7 }), { allowed: true, line: 9 })
+  t.strictSame(policy.judge('list', subject), { allowed: false, file: 'p.yaml', line: 5 })
+  t.strictSame(policy.judge('publish', { ...subject, uid: 7 }), {
+    allowed: true,
+    file: 'p.yaml',
+    line: 9,
+  })
   t.ok(policy.trustful)
   t.equal(policy.file, 'p.yaml')
 })
@@ -153,6 +172,38 @@ t.test('nor is one that belongs to somebody else', root, async t => {
   const file = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
   chownSync(file, 12_345, 0)
   await t.rejects(loadPolicy(file), { message: /belongs to user 12345; chown it to root/ })
+})
+
+t.test('that of the host is root’s alone, and so are the folders above it', root, async t => {
+  const dir = mkdtempSync('/root-policy-')
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const file = join(dir, 'a', 'p.yml')
+  mkdirSync(dirname(file), { mode: 0o755 })
+  chmodSync(dir, 0o755)
+  writeFileSync(file, 'rules: []', { mode: 0o644 })
+  symlinkSync(join(dir, 'a'), join(dir, 'link'))
+  const refused = (message: RegExp, path = file) =>
+    t.rejects(loadPolicy(path, true), { code: 'ERR_MONIKER_POLICY', message })
+
+  t.ok(await loadPolicy(file, true))
+  t.ok(await loadPolicy(join(dir, 'link', 'p.yml'), true), 'by a link to its folder, too')
+  chmodSync(file, 0o664)
+  await refused(/p\.yml can be written by others; chmod it to go-w/)
+  chmodSync(file, 0o644)
+  chownSync(file, 12_345, 0)
+  await refused(/p\.yml belongs to user 12345; chown it to root/)
+  chownSync(file, 0, 0)
+  chmodSync(dir, 0o1777)
+  await refused(/root-policy-\w+ can be written by others/)
+  chmodSync(dir, 0o755)
+  chownSync(dir, 12_345, 0)
+  await refused(/root-policy-\w+ belongs to user 12345/, join(dir, 'link', 'p.yml'))
+})
+
+t.test('several are read to be in force together', async t => {
+  const dir = t.testdir({ a: 'rules: [{allow: list}]', b: 'rules: [{deny: list}]' })
+  const both = await loadPolicies([join(dir, 'a'), join(dir, 'b')])
+  t.match(both.judge('list', subject), { allowed: false, file: join(dir, 'b'), line: 1 })
 })
 
 t.test('where files have no owners none is asked for', async t => {

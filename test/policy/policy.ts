@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ACTIONS, type Action, type Subject } from '../../lib/policy/policy.ts'
+import { ACTIONS, Policies, type Action, type Subject } from '../../lib/policy/policy.ts'
 import { parsePolicy } from '../../lib/policy/file.ts'
 
 const users = new Map([['luke', new Set([7])]])
@@ -30,10 +30,14 @@ t.test('the first rule that matches decides, and none that does not', async t =>
     { deny: ['resolve', 'list'], name: 'web*' },
     { allow: 'all' },
   )
-  t.strictSame(rules.judge('resolve', subject()), { allowed: true, line: 2 })
-  t.strictSame(rules.judge('list', subject()), { allowed: false, line: 3 })
-  t.strictSame(rules.judge('resolve', subject({ service: 'web2' })), { allowed: false, line: 3 })
-  t.strictSame(rules.judge('connect', subject()), { allowed: true, line: 4 })
+  t.strictSame(rules.judge('resolve', subject()), { allowed: true, file: 'p', line: 2 })
+  t.strictSame(rules.judge('list', subject()), { allowed: false, file: 'p', line: 3 })
+  t.strictSame(rules.judge('resolve', subject({ service: 'web2' })), {
+    allowed: false,
+    file: 'p',
+    line: 3,
+  })
+  t.strictSame(rules.judge('connect', subject()), { allowed: true, file: 'p', line: 4 })
   t.equal(policy().judge('resolve', subject()), undefined)
   t.equal(rules.size, 3)
 })
@@ -110,4 +114,28 @@ t.test('whether something may be open to a place is known', async t => {
   t.ok(opens({ allow: 'all' }))
   t.notOk(opens({ allow: 'list', from: ['local', '10.0.0.0/8'] }))
   t.notOk(opens({ deny: 'list' }, { allow: 'resolve' }))
+})
+
+t.test('of several policies each is judged apart, and what one denies is denied', async t => {
+  const one = policy({ allow: 'resolve', name: 'web' }, { deny: 'resolve' })
+  const other = policy({ deny: 'publish', user: 'luke' }, { allow: 'list', from: 'remote' })
+  const both = new Policies([one, other])
+  const verdict = (allowed: boolean, line: number) => ({ allowed, file: 'p', line })
+  t.strictSame(both.judge('resolve', subject()), verdict(true, 2))
+  t.strictSame(both.judge('resolve', subject({ service: 'db' })), verdict(false, 3))
+  t.strictSame(both.judge('publish', subject()), verdict(false, 2))
+  t.equal(both.judge('connect', subject()), undefined)
+  const stricter = new Policies([policy({ allow: 'all' }), policy({ deny: 'resolve' })])
+  t.match(stricter.judge('resolve', subject()), { allowed: false })
+  t.match(stricter.judge('publish', subject()), { allowed: true })
+  t.ok(both.asksUser('publish'))
+  t.notOk(both.asksUser('resolve'))
+  t.ok(both.opens('list', far))
+  t.notOk(both.opens('publish', far))
+})
+
+t.test('who cannot be known is trusted by all of them, or not at all', async t => {
+  const trusting = parsePolicy('{"rules":[],"unproven":"allow"}', 'p', users)
+  t.ok(new Policies([trusting, trusting]).trustful)
+  t.notOk(new Policies([trusting, policy()]).trustful)
 })
