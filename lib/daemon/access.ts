@@ -1,8 +1,9 @@
 import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
-import { format } from '../name.ts'
+import { format, isWord } from '../name.ts'
 import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
 import type { Question, Register } from '../wire/protocol.ts'
+import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import type { Owner, Peer, Reply, Step } from './chain.ts'
 import type { Entry } from './registry.ts'
@@ -19,6 +20,10 @@ export interface AccessOptions {
   users?: { readonly users: Users }
   /** Finds the user of a connection. Default as the kernel says. */
   identities?: Pick<Identities, 'of'>
+  /** The names of the host's own namespace that are not for everybody. Default none. */
+  protectedNames?: Pick<ProtectedNames, 'of'> | undefined
+  /** The user that the daemon runs as. Default that of this process. */
+  uid?: number | undefined
 }
 
 /** True if `peer` may know of a name, or have it in a list. */
@@ -29,8 +34,8 @@ export const reachable: Visibility = (_action, { local: isLocal }, { address }) 
   isLocal || !isLoopback(address)
 
 /**
- * The one place where it is asked what a peer may do. Only a user may publish in the namespace of that user.
- * For the rest the policy decides, where there is one. A name that a peer may not know of is answered as if
+ * The one place where it is asked what a peer may do. Only a user may publish in the namespace of that user, and only
+ * root under a name that goes with a port of root's. For the rest the policy decides, where there is one. A name that a peer may not know of is answered as if
  * it were not there.
  */
 export class Access {
@@ -70,20 +75,31 @@ export class Access {
     // Refused to everybody alike, by the end of the chain.
     if (question.op === 'unknown') return next()
     this.#assertPlace(question.op, peer)
-    if (!policy && !isInNamespace(question)) return next()
     const action = actionOf(question)
     if (!action) return next()
+    const assertClaim = question.op === 'register' ? this.#claimOn(question) : undefined
+    if (!policy && !assertClaim) return next()
     const asksUser = policy?.asksUser(action) && peer.local
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }
-    const owners = isInNamespace(question) && this.#table.users.get(question.namespace)
-    if (!owners && (!asksUser || this.#uids.has(peer.owner!))) {
+    if (!assertClaim && (!asksUser || this.#uids.has(peer.owner!))) {
       return this.#pass(question, peer, next)
     }
     return this.#identify(peer).then(() => {
-      if (owners) this.#assertOwner(question as Register, owners, this.#uids.get(peer.owner!))
+      assertClaim?.(peer)
       return this.#pass(question, peer, next)
     })
+  }
+
+  /** The check of who may have a name, if not everybody may. It throws `EDENIED`. */
+  #claimOn(question: Register): ((peer: Peer) => void) | undefined {
+    const { namespace, service } = question
+    if (namespace === '') {
+      const kept = this.#options.protectedNames?.of(service)
+      return kept && (peer => this.#assertMayHave(question, kept, peer))
+    }
+    const owners = this.#table.users.get(namespace)
+    return owners && (peer => this.#assertOwner(question, owners, this.#uids.get(peer.owner!)))
   }
 
   /** Any peer may resolve, and ask for the status by TCP. The rest is for this host, unless lists are open. */
@@ -133,6 +149,28 @@ export class Access {
     })
   }
 
+  /** A name with a port below 1024, say, is root's, the daemon's user's, and whom a rule allows it. */
+  #assertMayHave(question: Register, { port, start }: ProtectedName, peer: Peer): void {
+    const { uid: own = process.getuid?.() } = this.#options
+    const asker = this.#askerOf(peer)
+    const { uid } = asker
+    if (uid === undefined ? this.policy?.trustful : uid === 0 || uid === own) return
+    const verdict = this.policy?.judge('publish', { ...nameOf(question), ...asker })
+    // What a rule denies is told in its own words.
+    if (verdict) return
+    const { service } = question
+    const user = this.#nameOf(uid)
+    throw new MonikerError('EDENIED', {
+      text: `${service} is the name of port ${port}, and those below ${start} are root's; take ${user ?? 'NAMESPACE'}:${service}, or have the policy say "allow: publish, name: ${service}, user: ${user ?? 'USER'}"`,
+    })
+  }
+
+  /** The name of a user, if it can be a namespace. */
+  #nameOf(uid: number | undefined): string | undefined {
+    const found = [...this.#table.users].find(([name, uids]) => isWord(name) && uids.has(uid!))
+    return found?.[0]
+  }
+
   /** Asks the policy. What has been found out by now is enough. */
   #pass(question: Question, peer: Peer, next: () => Reply): Reply {
     const { policy } = this
@@ -158,10 +196,6 @@ function actionOf({ op }: Question): Action | undefined {
   if (op === 'register') return 'publish'
   if (op === 'watch') return 'list'
   return op === 'resolve' || op === 'list' ? op : undefined
-}
-
-function isInNamespace(question: Question): question is Register {
-  return question.op === 'register' && question.namespace !== ''
 }
 
 function placeOf({ local, remote: { address } }: Peer): Pick<Subject, 'local' | 'address'> {

@@ -5,6 +5,7 @@ import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
 import { policyFiles } from '../policy/host.ts'
 import type { Policies } from '../policy/policy.ts'
+import { ProtectedNames } from '../policy/protected.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Access } from './access.ts'
@@ -128,6 +129,8 @@ export class Daemon {
       publicList,
       port: () => this.port,
       denied: text => this.#denied(text),
+      // The daemon of a program cannot tell what root would have said.
+      protectedNames: options.embedded ? undefined : new ProtectedNames(),
     })
     this.#answer = chain(...inOrder({ ...this.#steps(ttl), ...steps }))
     this.#port = new DesignatedPort({

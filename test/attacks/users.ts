@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { Daemon } from '../../lib/daemon/daemon.ts'
+import { ProtectedNames } from '../../lib/policy/protected.ts'
 import { UserTable } from '../../lib/policy/users.ts'
 import { line, type Message } from '../fixtures/lines.ts'
 import { siege } from '../fixtures/siege.ts'
@@ -45,6 +46,24 @@ t.test('the namespace of another user is not to be had', root, async t => {
   })
   t.match(await asked(t, 12_345, port, register), { registration: Number }, 'the plain one is')
   t.match(daemon.status(), { refused: 3 })
+  await othersAreServed()
+})
+
+const table = {
+  skip: root.skip || (!new ProtectedNames().of('ssh') && 'ssh is for everybody here'),
+}
+
+t.test('a well-known name of a shared host is not to be had', table, async t => {
+  const { port, othersAreServed } = await siege(t)
+  const register = { op: 'register', service: 'SSH', transport: 'tcp', port: 1 }
+  t.match(await asked(t, 12_345, port, register), {
+    error: { code: 'EDENIED', message: /port 22, .*allow: publish/ },
+  })
+  t.match(await asked(t, 0, port, register), { registration: Number })
+  const embedded = new Daemon({ port: 0, hosts: ['127.0.0.1'], embedded: true })
+  await embedded.start()
+  t.teardown(() => embedded.stop())
+  t.match(await asked(t, 12_345, embedded.port, register), { registration: Number })
   await othersAreServed()
 })
 

@@ -92,6 +92,48 @@ t.test('who cannot be known may be let into the namespace of a user', async t =>
   t.match(await ask(register({ namespace: 'luke' })), { registration: 1 })
 })
 
+const protectedNames = {
+  of: (service: string) => (service === 'http' ? { port: 80, start: 1024 } : undefined),
+}
+
+for (const [uid, rules, may, says] of [
+  [0, undefined, true],
+  [9, undefined, true],
+  [
+    7,
+    undefined,
+    false,
+    /port 80, and those below 1024 are root's; take luke:http, or .*"allow: publish, name: http, user: luke"/,
+  ],
+  [8, undefined, false, /take NAMESPACE:http, or .*user: USER"/],
+  [undefined, undefined, false, /take NAMESPACE:http/],
+  [7, [{ allow: 'publish', name: 'http', user: 'luke' }], true],
+  [8, [{ allow: 'publish', name: 'http', user: 'luke' }], false, /port 80/],
+  [undefined, [{ allow: 'publish', name: 'http', user: 'luke' }], false, /port 80/],
+  [7, [{ deny: 'publish', user: 'luke' }], false, /the policy of this host/],
+  [0, [{ deny: 'publish' }], false, /the policy of this host/],
+] as [number | undefined, object[] | undefined, boolean, RegExp?][]) {
+  t.test(`user ${uid} and a protected name, by ${JSON.stringify(rules)}`, async t => {
+    const { ask } = guarded(uid, rules, { protectedNames, uid: 9 })
+    const answer = ask(register({ service: 'http' }))
+    if (may) t.match(await answer, { registration: 1 })
+    else await t.rejects(answer, { code: 'EACCES', message: says! })
+  })
+}
+
+t.test('a protected name is free in a namespace, and others are anywhere', async t => {
+  const { handle, access, ask } = guarded(undefined, undefined, { protectedNames, uid: 9 })
+  t.match(handle(register({ service: 'http', namespace: 'jedi' }), here()), { registration: 1 })
+  t.match(handle(register(), here()), { registration: 2 })
+  access.policy = parsePolicy('{"rules":[],"unproven":"allow"}', 'p.yaml', users)
+  t.match(await ask(register({ service: 'http' })), { registration: 3 }, 'who is trusted unproven')
+})
+
+t.test('the daemon’s own user is that of its process', async t => {
+  const { ask } = guarded(process.getuid?.() ?? 0, undefined, { protectedNames })
+  t.match(await ask(register({ service: 'http' })), { registration: 1 })
+})
+
 t.test('the namespace of a user can be seen by all', async t => {
   const { ask } = guarded(7, undefined)
   await ask(register({ namespace: 'luke' }))
