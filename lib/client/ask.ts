@@ -22,6 +22,7 @@ const debug = diagnostics('moniker:ask')
 //  + 200 ms  no answer to the datagram: it is sent again, after pauses that double, and TCP is tried beside it (PAUSE)
 //            UDP refused, or its answer truncated: TCP at once
 //  + 250 ms  no answer over the session: the question goes out by datagram as well (BESIDE, in `Sessions`)
+//  +1,000 ms after TCP has failed: UDP is no longer waited for (UDP_ALONE)
 //  + 250 ms  after the first refusal: the other addresses are no longer waited for (GRACE)
 //  + 200 ms  no daemon on this host: it is asked again for so long, as another is taking its place (VACANCY)
 //  5,000 ms  the question fails (TIMEOUT of the resolver)
@@ -34,6 +35,9 @@ const GRACE = 250
 
 /** Milliseconds until a datagram is sent again, and TCP tried beside it; each pause is twice the last. */
 const PAUSE = 200
+
+/** Milliseconds for which UDP alone is waited for, once TCP has failed. */
+const UDP_ALONE = 1_000
 
 /** Milliseconds for which a daemon of this host that has gone is asked for: another is taking its place. */
 const VACANCY = 200
@@ -201,6 +205,7 @@ async function askBoth(daemon: DaemonAddress, message: Asked, signal: Signal): P
   const cancel = new Abort()
   const abort = () => cancel.abort(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
+  let timer: NodeJS.Timeout | undefined
   try {
     let datagram!: Promise<Answer>
     const first = await new Promise<Answer | undefined>(resolve => {
@@ -208,13 +213,18 @@ async function askBoth(daemon: DaemonAddress, message: Asked, signal: Signal): P
       datagram = askDatagram(daemon, message, cancel, none)
       datagram.then(resolve, none)
     })
-    return first ?? (await Promise.any([datagram, askOverStream(daemon, message, cancel)]))
+    if (first) return first
+    const stream = askOverStream(daemon, message, cancel)
+    // A daemon has both. Where TCP is refused, what keeps UDP silent is a firewall, or bad luck.
+    stream.catch(() => (timer = setTimeout(() => cancel.abort(undefined), UDP_ALONE)))
+    return await Promise.any([datagram, stream])
   } catch (error) {
     signal.throwIfAborted()
     // The failure of TCP says more than that of UDP.
     throw (error as AggregateError).errors.at(-1)
     /* c8 ignore next -- V8 counts a way out of a catch that always throws. */
   } finally {
+    clearTimeout(timer)
     signal.removeEventListener('abort', abort)
     cancel.abort(undefined)
   }

@@ -96,6 +96,15 @@ t.test('UDP is heard although TCP is refused', async t => {
   t.match(await ask(place, resolve, never), { by: 'udp' })
 })
 
+t.test('where TCP has failed UDP is waited for a second, and no longer', async t => {
+  const refused = await fake(t, { udp: silent })
+  const began = performance.now()
+  await t.rejects(ask(refused, resolve, never), { code: 'ECONNREFUSED' })
+  t.ok(performance.now() - began < 2_000)
+  const stranger = await fake(t, { udp: silent, tcp: (_question, socket) => void socket.destroy() })
+  await t.rejects(ask(stranger, resolve, never), { code: 'ECONNRESET' })
+})
+
 t.test('a truncated answer is had over TCP at once', async t => {
   endless(t)
   const place = await fake(t, {
