@@ -210,10 +210,11 @@ export function isReason(text: unknown): text is Reason {
 
 /**
  * `error` as one that says what was asked for, and where. One that says so already, and one that is
- * none of the network's (somebody gave up), stays as it is.
+ * none of the network's (somebody gave up), stays as it is. A connection that was lost had not answered:
+ * it may be that of a stranger.
  */
 export function located(error: unknown, details: Details): unknown {
-  if (error instanceof MonikerError && error.service === details.service && error.host) return error
+  if (isLocated(error, details)) return error
   if (isHome(error)) return error
   const { code, message, text = message, cause = error } = error as MonikerError
   if (typeof code !== 'string') return error
@@ -225,6 +226,11 @@ export function located(error: unknown, details: Details): unknown {
     text,
     cause,
   })
+}
+
+function isLocated(error: unknown, { service }: Details): boolean {
+  if (!(error instanceof MonikerError) || error.reason === 'ELOST') return false
+  return error.service === service && error.host !== undefined
 }
 
 /** True if something is wrong in this process, whichever daemon was to be asked. */

@@ -191,6 +191,7 @@ t.test('an error of the network is told as one about a name at a host', async t 
   const table = [
     [failed('ECONNREFUSED'), { code: 'ECONNREFUSED', reason: 'ENODAEMON' }],
     [failed('ECONNRESET'), { code: 'EPROTO', message: /closed without an answer/ }],
+    [new MonikerError('ELOST', about), { code: 'EPROTO', message: /closed without an answer/ }],
     [failed('ENETUNREACH'), { code: 'EHOSTUNREACH', message: /connect ENETUNREACH/ }],
     [new MonikerError('EPROTOCOL', { text: 'gibberish' }), { code: 'EPROTO', text: 'gibberish' }],
   ] as const

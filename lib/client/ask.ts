@@ -5,7 +5,7 @@ import { LOOPBACK, isLoopback, isThisHost, literally, isIP, isIPv6 } from '../ad
 import { Abort, retry, type Signal } from '../async.ts'
 import { clearTimeout, setImmediate, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, isMissing, located, type Details } from '../errors.ts'
+import { MonikerError, hasCode, isMissing, located, type Details } from '../errors.ts'
 import type { LookupHostOptions, OnLookup } from '../resolution.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { PADDED, decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
@@ -157,8 +157,9 @@ function telling(failures: unknown[], details: Details): unknown {
   return located(most ?? failures.at(-1), details)
 }
 
+/** True if something is there that speaks another language, or hangs up on a question. */
 function isStrange(error: unknown): boolean {
-  return error instanceof MonikerError && error.reason === 'EPROTOCOL'
+  return hasCode(error, 'EPROTO') || hasCode(error, 'ECONNRESET')
 }
 
 function isAnswer(error: unknown): boolean {

@@ -1,9 +1,12 @@
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { connect, type LookupFunction } from 'node:net'
+import { connect, type LookupFunction, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import { parse, type Name } from '../../lib/name.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
+import { watch } from '../../lib/client/watch.ts'
+import { createServer } from '../../lib/sockets/server.ts'
 import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
 import { fake } from '../fixtures/fake.ts'
 import { line } from '../fixtures/lines.ts'
@@ -37,6 +40,43 @@ test('the highest version in range wins', async t => {
   t.equal(await found('starwars'), '2.0.0')
   t.equal(await found('starwars@^1'), '1.10.0')
   t.equal(await found('starwars@~1.2'), '1.2.0')
+})
+
+test('a stranger at the designated port is one for every question', async t => {
+  const kinds: Record<string, (socket: Socket) => void> = {
+    'one that hangs up': socket => socket.destroy(),
+    'one that hangs up when it is asked': socket => socket.once('data', () => socket.destroy()),
+    'one that ends when it is asked': socket => socket.once('data', () => socket.end()),
+    'one that speaks another language': socket => socket.write('SSH-2.0-other\r\n'),
+  }
+  for (const [kind, serve] of Object.entries(kinds)) {
+    const port = await stranger(t, serve)
+    const resolver = new Resolver({ port })
+    const expected = { code: 'EPROTO', reason: 'EPROTOCOL', host: 'localhost', port }
+    await t.rejects(resolver.resolve('web'), expected, kind)
+    await t.rejects(resolver.resolve('web', { wait: 10 }), expected, kind)
+    await t.rejects(resolver.list(), expected, kind)
+    await t.rejects(resolver.status(), expected, kind)
+    const watched = watch({ daemonPort: port })
+    const [lost] = (await once(watched, 'lost')) as [Error]
+    t.match(lost, expected, kind)
+    watched.close()
+    const server = createServer().listen({ service: 'web', daemonPort: port })
+    t.match(await once(server, 'error'), [{ code: 'EPROTO', reason: 'EPROTOCOL', port }], kind)
+  }
+})
+
+test('where a firewall swallows UDP and TCP is refused there is no daemon', async t => {
+  const port = await nobody()
+  const hole = createSocket('udp4')
+  t.teardown(() => hole.close())
+  await once(hole.bind(port, '127.0.0.1'), 'listening')
+  const began = performance.now()
+  await t.rejects(new Resolver({ port }).resolve('web'), {
+    code: 'ECONNREFUSED',
+    reason: 'ENODAEMON',
+  })
+  t.ok(performance.now() - began < 2_000)
 })
 
 test('what fails has the code that net programs know, and says the rest', async t => {
