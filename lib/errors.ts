@@ -53,7 +53,7 @@ const isNotInstalled = ({ cause }: Details) =>
 const table = {
   ENAME: {
     code: 'ERR_MONIKER_NAME',
-    say: d => `expected ${d.text}, got ${JSON.stringify(d.service?.slice(0, 256))}`,
+    say: d => d.text!,
   },
   EARGUMENT: {
     code: 'ERR_INVALID_ARG_VALUE',
@@ -74,6 +74,11 @@ const table = {
     code: 'ECONNREFUSED',
     say: d =>
       `${d.service} is not offered at ${at(d)}; ${d.offered?.join(', ') || 'another version'} is`,
+  },
+  ELOOPBACK: {
+    code: 'ECONNREFUSED',
+    say: d =>
+      `${d.service} is offered at loopback addresses alone, and not at ${at(d)}; ask for it at localhost, or have it listen at all addresses`,
   },
   EMOVED: {
     code: 'ECONNREFUSED',
@@ -175,6 +180,12 @@ export class MonikerError extends Error {
     const errno = constants.errno[code as keyof typeof constants.errno]
     if (errno) this.errno = -errno
   }
+}
+
+/** The error of what is no name, or no version: what was expected of it, and what came. */
+export function badName(given: string, expected: string): MonikerError {
+  const text = `expected ${expected}, got ${JSON.stringify(given.slice(0, 256))}`
+  return new MonikerError('ENAME', { service: given, text })
 }
 
 /** The error that an `'error'` listener is given: ours, the system's, or the reason of a signal. */

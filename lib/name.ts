@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url'
 import { isIPv6 } from './address.ts'
-import { MonikerError } from './errors.ts'
+import { badName } from './errors.ts'
 import { isRange } from './version.ts'
 
 /** A service, the namespace it lives in, and a version: exact for a server, a range for a client. */
@@ -62,7 +62,7 @@ let last: { text: string; name: Name } | undefined
 export function parse(text: string): Name {
   if (last?.text === text) return last.name
   const groups = name.exec(text)?.groups
-  if (!groups) throw new MonikerError('ENAME', { service: text, text: expectedFor(text) })
+  if (!groups) throw badName(text, expectedFor(text))
   last = { text, name: fromGroups(groups, text) }
   return last.name
 }
@@ -100,8 +100,7 @@ export function format({
  */
 export function parseURI(text: string | URL): Target {
   const written = String(text)
-  const refuse = (expected: string) =>
-    new MonikerError('ENAME', { service: written, text: expected })
+  const refuse = (expected: string) => badName(written, expected)
   const groups = written.length <= MAX_URI && uri.exec(written)?.groups
   if (!groups) throw refuse(EXPECTED_URI)
   const { version = '', userinfo = '', ipv6, host = '', port, path = '' } = groups
@@ -130,10 +129,7 @@ export function isWord(text: unknown): text is string {
 function fromGroups(groups: Record<string, string | undefined>, text: string): Name {
   const { namespace = '', service = '', version = '' } = groups
   if (!isRange(version)) {
-    throw new MonikerError('ENAME', {
-      service: text,
-      text: 'a version such as 1.2.0 or a range such as ^1 after the @',
-    })
+    throw badName(text, 'a version such as 1.2.0 or a range such as ^1 after the @')
   }
   return { namespace: namespace.toLowerCase(), service: service.toLowerCase(), version }
 }

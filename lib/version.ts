@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import type { compare, satisfies as inRange, valid, validRange } from 'semver'
-import { MonikerError } from './errors.ts'
+import { badName } from './errors.ts'
 
 // The build leaves this line out: bundlers see the plain call below, and take the package in.
 const require = createRequire(import.meta.url)
@@ -47,8 +47,7 @@ export function exactVersion(version: string): string {
     const exact = plain.test(whole) ? whole : semver().valid(whole)
     if (exact) return exact
   }
-  const text = 'a server to give an exact version such as 1.2.0'
-  throw new MonikerError('ENAME', { service: version, text })
+  throw badName(version, 'a server to give an exact version such as 1.2.0')
 }
 
 /** True if `text` is a version range of at most `max` characters, or nothing, which is any version. */

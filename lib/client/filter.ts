@@ -29,7 +29,8 @@ export function accept(answer: Answer, details: Details): Answer {
 
 /**
  * The endpoints in the answer of the daemon at `asked`, each with an address. Another host's daemon cannot lead to
- * this host's loopback addresses, nor to a Unix socket.
+ * this host's loopback addresses, nor to a Unix socket; nor can this host's own, if it was asked at an address that is
+ * not one of these. Fails with `ELOOPBACK` if there is nothing else.
  */
 export function reachable(
   answer: Answer,
@@ -38,13 +39,15 @@ export function reachable(
 ): Pick<Resolution, 'endpoints' | 'ttl'> {
   // The usual addresses are told by themselves: most answers are of this host.
   const isLocal = LOOPBACK.includes(asked) || isLoopback(asked)
-  const found: Reachable[] = endpoints(answer)
+  const told = endpoints(answer)
+  const found: Reachable[] = told
     .map(endpoint => (isLocal ? endpoint : withoutPath(endpoint)))
     .map(endpoint =>
       Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
     )
     .filter(({ address }) => isLocal || mayLead(asked, address))
     .map(endpoint => (endpoint.endpoints ? withOthers(endpoint, asked, isLocal) : endpoint))
+  if (found.length === 0 && told.length > 0) throw new MonikerError('ELOOPBACK', details)
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {
       ...details,

@@ -425,6 +425,7 @@ function mayStillCome(error: unknown): boolean {
 const WAITED: readonly Reason[] = [
   'ENOSERVICE',
   'EVERSION',
+  'ELOOPBACK',
   'ENODAEMON',
   'ESILENT',
   'EUNREACHABLE',

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import { isThisHost } from '../address.ts'
 import type { ResolveOptions } from '../resolution.ts'
-import { MonikerError } from '../errors.ts'
+import { badName } from '../errors.ts'
 import { isScoped, ofPackage, parseURI, type Name, type Rest } from '../name.ts'
 import { NAMESPACE, defaultNamespace, givenNamespace } from '../namespace.ts'
 import { connectCall } from '../options/connect.ts'
@@ -75,8 +75,7 @@ export function targetOf(
 ): CommandTarget {
   const call = connectCall([meant(text, host, namespace), host])
   if (!call) {
-    const expected = 'a name such as starwars or starwars://theforce.net'
-    throw new MonikerError('ENAME', { service: text, text: expected })
+    throw badName(text, 'a name such as starwars or starwars://theforce.net')
   }
   const { name, net, rest } = call
   const { also } = net

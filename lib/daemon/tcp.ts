@@ -99,11 +99,16 @@ export class LineConnection implements Connection {
         else text += encodeAnswer(id, found)
       } catch (thrown) {
         const error = refusable(thrown)
-        if (isFatal(error)) return this.refuse(error, text, id)
+        if (isFatal(error) && !this.#isSpared(id)) return this.refuse(error, text, id)
         text += this.#no(id, error)
       }
     }
     if (text !== '' && !socket.write(text)) this.#hold(false, [])
+  }
+
+  /** True if a connection outlives a bad question: names or watches depend on it, and the next can be told from it. */
+  #isSpared(id: Id): boolean {
+    return id !== null && this.#options.isInUse(this.owner)
   }
 
   /** Answers once there is an answer; others that were asked later may be answered before. */

@@ -158,8 +158,9 @@ t.test('a far daemon leads to no place of our own host', async t => {
   })
   t.match(from('127.0.0.1'), { endpoints: [{ path: 'moniker-1' }, { address: '127.0.0.1' }] })
   for (const ttl of [-1, '5', null]) t.equal(from('127.0.0.1', ttl).ttl, 0)
-  const nothing = () => reachable({ endpoints: told.slice(1) }, '192.0.2.1', details)
-  t.throws(nothing, { code: 'EPROTO', message: /no endpoint that can be reached/ })
+  const nothing = (endpoints: unknown[]) => () => reachable({ endpoints }, '192.0.2.1', details)
+  t.throws(nothing(told.slice(1)), { code: 'ECONNREFUSED', reason: 'ELOOPBACK' })
+  t.throws(nothing([]), { code: 'EPROTO', message: /no endpoint that can be reached/ })
 })
 
 t.test('further endpoints have an address, and lead to no place of our own host', async t => {

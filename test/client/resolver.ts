@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, type LookupFunction, type Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import { parse, type Name } from '../../lib/name.ts'
@@ -78,6 +79,22 @@ test('where a firewall swallows UDP and TCP is refused there is no daemon', asyn
   })
   t.ok(performance.now() - began < 2_000)
 })
+
+const external = Object.values(networkInterfaces())
+  .flat()
+  .find(info => info?.internal === false && info.family === 'IPv4')?.address
+
+test(
+  'a service at loopback is said to be there alone, by the address of its own host',
+  { skip: external ? false : 'this host has no other address' },
+  async t => {
+    const { port } = await daemon(t, { hosts: ['0.0.0.0'] })
+    await named(t, { service: 'web', host: '127.0.0.1', daemonPort: port })
+    const asked = new Resolver({ port }).resolve('web', { host: external! })
+    const message = /web is offered at loopback addresses alone/
+    await t.rejects(asked, { code: 'ECONNREFUSED', reason: 'ELOOPBACK', message })
+  },
+)
 
 test('what fails has the code that net programs know, and says the rest', async t => {
   const { port } = await daemon(t)

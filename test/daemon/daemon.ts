@@ -415,7 +415,7 @@ const abuses: [what: string, text: string][] = [
   ['nonsense', 'GET / HTTP/1.1\r\n\r\n'],
   ['a line too long', 'x'.repeat(MAX_LINE + 1)],
   ['half a line', '{"v":1,'],
-  ['an op that is none', line({ op: 7 })],
+  ['a message of another version', '{"v":2,"id":1,"op":"list"}\n'],
 ]
 
 for (const [what, abuse] of abuses) {

@@ -7,6 +7,7 @@ import { json } from '../../lib/daemon/json.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { type Answer } from '../../lib/wire/protocol.ts'
+import { daemon } from '../fixtures/daemon.ts'
 import { line, lines } from '../fixtures/lines.ts'
 
 /** What `nc` is told of a question, so that answers can be told apart. */
@@ -259,6 +260,29 @@ for (const [what, text, id, says] of nonsense) {
     t.match(await other.answer(), { got: 'status' }, 'everyone else is still served')
   })
 }
+
+t.test('a bad question does not take the names of its connection along', async t => {
+  const { port } = await daemon(t)
+  const holder = await lines(t, port)
+  const offer = { op: 'register', service: 'web', transport: 'tcp', port: 1 }
+  holder.ask(offer)
+  const { registration } = (await holder.answer())!
+  const bad: [question: object, code: string, says: RegExp][] = [
+    [{ op: 'update', registration, load: -1 }, 'EPROTOCOL', /"load" to be a whole number/],
+    [{ ...offer, version: '^1' }, 'ENAME', /^expected a server to give an exact .*, got "\^1"$/],
+    [{ op: 7 }, 'EPROTOCOL', /"op" to be a string/],
+  ]
+  for (const [question, code, message] of bad) {
+    holder.ask({ id: 'bad', ...question })
+    t.match(await holder.answer(), { id: 'bad', error: { code, message } })
+  }
+  holder.ask({ op: 'resolve', service: 'web' })
+  t.match(await holder.answer(), { endpoints: [{ port: 1 }] })
+  // From here on nobody can tell what belongs to what.
+  holder.ask({ id: {}, ...status })
+  t.match(await holder.answer(), { id: null, error: { code: 'EPROTOCOL' } })
+  t.equal(await holder.answer(), undefined)
+})
 
 t.test('what was asked before the nonsense is answered, what comes after is not', async t => {
   const { port } = await listener(t)
