@@ -201,6 +201,12 @@ export function toPort(text: string): number {
   throw new InvalidArgumentError('Expected a port from 1 to 65535.')
 }
 
+/** Reads an IP address; throws what commander shows as wrong usage. */
+export function toAddress(text: string): string {
+  if (isIP(text)) return text
+  throw new InvalidArgumentError('Expected an IP address.')
+}
+
 /** Reads the scheme of a URL; throws what commander shows as wrong usage. */
 export function toScheme(text: string): string {
   if (isScheme(text)) return text

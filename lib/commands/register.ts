@@ -1,6 +1,10 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { open, stat } from 'node:fs/promises'
-import { Command } from 'commander'
+import { isIP } from 'node:net'
+import { Command, Option } from 'commander'
 import { isMap, type Document, type Node, type Pair } from 'yaml'
+import { deadline } from '../async.ts'
 import { pause } from '../clock.ts'
 import { format } from '../name.ts'
 import { bound, type Bindable, type Spot } from '../node/proc.ts'
@@ -15,6 +19,7 @@ import {
   meant,
   namespaceOption,
   sharedOption,
+  toAddress,
   toPort,
   useNamespace,
 } from './options.ts'
@@ -30,10 +35,12 @@ const LONGEST = 32
 export const MAX_ENTRIES = 1_000
 
 /** The fields of an entry in a list. */
-const FIELDS = ['port', 'udp', 'shared', 'metadata']
+const FIELDS = ['port', 'udp', 'address', 'shared', 'metadata']
 
 interface Options {
   udp?: boolean
+  address?: string
+  check?: string
   file?: string
   daemonPort?: number
   namespace?: string
@@ -42,13 +49,20 @@ interface Options {
 }
 
 /** A port that another program serves, and the name for it. */
-export interface Entry extends Spot, Pick<ListenCall, 'name' | 'shared' | 'metadata'> {}
+export interface Entry extends Spot, Pick<ListenCall, 'name' | 'shared' | 'metadata'> {
+  /** The command that ends with 0 while the name may be held. */
+  readonly check?: string | undefined
+}
 
 /** The port of an entry, and its options. */
 export interface EntryOptions extends Pick<ListenNameOptions, 'shared' | 'metadata'> {
   port: number
   /** True if it is a port of UDP. Default false. */
   udp?: boolean | undefined
+  /** The address at which it is. Default the one that most peers can reach. */
+  address?: string | undefined
+  /** A command for the shell: the name is held only while it ends with 0. Default none. */
+  check?: string | undefined
 }
 
 export interface HolderOptions {
@@ -63,6 +77,16 @@ export const registerCommand = new Command('register')
   .argument('[name]', 'such as db@16.1.0')
   .argument('[port]', 'the port that the program listens on', toPort)
   .option('--udp', 'the port is one of UDP')
+  .addOption(
+    new Option('--address <address>', 'the address that clients are told (default: where it is)')
+      .argParser(toAddress)
+      .conflicts('file'),
+  )
+  .addOption(
+    new Option('--check <command>', 'hold the name only while this command ends with 0').conflicts(
+      'file',
+    ),
+  )
   .option('--file <file>', 'read names and ports from a file, and again whenever it changes')
   .addOption(sharedOption())
   .addOption(metadataOption())
@@ -71,8 +95,10 @@ export const registerCommand = new Command('register')
   .addHelpText(
     'after',
     `
-The name is registered while a program answers on the port and this command runs. A list is YAML or
-JSON, with a name and its port in each line:
+The name is registered while a program answers on the port and this command runs. The command of --check
+runs in a shell every second, with HOST and PORT, and may take 5 seconds:
+  moniker register db 5432 --check 'pg_isready -h $HOST -p $PORT'
+A list is YAML or JSON, with a name and its port in each line:
   db@16.1.0: 5432
   clock: { port: 123, udp: true }
   web: { port: 8080, shared: true, metadata: { path: /api } }`,
@@ -82,7 +108,7 @@ JSON, with a name and its port in each line:
 async function register(
   name: string | undefined,
   port: number | undefined,
-  { udp, file, namespace, metadata, shared, daemonPort }: Options,
+  { file, namespace, daemonPort, ...options }: Options,
   command: Command,
 ): Promise<void> {
   if ((file === undefined) === (port === undefined)) {
@@ -91,7 +117,7 @@ async function register(
   useNamespace(namespace)
   const holder = new Holder({ registrar: Registrar.at(daemonPort), tell })
   const list = file === undefined ? undefined : new Portlist(file)
-  holder.hold((await list?.changed()) ?? [entry(name!, { port: port!, udp, metadata, shared })])
+  holder.hold((await list?.changed()) ?? [entry(name!, { port: port!, ...options })])
   await keepAlive(goRound(holder, list))
 }
 
@@ -146,7 +172,13 @@ export class Holder {
     const holds = [...this.#all.values()]
     await this.#release()
     const addresses = await bound(holds.map(({ entry }) => entry))
-    await Promise.all(holds.map((hold, index) => hold.settle(addresses[index], signal)))
+    await Promise.all(
+      holds.map(async (hold, index) => {
+        const address = addresses[index]
+        const fault = address && (await faultOf(hold.entry, address, signal))
+        await hold.settle(address, signal, fault)
+      }),
+    )
     signal.throwIfAborted()
   }
 
@@ -181,9 +213,10 @@ class Hold {
     this.#options = options
   }
 
-  /** Brings the registration in line with the address at which the port answers, if it does. */
-  async settle(address: string | undefined, signal: AbortSignal): Promise<void> {
-    if (address === undefined) return this.#unserved()
+  /** Brings the registration in line with the address at which the port answers, if it does and has no `fault`. */
+  async settle(address: string | undefined, signal: AbortSignal, fault?: string): Promise<void> {
+    if (address === undefined) return this.#unserved(`no program answers on ${this.#port}`)
+    if (fault) return this.#unserved(fault)
     if (this.#lease?.offer.address === address) return
     if (this.#lease) await this.withdraw(`it is served at ${address} now`)
     if (this.#skip-- > 0) return
@@ -206,16 +239,15 @@ class Hold {
     this.#tell(`${this.#name} is withdrawn: ${why}`)
   }
 
-  async #unserved(): Promise<void> {
-    const nobody = `no program answers on ${this.#port}`
-    if (this.#lease) return this.withdraw(nobody)
+  async #unserved(why: string): Promise<void> {
+    if (this.#lease) return this.withdraw(why)
     // A port that has answered before has been reported already.
-    if (!this.#said) this.#tell(`${this.#name} is not registered yet: ${nobody}`)
+    if (!this.#said) this.#tell(`${this.#name} is not registered yet: ${why}`)
     this.#skip = 0
   }
 
   async #register(address: string, signal: AbortSignal): Promise<void> {
-    const { name, ...others } = this.entry
+    const { name, check: _, ...others } = this.entry
     const { metadata, ...offer } = { ...name, ...others, address }
     const full = { ...offer, ...(metadata && { metadata }) }
     const lease = await this.#options.registrar.register(full, { signal })
@@ -241,12 +273,55 @@ class Hold {
   }
 }
 
+/** The fault that the check of an entry finds; `undefined` if it finds none. Fails with the reason of `signal`. */
+async function faultOf(
+  { check, port }: Entry,
+  address: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (check === undefined) return undefined
+  const host = LOCAL[address] ?? address
+  const env = { ...process.env, HOST: host, PORT: String(port) }
+  const child = spawn(check, { shell: true, stdio: 'ignore', env, detached: true })
+  // What the shell has started ends with it.
+  const end = () => kill(child)
+  const limit = deadline(CHECK_TIME, () => new Error('late'), signal)
+  limit.signal.addEventListener('abort', end)
+  const [status, by] = await once(child, 'close').catch((error: Error) => [error.message])
+  const isLate = limit.signal.aborted
+  limit.signal.removeEventListener('abort', end)
+  limit.free()
+  signal.throwIfAborted()
+  if (status === 0) return undefined
+  const how = isLate ? `took more than ${CHECK_TIME} ms` : `ended with ${status ?? by}`
+  return `its check ${how}`
+}
+
+/** Kills a process that leads a group, with all of the group. */
+function kill({ pid }: ChildProcess): void {
+  try {
+    process.kill(-pid!, 'SIGKILL')
+  } catch {
+    // It has just ended.
+  }
+}
+
+/** The address at which this host reaches what is bound to all addresses. */
+const LOCAL: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+
+/** Milliseconds that a check may take. */
+const CHECK_TIME = 5_000
+
 /** An entry, checked; throws as `listen` does. */
-export function entry(text: string, { port, udp = false, ...options }: EntryOptions): Entry {
+export function entry(
+  text: string,
+  { port, udp = false, address, check, ...options }: EntryOptions,
+): Entry {
   const service = meant(text)
   const { name, shared, metadata } = listenCall([{ service, ...options }])!
   const transport: Bindable = udp ? 'udp' : 'tcp'
-  return { name, shared, metadata, transport, port }
+  const more = { ...(address && { address }), ...(check && { check }) }
+  return { name, shared, metadata, transport, port, ...more }
 }
 
 /** A list of names and ports in a file. */
@@ -313,6 +388,9 @@ function entryIn({ key, value }: Pair<Node, Node>, document: Document): Entry {
   const options = (isObject(given) ? given : { port: given }) as EntryOptions
   const { port, udp } = options
   if (!isPort(port)) throw new Error(`expected a port from 1 to 65535, got ${shown(port)}`)
+  if (options.address !== undefined && !isIP(String(options.address))) {
+    throw new Error(`expected address to be an IP address, got ${shown(options.address)}`)
+  }
   if (udp !== undefined && typeof udp !== 'boolean') {
     throw new Error(`expected udp to be true or false, got ${shown(udp)}`)
   }

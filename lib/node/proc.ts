@@ -1,7 +1,8 @@
 import { createSocket } from 'node:dgram'
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { connect, createServer, isIPv4 } from 'node:net'
-import { LOOPBACK, groupsOf, isIPv6 } from '../address.ts'
+import { networkInterfaces } from 'node:os'
+import { LOOPBACK, groupsOf, isIPv6, isLoopback } from '../address.ts'
 import { pause } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
 import { portRange, shuffled } from '../settings.ts'
@@ -14,6 +15,9 @@ const USUAL = { first: 10_081, last: 32_767 }
 
 /** Milliseconds from one look for a listener to the next: each pause is longer than the last, up to the second number. */
 const [SOON, LATER] = [10, 200]
+
+/** Milliseconds that a port may take to accept a connection. */
+const PATIENCE = 1_000
 
 /** The user that the kernel names where it does not know the user, or may not tell this process. */
 const NOBODY = 65_534
@@ -32,6 +36,8 @@ export type Bindable = 'tcp' | 'udp'
 export interface Spot {
   readonly transport: Bindable
   readonly port: number
+  /** The address to look at. Default all that this host has. */
+  readonly address?: string | undefined
 }
 
 /** One end of a connection. */
@@ -87,18 +93,43 @@ export async function listening(
 }
 
 /**
- * The address at which a program is bound to each of `spots` now, `undefined` where none is. On Linux
- * the program does not notice; elsewhere a connection is made, and a port of UDP held for a moment.
+ * The address at which each of `spots` can be reached now, `undefined` where it cannot: the one that most peers can
+ * reach, if there are several. On Linux the program that is bound to it does not notice. Elsewhere, and where only the
+ * kernel knows of a port, as by a rule for a container, a connection is made, and a port of UDP held for a moment.
  */
 export async function bound(spots: readonly Spot[]): Promise<(string | undefined)[]> {
   if (process.platform !== 'linux') return Promise.all(spots.map(probe))
   const transports = [...new Set(spots.map(({ transport }) => transport))]
   const read = await Promise.all(transports.map(transport => tablesOf(transport)))
-  return spots.map(({ transport, port }) => {
-    const tables = read[transports.indexOf(transport)]!
-    const [row] = rowsIn(tables, `(?<address>\\w+):${hex(port)}`, ANY, WAITING[transport])
-    return row && written(row.address!)
+  const found = spots.map(async spot => {
+    const { transport } = spot
+    const known = listed(read[transports.indexOf(transport)]!, spot)
+    return known ?? (transport === 'tcp' ? probe(spot) : undefined)
   })
+  return Promise.all(found)
+}
+
+/** The address of a spot in the kernel's tables. */
+function listed(tables: string, { transport, port, address: wanted }: Spot): string | undefined {
+  const rows = rowsIn(tables, `(?<address>\\w+):${hex(port)}`, ANY, WAITING[transport])
+  const addresses = rows.map(({ address }) => written(address!))
+  if (wanted === undefined) return widest(addresses)
+  return addresses.some(one => isAll(one) || one === wanted) ? wanted : undefined
+}
+
+/** The address that most peers can reach: all of them, else one that other hosts may know. */
+function widest(addresses: readonly string[]): string | undefined {
+  const reach = (one: string) => Number(isAll(one)) * 2 + Number(!isLoopback(one) && !isOfLink(one))
+  return addresses.toSorted((a, b) => reach(b) - reach(a))[0]
+}
+
+function isAll(address: string): boolean {
+  return address === '::' || address === '0.0.0.0'
+}
+
+/** True of an address that is good for nothing without its zone, which the kernel's tables do not have. */
+function isOfLink(address: string): boolean {
+  return /^fe[89ab]/i.test(address)
 }
 
 /** The processes that have a port open, as far as this user may know; on Linux alone, elsewhere none is known. */
@@ -278,18 +309,49 @@ function textOf(file: string): Promise<string> {
   return readFile(file, 'utf8').catch(() => '')
 }
 
-/** The loopback address at which a program has the port, found by trying: the kernel has no table to read. */
-async function probe({ transport, port }: Spot): Promise<string | undefined> {
-  for (const host of LOOPBACK) {
-    if (await (transport === 'tcp' ? answers(port, host) : isHeld(port, host))) return host
-  }
-  return undefined
+/** The address of a spot, found by trying: the kernel has no table that tells. */
+async function probe({ transport, port, address }: Spot): Promise<string | undefined> {
+  const hosts = address === undefined ? [...LOOPBACK, ...ownAddresses()] : [address]
+  const isThere = (host: string) => (transport === 'tcp' ? answers(port, host) : isHeld(port, host))
+  const found = await Promise.all(hosts.map(isThere))
+  const there = hosts.filter((_host, index) => found[index])
+  return all(there) ?? widest(there)
 }
 
+/** The address that stands for all at which a port answers: if it does at a loopback address, and at another. */
+function all(there: readonly string[]): string | undefined {
+  const [four, six] = LOOPBACK.map(loopback => {
+    const isOther = (one: string) => one !== loopback && isIPv6(one) === isIPv6(loopback)
+    return there.includes(loopback) && there.some(isOther)
+  })
+  if (!four) return undefined
+  return six ? '::' : '0.0.0.0'
+}
+
+/** The addresses of this host at which other hosts may reach it. */
+function ownAddresses(): string[] {
+  try {
+    const found = Object.values(networkInterfaces()).flatMap(one => one ?? [])
+    return found.map(({ address }) => address).filter(one => !isLoopback(one) && !isOfLink(one))
+    /* c8 ignore next 3 -- The system may have no descriptor left to tell. */
+  } catch {
+    return []
+  }
+}
+
+/** True if a port can be connected to. */
 function answers(port: number, host: string): Promise<boolean> {
   return new Promise(resolve => {
-    const socket = connect({ port, host }, () => resolve(true))
-    socket.once('error', () => resolve(false)).once('connect', () => socket.destroy())
+    const socket = connect({ port, host, timeout: PATIENCE })
+    const settle = (is: boolean) => {
+      socket.destroy()
+      resolve(is)
+    }
+    socket
+      // In the range that the system gives out, a socket may by chance connect to itself.
+      .once('connect', () => settle(socket.localPort !== port))
+      .once('timeout', () => settle(false))
+      .once('error', () => settle(false))
   })
 }
 

@@ -10,6 +10,7 @@ import {
   policyOption,
   sharedOption,
   targetOf,
+  toAddress,
   toDuration,
   toHostAndPort,
   toList,
@@ -111,6 +112,11 @@ test('a namespace that is given is that of all this process starts', async t => 
   t.equal(process.env.MONIKER_NAMESPACE, 'ns')
   useNamespace(undefined)
   t.equal(process.env.MONIKER_NAMESPACE, 'ns')
+})
+
+test('an address is one of IP', async t => {
+  for (const address of ['192.0.2.1', '::1']) t.equal(toAddress(address), address)
+  for (const text of ['', 'localhost']) t.throws(() => toAddress(text), InvalidArgumentError, text)
 })
 
 test('a range of ports is two ports', async t => {

@@ -89,11 +89,57 @@ test('what cannot work is refused at once', alone, async t => {
     await t.rejects(printed(t, registerCommand, ...args), { message }, args.join(' '))
   }
   registerCommand.exitOverride()
+  const conflict = { code: 'commander.conflictingOption' }
+  for (const flag of ['--address=::1', '--check=true']) {
+    await t.rejects(printed(t, registerCommand, '--file', broken, flag), conflict)
+  }
   for (const args of [[], ['db'], ['db', '80', '--file', broken]]) {
     const message = "error: expected a name and a port, or '--file' alone"
     const refused = printed(t, registerCommand, ...args)
     await t.rejects(refused, { code: 'commander.error', message }, args.join(' '))
   }
+})
+
+test('a name is held at the address that is given, while its check ends with 0', async t => {
+  const { port } = await daemon(t)
+  const ours = await stranger(t, undefined, '0.0.0.0')
+  const alive = join(t.testdir({ alive: '' }), 'alive')
+  const check = `test -f ${alive} && test $HOST:$PORT = 127.0.0.2:${ours}`
+  const args = ['register', 'db', String(ours), '--address', '127.0.0.2', '--check', check]
+  const { child, said, ended } = moniker(t, args, { port })
+  await said(new RegExp(`^moniker: db@0.0.0 is port ${ours}\n`))
+  t.match(await find(port, 'db'), { port: ours, address: '127.0.0.2' })
+  rmSync(alive)
+  await said(/db@0.0.0 is withdrawn: its check ended with 1\n/)
+  await t.rejects(find(port, 'db'), { code: 'ECONNREFUSED' })
+  writeFileSync(alive, '')
+  await said(/withdrawn(.|\n)*db@0.0.0 is port/)
+  child.kill()
+  t.match(await ended, { status: 0 })
+})
+
+test('a check that takes too long, or is killed, has failed; a signal ends it', async t => {
+  const ours = await stranger(t)
+  const { said } = await holding(
+    t,
+    entry('slow', { port: ours, check: 'sleep 60 & wait' }),
+    entry('dead', { port: ours, check: 'kill -9 $$' }),
+  )
+  t.same((await said()).toSorted(), [
+    'dead@0.0.0 is not registered yet: its check ended with SIGKILL',
+    'slow@0.0.0 is not registered yet: its check took more than 5000 ms',
+  ])
+  const slow = await holding(t, entry('slow', { port: ours, check: 'sleep 60' }))
+  const reason = new Error('stop')
+  await t.rejects(slow.holder.round(AbortSignal.timeout(20)), { name: 'TimeoutError' })
+  await t.rejects(slow.holder.round(AbortSignal.abort(reason)), reason)
+})
+
+test('a check at all addresses is told one that leads here', async t => {
+  const ours = await stranger(t, undefined, '0.0.0.0')
+  const check = 'test $HOST = 127.0.0.1'
+  const { said } = await holding(t, entry('tie', { port: ours, check }))
+  t.same(await said(), [`tie@0.0.0 is port ${ours}`])
 })
 
 test('a fault of the holder ends the command', alone, async t => {
@@ -242,6 +288,7 @@ test('a list has a name and a port a line, in YAML or JSON', async t => {
     ns:wing@1.2.0: { port: 8080, shared: true, metadata: { path: /api } }
     clock:
       port: 123
+      address: 192.0.2.1
       udp: true`
   t.match(parseList(list, 'list'), [
     { name: tie, transport: 'tcp', port: 5432, shared: false, metadata: undefined },
@@ -252,7 +299,7 @@ test('a list has a name and a port a line, in YAML or JSON', async t => {
       shared: true,
       metadata: { path: '/api' },
     },
-    { name: { service: 'clock' }, transport: 'udp', port: 123 },
+    { name: { service: 'clock' }, transport: 'udp', port: 123, address: '192.0.2.1' },
   ])
   t.match(parseList('{ "tie": 5432 }', 'list'), [{ name: tie, port: 5432 }])
   for (const nothing of ['', '# nothing\n', '{}']) t.same(parseList(nothing, 'list'), [])
@@ -273,7 +320,12 @@ test('what is wrong in a list is told with its line', async t => {
     ['tie: {}', /^list:1: expected a port .* got nothing$/],
     ['? tie', /^list:1: expected a port .* got nothing$/],
     ['tie: { port: 1, udp: 1 }', /^list:1: expected udp to be true or false, got 1$/],
-    ['tie: { port: 1, host: x }', /^list:1: expected port, udp, shared, metadata, got "host"$/],
+    [
+      'tie: { port: 1, host: x }',
+      /^list:1: expected port, udp, address, shared, metadata, got "host"$/,
+    ],
+    ['tie: { port: 1, check: x }', /^list:1: expected port, .* got "check"$/],
+    ['tie: { port: 1, address: x }', /^list:1: expected address to be an IP address, got "x"$/],
     ['tie: { port: 1, shared: 1 }', /^list:1: .*options.shared to be true, false or a group/],
     ['tie: { port: 1, metadata: 1 }', /^list:1: .*options.metadata to be an object/],
     ['tie@^1: 1', /^list:1: .*exact version/],

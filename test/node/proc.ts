@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { renameSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
-import { connect, createServer, isIPv6, type AddressInfo, type Socket } from 'node:net'
+import net, { connect, createServer, isIPv6, type AddressInfo, type Socket } from 'node:net'
+import os from 'node:os'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import {
@@ -113,6 +114,96 @@ for (const host of ['127.0.0.1', '::1']) {
     t.equal(await found, host)
   })
 }
+
+/** Has the kernel's tables read as `text` until the test ends. */
+function tablesAre(t: Test, text: string): void {
+  const { readFile } = fs
+  const replace = (own: typeof readFile) => {
+    fs.readFile = own
+    syncBuiltinESMExports()
+  }
+  t.teardown(() => replace(readFile))
+  replace((async (file: string, encoding: BufferEncoding) =>
+    file.startsWith('/proc/net/') ? text : readFile(file, encoding)) as typeof readFile)
+}
+
+const waiting = (local: string) =>
+  `   0: ${local}:1F90 ${'0'.repeat(local.length)}:0000 0A 0:0 0:0 0 0 0 77 1 0 20\n`
+
+test('of several addresses it is the one that most peers can reach', linux, async t => {
+  const spot = { transport: 'tcp', port: 8080 } as const
+  const [loop, lan, any] = ['0100007F', '0A0200C0', '00000000']
+  const [loop6, any6, link] = [
+    '00000000000000000000000001000000',
+    '0'.repeat(32),
+    '000080FE00000000000000000A000000',
+  ]
+  const cases: [locals: string[], address: string][] = [
+    [[loop, lan], '192.0.2.10'],
+    [[lan, loop], '192.0.2.10'],
+    [[loop, lan, any], '0.0.0.0'],
+    [[lan, any6], '::'],
+    [[loop, loop6], '127.0.0.1'],
+    [[loop6, link], '::1'],
+  ]
+  for (const [locals, address] of cases) {
+    tablesAre(t, locals.map(waiting).join(''))
+    t.same(await bound([spot]), [address], locals.join())
+  }
+  tablesAre(t, waiting(loop) + waiting(lan))
+  t.same(await bound([{ ...spot, address: '127.0.0.1' }]), ['127.0.0.1'], 'unless it is said')
+  tablesAre(t, waiting(any6))
+  t.same(await bound([{ ...spot, address: '192.0.2.1' }]), ['192.0.2.1'])
+  const other = { ...spot, port: await nobody(), address: '127.0.0.1' }
+  t.same(await bound([other, { ...other, transport: 'udp' }]), [undefined, undefined])
+})
+
+/** Has this host have these addresses until the test ends. */
+function interfacesAre(t: Test, ...addresses: string[]): void {
+  const real = os.networkInterfaces
+  const replace = (own: object) => {
+    Object.assign(os, { networkInterfaces: own })
+    syncBuiltinESMExports()
+  }
+  t.teardown(() => replace(real))
+  replace(() => ({ eth: addresses.map(address => ({ address })), none: undefined }))
+}
+
+test('a port that only the kernel knows can be connected to, and is there', linux, async t => {
+  tablesAre(t, '')
+  // These two lead to this host as well, as its own do.
+  interfacesAre(t, '127.0.0.1', '0.0.0.0', '::', 'fe80::1')
+  const near = await stranger(t)
+  t.same(await bound([{ transport: 'tcp', port: near, address: '127.0.0.1' }]), ['127.0.0.1'])
+  t.same(await bound([{ transport: 'tcp', port: near, address: '127.0.0.2' }]), [undefined])
+  t.same(await bound([{ transport: 'tcp', port: near }]), ['0.0.0.0'])
+  t.same(await bound([{ transport: 'tcp', port: await nobody() }]), [undefined])
+  if (withoutIPv6) return
+  const everywhere = await stranger(t, undefined, '::')
+  t.same(await bound([{ transport: 'tcp', port: everywhere }]), ['::'])
+})
+
+test('a port at one address is told with that', linux, async t => {
+  tablesAre(t, '')
+  interfacesAre(t)
+  const port = await stranger(t)
+  t.same(await bound([{ transport: 'tcp', port }]), ['127.0.0.1'])
+})
+
+test('a port that does not answer is given up', linux, async t => {
+  tablesAre(t, '')
+  const replace = (own: object) => {
+    Object.assign(net, { connect: own })
+    syncBuiltinESMExports()
+  }
+  const real = net.connect
+  t.teardown(() => replace(real))
+  // A firewall that swallows what is sent.
+  replace(({ timeout }: { timeout: number }) => new net.Socket().setTimeout(timeout))
+  const awake = setInterval(() => {}, 1_000)
+  t.same(await bound([{ transport: 'tcp', port: 8080, address: '127.0.0.1' }]), [undefined])
+  clearInterval(awake)
+})
 
 test('no ports are looked for in no time', async t => {
   t.same(await bound([]), [])
