@@ -115,9 +115,9 @@ export class Datagrams {
 
   #dialectOf(bytes: Buffer): Dialect {
     const { dialects } = this.#options
-    const [byte] = bytes
-    const found = dialects.find(one => one.datagram && byte !== undefined && one.claims(byte))
-    return found ?? dialects[0]
+    // Mostly there is one; and nothing claims what has no byte.
+    if (dialects.length === 1 || bytes.length === 0) return dialects[0]
+    return dialects.find(one => one.datagram && one.claims(bytes[0]!)) ?? dialects[0]
   }
 
   /** Answers a question of whatever language, if not too many wait already. */
