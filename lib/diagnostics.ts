@@ -96,19 +96,20 @@ function logOf(create: typeof createDebug, namespace: string): createDebug.Debug
 
 /** True if `DEBUG` is set, as `debug.enable()` sets it too, or the program has loaded the package itself. */
 function isRead(): boolean {
-  return Boolean(process.env.DEBUG) || (file ??= locate()).isLoaded()
+  if (process.env.DEBUG) return true
+  file ??= locate()
+  return file.path in file.cache
 }
 
 /** The program's copy of the package. It is looked for once, and its place among loaded modules at each line. */
-let file: { isLoaded(): boolean } | undefined
+let file: { readonly path: string; readonly cache: object } | undefined
 
-function locate(): { isLoaded(): boolean } {
+function locate(): { path: string; cache: object } {
   try {
     const { cache, resolve } = createRequire(import.meta.url)
-    const path = resolve('debug')
-    return { isLoaded: () => path in cache }
+    return { path: resolve('debug'), cache }
   } catch {
     // It is not installed, or we are in a bundle.
-    return { isLoaded: () => false }
+    return { path: '', cache: {} }
   }
 }

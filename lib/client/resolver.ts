@@ -63,8 +63,8 @@ export class Resolver implements Resolving {
   readonly #failed: Cache<unknown>
   readonly #search: Search
   readonly #policy: string | undefined
-  /** The fence that the policies are; `null` where there are none, `undefined` before the first question. */
-  #fence: Egress | null | undefined
+  /** The fence that the policies are, if there are any; `undefined` before the first question. */
+  #fence: Egress | false | undefined
   readonly #flights = new Map<string, Flight<Resolution>>()
   /** True if the last question was shared: the next may then wait a moment for more calls to join it. */
   #isBusy = false
@@ -120,7 +120,7 @@ export class Resolver implements Resolving {
   ask(name: Name, options: SocketQuestion = {}): Asking {
     if (this.resolve !== Resolver.prototype.resolve) return askPlainly(this, name, options)
     const query = this.#queryOf(name, options)
-    const fence = this.#egress
+    const fence = (this.#fence ??= Egress.around(this.#policy) ?? false)
     if (fence && !fence.isReady) return this.#askWhenReady(fence, name, options)
     if (query.directories) return this.#askAnywhere(query, options)
     // Most calls share a question, of this host.
@@ -140,14 +140,9 @@ export class Resolver implements Resolving {
     return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 
-  get #egress(): Egress | null {
-    if (this.#fence === undefined) this.#fence = Egress.around(this.#policy) ?? null
-    return this.#fence
-  }
-
   /** Those of the places that the policies let the program connect to. */
   async #allow(found: Resolution, details: Details): Promise<Resolution> {
-    return this.#egress ? this.#egress.allow(found, details) : found
+    return this.#fence ? this.#fence.allow(found, details) : found
   }
 
   /** Asks once the policies have been read: with one that is wrong nothing is asked. */
@@ -326,7 +321,7 @@ export class Resolver implements Resolving {
       endpoints,
       ttl,
     }
-    const resolution = this.#egress ? await this.#egress.allow(all, details) : all
+    const resolution = this.#fence ? await this.#fence.allow(all, details) : all
     // No other call looks the host up like that; `recall` remembers it for one that does.
     if (!isOwn) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
