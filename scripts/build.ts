@@ -17,6 +17,7 @@ import { esmExternalRequirePlugin } from 'rolldown/plugins'
 import { toAscii } from './ascii.ts'
 import { shape } from '../lib/commands/shape.ts'
 import {
+  fileOf,
   fromCore,
   lateEntries,
   lateRequire,
@@ -73,6 +74,9 @@ const programs = {
   'lib/thread': join(root, 'lib/registration/thread.ts'),
 }
 
+/** Modules that programs use without the main one: these have copies of their own. */
+const LIGHT = ['lib/clock.ts']
+
 /** A machine that is busy is no fault of the build. */
 const QUIET = { bundlerTimings: false } as const
 
@@ -114,6 +118,7 @@ async function build(format: Format): Promise<OutputChunk[]> {
   ])
   const file = format === 'esm' ? 'index.js' : 'index.cjs'
   const chunks = await write(main, { ...CODE, format, entryFileNames: file })
+  for (const id of core.keys()) if (LIGHT.includes(fileOf(id, root))) core.delete(id)
   return [...chunks, ...(await others(format, core, late, `../${file}`))]
 }
 
@@ -148,6 +153,7 @@ async function others(
     codeSplitting: {
       groups: [
         { name: 'core', test: id => core.has(id) },
+        { name: 'light', test: id => LIGHT.includes(fileOf(id, root)) },
         // Commands that run no daemon do not load it for the modules that both use.
         { name: 'common', test: id => daemon.has(id) && commands.has(id) },
         { name: 'daemon', test: id => daemon.has(id) },

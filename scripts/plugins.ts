@@ -97,7 +97,7 @@ function symbolOf({ name, version }: Package): string {
   return `Symbol.for(${JSON.stringify(`${name}@${version}`)})`
 }
 
-function fileOf(id: string, root: string): string {
+export function fileOf(id: string, root: string): string {
   return relative(root, id).replaceAll('\\', '/')
 }
 

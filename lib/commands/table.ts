@@ -1,17 +1,21 @@
-// A file of its own, as it loads cli-table3, which most commands do not need.
-import Table from 'cli-table3'
+// A file of its own, as most commands need no table.
+import { eastAsianWidth } from 'get-east-asian-width'
 import { printable } from './terminal.ts'
 
 /** Rows as plain columns, under a head if there is one. */
 export function table(rows: readonly (readonly unknown[])[], head: string[] = []): string {
-  const style = { head: [], border: [], 'padding-left': 0, 'padding-right': 2 }
-  const lines = new Table({ head, style, chars: BORDERLESS })
-  for (const row of rows) lines.push(row.map(printable))
-  return lines.toString().replaceAll(/ +$/gm, '')
+  const lines = (head.length > 0 ? [head, ...rows] : rows).map(row => row.map(printable))
+  const widths: number[] = []
+  for (const line of lines) {
+    line.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, widthOf(cell))))
+  }
+  const padded = (cell: string, i: number) => cell + ' '.repeat(widths[i]! - widthOf(cell))
+  return lines.map(line => line.map(padded).join('  ').trimEnd()).join('\n')
 }
 
-const EDGES = ['top', 'bottom', 'mid'].flatMap(side =>
-  ['', '-mid', '-left', '-right'].map(end => side + end),
-)
-const SIDES = ['left', 'left-mid', 'mid-mid', 'right', 'right-mid', 'middle']
-const BORDERLESS = Object.fromEntries([...EDGES, ...SIDES].map(part => [part, '']))
+/** The columns that a text takes on a terminal: marks join the character before them, and some characters take two. */
+function widthOf(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length
+  const characters = Array.from(text.replaceAll(/\p{M}|\p{Cf}/gu, ''))
+  return characters.reduce((sum, character) => sum + eastAsianWidth(character.codePointAt(0)!), 0)
+}

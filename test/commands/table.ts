@@ -13,6 +13,17 @@ test('columns are as wide as their widest, and nothing trails', async t => {
   ])
 })
 
+test('characters that take two columns are counted as two, and marks as none', async t => {
+  t.equal(
+    table([
+      ['\u65E5\u672C', 1],
+      ['e\u0301', 2],
+      ['abcde', 3],
+    ]),
+    '\u65E5\u672C   1\ne\u0301      2\nabcde  3',
+  )
+})
+
 test('there need be neither a head nor a row', async t => {
   t.equal(table([['port', 6664]]), 'port  6664')
   t.equal(table([], ['NAME', 'PORT']), 'NAME  PORT')
