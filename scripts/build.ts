@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { builtinModules, isBuiltin } from 'node:module'
-import { join, resolve } from 'node:path'
+import { basename, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   rolldown,
@@ -106,60 +106,83 @@ const CODE = {
 } satisfies OutputOptions
 
 /**
- * One of two builds, for `import` and for `require`, over one state. The main module is a single file, as each file
- * costs a program time when it starts; whatever else we publish finds there what both have.
+ * One of two builds, for `import` and for `require`, over one state. The main module is a single file, and so is each that
+ * it loads late, as every file costs a program time; whatever else we publish finds there what both have.
  */
 async function build(format: Format): Promise<OutputChunk[]> {
-  const core: Exported = new Map()
+  const taken: Exported = new Map()
   const late: Record<string, string> = {}
-  const main = await bundle(format, { index: join(root, 'index.ts') }, [
-    oneState(own, root, { found: core }),
-    lateEntries(late, root, ENDING[format]),
+  const isModule = format === 'esm'
+  const main = isModule ? 'index.js' : 'index.cjs'
+  const chunks = await single(format, main, join(root, 'index.ts'), [
+    lateEntries(late, root, name => `./${name}.${ENDING[format]}`),
+    oneState(own, root, (id, names) => taken.set(id, { names, from: `../${main}` })),
   ])
-  const file = format === 'esm' ? 'index.js' : 'index.cjs'
-  const chunks = await write(main, { ...CODE, format, entryFileNames: file })
-  for (const id of core.keys()) if (LIGHT.includes(fileOf(id, root))) core.delete(id)
-  return [...chunks, ...(await others(format, core, late, `../${file}`))]
+  // Programs in CommonJS use some modules without the main one.
+  for (const id of taken.keys()) if (!isModule && isLight(id)) taken.delete(id)
+  for (const [name, source] of Object.entries(late)) {
+    const from = `./${basename(name)}.${ENDING[format]}`
+    const found: Exported = new Map()
+    const plugins = [
+      lateEntries({}, root, name => `./${basename(name)}.${ENDING[format]}`),
+      fromCore(own, root, taken),
+      oneState(own, root, (id, names) => found.set(id, { names, from })),
+    ]
+    chunks.push(...(await single(format, `${name}.${ENDING[format]}`, source, plugins)))
+    for (const [id, entry] of found) if (isHeavy(id)) taken.set(id, entry)
+  }
+  return [...chunks, ...(await others(format, taken))]
+}
+
+function isLight(id: string): boolean {
+  return LIGHT.includes(fileOf(id, root))
+}
+
+/** True for the modules that nobody needs without the rest of the file that is loaded late. */
+function isHeavy(id: string): boolean {
+  return /^lib\/((daemon|registration)\/|policy\/file\.ts$)/.test(fileOf(id, root))
+}
+
+async function single(
+  format: Format,
+  file: string,
+  source: string,
+  plugins: Plugin[],
+): Promise<OutputChunk[]> {
+  const one = await bundle(format, { [file]: source }, plugins)
+  return write(one, { ...CODE, format, entryFileNames: file, codeSplitting: false })
 }
 
 /** The modules beside the main one, and in CommonJS the programs. */
-async function others(
-  format: Format,
-  core: Exported,
-  late: Record<string, string>,
-  main: string,
-): Promise<OutputChunk[]> {
+async function others(format: Format, taken: Exported): Promise<OutputChunk[]> {
   const ending = ENDING[format]
-  const daemon = new Set<string>()
-  const commands = new Set<string>()
-  const run = format === 'cjs' ? programs : {}
-  const rest = await bundle(format, { ...inputs(exported), ...late, ...run }, [
-    fromCore(own, root, core, main),
-    oneState(own, root, { except: core }),
-    closure(
-      daemon,
-      'lib/registration/embedded.ts',
-      'lib/daemon/daemon.ts',
-      'lib/registration/takeover.ts',
-    ),
-    closure(commands, 'lib/commands/run.ts', 'lib/commands/register.ts', 'lib/commands/policy.ts'),
+  const isModule = format === 'esm'
+  const run = isModule ? {} : programs
+  const rest = await bundle(format, { ...inputs(exported), ...run }, [
+    fromCore(own, root, taken),
+    oneState(own, root),
   ])
   return write(rest, {
     ...CODE,
     format,
     entryFileNames: ({ name }) => `${name}.${name in run ? 'js' : ending}`,
     chunkFileNames: `lib/[name]-[hash].${ending}`,
-    // The part that makes a process the daemon is one file.
     codeSplitting: {
       groups: [
-        { name: 'core', test: id => core.has(id) },
-        { name: 'light', test: id => LIGHT.includes(fileOf(id, root)) },
-        // Commands that run no daemon do not load it for the modules that both use.
-        { name: 'common', test: id => daemon.has(id) && commands.has(id) },
-        { name: 'daemon', test: id => daemon.has(id) },
+        { name: 'light', test: id => isLight(id) && !taken.has(id) },
+        {
+          name: id => fileFor(id, taken),
+          test: id => taken.has(id) || (isModule && id.startsWith('\0')),
+        },
       ],
     },
   })
+}
+
+/** The name of the file for what another file of ours has, and in modules for the little that all need. */
+function fileFor(id: string, taken: Exported): string {
+  const from = taken.get(id)?.from ?? '../'
+  return from.startsWith('../') ? 'core' : `${basename(from, extname(from))}-core`
 }
 
 function bundle(
@@ -183,22 +206,6 @@ function bundle(
       ...plugins,
     ],
   })
-}
-
-/** Fills `found` with the modules that these entries load at once. */
-function closure(found: Set<string>, ...entries: string[]): Plugin {
-  return {
-    name: 'closure',
-    buildEnd() {
-      const visit = (id: string) => {
-        const info = this.getModuleInfo(id)
-        if (!info || found.has(id)) return
-        found.add(id)
-        info.importedIds.forEach(visit)
-      }
-      for (const entry of entries) visit(join(root, entry))
-    },
-  }
 }
 
 /** The types of each build. */

@@ -25,24 +25,24 @@ interface Node {
   readonly value?: unknown
 }
 
-/** Modules by their ids, each with the names of its exports. */
-export type Exported = Map<string, readonly string[]>
-
-interface Modules {
-  /** Gets those that are shared. */
-  readonly found?: Exported
-  /** Those that are left as they are. */
-  readonly except?: Exported
-}
+/** Modules by their ids, each with the names of its exports and the file that has it. */
+export type Exported = Map<string, { readonly names: readonly string[]; readonly from: string }>
 
 const STATE = '\0moniker-state'
+
+/** The first line of a module that another file has. */
+const TAKEN = '// taken\n'
 
 /**
  * Makes the builds for `import` and `require`, and whatever bundles hold a copy of them, one program: of each of
  * our modules the first copy that runs is the one whose exports all others use. So there is one registrar, one
  * resolver, one class `MonikerSocket` in a process. The copies meet under a symbol with the version.
  */
-export function oneState(own: Package, root: string, { found, except }: Modules = {}): Plugin {
+export function oneState(
+  own: Package,
+  root: string,
+  onShared?: (id: string, names: readonly string[]) => void,
+): Plugin {
   const symbol = symbolOf(own)
   return {
     name: 'one-state',
@@ -52,34 +52,42 @@ export function oneState(own: Package, root: string, { found, except }: Modules 
       const file = fileOf(id, root)
       const isShared = /^(index|lib\/.*)\.ts$/.test(file) && !isAbsolute(file)
       // The commands are programs, of which no other imports anything.
-      if (!isShared || file.startsWith('lib/commands/') || except?.has(id)) return undefined
+      if (!isShared || file.startsWith('lib/commands/') || code.startsWith(TAKEN)) return undefined
       const exported = exportsOf(code)
-      found?.set(id, [...exported.names.keys()])
+      onShared?.(id, [...exported.names.keys()])
       return { code: shared(exported, file), map: null }
     },
   }
 }
 
-/** Takes the modules that the main file has, which are in `core`, from its state, and loads that file for it. */
-export function fromCore(own: Package, root: string, core: Exported, main: string): Plugin {
+/** Takes modules that another file of ours has from the state, and loads that file for it. */
+export function fromCore(own: Package, root: string, taken: Exported): Plugin {
   const symbol = symbolOf(own)
+  const files = new Set(Array.from(taken.values(), ({ from }) => from))
   return {
     name: 'from-core',
-    resolveId: id => (id === main ? { id, external: true } : undefined),
+    resolveId: id => (files.has(id) ? { id, external: true } : undefined),
     load(id) {
-      const names = core.get(id)
-      if (!names) return undefined
+      const entry = taken.get(id)
+      if (!entry) return undefined
       const file = JSON.stringify(fileOf(id, root))
-      const { taken, given } = renamed(names)
-      return `import ${JSON.stringify(main)};
-        const { ${taken} } = globalThis[${symbol}][${file}];
+      const { taken: names, given } = renamed(entry.names)
+      return `${TAKEN}import ${JSON.stringify(entry.from)};
+        const { ${names} } = globalThis[${symbol}][${file}];
         export { ${given} }`
     },
   }
 }
 
-/** Leaves out of the main file what it loads late. `entries` gets the sources, by the names of the files for them. */
-export function lateEntries(entries: Record<string, string>, root: string, ending: string): Plugin {
+/**
+ * Leaves out of a file what it loads late. `entries` gets the sources, by the names of the files for them; `place` is where
+ * the file finds such a file.
+ */
+export function lateEntries(
+  entries: Record<string, string>,
+  root: string,
+  place: (name: string) => string,
+): Plugin {
   return {
     name: 'late-entries',
     async resolveId(id, importer, { kind }) {
@@ -88,7 +96,7 @@ export function lateEntries(entries: Record<string, string>, root: string, endin
       const [, folder, file] = /^lib\/(\w+)\/(\w+)\.ts$/.exec(fileOf(found.id, root))!
       const name = `lib/${folder}-${file}`
       entries[name] = found.id
-      return { id: `./${name}.${ending}`, external: true }
+      return { id: place(name), external: true }
     },
   }
 }
