@@ -34,49 +34,34 @@ export function agents(): Agents {
 let made: Agents | undefined
 
 function makeAgents(): Agents {
-  const { Agent: HttpAgent } = process.getBuiltinModule('node:http')
-  const { Agent: TlsAgent } = process.getBuiltinModule('node:https')
+  const { Agent } = process.getBuiltinModule('node:http')
+  const { Agent: HttpsAgent } = process.getBuiltinModule('node:https')
+  return {
+    Agent: named(Agent, { isSecure: false }),
+    HttpsAgent: named(HttpsAgent, { isSecure: true }) as Agents['HttpsAgent'],
+  }
+}
 
-  /**
-   * An `http.Agent` whose requests go to a service at the host of the request, whatever its port:
-   * `http.get('http://theforce.net/', { agent: new Agent({ service: 'web@^1' }) })`. With no service it
-   * is an `http.Agent`. Connections are kept and pooled by name.
-   */
-  class Agent extends HttpAgent {
+/**
+ * An `http.Agent` whose requests go to a service at the host of the request, whatever its port:
+ * `http.get('http://theforce.net/', { agent: new Agent({ service: 'web@^1' }) })`. With no service it
+ * is an `http.Agent`. Connections are kept and pooled by name. One that is secure goes over TLS to the service.
+ */
+function named(Base: typeof http.Agent, { isSecure }: { isSecure: boolean }): Agents['Agent'] {
+  return class Agent extends Base {
     declare readonly options: http.AgentOptions & NamedAgentOptions
 
-    constructor(options: http.AgentOptions & NamedAgentOptions = {}) {
-      super(options)
-    }
-
     override getName(options: object = {}): string {
       return pooled(options, given => super.getName(given))
     }
 
     override createConnection(options: object, callback?: Connected): Duplex | null | undefined {
-      return isNamed(options) ? connect(options) : super.createConnection(options, callback)
+      if (!isNamed(options)) return super.createConnection(options, callback)
+      const socket = connect(options)
+      const secure: object = { ...options, socket }
+      return isSecure ? super.createConnection(secure, callback) : socket
     }
   }
-
-  /** The same for `https`: TLS over a connection to a service. */
-  class HttpsAgent extends TlsAgent {
-    declare readonly options: https.AgentOptions & NamedAgentOptions
-
-    constructor(options: https.AgentOptions & NamedAgentOptions = {}) {
-      super(options)
-    }
-
-    override getName(options: object = {}): string {
-      return pooled(options, given => super.getName(given))
-    }
-
-    override createConnection(options: object, callback?: Connected): Duplex | null | undefined {
-      const secure: object = isNamed(options) ? { ...options, socket: connect(options) } : options
-      return super.createConnection(secure, callback)
-    }
-  }
-
-  return { Agent, HttpsAgent }
 }
 
 function isNamed(options: object): options is ConnectNameOptions {

@@ -94,18 +94,10 @@ export function get(target: string | URL, ...args: unknown[]): ClientRequest {
  * to be installed beside this one; without it fails with `ERR_MODULE_NOT_FOUND`. Connections are kept and
  * pooled by name; a redirect to another origin is followed as any `fetch` does.
  */
-export const fetch = fetchBy(async () => {
-  // Within a `try` bundlers know that it may be missing.
-  try {
-    return await import('undici')
-    /* c8 ignore next 3 -- It is there in a clone; the tests of the package go without it. */
-  } catch (error) {
-    throw error as Error
-  }
-})
+export const fetch = fetchBy()
 
 /** `fetch` by the package that `load` gives. */
-export function fetchBy(load: () => Promise<object>) {
+export function fetchBy(load?: () => Promise<object>) {
   const pools = new WeakMap<object, Cache<object>>()
   return async (target: string | URL, options: FetchOptions = {}): Promise<Response> => {
     checkOptions('connect', options)
@@ -167,9 +159,10 @@ function keyOfPool(place: ConnectNameOptions, { origin }: URL): string {
   return `${origin} ${keyOf(place, keysOf('connect'))}`
 }
 
-async function loaded(load: () => Promise<object>, service: string) {
+async function loaded(load: (() => Promise<object>) | undefined, service: string) {
   try {
-    return (await load()) as typeof undici
+    // Within a `try` bundlers know that it may be missing.
+    return (load ? await load() : await import('undici')) as typeof undici
   } catch (cause) {
     throw new MonikerError('EMODULE', { service, text: 'undici', cause })
   }

@@ -8,7 +8,7 @@ import { disguise } from './disguise.ts'
 export function serverBeside(outer: Server): Server {
   const at = outer.address() as AddressInfo
   const inner = net.createServer(socket => adopt(socket, inner, outer, at))
-  for (const option of OPTIONS) {
+  for (const option of CONNECTION_OPTIONS) {
     Object.defineProperty(inner, option, { get: () => Reflect.get(outer, option) as unknown })
   }
   return inner
@@ -28,7 +28,7 @@ export function isBound(options: object): boolean {
 }
 
 /** The options by which `net` treats each connection that a server accepts, read at that time. */
-const OPTIONS = [
+export const CONNECTION_OPTIONS: readonly string[] = [
   'allowHalfOpen',
   'pauseOnConnect',
   'noDelay',

@@ -116,45 +116,23 @@ export class MonikerDatagram extends Base {
     this.#connected = undefined
   }
 
-  override send(message: Message, target: DatagramTarget, callback?: Sent): void
-  override send(
-    message: Message,
-    target: string | URL,
-    options: TargetOptions,
-    callback?: Sent,
-  ): void
-  override send(message: Message, target: string, host?: string, callback?: Sent): void
-  override send(
-    message: Message,
-    offset: number,
-    length: number,
-    target: string,
-    host?: string,
-    callback?: Sent,
-  ): void
-  override send(
-    message: Message,
-    offset: number,
-    length: number,
-    target: DatagramTarget,
-    callback?: Sent,
-  ): void
-  override send(message: Message, port?: number, address?: string, callback?: Sent): void
-  override send(message: Message, port?: number, callback?: Sent): void
+  override send(message: Message, to?: DatagramTarget | number, callback?: Sent): void
+  override send(message: Message, to: string | URL, options: TargetOptions, callback?: Sent): void
+  override send(message: Message, to?: string | number, host?: string, callback?: Sent): void
   override send(message: Message, callback?: Sent): void
   override send(
     message: Message,
     offset: number,
     length: number,
-    port?: number,
-    address?: string,
+    to?: DatagramTarget | number,
     callback?: Sent,
   ): void
   override send(
     message: Message,
     offset: number,
     length: number,
-    port?: number,
+    to?: string | number,
+    host?: string,
     callback?: Sent,
   ): void
   override send(message: Message, offset: number, length: number, callback?: Sent): void

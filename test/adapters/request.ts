@@ -152,7 +152,8 @@ test('what fails says what was asked for', async t => {
   await home(t)
   const refused = { code: 'ECONNREFUSED', reason: 'ENOSERVICE', service: 'tie' }
   await t.rejects(once(get('tie://'), 'response'), refused)
-  await t.rejects(fetch('tie://'), { cause: refused })
+  for (const get of [fetch, fetchBy(() => import('undici'))])
+    await t.rejects(get('tie://'), { cause: refused })
   t.throws(() => get('no name'), { code: 'ERR_MONIKER_NAME' })
   await t.rejects(fetch('no name'), { code: 'ERR_MONIKER_NAME' })
   const without = fetchBy(() => import('no such package' as string) as Promise<object>)

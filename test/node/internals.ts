@@ -9,6 +9,7 @@ import { TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel } from 'node:worker_threads'
 import t, { type Test } from 'tap'
+import { CONNECTION_OPTIONS } from '../../lib/node/adopt.ts'
 import { withoutUnix } from '../fixtures/beside.ts'
 
 /** One of Node's insides. */
@@ -473,17 +474,9 @@ const INTERNALS: readonly Internal[] = [
     name: 'options',
     promise: 'of a server, which it reads from itself at each connection',
     async check(t) {
-      const options = [
-        'allowHalfOpen',
-        'pauseOnConnect',
-        'noDelay',
-        'keepAlive',
-        'keepAliveInitialDelay',
-        'highWaterMark',
-      ]
       const server = await listening(t)
       const read = new Set<string>()
-      for (const option of options) {
+      for (const option of CONNECTION_OPTIONS) {
         const value: unknown = Reflect.get(server, option)
         const get = () => {
           read.add(option)
@@ -493,7 +486,7 @@ const INTERNALS: readonly Internal[] = [
         Object.defineProperty(server, option, { get })
       }
       await pair(t, server)
-      t.strictSame([...read].sort(), options.sort())
+      t.strictSame([...read].sort(), [...CONNECTION_OPTIONS].sort())
     },
   },
   {
