@@ -283,7 +283,7 @@ async function faultOf(
   const host = LOCAL[address] ?? address
   const env = { ...process.env, HOST: host, PORT: String(port) }
   const child = spawn(check, { shell: true, stdio: 'ignore', env, detached: true })
-  // What the shell has started ends with it.
+  // The processes that the shell has started end with it.
   const end = () => kill(child)
   const limit = deadline(CHECK_TIME, () => new Error('late'), signal)
   limit.signal.addEventListener('abort', end)

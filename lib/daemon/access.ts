@@ -156,7 +156,7 @@ export class Access {
     const { uid } = asker
     if (uid === undefined ? this.policy?.trustful : uid === 0 || uid === own) return
     const verdict = this.policy?.judge('publish', { ...nameOf(question), ...asker })
-    // What a rule denies is told in its own words.
+    // A denial by a rule is told in its own words.
     if (verdict) return
     const { service } = question
     const user = this.#nameOf(uid)

@@ -34,7 +34,7 @@ t.test('thousands of connections keep nobody out', async t => {
   t.ok(limited >= 1_800, `${limited} were told that it is too much`)
 })
 
-t.test('who sends a line bit by bit is dropped, and holds up nobody', async t => {
+t.test('a peer that sends a line bit by bit is dropped, and holds up no other', async t => {
   const { daemon, port, othersAreServed } = await siege(t, { patience: 200 })
   const slow = await crowd(t, port, 300)
   const dribble = setInterval(() => {
@@ -47,7 +47,7 @@ t.test('who sends a line bit by bit is dropped, and holds up nobody', async t =>
   await othersAreServed()
 })
 
-t.test('who asks and does not read is dropped, and the daemon stays small', async t => {
+t.test('a peer that asks and does not read is dropped, and the daemon stays small', async t => {
   const { daemon, port, come, othersAreServed } = await siege(t, { patience: 500 })
   const owner = await come()
   const names = Array.from({ length: 500 }, (_, n) => ({
@@ -78,7 +78,7 @@ t.test('who asks and does not read is dropped, and the daemon stays small', asyn
   await othersAreServed()
 })
 
-t.test('who waits for more than there may be, and vanishes, takes nobody along', async t => {
+t.test('a peer that waits for more than it may, and vanishes, harms no other', async t => {
   const { daemon, come, othersAreServed } = await siege(t)
   const nc = await come()
   const waits = Array.from({ length: 17_000 }, (_, id) => ({
@@ -114,7 +114,7 @@ t.test('a storm of registrations is cut short, and others go on', async t => {
   await othersAreServed()
 })
 
-t.test('who registers all that it can is held to its share', async t => {
+t.test('a program that registers all that it can is held to its share', async t => {
   const { daemon, come, othersAreServed } = await siege(t, {
     maxNames: 50,
     limits: { allNames: 81 },

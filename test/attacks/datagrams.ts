@@ -7,7 +7,7 @@ import { Resolver } from '../../lib/client/resolver.ts'
 import { line } from '../fixtures/lines.ts'
 import { siege, volley } from '../fixtures/siege.ts'
 
-t.test('whoever sends in the name of a victim sends it no more than was sent', async t => {
+t.test('a datagram with a forged sender sends the victim no more bytes than it has', async t => {
   const { daemon, port, othersAreServed } = await siege(t)
   const small = [
     '{}',

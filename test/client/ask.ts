@@ -169,14 +169,14 @@ t.test('what cannot be reached by UDP at all is asked over TCP, which says why n
   }
 })
 
-t.test('who gives up before the question asks nothing', async t => {
+t.test('a caller that gives up before the question asks nothing', async t => {
   const place = await fake(t, { tcp: byTCP, udp: silent })
   const over = AbortSignal.abort(new Error('before'))
   await t.rejects(ask(place, resolve, over), { message: 'before' })
   t.strictSame(place.datagrams, [])
 })
 
-t.test('who gives up is told so at every stage, and nothing goes on', async t => {
+t.test('a caller may give up at every stage, and nothing goes on', async t => {
   const stages: [stage: string, given: (abort: () => void) => Parameters<typeof fake>[1]][] = [
     ['while UDP is asked', abort => ({ tcp: byTCP, udp: abort })],
     ['while TCP is asked', abort => ({ tcp: abort, udp: silent })],
@@ -214,7 +214,7 @@ function endless(t: Test): void {
   })
 }
 
-t.test('one that is asked quietly keeps nothing alive', async t => {
+t.test('a question that is asked quietly keeps no process alive', async t => {
   awake(t)
   const before = active('TCPSocketWrap')
   const place = await fake(t, { tcp: silent })

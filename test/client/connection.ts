@@ -52,7 +52,7 @@ t.test('answers may come in another order than the questions, all in one read', 
   )
 })
 
-t.test('who is in a hurry waits for nobody to share a write with', async t => {
+t.test('a question in a hurry does not wait for others to share a write', async t => {
   const reads: number[] = []
   const server = createServer(socket => {
     socket
@@ -127,7 +127,7 @@ t.test('what a daemon tells later is told to whoever asked, and to nobody else',
   t.strictSame(events, ['early', 'up'])
 })
 
-t.test('who was refused, or is to be forgotten, is told nothing more', async t => {
+t.test('a listener that was refused, or forgotten, is told nothing more', async t => {
   const place = await fake(t, {
     tcp: ({ id, op }, socket) => {
       const answer = { id, ...(op === 'list' && { error: {} }) }
@@ -197,7 +197,7 @@ t.test('a client that is closed is closed once', async t => {
   t.equal(closed, 1)
 })
 
-t.test('who gives up is told so, and the others get their answers', async t => {
+t.test('a caller that gives up fails at once, and the others get their answers', async t => {
   const place = await fake(t, {
     tcp: ({ id, service }, socket) => {
       if (service === 'b') socket.write(line({ id: 1 }) + line({ id, of: service }))
@@ -230,7 +230,7 @@ t.test('a client keeps the program alive only while a question is under way', as
   t.equal(active('TCPSocketWrap'), idle)
 })
 
-t.test('one that is to keep nothing alive does not, even then', async t => {
+t.test('a quiet connection keeps no process alive, even then', async t => {
   const place = await fake(t, { tcp: silent })
   const one = await client(t, place)
   const idle = active('TCPSocketWrap')

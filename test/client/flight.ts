@@ -22,27 +22,30 @@ t.test('all who join have the answer, each in his turn', async t => {
   t.equal(over, 1)
 })
 
-t.test('it is given up when all have left it, with the reason of the last', async t => {
-  let over = 0
-  let signal!: Signal
-  const flight = new Flight<void>(
-    get => {
-      signal = get()
-      t.equal(get(), signal)
-      return new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason as Error))
-      })
-    },
-    () => over++,
-  )
-  const [first, second] = [flight.join(same), flight.join(same)]
-  first.leave(new Error('first'))
-  t.equal(over, 0)
-  second.leave(new Error('second'))
-  t.equal(over, 1, 'nobody can join it any more')
-  await t.rejects(second.answer, { message: 'second' })
-  t.equal(over, 1)
-})
+t.test(
+  'a question is given up when all callers have left it, with the reason of the last',
+  async t => {
+    let over = 0
+    let signal!: Signal
+    const flight = new Flight<void>(
+      get => {
+        signal = get()
+        t.equal(get(), signal)
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason as Error))
+        })
+      },
+      () => over++,
+    )
+    const [first, second] = [flight.join(same), flight.join(same)]
+    first.leave(new Error('first'))
+    t.equal(over, 0)
+    second.leave(new Error('second'))
+    t.equal(over, 1, 'nobody can join it any more')
+    await t.rejects(second.answer, { message: 'second' })
+    t.equal(over, 1)
+  },
+)
 
 t.test('what cannot be given up goes on by itself', async t => {
   let over = 0

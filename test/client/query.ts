@@ -83,7 +83,7 @@ t.test('directories are those of the call, else of all calls, and for any host a
   t.equal(keys[0], keys[3])
 })
 
-t.test('it is looked elsewhere for what has no namespace, if the host has no daemon', async t => {
+t.test('the fallbacks are for names without a namespace, where the host has no daemon', async t => {
   const srv: Fallback[] = ['srv']
   const table: [name: string, options: SocketQuestion, reason: Reason, forsaken: boolean][] = [
     ['tie', { fallback: srv }, 'ENODAEMON', true],

@@ -49,7 +49,7 @@ t.test('what is left can be read after the end, and an error once', async t => {
   t.same(await waiting, over)
 })
 
-t.test('whoever leaves the loop is noticed', async t => {
+t.test('a reader that leaves the loop ends the watch', async t => {
   let left = 0
   const backlog = new Backlog([service('a'), service('b')], () => left++)
   for await (const { instance } of backlog) {

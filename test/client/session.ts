@@ -31,7 +31,7 @@ t.test('a daemon that has answered twice in a second is worth a connection', asy
   t.equal(sessions.at(place), undefined)
 })
 
-t.test('one that answers now and then is not', async t => {
+t.test('a session that answers now and then is not', async t => {
   const ours = await daemon(t)
   const place = { address: '127.0.0.1', port: ours.port }
   const sessions = new Sessions({ often: 1 })

@@ -250,7 +250,7 @@ t.test('every address of a host is tried, of a family', async t => {
   t.strictSame(await has(2), ['up web 1', 'ready'])
 })
 
-t.test('it can be given up by a signal, which is an error to a reader alone', async t => {
+t.test('a signal ends a watch, which is an error to a reader alone', async t => {
   const { port: daemonPort } = await daemon(t)
   const reason = new Error('enough')
   const controller = new AbortController()

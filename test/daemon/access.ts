@@ -86,7 +86,7 @@ for (const [namespace, uid, refused] of table) {
   })
 }
 
-t.test('who cannot be known may be let into the namespace of a user', async t => {
+t.test('a policy may let a peer of unknown user into the namespace of a user', async t => {
   const { access, ask } = guarded(undefined, [])
   access.policy = parsePolicy('{"rules":[],"unproven":"allow"}', 'p.yaml', users)
   t.match(await ask(register({ namespace: 'luke' })), { registration: 1 })
@@ -140,7 +140,7 @@ t.test('the namespace of a user can be seen by all', async t => {
   t.match(await ask(resolve({ namespace: 'luke' }), far()), { endpoints: [{}] })
 })
 
-t.test('who has gone while it was found out who it is holds nothing', async t => {
+t.test('a peer that goes while its user is looked up holds nothing', async t => {
   const owner = { isOpen: true, tell: () => {} }
   const { ask, registry } = guarded(7, undefined, {
     identities: {
@@ -156,7 +156,7 @@ t.test('who has gone while it was found out who it is holds nothing', async t =>
   t.equal(registry.size, 0)
 })
 
-t.test('who asks is found out once a connection, if it can be', async t => {
+t.test('the user of a peer is looked up once a connection, if it can be', async t => {
   const { ask, asked, world } = guarded(undefined, [
     { allow: 'publish', user: 'luke' },
     { deny: 'all' },
@@ -170,7 +170,7 @@ t.test('who asks is found out once a connection, if it can be', async t => {
   t.strictSame(asked, [6664, 6664])
 })
 
-t.test('who may publish what is a matter of the policy', async t => {
+t.test('the policy says which user may publish which name', async t => {
   const { ask, denied } = guarded(7, [{ deny: 'publish', name: 'admin-*', version: '>=2' }])
   t.match(await ask(register({ service: 'admin-x', version: '1.0.0' })), { registration: 1 })
   await t.rejects(ask(register({ service: 'admin-x', version: '2.0.0' })), {
@@ -262,7 +262,7 @@ t.test('users and connections are those of this host, unless told otherwise', as
   await t.rejects(Promise.resolve(answer), { reason: 'EDENIED', message: /cannot be known/ })
 })
 
-t.test('who may ask what depends on where from, and over what', async t => {
+t.test('what a peer may ask depends on its host, and on the transport', async t => {
   const udp = { owner: undefined as never }
   const peers: Record<string, Peer> = {
     'this host': here(),

@@ -361,7 +361,7 @@ t.test('a watcher is told what there is, and then of each change', async t => {
   ])
 })
 
-t.test('nobody is told of what they may not see', async t => {
+t.test('no peer is told of a name that it may not see', async t => {
   const { registry, answer, subscriptions } = watched(true)
   const peer = somebody(false)
   registry.register({}, offer({ address: '127.0.0.1' }))

@@ -143,22 +143,25 @@ t.test('a daemon that is young waits for the names there were before', async t =
   }
 })
 
-t.test('so does one that takes the place of another, until that has gone', async t => {
-  const one = new Daemon({ port: 0, hosts: ['127.0.0.1'], grace: 0 })
-  t.teardown(() => one.stop())
-  let go!: () => void
-  const gone = new Promise<void>(resolve => (go = resolve))
-  await one.start(() => gone)
-  const [early, owner] = [await lines(t, one.port), await lines(t, one.port)]
-  early.ask(resolve)
-  while (one.status().followers === 0) await new Promise(setImmediate)
-  owner.ask(starwars)
-  t.match(await early.answer(), { endpoints: [{ port: 4000 }] })
-  go()
-  await gone
-  early.ask({ ...resolve, service: 'other' })
-  t.match(await early.answer(), { error: { code: 'ENOSERVICE' } })
-})
+t.test(
+  'a daemon that takes the place of another waits for its names until that has gone',
+  async t => {
+    const one = new Daemon({ port: 0, hosts: ['127.0.0.1'], grace: 0 })
+    t.teardown(() => one.stop())
+    let go!: () => void
+    const gone = new Promise<void>(resolve => (go = resolve))
+    await one.start(() => gone)
+    const [early, owner] = [await lines(t, one.port), await lines(t, one.port)]
+    early.ask(resolve)
+    while (one.status().followers === 0) await new Promise(setImmediate)
+    owner.ask(starwars)
+    t.match(await early.answer(), { endpoints: [{ port: 4000 }] })
+    go()
+    await gone
+    early.ask({ ...resolve, service: 'other' })
+    t.match(await early.answer(), { error: { code: 'ENOSERVICE' } })
+  },
+)
 
 t.test('the namespace of a user is for that user, and for root', async t => {
   const uid = process.getuid?.() ?? -1
@@ -204,7 +207,7 @@ t.test('a daemon that has handed over keeps its names until the other is there',
   t.same(await patient.rest(), [])
 })
 
-t.test('it does as well if that has gone without a word', async t => {
+t.test('a daemon goes on if its successor has gone without a word', async t => {
   const one = await yielding(t, 60_000)
   const [successor, patient] = [await lines(t, one.port), await lines(t, one.port)]
   successor.ask({ op: 'handover' })
@@ -594,7 +597,7 @@ t.test('a daemon that has stopped may start again', async t => {
   t.match(await datagram(t, one.port, resolve), { error: { code: 'ENOSERVICE' } })
 })
 
-t.test('who asks while it is about to go on has the place', async t => {
+t.test('a successor that asks while the daemon is about to go on gets the port', async t => {
   const one = await yielding(t, 60_000)
   const [first, second] = [await lines(t, one.port), await lines(t, one.port)]
   first.ask({ op: 'handover' })
@@ -620,7 +623,7 @@ t.test('who asks while it is about to go on has the place', async t => {
   t.ok(other.isAnswering)
 })
 
-t.test('one that is stopped does not go on', async t => {
+t.test('a daemon that is stopped does not go on', async t => {
   const one = await yielding(t, 60_000)
   const successor = await lines(t, one.port)
   const handover = { op: 'handover' }
@@ -671,15 +674,18 @@ t.test('a daemon that is stopped while it starts is stopped', async t => {
   await t.rejects(once(connect(one.port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
 })
 
-t.test('who waits for a name is answered when it comes, and forgotten when it goes', async t => {
-  const served = await daemon(t)
-  const [patient, gone, host] = await Promise.all([1, 2, 3].map(() => lines(t, served.port)))
-  for (const nc of [patient!, gone!]) nc.ask({ op: 'resolve', service: 'a', wait: 60_000 })
-  while (served.status().followers < 2) await new Promise(setImmediate)
-  gone!.socket.end()
-  t.match(await gone!.answer(), { error: { code: 'ENOSERVICE' } })
-  t.equal(await gone!.answer(), undefined, 'nothing is held for who may have gone')
-  while (served.status().followers > 1) await new Promise(setImmediate)
-  host!.ask({ op: 'register', service: 'a', transport: 'tcp', port: 7 })
-  t.match(await patient!.answer(), { endpoints: [{ port: 7 }] })
-})
+t.test(
+  'a peer that waits for a name is answered when the name comes, and forgotten when the peer goes',
+  async t => {
+    const served = await daemon(t)
+    const [patient, gone, host] = await Promise.all([1, 2, 3].map(() => lines(t, served.port)))
+    for (const nc of [patient!, gone!]) nc.ask({ op: 'resolve', service: 'a', wait: 60_000 })
+    while (served.status().followers < 2) await new Promise(setImmediate)
+    gone!.socket.end()
+    t.match(await gone!.answer(), { error: { code: 'ENOSERVICE' } })
+    t.equal(await gone!.answer(), undefined, 'nothing is held for who may have gone')
+    while (served.status().followers > 1) await new Promise(setImmediate)
+    host!.ask({ op: 'register', service: 'a', transport: 'tcp', port: 7 })
+    t.match(await patient!.answer(), { endpoints: [{ port: 7 }] })
+  },
+)

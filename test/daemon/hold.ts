@@ -91,26 +91,23 @@ t.test('what has not come by the time that it has settled is refused there and t
   t.throws(() => answer(resolve({ wait: 0 }), here), { code: 'ECONNREFUSED' })
 })
 
-t.test(
-  'whoever waits does so for as long as it says, and until the daemon has settled',
-  async t => {
-    awake(t)
-    const long = young()
-    const patient = long.answer(resolve(), here)
-    long.settle()
-    await new Promise(setImmediate)
-    long.registry.register({}, offer())
-    t.match(await patient, { endpoints: [{ port: 80 }] })
+t.test('a question is held for as long as it says, and until the daemon has settled', async t => {
+  awake(t)
+  const long = young()
+  const patient = long.answer(resolve(), here)
+  long.settle()
+  await new Promise(setImmediate)
+  long.registry.register({}, offer())
+  t.match(await patient, { endpoints: [{ port: 80 }] })
 
-    const short = young()
-    const hasty = short.answer(resolve({ wait: 1 }), here)
-    while (short.asked() === 0) await new Promise(setImmediate)
-    short.registry.register({}, offer())
-    t.match(await hasty, { endpoints: [{ port: 80 }] })
-  },
-)
+  const short = young()
+  const hasty = short.answer(resolve({ wait: 1 }), here)
+  while (short.asked() === 0) await new Promise(setImmediate)
+  short.registry.register({}, offer())
+  t.match(await hasty, { endpoints: [{ port: 80 }] })
+})
 
-t.test('nobody waits who does not ask to, or over UDP', async t => {
+t.test('a question is held only if it says so, and never over UDP', async t => {
   const { answer } = daemon()
   const { owner: _, ...datagram } = here
   const absent = { code: 'ECONNREFUSED', reason: 'ENOSERVICE' }
@@ -127,7 +124,7 @@ t.test('a refusal that time does not mend is told at once', async t => {
   t.throws(() => chain(hold(new Subscriptions()), deny)(resolve(), here), { code: 'EACCES' })
 })
 
-t.test('who has gone is forgotten, and refused for the last reason there was', async t => {
+t.test('a peer that has gone is forgotten, and refused for the last reason there was', async t => {
   const { subscriptions, registry, answer } = daemon()
   const never = answer(resolve(), here) as Promise<Answer>
   subscriptions.release(owner)
@@ -145,7 +142,7 @@ t.test('only so many wait', async t => {
   for (const one of held) await t.rejects(one as Promise<Answer>, { code: 'ECONNREFUSED' })
 })
 
-t.test('it is waited for in each of the namespaces', async t => {
+t.test('a name is waited for in each of the namespaces', async t => {
   const { registry, answer, subscriptions } = daemon()
   const found = answer(resolve({ namespace: 'mine', also: ['', 'ours'] }), here)
   registry.register({}, offer({ namespace: 'other' }))
@@ -157,7 +154,7 @@ t.test('it is waited for in each of the namespaces', async t => {
 const register = (given: Answer = {}) =>
   question({ id: 1, op: 'register', ...offer(), port: 81, ...given })
 
-t.test('whoever takes over a name from one who is just going waits for that', async t => {
+t.test('a registration waits for the holder of its name that is just going', async t => {
   const { registry, answer, subscriptions } = daemon()
   const { registration } = registry.register(owner, offer())
   registry.register(owner, offer({ service: 'b' }))
@@ -171,7 +168,7 @@ t.test('whoever takes over a name from one who is just going waits for that', as
   t.equal(registry.size, 2)
 })
 
-t.test('whoever waits for a name does not get it before one who has a right to it', async t => {
+t.test('a registration that waits does not get the name before an older one', async t => {
   awake(t)
   const { subscriptions, registry, answer } = daemon()
   registry.register(owner, offer({ since: 9 }))

@@ -153,14 +153,14 @@ t.test('a name goes to whoever has held it for longer', async t => {
   }
 })
 
-t.test('nobody need be told who has to go', async t => {
+t.test('a registration that ends a younger one needs no listener for that', async t => {
   const registry = new Registry()
   registry.register({}, offer())
   registry.register({}, offer({ since: 1, port: 9 }))
   t.strictSame(ports(registry.list()), [9])
 })
 
-t.test('nobody has to go for one that somebody older keeps out', async t => {
+t.test('no registration ends for a new one that an older one keeps out', async t => {
   const registry = new Registry()
   registry.register({}, offer({ shared: true, since: 1 }))
   registry.register({}, offer({ shared: true, since: 9 }))
@@ -403,7 +403,7 @@ t.test('any number of ranges may be asked for', async t => {
   t.pass('more than are remembered')
 })
 
-t.test('whoever observes is told of each name that comes or goes', async t => {
+t.test('an observer is told of each name that comes or goes', async t => {
   const told: string[] = []
   const registry = new Registry((change, { service, port }) =>
     told.push(`${change} ${service} ${port}`),

@@ -40,7 +40,7 @@ t.test('each is told of what it follows, and of nothing else', async t => {
   }
 })
 
-t.test('whoever stops is told no more, and may stop twice', async t => {
+t.test('a subscriber that stops is told no more, and may stop twice', async t => {
   const subscriptions = new Subscriptions()
   const [owner, one, other] = [{}, noting(), noting()]
   const stop = subscriptions.follow(owner, { service: 'a' }, one)
@@ -56,7 +56,7 @@ t.test('whoever stops is told no more, and may stop twice', async t => {
   t.equal(other.notes.length, 1)
 })
 
-t.test('one that stops when it is told does not keep the others from it', async t => {
+t.test('a subscriber that stops when it is told does not keep the news from others', async t => {
   const subscriptions = new Subscriptions()
   const told: number[] = []
   for (const at of [0, 1, 2]) {

@@ -81,7 +81,7 @@ t.test('a question may come in pieces, and end as on Windows', async t => {
   t.match(await nc.answer(), { id: '€', got: 'status' })
 })
 
-t.test('who ends right after the question still gets the answer', async t => {
+t.test('a peer that ends right after the question still gets the answer', async t => {
   const { port, closed } = await listener(t)
   const nc = await lines(t, port, { allowHalfOpen: true } as object)
   nc.socket.end(line({ ...status, id: 7 }))
@@ -91,7 +91,7 @@ t.test('who ends right after the question still gets the answer', async t => {
   t.equal(closed.length, 1)
 })
 
-t.test('who ends in the middle of a line gets the end alone', async t => {
+t.test('a peer that ends in the middle of a line gets the end alone', async t => {
   const { port, refused } = await listener(t)
   const nc = await lines(t, port)
   nc.socket.end(line(status).slice(0, -1))
@@ -140,7 +140,7 @@ t.test('an answer that comes later is written then, and holds the end up', async
   t.match(refused, [{ reason: 'EDENIED' }])
 })
 
-t.test('who waits is not idle, and who has gone is not answered', async t => {
+t.test('a peer that waits is not idle, and one that has gone is not answered', async t => {
   const waiting: ((answer: Answer) => void)[] = []
   const answer = () => new Promise<Answer>(resolve => waiting.push(resolve))
   const { port, served } = await listener(t, { answer })
@@ -158,7 +158,7 @@ t.test('who waits is not idle, and who has gone is not answered', async t => {
   waiting[1]!({ got: 'nobody' })
 })
 
-t.test('who holds names and ends is gone, whatever it waits for', async t => {
+t.test('a peer that holds names and ends is gone, whatever it waits for', async t => {
   const { port, closed } = await listener(t, {
     answer: () => new Promise(() => {}),
     isInUse: () => true,
@@ -294,21 +294,24 @@ t.test('what was asked before the nonsense is answered, what comes after is not'
   t.equal(await nc.answer(), undefined)
 })
 
-t.test('who goes on sending after a refusal is heard no more, and refused but once', async t => {
-  const { port, refused, served } = await listener(t, { patience: 500 })
-  const nc = await lines(t, port, { allowHalfOpen: true } as object)
-  nc.ask(status)
-  await nc.answer()
-  nc.socket.write('x'.repeat(MAX_LINE))
-  await once(served[0]!, 'data')
-  nc.socket.write('x')
-  t.match(await nc.answer(), { error: { message: /a line of at most 4096 bytes/ } })
-  t.equal(await nc.answer(), undefined)
-  nc.ask(status)
-  await gone(served[0]!)
-  t.match(refused, [{ reason: 'EPROTOCOL' }])
-  t.equal(refused.length, 1)
-})
+t.test(
+  'a peer that goes on sending after a refusal is heard no more, and refused but once',
+  async t => {
+    const { port, refused, served } = await listener(t, { patience: 500 })
+    const nc = await lines(t, port, { allowHalfOpen: true } as object)
+    nc.ask(status)
+    await nc.answer()
+    nc.socket.write('x'.repeat(MAX_LINE))
+    await once(served[0]!, 'data')
+    nc.socket.write('x')
+    t.match(await nc.answer(), { error: { message: /a line of at most 4096 bytes/ } })
+    t.equal(await nc.answer(), undefined)
+    nc.ask(status)
+    await gone(served[0]!)
+    t.match(refused, [{ reason: 'EPROTOCOL' }])
+    t.equal(refused.length, 1)
+  },
+)
 
 t.test('half a line may wait for its end so long and no longer', async t => {
   const { port, refused } = await listener(t, { patience: 20 })
@@ -344,7 +347,7 @@ t.test('a connection that is silent is closed, unless it is wanted', async t => 
   t.strictSame(idle.refused, [])
 })
 
-t.test('who does not read is asked to wait, and gets every answer in the end', async t => {
+t.test('a peer that does not read has to wait, and gets every answer in the end', async t => {
   const count = 80_000
   let answered = 0
   const answer = () => ({ n: ++answered, fat: 'x'.repeat(400) })
@@ -379,7 +382,7 @@ async function lazy(t: Test, given: Partial<ServeOptions>) {
   return { socket, served, refused }
 }
 
-t.test('who asks for much gets it all, and others have their turn', async t => {
+t.test('a peer that asks for much gets it all, and others have their turn', async t => {
   const turns: string[] = []
   const answer: Handler = question => {
     turns.push(question.op)
@@ -394,7 +397,7 @@ t.test('who asks for much gets it all, and others have their turn', async t => {
   t.ok(turns.indexOf('status') < 12, turns.join(' '))
 })
 
-t.test('who goes in the middle of it is answered no more', async t => {
+t.test('a peer that goes in the middle of its answers is answered no more', async t => {
   let answered = 0
   const { port, served, closed } = await listener(t, {
     answer: () => {
@@ -410,13 +413,13 @@ t.test('who goes in the middle of it is answered no more', async t => {
   t.equal(answered, 3)
 })
 
-t.test('who does not read for long is dropped', async t => {
+t.test('a peer that does not read for long is dropped', async t => {
   const { served, refused } = await lazy(t, {})
   await gone(served)
   t.match(refused, [{ reason: 'ELIMIT', message: /not read within 30 ms/ }])
 })
 
-t.test('who does not read but holds a name is kept, at no great cost', async t => {
+t.test('a peer that does not read but holds a name is kept, at no great cost', async t => {
   let asked!: () => void
   const late = new Promise<void>(resolve => (asked = resolve))
   const isInUse = () => {

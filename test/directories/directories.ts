@@ -38,7 +38,7 @@ t.test('without a table nothing is known', async t => {
   t.strictSame(await fallBack(asked({ service: 'http', fallback: ['well-known'] })), [])
 })
 
-t.test('it can be given up', async t => {
+t.test('a look-up by the fallbacks can be given up', async t => {
   const names = await nameServer(t, {}, true)
   const reason = new Error('enough')
   const controller = new AbortController()

@@ -27,20 +27,23 @@ async function met(server: Server, socket: Socket): Promise<Socket> {
   return served as Socket
 }
 
-t.test('it shows the addresses that it is given, and ends where it would be reset', async t => {
-  const server = createServer()
-  const { go } = await both(t, server)
-  const socket = go()
-  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
-  const served = await met(server, socket)
-  t.match(socket, { localAddress: '127.0.0.1', remoteAddress: '127.0.0.1', remotePort: 7 })
-  const ended = once(served.resume(), 'end')
-  socket.resetAndDestroy()
-  await ended
-  undisguise(socket)
-  undisguise(socket)
-  t.notOk(Object.hasOwn(socket, 'resetAndDestroy'), 'and is like any other again')
-})
+t.test(
+  'a disguised socket shows the addresses that it is given, and ends where it would be reset',
+  async t => {
+    const server = createServer()
+    const { go } = await both(t, server)
+    const socket = go()
+    disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
+    const served = await met(server, socket)
+    t.match(socket, { localAddress: '127.0.0.1', remoteAddress: '127.0.0.1', remotePort: 7 })
+    const ended = once(served.resume(), 'end')
+    socket.resetAndDestroy()
+    await ended
+    undisguise(socket)
+    undisguise(socket)
+    t.notOk(Object.hasOwn(socket, 'resetAndDestroy'), 'and is like any other again')
+  },
+)
 
 t.test('what is reset before it is connected ends when it is', async t => {
   const server = createServer()
@@ -78,7 +81,7 @@ t.test('that more is lost than TCP would hold is told, once all is heard', async
   t.equal(heard, 'the last word')
 })
 
-t.test('so it is with what was written before it was connected', async t => {
+t.test('bytes written before the socket was connected are forgiven as well', async t => {
   const server = createServer(socket => socket.end('the last word', () => socket.destroy()))
   // It is told of the connection once all is over.
   const socket = await left(t, server)
@@ -87,21 +90,24 @@ t.test('so it is with what was written before it was connected', async t => {
   t.equal(await text(socket), 'the last word')
 })
 
-t.test('whoever writes on and on hears of it, though he leaves no time to read', async t => {
-  const server = createServer(socket => socket.destroy())
-  const socket = await left(t, server)
-  let writes = 0
-  const failed = new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
-  const write = () => {
-    if (writes++ > 1_000) t.fail('it is never told')
-    else while (socket.write(Buffer.alloc(10_000)));
-  }
-  write()
-  socket.on('drain', write)
-  t.match(await failed, { code: /EPIPE|ECONNRESET/ })
-})
+t.test(
+  'a program that writes on and on sees the error, though it leaves no time to read',
+  async t => {
+    const server = createServer(socket => socket.destroy())
+    const socket = await left(t, server)
+    let writes = 0
+    const failed = new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve))
+    const write = () => {
+      if (writes++ > 1_000) t.fail('it is never told')
+      else while (socket.write(Buffer.alloc(10_000)));
+    }
+    write()
+    socket.on('drain', write)
+    t.match(await failed, { code: /EPIPE|ECONNRESET/ })
+  },
+)
 
-t.test('so is what is on its way when he goes', async t => {
+t.test('bytes on their way when the peer goes are forgiven as well', async t => {
   const server = createServer({ pauseOnConnect: true })
   const { go } = await both(t, server)
   const socket = go().resume()
@@ -114,7 +120,7 @@ t.test('so is what is on its way when he goes', async t => {
   t.match(await failed, { code: 'ECONNRESET' })
 })
 
-t.test('it is told to who does not read, once', async t => {
+t.test('a program that does not read sees the error once', async t => {
   const server = createServer()
   const { go } = await both(t, server)
   const socket = go().pause()

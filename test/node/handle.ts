@@ -54,7 +54,7 @@ t.test('a socket goes elsewhere in the middle of connecting, and hears of that a
   t.equal(handleOf(socket), null)
 })
 
-t.test('one that has failed, or was never sent anywhere, goes elsewhere too', async t => {
+t.test('a socket that has failed, or was never sent anywhere, goes elsewhere too', async t => {
   const { port, host } = await serving(t, socket => void socket.end('hello'))
   for (const isFailed of [true, false]) {
     const socket = new net.Socket()
@@ -113,7 +113,7 @@ t.test('what it says is not read to where the program reads', async t => {
   t.strictSame(buffer, Buffer.alloc(16))
 })
 
-t.test('one that is destroyed leaves in peace whom it has reached, and closes as ever', async t => {
+t.test('a socket that is destroyed ends its connection politely, and closes as ever', async t => {
   const { server, port, host } = await serving(t, socket => void socket.resume().end('welcome'))
   for (const error of [undefined, new Error('enough')]) {
     const socket = new net.Socket()

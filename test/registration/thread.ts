@@ -31,7 +31,7 @@ t.test('a thread is an embedded daemon until another takes its place', async t =
   t.same(await exited, [0])
 })
 
-t.test('one that can take nothing over ends', async t => {
+t.test('a thread that can take nothing over ends', async t => {
   const { port } = await daemon(t)
   t.same(await once(new Worker(thread, { workerData: port }), 'exit'), [0])
 })

@@ -44,7 +44,7 @@ t.test('a peer that is expected is let in at once, more than once', async t => {
   t.equal(admitted.length, 2)
 })
 
-t.test('one that is faster than the news is let in when they come', async t => {
+t.test('a connection that is faster than its notice is let in when that comes', async t => {
   const { admission, admitted, knock } = await guarded(t, { hold: 60_000 })
   const [{ socket, other }, second] = [await knock(), await knock()]
   t.strictSame(admitted, [])
@@ -57,7 +57,7 @@ t.test('one that is faster than the news is let in when they come', async t => {
   t.equal(String(text), 'early')
 })
 
-t.test('one that has said all there is to say meanwhile is heard', async t => {
+t.test('a connection that has sent all its bytes meanwhile is heard', async t => {
   const { admission, admitted, knock } = await guarded(t, { hold: 60_000 })
   const { socket, other } = await knock()
   socket.end()
@@ -81,7 +81,7 @@ t.test('an error over one that is let in does not concern the next', async t => 
   t.strictSame(passed, ['next'])
 })
 
-t.test('one that comes before the program listens is let in when it does', async t => {
+t.test('a connection that comes before the program listens is let in when it does', async t => {
   const { admission, knock } = await guarded(t, { guarded: false })
   const early: Socket[] = []
   const [{ socket, other }, gone] = [await knock(), await knock()]
@@ -95,14 +95,17 @@ t.test('one that comes before the program listens is let in when it does', async
   t.equal(String(await once(other, 'data')), 'early')
 })
 
-t.test('one that comes before is closed if the program is not going to listen', async t => {
-  const { admission, knock } = await guarded(t, { guarded: false })
-  const { socket, other } = await knock()
-  admission.hold(other, () => t.fail('let in'))
-  admission.refuse()
-  admission.release()
-  await once(socket.resume(), 'close')
-})
+t.test(
+  'a connection that comes before is closed if the program is not going to listen',
+  async t => {
+    const { admission, knock } = await guarded(t, { guarded: false })
+    const { socket, other } = await knock()
+    admission.hold(other, () => t.fail('let in'))
+    admission.refuse()
+    admission.release()
+    await once(socket.resume(), 'close')
+  },
+)
 
 t.test('an error over one that came early does not concern the next', async t => {
   const admission = new Admission()
@@ -127,7 +130,7 @@ t.test('a peer that the daemon has not sent is dropped', async t => {
   t.strictSame(admitted, [])
 })
 
-t.test('one that gives up is forgotten', async t => {
+t.test('a connection that gives up is forgotten', async t => {
   const { admission, admitted, knock } = await guarded(t, { hold: 60_000 })
   const { other } = await knock()
   await new Promise(resolve => other.once('close', resolve).destroy(new Error('reset')))

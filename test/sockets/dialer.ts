@@ -164,7 +164,7 @@ t.test('a stranger that has taken the port since is not talked to', async t => {
 })
 
 if (hasUnix) {
-  t.test('who was called by mistake is left in peace, be it that he speaks first', async t => {
+  t.test('a server that was called by mistake hears an end, even if it speaks first', async t => {
     const { port: daemonPort } = await daemon(t)
     const all: Promise<unknown>[] = []
     const greet = (socket: Socket) => {
@@ -182,7 +182,7 @@ if (hasUnix) {
   })
 
   t.test(
-    'so is he if there is no answer, or the socket is destroyed or goes elsewhere',
+    'it does so if there is no answer, or the socket is destroyed or goes elsewhere',
     async t => {
       const port = await freePort()
       const server = createServer(socket => void socket.resume().end('hello'))
@@ -217,7 +217,7 @@ if (hasUnix) {
     },
   )
 
-  t.test('who is not yet where he is likely to be is gone to by his port', async t => {
+  t.test('a server that is not where it is likely to be is reached by its port', async t => {
     const port = await freePort()
     const { place } = await site(t, 'late')
     const resolver = new Held(undefined, port)
@@ -428,7 +428,7 @@ t.test('a socket that is sent to a name as it is connected hears of that one', a
   socket.destroy()
 })
 
-t.test('whoever takes its handle keeps it', async t => {
+t.test('a program that takes the handle of a socket keeps it', async t => {
   const { place } = await site(t, 'good')
   for (const known of [undefined, place]) {
     const resolver = new Held(known)

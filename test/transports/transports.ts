@@ -57,7 +57,7 @@ t.test('what is named is used, objects before words', async t => {
   t.strictSame(wordsOf([own('tcp', true), 'tcp']), ['tcp'])
 })
 
-t.test('one that throws when it is asked whether it allows a call is named', async t => {
+t.test('a transport that throws when it is asked about a call is named', async t => {
   const wrong = { ...own('hyper', true), allows: () => JSON.parse('{') as boolean }
   t.throws(() => namedTransports(['tcp', wrong], here), {
     code: 'ERR_MONIKER_TRANSPORT',
