@@ -68,7 +68,6 @@ t.test('an answer from where nobody was asked is not believed, whatever it says'
   const [question, from] = (await once(socket, 'message')) as [Buffer, { port: number }]
   const { id } = JSON.parse(question.toString()) as { id: string }
   t.equal(question.length, PADDED)
-  t.match(id, /^[0-9a-f-]{36}$/)
   // It could see the question, even; all it cannot do is send from the daemon's own port.
   await new Promise(resolve => forger.send(answer(id, 666), from.port, '127.0.0.1', resolve))
   socket.send(answer(id, 4_000), from.port, '127.0.0.1')
