@@ -16,10 +16,9 @@ export interface DatagramsOptions extends DatagramOptions {
   dialects: Dialects
   /** True if these sockets alone keep the process alive. Default true. */
   ref?: boolean
+  /** Milliseconds between two looks at the addresses of this host. Default 5,000. */
+  rescan?: number
 }
-
-/** Milliseconds between two looks at the addresses of this host. */
-const RESCAN = 5_000
 
 /** The most questions that may be under way without an answer. */
 const MAX_WAITING = 1_024
@@ -52,8 +51,9 @@ export class Datagrams {
   async bind(port: number, host: string): Promise<void> {
     if (host !== '::' && host !== '0.0.0.0') return this.#open(port, host)
     const family = host === '::' ? undefined : 'IPv4'
+    const { rescan = 5_000 } = this.#options
     await this.#scan(port, family)
-    this.#rescan = setInterval(() => void this.#scan(port, family), RESCAN).unref()
+    this.#rescan = setInterval(() => void this.#scan(port, family), rescan).unref()
   }
 
   close(): void {

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import type { Handler, Peer } from '../../lib/daemon/chain.ts'
 import type { Dialect } from '../../lib/daemon/dialect.ts'
 import { json } from '../../lib/daemon/json.ts'
-import { Datagrams } from '../../lib/daemon/udp.ts'
+import { Datagrams, type DatagramsOptions } from '../../lib/daemon/udp.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { type Answer } from '../../lib/wire/protocol.ts'
@@ -22,7 +22,7 @@ const echo: Handler = question => ({ got: question.op })
 /** A listener at `host`, on a free port for each address, its sockets, and what it refused. */
 async function listener(
   t: Test,
-  given: { answer?: Handler; ref?: boolean; host?: string; dialects?: Dialect[] } = {},
+  given: Partial<Omit<DatagramsOptions, 'dialects'>> & { host?: string; dialects?: Dialect[] } = {},
 ) {
   const { answer = echo, host = '127.0.0.1', dialects = [], ...ref } = given
   const refused: MonikerError[] = []
@@ -332,38 +332,21 @@ t.test('an address where the port is taken does not keep the others from answeri
   t.strictSame(datagrams.addresses, ['127.0.0.1'])
 })
 
-/** A clock that strikes when told to; it stands in for `setInterval`. */
-function clock(t: Test): { strike: () => void; stopped: () => boolean } {
-  let run: (() => void) | undefined
-  t.intercept(globalThis, 'setInterval', {
-    value: (callback: () => void) => {
-      run = callback
-      return { unref: () => 'the clock' }
-    },
-  })
-  t.intercept(globalThis, 'clearInterval', {
-    value: (timer: unknown) => {
-      if (timer === 'the clock') run = undefined
-    },
-  })
-  return { strike: () => run!(), stopped: () => run === undefined }
-}
-
 t.test('addresses that come and go are noticed by the next look', async t => {
-  const { strike, stopped } = clock(t)
   interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
-  const { datagrams, sockets } = await listener(t, { host: '::' })
+  const { datagrams, sockets } = await listener(t, { host: '::', rescan: 1 })
   interfaces(t, { lo: [{ address: '127.0.0.2' }, { address: '127.0.0.3' }] })
-  strike()
-  const [gone, , fresh] = sockets
-  await once(gone!, 'close')
-
+  await once(sockets[0]!, 'close')
+  const [, , fresh] = sockets
   t.strictSame(datagrams.addresses, ['127.0.0.2', '127.0.0.3'])
   const { ask, answer } = await asker(t, fresh!.address().port, '127.0.0.3')
   ask(padded(status))
   t.match((await answer()).message, { got: 'status' })
   datagrams.close()
-  t.ok(stopped(), 'nobody looks after the end')
+  interfaces(t, { lo: [{ address: '127.0.0.4' }] })
+  // The look that was to be next would come before.
+  await new Promise(resolve => setTimeout(resolve, 2))
+  t.strictSame(datagrams.addresses, [], 'the last look was before the end')
 })
 
 t.test('to close is to answer no more, however often it is said', async t => {
