@@ -13,7 +13,7 @@ import { local } from './answer.ts'
 import { chain, inOrder, type Handler, type Owner, type Step, type Steps } from './chain.ts'
 import { Bucket, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
-import { Arrival, peerOf, type Dialect, type Dialects } from './dialect.ts'
+import { Arrival, peerOf, type Dialect, type Dialects, type ServeOptions } from './dialect.ts'
 import { json } from './json.ts'
 import { DesignatedPort } from './port.ts'
 import { hold } from './hold.ts'
@@ -112,6 +112,7 @@ export class Daemon {
   /** Resolves once the names of the daemon before are here, or are late; `undefined` from then on. */
   #settled: Promise<void> | undefined
   readonly #answer: Handler
+  readonly #serving: ServeOptions
   #starting: Promise<void> | undefined
 
   constructor(options: DaemonOptions = {}) {
@@ -133,6 +134,7 @@ export class Daemon {
       protectedNames: options.embedded ? undefined : new ProtectedNames(),
     })
     this.#answer = chain(...inOrder({ ...this.#steps(ttl), ...steps }))
+    this.#serving = this.#serveOptions()
     this.#port = new DesignatedPort({
       port: options.port ?? designatedPort(),
       hosts: options.hosts ?? ['::'],
@@ -165,6 +167,24 @@ export class Daemon {
         subscriptions: this.#subscriptions,
       }),
       handover: ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),
+    }
+  }
+
+  #serveOptions(): ServeOptions {
+    const { patience = 10_000, idle = 300_000 } = this.#options
+    return {
+      answer: this.#answer,
+      ended: owner => this.#subscriptions.release(owner),
+      closed: owner => {
+        this.#left(owner)
+        this.#subscriptions.release(owner)
+        this.#registry.release(owner)
+      },
+      refused: error => this.#refused(error),
+      isInUse: owner => this.#registry.held(owner) > 0 || this.#subscriptions.count(owner) > 0,
+      patience,
+      slowness: patience,
+      idle,
     }
   }
 
@@ -286,31 +306,18 @@ export class Daemon {
   }
 
   #serve(socket: Socket): void {
-    const { patience = 10_000, idle = 300_000 } = this.#options
     if (!this.#isRef) socket.unref()
     this.#counters.connections++
+    const peer = peerOf(socket)
     let leave: () => void
     try {
-      leave = this.#limits.enter(peerOf(socket), () => this.#makeRoom())
+      leave = this.#limits.enter(peer, () => this.#makeRoom())
     } catch (error) {
       this.#refused(error as MonikerError)
       return this.#dialects[0].turnAway(socket, error as MonikerError)
     }
     socket.once('close', () => this.#leave(socket))
-    const arrival = new Arrival(socket, this.#dialects, {
-      answer: this.#answer,
-      ended: owner => this.#subscriptions.release(owner),
-      closed: owner => {
-        this.#left(owner)
-        this.#subscriptions.release(owner)
-        this.#registry.release(owner)
-      },
-      refused: error => this.#refused(error),
-      isInUse: owner => this.#registry.held(owner) > 0 || this.#subscriptions.count(owner) > 0,
-      patience,
-      slowness: patience,
-      idle,
-    })
+    const arrival = new Arrival(socket, this.#dialects, this.#serving, peer)
     this.#sockets.set(socket, { arrival, leave })
   }
 

@@ -70,19 +70,20 @@ export class Arrival {
   readonly #options: ServeOptions
   #served: Connection | undefined
 
-  constructor(socket: Socket, dialects: Dialects, options: ServeOptions) {
+  /** `options` are the same for all connections of a daemon: most of them ask one question. */
+  constructor(socket: Socket, dialects: Dialects, options: ServeOptions, peer = peerOf(socket)) {
     this.#socket = socket
     this.#dialects = dialects
     // A socket that has closed does not tell any more.
-    this.#peer = peerOf(socket)
+    this.#peer = peer
     this.#options = options
     socket
       .setKeepAlive(true, 15_000)
       .setNoDelay(true)
       .setTimeout(options.idle)
-      .on('error', error => debug('%s: %s', socket.remoteAddress, error.message))
-      .on('timeout', this.#silent)
-      .on('end', this.#ended)
+      .on('error', error => debug('%s: %s', peer.remote.address, error.message))
+      .on('timeout', destroy)
+      .on('end', end)
       .once('data', (head: Buffer) => this.#serve(head))
   }
 
@@ -99,19 +100,23 @@ export class Arrival {
     this.#dialects[0].turnAway(this.#socket, error)
   }
 
-  readonly #silent = () => void this.#socket.destroy()
-
-  readonly #ended = () => void this.#socket.end()
-
   #serve(head: Buffer): void {
     const socket = this.#socket
     // It was refused before it had said anything.
     if (!socket.writable) return void socket.resume()
-    socket.off('timeout', this.#silent).off('end', this.#ended)
+    socket.off('timeout', destroy).off('end', end)
     const [first] = this.#dialects
     const dialect = this.#dialects.find(one => one.claims(head[0]!)) ?? first
     this.#served = dialect.serve(socket, head, this.#peer, this.#options)
   }
+}
+
+function destroy(this: Socket): void {
+  this.destroy()
+}
+
+function end(this: Socket): void {
+  this.end()
 }
 
 /** The program at the other end of a connection. */

@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { clearTimeout, nextTick, setImmediate, setTimeout } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
+import { LineReader } from '../wire/lines.ts'
 import { LineSplitter } from '../wire/splitter.ts'
 import {
   decode,
@@ -34,41 +35,35 @@ export class LineConnection implements Connection {
   readonly #socket: Socket
   readonly #peer: Peer
   readonly #options: ServeOptions
-  readonly #splitter = new LineSplitter()
+  readonly #reader = new LineReader()
+  /** The stream of lines, from the second read on: most connections ask one question, and do without. */
+  #splitter: LineSplitter | undefined
   /** Runs while half a line waits for its end. */
   #dribble: NodeJS.Timeout | undefined
   /** Runs while the answers are not read. */
   #late: NodeJS.Timeout | undefined
   /** The number of questions under way. */
   #waiting = 0
+  /** True once no more will be asked. */
+  #isEnded = false
 
   constructor(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions) {
-    const { ended, closed, isInUse } = options
+    const { closed, isInUse } = options
     const owner = ownerOf(socket)
     this.owner = owner
     this.#socket = socket
     this.#peer = { ...peer, owner }
     this.#options = options
-    this.#splitter
-      .on('data', (lines: string[]) => this.#reply(lines))
-      .on('error', (error: MonikerError) => this.refuse(error))
-      .on('end', () => {
-        ended(owner)
-        // A process that was killed ends so too: its names go at once.
-        if (this.#waiting === 0 || isInUse(owner)) socket.end()
-      })
     socket
+      .once('data', this.#stream)
+      .on('end', this.#end)
       .on('timeout', () => isInUse(owner) || this.#waiting > 0 || socket.destroy())
       .on('close', () => {
         clearTimeout(this.#dribble)
         clearTimeout(this.#late)
         closed(owner)
       })
-    this.#splitter.write(head)
-    socket.pipe(this.#splitter)
-    // After the pipe's own listener: the splitter has seen the chunk by then.
-    socket.on('data', () => this.#watchLine())
-    this.#watchLine()
+    this.#read(head)
   }
 
   refuse(error: MonikerError, before = '', id: Id = null): void {
@@ -76,9 +71,49 @@ export class LineConnection implements Connection {
     // Closing already: the first reason stands.
     if (!socket.writable) return
     this.#options.refused(error)
-    socket.unpipe(this.#splitter).resume()
-    this.#splitter.removeAllListeners('data')
+    if (this.#splitter) socket.unpipe(this.#splitter.removeAllListeners('data'))
+    // The rest is read, and dropped.
+    socket.off('data', this.#stream).resume()
     turnAway(socket, error, before, id)
+  }
+
+  /** Answers what came first. */
+  #read(chunk: Buffer): void {
+    let lines: string[]
+    try {
+      lines = this.#reader.read(chunk)
+    } catch (error) {
+      return this.refuse(error as MonikerError)
+    }
+    if (lines.length > 0) this.#reply(lines)
+    this.#watchLine()
+  }
+
+  /** Serves what comes after the first read, from this chunk on. */
+  readonly #stream = (chunk: Buffer): void => {
+    const socket = this.#socket.off('end', this.#end)
+    const splitter = new LineSplitter(this.#reader)
+      .on('data', (lines: string[]) => this.#reply(lines))
+      .on('error', (error: MonikerError) => this.refuse(error))
+      .on('end', this.#end)
+    this.#splitter = splitter
+    splitter.write(chunk)
+    socket.pipe(splitter)
+    // After the pipe's own listener: the splitter has seen the chunk by then.
+    socket.on('data', () => this.#watchLine())
+    this.#watchLine()
+  }
+
+  readonly #end = (): void => {
+    this.#isEnded = true
+    this.#options.ended(this.owner)
+    // A process that was killed ends so too: its names go at once.
+    if (this.#waiting === 0 || this.#options.isInUse(this.owner)) this.#socket.end()
+  }
+
+  /** The source of lines, to be paused. */
+  get #source(): Socket | LineSplitter {
+    return this.#splitter ?? this.#socket
   }
 
   /** The answers to one read, in one write; those that are long, in several. */
@@ -121,7 +156,7 @@ export class LineConnection implements Connection {
     )
     this.#waiting--
     if (socket.writable) socket.write(text)
-    if (this.#splitter.readableEnded && this.#waiting === 0) socket.end()
+    if (this.#isEnded && this.#waiting === 0) socket.end()
   }
 
   #no(id: Id, error: MonikerError): string {
@@ -132,7 +167,7 @@ export class LineConnection implements Connection {
   /** The end of half a line may be late only while it would be read. */
   #watchLine(): void {
     const { patience } = this.#options
-    if (this.#splitter.partial && !this.#splitter.isPaused()) {
+    if (this.#reader.partial && !this.#source.isPaused()) {
       this.#dribble ??= setTimeout(() => this.refuse(tooSlow(patience)), patience).unref()
     } else {
       clearTimeout(this.#dribble)
@@ -146,10 +181,10 @@ export class LineConnection implements Connection {
    */
   #hold(isRead: boolean, lines: string[]): void {
     const { slowness, isInUse } = this.#options
-    this.#splitter.pause()
+    const source = this.#source.pause()
     const goOn = () => {
       clearTimeout(this.#late)
-      this.#splitter.resume()
+      source.resume()
       this.#reply(lines)
       this.#watchLine()
     }

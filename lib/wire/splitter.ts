@@ -6,15 +6,12 @@ import { LineReader } from './lines.ts'
  * one read can be answered by one write. Fails with `EPROTO` on a line over `MAX_LINE` bytes.
  */
 export class LineSplitter extends Transform {
-  readonly #reader = new LineReader()
+  readonly #reader: LineReader
 
-  constructor() {
+  /** `reader` may have read before. */
+  constructor(reader = new LineReader()) {
     super({ readableObjectMode: true })
-  }
-
-  /** True if half a line is waiting for its end. */
-  get partial(): boolean {
-    return this.#reader.partial
+    this.#reader = reader
   }
 
   override _transform(
