@@ -141,6 +141,9 @@ export interface RetryOptions {
   quiet?: boolean
 }
 
+/** The defaults of `RetryOptions`. */
+export const DEFAULTS = { first: 50, longest: 1_000, quiet: false } satisfies RetryOptions
+
 /**
  * Tries `attempt` again, after growing pauses, until it succeeds or `ms` are over; it is given how many are left. Fails
  * with its last error.
@@ -148,7 +151,13 @@ export interface RetryOptions {
 export async function retry<T>(
   attempt: (left: number) => Promise<T>,
   ms: number,
-  { worth = () => true, first = 50, longest = 1_000, signal, quiet = false }: RetryOptions = {},
+  {
+    worth = () => true,
+    first = DEFAULTS.first,
+    longest = DEFAULTS.longest,
+    signal,
+    quiet = DEFAULTS.quiet,
+  }: RetryOptions = {},
 ): Promise<T> {
   const end = clock() + ms
   let wait = first

@@ -219,6 +219,9 @@ export interface SessionsOptions {
   kept?: number
 }
 
+/** The defaults of `SessionsOptions`. */
+export const DEFAULTS = { often: 1_000, kept: 10_000 } satisfies SessionsOptions
+
 /**
  * The connections that are kept to daemons which are asked often, shared by this process: a question is then a line
  * in a write that many share, not a packet of its own. None keeps the process alive but for a question under way.
@@ -231,7 +234,7 @@ export class Sessions {
   readonly #often: number
   readonly #kept: number
 
-  constructor({ often = 1_000, kept = 10_000 }: SessionsOptions = {}) {
+  constructor({ often = DEFAULTS.often, kept = DEFAULTS.kept }: SessionsOptions = {}) {
     this.#often = often
     this.#kept = kept
   }

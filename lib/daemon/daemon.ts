@@ -11,7 +11,7 @@ import { Subscriptions } from './subscriptions.ts'
 import { Access } from './access.ts'
 import { local } from './answer.ts'
 import { chain, inOrder, type Handler, type Owner, type Step, type Steps } from './chain.ts'
-import { Bucket, Limits, type LimitsOptions } from './limits.ts'
+import { Bucket, DEFAULTS as LIMITS, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import { Arrival, peerOf, type Dialect, type Dialects, type ServeOptions } from './dialect.ts'
 import { json } from './json.ts'
@@ -60,6 +60,19 @@ export interface DaemonOptions {
   idle?: number
 }
 
+/** The defaults of `DaemonOptions`. */
+export const DEFAULTS = {
+  embedded: false,
+  publicList: false,
+  grace: 300,
+  ttl: 30_000,
+  maxConnections: LIMITS.connections,
+  maxNames: LIMITS.names,
+  linger: 1_000,
+  patience: 10_000,
+  idle: 300_000,
+} satisfies DaemonOptions
+
 /** Counters of a daemon, since it started. */
 export interface Counters {
   questions: number
@@ -97,7 +110,7 @@ export interface DaemonStatus extends Counters {
  * connection that registered it.
  */
 export class Daemon {
-  readonly #options: DaemonOptions
+  readonly #options: DaemonOptions & Required<Pick<DaemonOptions, keyof typeof DEFAULTS>>
   readonly #subscriptions = new Subscriptions()
   readonly #registry = new Registry((change, entry) => this.#subscriptions.tell(change, entry))
   readonly #port: DesignatedPort
@@ -116,29 +129,29 @@ export class Daemon {
   #starting: Promise<void> | undefined
 
   constructor(options: DaemonOptions = {}) {
-    const { publicList = false, ttl = 30_000, steps, dialects = [] } = options
+    const { steps, dialects = [], limits } = options
+    const set = { ...DEFAULTS, ...defined(options) }
     this.#dialects = [json, ...dialects]
-    const { maxConnections, maxNames, limits } = options
-    this.#options = options
+    this.#options = set
     const sources = { registry: this.#registry, unread: () => this.#unread() }
     this.#limits = new Limits(sources, {
-      ...(maxConnections && { connections: maxConnections }),
-      ...(maxNames && { names: maxNames }),
+      connections: set.maxConnections,
+      names: set.maxNames,
       ...limits,
     })
     this.#access = new Access({
-      publicList,
+      publicList: set.publicList,
       port: () => this.port,
       denied: text => this.#denied(text),
       // The daemon of a program cannot tell what root would have said.
       protectedNames: options.embedded ? undefined : new ProtectedNames(),
     })
-    this.#answer = chain(...inOrder({ ...this.#steps(ttl), ...steps }))
+    this.#answer = chain(...inOrder({ ...this.#steps(set.ttl), ...steps }))
     this.#serving = this.#serveOptions()
     this.#port = new DesignatedPort({
       port: options.port ?? designatedPort(),
       hosts: options.hosts ?? ['::'],
-      embedded: options.embedded ?? false,
+      embedded: set.embedded,
       ref: this.#isRef,
       dialects: this.#dialects,
       answer: this.#answer,
@@ -171,7 +184,7 @@ export class Daemon {
   }
 
   #serveOptions(): ServeOptions {
-    const { patience = 10_000, idle = 300_000 } = this.#options
+    const { patience, idle } = this.#options
     return {
       answer: this.#answer,
       ended: owner => this.#subscriptions.release(owner),
@@ -194,7 +207,7 @@ export class Daemon {
   }
 
   get #isRef(): boolean {
-    const { embedded = false, ref = !embedded } = this.#options
+    const { embedded, ref = !embedded } = this.#options
     return ref
   }
 
@@ -217,7 +230,7 @@ export class Daemon {
       throw new MonikerError('EDENIED', { text: 'only an embedded daemon hands over' })
     }
     this.#port.giveUp(successor)
-    setTimeout(() => this.#left(successor), this.#options.linger ?? LINGER).unref()
+    setTimeout(() => this.#left(successor), this.#options.linger).unref()
     return { handover: true }
   }
 
@@ -251,7 +264,7 @@ export class Daemon {
 
   /** Resolves once it has been young for long enough: `grace` ms from now, or from when `dismissed` is done. */
   async #grow(dismissed?: Promise<void>): Promise<void> {
-    const { grace = 300 } = this.#options
+    const { grace } = this.#options
     await dismissed?.catch(() => {})
     this.#born = clock()
     if (grace > 0) await pause(grace, undefined, { ref: false })
@@ -294,7 +307,7 @@ export class Daemon {
     return {
       protocol: VERSION,
       pid: process.pid,
-      embedded: this.#options.embedded ?? false,
+      embedded: this.#options.embedded,
       port: this.port,
       started: this.#started,
       udp: this.#port.addresses,
@@ -371,3 +384,9 @@ async function readPolicies(files: readonly string[]): Promise<Policies> {
 
 /** Milliseconds that a daemon that takes our place is given. */
 const LINGER = 1_000
+
+/** The options that are given: `undefined` leaves a default as it is. */
+function defined(options: DaemonOptions): DaemonOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(given) as DaemonOptions
+}

@@ -35,6 +35,18 @@ export interface LimitsOptions {
   now?: () => number
 }
 
+/** The defaults of `LimitsOptions`. */
+export const DEFAULTS = {
+  connections: 16_384,
+  hostConnections: 256,
+  names: 4_096,
+  allNames: 1_048_576,
+  changes: { perSecond: 50_000, burst: 100_000 },
+  hostQuestions: { perSecond: 20_000, burst: 40_000 },
+  remoteQuestions: { perSecond: 100_000, burst: 200_000 },
+  unread: 268_435_456,
+} satisfies LimitsOptions
+
 export interface LimitsSources {
   registry: Registry
   /** The number of bytes of answers that wait to be read. */
@@ -59,19 +71,12 @@ export class Limits {
   #remoteOpen = 0
 
   constructor(sources: LimitsSources, options: LimitsOptions = {}) {
-    const { now = clock, connections = 16_384 } = options
+    const { now = clock, connections = DEFAULTS.connections } = options
     this.#sources = sources
     this.#now = now
     this.#options = {
-      connections,
+      ...DEFAULTS,
       remoteConnections: Math.ceil(connections / 2),
-      hostConnections: 256,
-      names: 4_096,
-      allNames: 1_048_576,
-      changes: { perSecond: 50_000, burst: 100_000 },
-      hostQuestions: { perSecond: 20_000, burst: 40_000 },
-      remoteQuestions: { perSecond: 100_000, burst: 200_000 },
-      unread: 268_435_456,
       ...options,
     }
     this.#hosts = new Buckets(this.#options.hostQuestions, { now })
@@ -206,6 +211,9 @@ export interface BucketsOptions {
   now?: Now
 }
 
+/** The defaults of `BucketsOptions`. */
+export const BUCKETS_DEFAULTS = { max: 4_096 } satisfies BucketsOptions
+
 /** A bucket for each key. If there are too many, the oldest is forgotten, and its key begins with a full one. */
 export class Buckets {
   readonly #rate: Rate
@@ -213,7 +221,7 @@ export class Buckets {
   readonly #now: Now | undefined
   readonly #buckets = new Map<string, Bucket>()
 
-  constructor(rate: Rate, { max = 4_096, now }: BucketsOptions = {}) {
+  constructor(rate: Rate, { max = BUCKETS_DEFAULTS.max, now }: BucketsOptions = {}) {
     this.#rate = rate
     this.#max = max
     this.#now = now

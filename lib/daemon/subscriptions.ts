@@ -24,6 +24,9 @@ export interface SubscriptionsOptions {
   maxOwned?: number
 }
 
+/** The defaults of `SubscriptionsOptions`. */
+export const DEFAULTS = { max: 65_536, maxOwned: 16_384 } satisfies SubscriptionsOptions
+
 interface Subscription {
   readonly subscriber: Subscriber
   readonly keys: readonly string[]
@@ -40,7 +43,7 @@ export class Subscriptions {
   readonly #owners = new Map<object, Set<Subscription>>()
   #size = 0
 
-  constructor({ max = 65_536, maxOwned = 16_384 }: SubscriptionsOptions = {}) {
+  constructor({ max = DEFAULTS.max, maxOwned = DEFAULTS.maxOwned }: SubscriptionsOptions = {}) {
     this.#max = max
     this.#maxOwned = maxOwned
   }

@@ -23,6 +23,9 @@ interface Pauses {
   lost?: ((error: Error | undefined) => void) | undefined
 }
 
+/** The defaults of `Pauses`. */
+export const DEFAULTS = { first: 100, longest: 10_000 } satisfies Pauses
+
 /**
  * A socket to a name, and another each time it has closed, wherever the name is by then:
  * `for await (const socket of reconnect('web'))`. Between them are pauses, which grow while there is no
@@ -39,7 +42,7 @@ export function reconnect(
 
 async function* sockets(
   call: Call,
-  { first = 100, longest = 10_000, lost = () => {} }: Pauses,
+  { first = DEFAULTS.first, longest = DEFAULTS.longest, lost = () => {} }: Pauses,
 ): AsyncGenerator<MonikerSocket, void, undefined> {
   const {
     name,
