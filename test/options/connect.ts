@@ -128,8 +128,11 @@ const wrong: [options: object, says: RegExp][] = [
   [{ service, wait: 3_600_001 }, /options\.wait to be a number of ms .*, got 3600001$/],
   [{ service, wait: NaN }, /options\.wait to be a number of ms/],
   [{ service, wait: '1s' }, /options\.wait to be a number of ms from 0 to 3600000, got "1s"$/],
-  [{ service, transports: 'tcp' }, /options\.transports to be some of tcp, udp, unix, got "tcp"$/],
-  [{ service, transports: [] }, /options\.transports to be some of tcp, udp, unix, got \[\]$/],
+  [
+    { service, transports: 'tcp' },
+    /options\.transports to be some of tcp, udp, unix.*, got "tcp"$/,
+  ],
+  [{ service, transports: [] }, /options\.transports to be some of tcp, udp, unix.*, got \[\]$/],
   [
     { service, transports: ['tcp', 'x'] },
     /options\.transports to be some of .*, got \["tcp","x"\]$/,

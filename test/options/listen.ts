@@ -1,5 +1,6 @@
 import t from 'tap'
 import { listenCall } from '../../lib/options/listen.ts'
+import { TRANSPORT_NAMES } from '../../lib/transports/transports.ts'
 import { MAX_METADATA } from '../../lib/wire/protocol.ts'
 import { NAMELESS, invalid, noName, toNet, wrongOptions } from '../fixtures/calls.ts'
 
@@ -13,8 +14,7 @@ t.test('what net takes is left to net', async t => {
 })
 
 t.test('a string that is neither a port nor a path is the name to listen on', async t => {
-  const transports = ['tcp', 'udp', 'unix']
-  const rest = { metadata: undefined, daemonPort: undefined, transports }
+  const rest = { metadata: undefined, daemonPort: undefined, transports: TRANSPORT_NAMES }
   const least = { load: false, shared: false, guarded: false, ...rest }
   const table: [args: unknown[], expected: object][] = [
     [['starwars'], { name: exact, options: { port: 0 }, callback: undefined }],
