@@ -74,7 +74,7 @@ t.test('a word is a row of the table, and an object is what it is', async t => {
   }
   t.notOk(isDirectory('lan'))
   t.match(expectedDirectories(table), /the words lan\)/)
-  t.match(expectedDirectories(), /there are no words yet/)
+  t.match(expectedDirectories({}), /there are no words yet/)
 })
 
 t.test('of what a directory has seen, what is wanted is given', async t => {
