@@ -382,9 +382,6 @@ async function readPolicies(files: readonly string[]): Promise<Policies> {
   return loadPolicies(files)
 }
 
-/** Milliseconds that a daemon that takes our place is given. */
-const LINGER = 1_000
-
 /** The options that are given: `undefined` leaves a default as it is. */
 function defined(options: DaemonOptions): DaemonOptions {
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
