@@ -36,7 +36,7 @@ export {
   watch,
 }
 export type { ConnectNameOptions, TargetOptions } from './lib/options/connect.ts'
-export type { ListenNameOptions } from './lib/options/listen.ts'
+export type { ListenNameOptions, ListenOptions } from './lib/options/listen.ts'
 export type { BindNameOptions, DatagramTarget } from './lib/sockets/datagram.ts'
 export type { Details, Failure, Reason } from './lib/errors.ts'
 export type { Name, Target } from './lib/name.ts'

@@ -66,13 +66,36 @@ export function replaceHandle(
   else endPolitely(handle, progress)
   undisguise(socket)
   Object.assign(socket, { _handle: null, _undestroy: keepStreamState })
+  const restoreBuffers = keepBuffer(socket)
   try {
     connect()
   } finally {
+    restoreBuffers()
     // To delete it would make a slow object of the socket.
     Reflect.set(socket, '_undestroy', Reflect.get(net.Socket.prototype, '_undestroy'))
   }
   if (!isRef) socket.unref()
+}
+
+/**
+ * Has the next handle read into the buffer that the program has given for the last one by `onread`: `net` asks for one
+ * more with each handle. The returned function undoes this.
+ */
+function keepBuffer(socket: net.Socket): () => void {
+  const { buffer, generator } = (bufferKeys ??= bufferKeysIn(socket))
+  const generate: unknown = Reflect.get(socket, generator)
+  if (!generate || !(Reflect.get(socket, buffer) instanceof Uint8Array)) return () => {}
+  Reflect.set(socket, generator, null)
+  return () => void Reflect.set(socket, generator, generate)
+}
+
+/** The keys of the buffer of `onread`, and of the function that makes one; they are internal to Node. */
+let bufferKeys: { buffer: symbol; generator: symbol } | undefined
+
+function bufferKeysIn(socket: net.Socket): { buffer: symbol; generator: symbol } {
+  const symbols = Object.getOwnPropertySymbols(socket)
+  const keyOf = (name: string) => symbols.find(({ description }) => description === name)!
+  return { buffer: keyOf('kBuffer'), generator: keyOf('kBufferGen') }
 }
 
 /** Ends the connection of `socket` politely. `net` is about to close its handle, and closes a stand-in instead. */

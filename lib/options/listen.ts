@@ -1,4 +1,4 @@
-import type { ListenOptions } from 'node:net'
+import type { ListenOptions as NetListenOptions } from 'node:net'
 import { isBound } from '../node/adopt.ts'
 import { parse, type Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
@@ -9,7 +9,10 @@ import { callbackIn, hasService, homed, isName, isURI, nameIn } from './check.ts
 import { OPTIONS, bad, checkOptions, type OptionsOf } from './options.ts'
 
 /** The options by which `listen` is known by a name, beside every option of `net`'s. */
-export type ListenNameOptions = ListenOptions & OptionsOf<'listen'>
+export type ListenNameOptions = NetListenOptions & OptionsOf<'listen'>
+
+/** The options of `listen`: a port, a path, or a name by its `service`. */
+export interface ListenOptions extends NetListenOptions, Partial<OptionsOf<'listen'>> {}
 
 /** A call to be known by a name, normalised; `options` are `net`'s. */
 export interface ListenCall {

@@ -1,6 +1,14 @@
 import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
-import { clearTimeout, clock, nextTick, pause, setTimeout } from '../clock.ts'
+import {
+  clearInterval,
+  clearTimeout,
+  clock,
+  nextTick,
+  pause,
+  setInterval,
+  setTimeout,
+} from '../clock.ts'
 import type { ListenCall } from '../options/listen.ts'
 import { announce, clusterGroup, track, untrack, withExclusivePort } from '../node/cluster.ts'
 import { designatedPort, portRange, shuffled, type PortRange } from '../settings.ts'
@@ -158,6 +166,8 @@ class NamedListener {
   #phase: Phase = 'binding'
   /** Aborts the registration. */
   readonly #registration = new AbortController()
+  /** Keeps the process alive while the name is registered, as a host look-up does, be the listener `unref`'d. */
+  #awake: NodeJS.Timeout | undefined
   /** Aborts the wait for the last peer to hear that the name was here. */
   readonly #confirmation = new AbortController()
   #lease: Lease | undefined
@@ -234,6 +244,7 @@ class NamedListener {
     const next: readonly Phase[] = TRANSITIONS[this.#phase]
     if (!next.includes(phase)) return false
     this.#phase = phase
+    clearInterval(this.#awake)
     return true
   }
 
@@ -329,6 +340,7 @@ class NamedListener {
   /** Has the name registered; until then `'listening'` is held back. */
   async #register(): Promise<void> {
     this.#enter('registering')
+    this.#awake = setInterval(() => {}, 0x7fff_ffff)
     const { daemonPort, guarded } = this.#call
     const { signal } = this.#registration
     try {

@@ -1,5 +1,5 @@
-import net, { type AddressInfo, type ListenOptions, type ServerOpts, type Socket } from 'node:net'
-import { listenCall, type ListenNameOptions } from '../options/listen.ts'
+import net, { type AddressInfo, type ServerOpts, type Socket } from 'node:net'
+import { listenCall, type ListenNameOptions, type ListenOptions } from '../options/listen.ts'
 import type { Listenable } from '../node/adopt.ts'
 import { callable, type CallableClass } from '../node/callable.ts'
 import { monikerOf, publish, type NamedAddress } from './listener.ts'
@@ -22,7 +22,7 @@ class MonikerServer extends net.Server {
   override listen(handle: Listenable, backlog?: number, listener?: () => void): this
   override listen(handle: Listenable, listener?: () => void): this
   // Last, as it is by the last that the compiler says what is wrong with a call.
-  override listen(options: ListenNameOptions | ListenOptions, listener?: () => void): this
+  override listen(options: ListenOptions, listener?: () => void): this
   override listen(...args: unknown[]): this {
     const call = listenCall(args)
     if (call) publish(this, call, (options, callback) => super.listen(options, callback))

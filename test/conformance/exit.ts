@@ -10,6 +10,8 @@ const programs: Record<string, string> = {
   'a server that is unref’d': 'api.createServer().listen(where()).unref()',
   'a server that is unref’d once it listens':
     'const server = api.createServer().listen(where(), () => server.unref())',
+  'a server that is unref’d and says that it listens':
+    'api.createServer().listen(where(), () => console.log("done")).unref()',
   'a server that is closed':
     'const server = api.createServer().listen(where(), () => server.close())',
   'a socket that finds nobody':

@@ -431,6 +431,24 @@ const lines: Record<string, Line> = {
     await closed(socket)
     return read.join('')
   },
+  'onread with a buffer each time': async (road, t) => {
+    const server = await serve(road, t)
+    const given: Buffer[] = []
+    const used = new Set<Buffer>()
+    const onread = {
+      buffer: () => given[given.push(Buffer.alloc(4)) - 1]!,
+      callback: (_bytes: number, buffer: Buffer) => Boolean(used.add(buffer)),
+    }
+    const told: unknown[] = []
+    // The second knows where the first has been.
+    for (let times = 0; times < 2; times++) {
+      const socket = road.api.connect(road.connecting(server, { onread }))
+      socket.end('12345678')
+      await closed(socket)
+      told.push(given.length, used.size)
+    }
+    return told
+  },
   'allowHalfOpen on both sides': async (road, t) => {
     const server = await serve(road, t, { allowHalfOpen: true }, socket => {
       socket.resume().on('end', () => socket.end('after your end'))
