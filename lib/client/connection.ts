@@ -57,6 +57,8 @@ export class Client extends EventEmitter<{ close: [] }> {
   readonly #pending = new Map<Id, Pending>()
   readonly #onEvent = new Map<Id, (event: Answer) => void>()
   #last = 0
+  /** The number of times that something has come. */
+  #heard = 0
   /** The questions of this turn, to go out in one write. */
   #unsent = ''
   /** The error by which the connection closed, if there was one. */
@@ -97,6 +99,11 @@ export class Client extends EventEmitter<{ close: [] }> {
       throw error
     }
     return new Client(socket, daemon, quiet)
+  }
+
+  /** The error by which the connection closed; `undefined` while it is open, or if there was none. */
+  get failure(): Error | undefined {
+    return this.#why
   }
 
   /** The number of questions that it has been asked. */
@@ -145,6 +152,29 @@ export class Client extends EventEmitter<{ close: [] }> {
     }
   }
 
+  /**
+   * Closes the connection, with `ESILENT`, if the daemon hangs: one that has said nothing for `every` ms is asked for its
+   * status, and has `ms` to answer. The kernel keeps the connections of a process that is stopped.
+   */
+  expectLife(every: number, ms: number): void {
+    let heard = this.#heard
+    const timer = setInterval(() => {
+      if (heard === this.#heard && this.#pending.size === 0) void this.#expectAnswer(ms)
+      heard = this.#heard
+    }, every).unref()
+    this.once('close', () => clearInterval(timer))
+  }
+
+  async #expectAnswer(ms: number): Promise<void> {
+    const heard = this.#heard
+    try {
+      await this.askSoon({ op: 'status' }, ms)
+    } catch (error) {
+      // This process may have been stopped itself: it reads first what has come.
+      setImmediate(() => heard === this.#heard && this.#socket.destroy(error as Error))
+    }
+  }
+
   /** Calls `onEvent` no more. */
   forget(onEvent: (event: Answer) => void): void {
     for (const [id, one] of this.#onEvent) if (one === onEvent) this.#onEvent.delete(id)
@@ -173,6 +203,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   #read(reader: LineReader, chunk: Buffer): void {
+    this.#heard++
     try {
       for (const line of reader.read(chunk)) this.#take(decode(line))
     } catch (error) {

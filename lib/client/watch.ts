@@ -18,7 +18,7 @@ import { Client } from './connection.ts'
 import { accept } from './filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, located, type Details, type Reason } from '../errors.ts'
+import { MonikerError, hasCode, located, type Details, type Reason } from '../errors.ts'
 import { hostPolicy } from '../policy/host.ts'
 import { MAX_WAIT, changeIn, listed, type Answer, type Asked } from '../wire/protocol.ts'
 import { addressesOf } from './ask.ts'
@@ -43,6 +43,9 @@ interface WatchEvents {
 /** The first and the longest pause before a daemon that has gone is looked for again, in ms. */
 const PAUSE = 20
 const LONGEST = 1_000
+
+/** Milliseconds without a word after which a daemon is asked for one: three times `timeout`, within these. */
+const LIFE = { least: 1_000, longest: 15_000 }
 
 /** The errors that asking again does not change. */
 const FINAL: readonly Reason[] = ['EDENIED', 'ELIMIT', 'EARGUMENT', 'ENAME', 'EPOLICY']
@@ -224,8 +227,10 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
       limit.free()
       onReady()
       this.#found()
+      client.expectLife(Math.min(LIFE.longest, Math.max(LIFE.least, 3 * ms)), ms)
       await closed
-      return new MonikerError('ELOST', details)
+      const { failure } = client
+      return failure && hasCode(failure, 'ETIMEDOUT') ? late() : new MonikerError('ELOST', details)
     } finally {
       limit.free()
       client?.close()

@@ -9,6 +9,7 @@ import { watch, type Watch } from '../../lib/client/watch.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { memory, sighting } from '../fixtures/directory.ts'
+import { fake } from '../fixtures/fake.ts'
 import { home } from '../fixtures/home.ts'
 import { line, lines, type Lines } from '../fixtures/lines.ts'
 import { lookup, named, nobody, portOf, stranger } from '../fixtures/services.ts'
@@ -240,6 +241,37 @@ t.test('a daemon that is silent, or talks nonsense, is asked again', async t => 
   t.match(lost, { reason: 'ESILENT' })
   while (asked < 4) await new Promise(setImmediate)
   t.strictSame(told, ['lost'])
+})
+
+t.test('a daemon that hangs is lost, and one that has nothing to tell is not', async t => {
+  const quiet = await fake(t, {
+    tcp: ({ id, op }, socket) =>
+      void socket.write(line(op === 'watch' ? { id, services: [] } : { id, uptime: 1 })),
+  })
+  const frozen = await fake(t, {
+    tcp: ({ id, op }, socket) => op === 'watch' && void socket.write(line({ id, services: [] })),
+  })
+  const [alive, lost] = [quiet, frozen].map(({ port }) =>
+    watching(t, { host: '127.0.0.1', daemonPort: port, timeout: 100 }),
+  )
+  const [error] = (await once(lost!.watched, 'lost')) as [Error]
+  t.match(error, { code: 'ETIMEDOUT', reason: 'ESILENT' })
+  while (quiet.streamed.length < 3) await once(quiet.sockets[0]!, 'data')
+  t.strictSame(alive!.told, ['ready'], 'it is asked, and answers')
+  t.match(quiet.streamed, [{ op: 'watch' }, { op: 'status' }, { op: 'status' }])
+})
+
+t.test('a program that was stopped itself reads first what has come', async t => {
+  const daemon = await fake(t, {
+    tcp: ({ id, op }, socket) => {
+      socket.write(line(op === 'watch' ? { id, services: [] } : { id, uptime: 1 }))
+      // The answer is there, and the time is over, when this thread goes on.
+      if (op === 'status') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
+    },
+  })
+  const { told } = watching(t, { host: '127.0.0.1', daemonPort: daemon.port, timeout: 100 })
+  while (daemon.streamed.length < 3) await new Promise(resolve => setTimeout(resolve, 20))
+  t.strictSame(told, ['ready'])
 })
 
 t.test('every address of a host is tried, of a family', async t => {
