@@ -145,6 +145,10 @@ const table = {
     code: 'EBUSY',
     say: d => `refused at ${at(d)}: ${d.text}`,
   },
+  ECLOSED: {
+    code: 'ERR_SOCKET_CLOSED',
+    say: d => `the connection to ${d.service} at ${at(d)} has been closed`,
+  },
   ELOST: {
     code: 'ECONNRESET',
     say: d =>

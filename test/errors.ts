@@ -56,6 +56,7 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ERR_MODULE_NOT_FOUND',
     /undici, which is needed to fetch from web, cannot be loaded: TypeError: no such function$/,
   ],
+  ['ECLOSED', about, 'ERR_SOCKET_CLOSED', /the connection to starwars@\^1 at .* has been closed$/],
   [
     'EPORTS',
     { ...about, text: '7-8' },

@@ -7,6 +7,8 @@ import {
 } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { backoff } from '../async.ts'
+import { MonikerError } from '../errors.ts'
+import { format } from '../name.ts'
 import { connectTo, type MonikerSocket } from './socket.ts'
 
 const debug = diagnostics('moniker:reconnect')
@@ -19,8 +21,11 @@ interface Pauses {
   first?: number | undefined
   /** The longest pause, in ms. Default 10,000. */
   longest?: number | undefined
-  /** Called with the error by which a socket has closed, or could not connect; `undefined` if there was none. */
-  lost?: ((error: Error | undefined) => void) | undefined
+  /**
+   * Called with the error by which a socket has closed, or could not connect. Of one that was closed in order, `reason` is
+   * `ECLOSED`.
+   */
+  lost?: ((error: Error) => void) | undefined
 }
 
 /** The defaults of `Pauses`. */
@@ -68,13 +73,19 @@ async function* sockets(
       socket.destroy()
     }
     signal?.throwIfAborted()
-    debug('%s: %s', name.service, error?.message ?? 'closed')
-    lost(error)
+    const why = error ?? closedInOrder(call)
+    debug('%s: %s', name.service, why.message)
+    lost(why)
     if (clock() - since > longest) pause = first
     // Programs that lost the same server do not all come back at once.
     await backoff(pause * (0.5 + Math.random() / 2), signal)
     pause = Math.min(pause * 2, longest)
   }
+}
+
+/** The error that tells `lost` of a connection that one of both sides has closed. */
+function closedInOrder({ name, net: { host } }: Call): MonikerError {
+  return new MonikerError('ECLOSED', { service: format(name), host: host || 'localhost' })
 }
 
 /** True if `socket` comes to be connected before it closes. */

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { reconnect } from '../../lib/sockets/reconnect.ts'
 import type { MonikerServer } from '../../lib/sockets/server.ts'
 import { createServer } from '../../lib/sockets/server.ts'
+import type { MonikerError } from '../../lib/errors.ts'
 import { home } from '../fixtures/home.ts'
 
 /** A server that says which life this is of it, over a connection that it keeps unless told otherwise. */
@@ -27,7 +28,9 @@ t.test('a name that moves is followed', async t => {
   let server = await life(t, 1)
   const ports = new Set<number>()
   const heard: string[] = []
-  for await (const socket of reconnect('web', soon)) {
+  const reasons: unknown[] = []
+  const lost = (error: Error) => reasons.push((error as MonikerError).reason)
+  for await (const socket of reconnect('web', { ...soon, lost })) {
     ports.add(socket.remotePort!)
     heard.push(await text(socket))
     await once(server.close(), 'close')
@@ -36,6 +39,8 @@ t.test('a name that moves is followed', async t => {
   }
   t.same(heard, ['1', '2', '3', '4'])
   t.equal(ports.size, 4)
+  t.ok(reasons.includes('ECLOSED'), 'an end is told as such')
+  t.notOk(reasons.includes(undefined))
 })
 
 t.test('what is not there is tried again, and why is told', async t => {
