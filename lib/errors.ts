@@ -201,6 +201,14 @@ export function hasCode(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException).code === code
 }
 
+/** True if an error says that descriptors or memory are wanting: what was asked for may be had a moment later. */
+export function isWant(error: unknown): boolean {
+  const { code, info } = error as NodeJS.ErrnoException & { info?: NodeJS.ErrnoException }
+  return [code, info?.code].some(code => WANTS.includes(code))
+}
+
+const WANTS: readonly (string | undefined)[] = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']
+
 /** True if the kernel says that this host has no such address, or nothing of its whole family. */
 export function isMissing(error: unknown): boolean {
   return MISSING.includes((error as NodeJS.ErrnoException).code)

@@ -3,6 +3,7 @@ import {
   MonikerError,
   badName,
   hasCode,
+  isWant,
   isReason,
   located,
   saidIn,
@@ -242,4 +243,13 @@ t.test('an error has the code it has', t => {
   t.ok(hasCode(new MonikerError('ETAKEN', about), 'EADDRINUSE'))
   t.notOk(hasCode(new Error('no'), 'EADDRINUSE'))
   t.end()
+})
+
+t.test('want of descriptors or memory is told from other errors', async t => {
+  for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']) {
+    t.ok(isWant(Object.assign(new Error(code), { code })), code)
+    t.ok(isWant(Object.assign(new Error(code), { code: 'ERR_SYSTEM_ERROR', info: { code } })), code)
+  }
+  t.notOk(isWant(Object.assign(new Error('ENOENT'), { code: 'ENOENT' })))
+  t.notOk(isWant(new Error('no')))
 })

@@ -55,6 +55,8 @@ async function daemon({
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw absent(error)
     return occupied(port, hosts, ifNeeded)
   }
+  // A reader of the log that has gone is no reason to go as well.
+  process.stderr.on('error', () => {})
   const reload = () => void reread(daemon)
   process.on('SIGHUP', reload)
   const stopped = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])

@@ -1,5 +1,5 @@
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError } from '../errors.ts'
+import { MonikerError, isWant } from '../errors.ts'
 import type { Answer, Id, Question } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:daemon')
@@ -76,6 +76,10 @@ export function chain(...steps: Step[]): Handler {
 /** The refusal that `error` is. A fault of our own is one too: the peer is told, and the others are served on. */
 export function refusable(error: unknown): MonikerError {
   if (error instanceof MonikerError) return error
+  if (isWant(error)) {
+    const text = 'the daemon is out of descriptors or memory; ask again in a moment'
+    return new MonikerError('ELIMIT', { text, cause: error })
+  }
   debug('a fault of the daemon: %O', error)
   return new MonikerError('EPROTOCOL', {
     text: 'the daemon has failed at this question',

@@ -135,6 +135,8 @@ export class DesignatedPort {
     if (!ref) server.unref()
     server.listen({ port: this.number, host, exclusive: true, backlog: BACKLOG })
     await once(server, 'listening')
+    // A connection that the system could not give us, for want of memory, say. There will be others.
+    server.on('error', error => debug('%s: %s', host, error.message))
     // Meanwhile it may have been given up.
     if (this.#phase !== 'opening') return void server.close()
     this.#servers.push(server)

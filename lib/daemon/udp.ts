@@ -52,8 +52,8 @@ export class Datagrams {
     if (host !== '::' && host !== '0.0.0.0') return this.#open(port, host)
     const family = host === '::' ? undefined : 'IPv4'
     const { rescan = 5_000 } = this.#options
-    await this.#scan(port, family)
     this.#rescan = setInterval(() => void this.#scan(port, family), rescan).unref()
+    await this.#scan(port, family)
   }
 
   close(): void {
@@ -62,8 +62,14 @@ export class Datagrams {
     this.#sockets.clear()
   }
 
+  /** Looks at the addresses of this host. It never fails: what cannot be had now may be had at the next look. */
   async #scan(port: number, family: string | undefined): Promise<void> {
-    const found = ownAddresses(family)
+    let found: string[]
+    try {
+      found = ownAddresses(family)
+    } catch (error) {
+      return debug('the addresses of this host: %s', (error as Error).message)
+    }
     for (const [address, socket] of this.#sockets) {
       if (!found.includes(address)) socket.close()
     }
@@ -94,7 +100,7 @@ export class Datagrams {
   }
 
   #reply(socket: Socket, address: string, bytes: Buffer, from: RemoteInfo): void {
-    const { refused } = this.#options
+    const refuse = (error: unknown) => this.#options.refused(refusable(error))
     const send = (reply: Reply) => {
       if (reply === undefined || Buffer.byteLength(reply) > bytes.length) return
       if (this.#sockets.get(address) === socket) socket.send(reply, from.port, from.address)
@@ -106,10 +112,10 @@ export class Datagrams {
         throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
       const peer = { local: isOwn(from.address, address), address, remote: from }
       const reply = this.#dialectOf(bytes).datagram?.(bytes, peer, this.#seen)
-      if (reply instanceof Promise) reply.then(send, (error: unknown) => refused(refusable(error)))
+      if (reply instanceof Promise) reply.then(send).catch(refuse)
       else send(reply)
     } catch (error) {
-      refused(refusable(error))
+      refuse(error)
     }
   }
 

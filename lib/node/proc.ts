@@ -4,6 +4,7 @@ import { connect, createServer, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { LOOPBACK, groupsOf, isIPv6, isLoopback } from '../address.ts'
 import { pause } from '../clock.ts'
+import { isWant } from '../errors.ts'
 import { MonikerError } from '../errors.ts'
 import { portRange, shuffled } from '../settings.ts'
 
@@ -169,7 +170,7 @@ export class Identities {
 
   /**
    * The number of the user whose program has the end `from` of the connection to `to`; `undefined` where that cannot
-   * be known. It cannot for a connection that is being closed.
+   * be known. It cannot for a connection that is being closed. Fails for want of descriptors or memory.
    */
   async of(from: End, to: End): Promise<number | undefined> {
     return uidIn(await this.#tables(), from, to)
@@ -178,25 +179,28 @@ export class Identities {
   /** The tables that are being read may be older than the connection: all that ask meanwhile share the next reading. */
   #tables(): Promise<string> {
     if (!this.#reading) return this.#read()
-    this.#next ??= this.#reading.then(() => {
+    const read = () => {
       this.#next = undefined
       return this.#read()
-    })
+    }
+    this.#next ??= this.#reading.then(read, read)
     return this.#next
   }
 
   #read(): Promise<string> {
-    this.#reading = tablesOf('tcp', this.#folder).then(tables => {
-      this.#reading = undefined
-      return tables
-    })
+    const done = () => (this.#reading = undefined)
+    this.#reading = tablesOf('tcp', this.#folder, knownText).finally(done)
     return this.#reading
   }
 }
 
 /** The kernel's tables of one transport, of IPv4 first. */
-async function tablesOf(transport: Bindable, folder = '/proc/net'): Promise<string> {
-  const files = [transport, `${transport}6`].map(file => textOf(`${folder}/${file}`))
+async function tablesOf(
+  transport: Bindable,
+  folder = '/proc/net',
+  read: (file: string) => Promise<string> = textOf,
+): Promise<string> {
+  const files = [transport, `${transport}6`].map(file => read(`${folder}/${file}`))
   return (await Promise.all(files)).join('\n')
 }
 
@@ -307,6 +311,16 @@ function linkOf({ inode }: Row): string {
 
 function textOf(file: string): Promise<string> {
   return readFile(file, 'utf8').catch(() => '')
+}
+
+/** The same, but fails for want of descriptors or memory: then nothing is known. */
+async function knownText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if (isWant(error)) throw error
+    return ''
+  }
 }
 
 /** The address of a spot, found by trying: the kernel has no table that tells. */

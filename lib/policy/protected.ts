@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { SystemTable } from './table.ts'
+import { SystemTable, textOf } from './table.ts'
 
 export interface ProtectedNamesOptions {
   /** The system's table of services. Default `/etc/services`. */
@@ -41,11 +40,7 @@ export class ProtectedNames {
   }
 
   #start(): number {
-    try {
-      return Number.parseInt(readFileSync(this.#setting, 'utf8'), 10)
-    } catch {
-      return 0
-    }
+    return Number.parseInt(textOf(this.#setting) || '0', 10)
   }
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
+import { isWant } from '../errors.ts'
 
 /** A table of the system, in a file that is read again only if it has changed. */
 export class SystemTable<T> {
@@ -14,7 +15,7 @@ export class SystemTable<T> {
     this.#parse = parse
   }
 
-  /** The content now. */
+  /** The content now. Throws where the file cannot be read for want of descriptors or memory: that is no empty table. */
   get content(): T {
     const state = stateOf(this.#file)
     if (state !== this.#state || this.#content === undefined) {
@@ -30,10 +31,12 @@ function stateOf(file: string): string {
   return info ? `${info.ino} ${info.mtimeMs} ${info.size}` : 'none'
 }
 
-function textOf(file: string): string {
+/** The text of a file; `''` if there is none, or none for us. Throws for want of descriptors or memory alone. */
+export function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')
-  } catch {
+  } catch (error) {
+    if (isWant(error)) throw error
     return ''
   }
 }

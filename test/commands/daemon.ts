@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { t, test } from 'tap'
 import { daemonCommand } from '../../lib/commands/daemon.ts'
 import { isFree, freePort } from '../../lib/node/proc.ts'
@@ -122,6 +125,44 @@ test('programs of this host find it, whatever address it is for', elsewhere, asy
   const { child, said } = moniker(t, ['daemon', '--host', address!], { port })
   await said(new RegExp(`answering on port ${port} at ${[address, ...loopback].join(', ')}, `))
   for (const host of ['', address!]) t.match(await status(port, host), { pid: child.pid }, host)
+})
+
+test('it goes on if nobody reads its log any more', async t => {
+  const port = await freePort()
+  const policy = join(t.testdir({ 'p.yaml': 'rules: [{deny: publish}]' }), 'p.yaml')
+  const args = ['daemon', '--host', '127.0.0.1', '--policy', policy]
+  const { child, said, ended } = moniker(t, args, { port })
+  await said(/answering on port/)
+  child.stderr.destroy()
+  for (let i = 0; i < 3; i++) {
+    const nc = await lines(t, port)
+    nc.ask({ op: 'register', service: 'a', transport: 'tcp', port: 1 })
+    t.match(await nc.answer(), { error: { code: 'EDENIED' } })
+  }
+  t.match(await status(port), { denied: 3 })
+  child.kill('SIGTERM')
+  t.match(await ended, { status: 0 })
+})
+
+const linux = { skip: process.platform !== 'linux' && 'only Linux has ulimit as this test has it' }
+
+test('out of descriptors it refuses, lives, and answers again', linux, async t => {
+  const port = await freePort()
+  const cli = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))
+  const command = [process.execPath, ...process.execArgv, cli, 'daemon', '--host', '0.0.0.0']
+  const script = 'ulimit -n 64; exec "$@"'
+  const env = { ...process.env, MONIKER_PORT: String(port) }
+  const child = spawn('sh', ['-c', script, 'sh', ...command], { env })
+  t.teardown(() => child.kill())
+  await once(child.stderr, 'data')
+  const held = Array.from({ length: 90 }, () => connect(port, '127.0.0.1').on('error', () => {}))
+  t.teardown(() => held.forEach(socket => socket.destroy()))
+  // Longer than from one look at the addresses of the host to the next.
+  const ended = once(child, 'exit', { signal: AbortSignal.timeout(6_000) })
+  await t.rejects(ended, { name: 'AbortError' })
+  for (const socket of held) socket.destroy()
+  while (!(await status(port).catch(() => undefined)));
+  t.match(await status(port), { pid: child.pid })
 })
 
 test('a policy is read at the start, and again on SIGHUP', async t => {

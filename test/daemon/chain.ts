@@ -3,6 +3,7 @@ import { ORDER, chain, inOrder, refusable, type Step, type Steps } from '../../l
 import { MonikerError } from '../../lib/errors.ts'
 import type { Answer, Question } from '../../lib/wire/protocol.ts'
 import { here as program } from '../fixtures/peers.ts'
+import { want } from '../fixtures/wanting.ts'
 
 const here = program()
 const status: Question = { op: 'status' }
@@ -68,4 +69,9 @@ t.test('a fault of the daemon is refused like any other, and not told', async t 
   t.equal(refusable(ours), ours)
   const fault = new TypeError('a secret')
   t.match(refusable(fault), { reason: 'EPROTOCOL', text: /the daemon has failed/, cause: fault })
+})
+
+t.test('for want of descriptors a question is refused, and may be asked again', async t => {
+  const cause = want()
+  t.match(refusable(cause), { reason: 'ELIMIT', code: 'EBUSY', text: /out of descriptors/, cause })
 })

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import { Server, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { json } from '../../lib/daemon/json.ts'
 import { DesignatedPort, type PortOptions } from '../../lib/daemon/port.ts'
 import { active } from '../fixtures/active.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { lines } from '../fixtures/lines.ts'
+import { want } from '../fixtures/wanting.ts'
 
 /** A designated port whose connections are greeted, on any free port of 127.0.0.1 unless told otherwise. */
 function port(t: Test, given: Partial<PortOptions> = {}) {
@@ -131,4 +132,20 @@ t.test('an address that this host has not', { skip: withoutIPv6 }, async t => {
   const one = port(t, { hosts, embedded: true })
   await one.open()
   t.strictSame(one.addresses, ['127.0.0.1'], 'and left out of an embedded daemon')
+})
+
+t.test('a connection that the system cannot give us is survived', async t => {
+  const servers: Server[] = []
+  const { listen } = Server.prototype
+  t.intercept(Server.prototype, 'listen', {
+    value(this: Server, ...args: never[]) {
+      servers.push(this)
+      return Reflect.apply(listen, this, args) as Server
+    },
+  })
+  const one = port(t)
+  await one.open()
+  for (const server of servers) server.emit('error', want())
+  const { answer } = await lines(t, one.number)
+  t.match(await answer(), { hello: true })
 })

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Handler, Peer } from '../../lib/daemon/chain.ts'
 import type { Dialect } from '../../lib/daemon/dialect.ts'
@@ -16,6 +16,8 @@ import { active } from '../fixtures/active.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 import { hasIPv6, withoutIPv6 } from '../fixtures/ipv6.ts'
 import { line, type Message } from '../fixtures/lines.ts'
+import { nobody } from '../fixtures/services.ts'
+import { wanting } from '../fixtures/wanting.ts'
 
 const echo: Handler = question => ({ got: question.op })
 
@@ -336,17 +338,30 @@ t.test('addresses that come and go are noticed by the next look', async t => {
   interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
   const { datagrams, sockets } = await listener(t, { host: '::', rescan: 1 })
   interfaces(t, { lo: [{ address: '127.0.0.2' }, { address: '127.0.0.3' }] })
-  await once(sockets[0]!, 'close')
-  const [, , fresh] = sockets
+  const [gone] = sockets
+  await once(gone!, 'close')
+  while (!datagrams.addresses.includes('127.0.0.3')) await setImmediate()
   t.strictSame(datagrams.addresses, ['127.0.0.2', '127.0.0.3'])
-  const { ask, answer } = await asker(t, fresh!.address().port, '127.0.0.3')
+  const { ask, answer } = await asker(t, sockets.at(-1)!.address().port, '127.0.0.3')
   ask(padded(status))
   t.match((await answer()).message, { got: 'status' })
+
   datagrams.close()
   interfaces(t, { lo: [{ address: '127.0.0.4' }] })
-  // The look that was to be next would come before.
-  await new Promise(resolve => setTimeout(resolve, 2))
-  t.strictSame(datagrams.addresses, [], 'the last look was before the end')
+  for (let turn = 0; turn < 10; turn++) await setTimeout(2)
+  t.strictSame(datagrams.addresses, [], 'nobody looks after the end')
+})
+
+t.test('addresses that cannot be known now are looked for at the next look', async t => {
+  const { again } = wanting(t)
+  const given = { dialects: [json], answer: echo, refused: () => {}, rescan: 1 } as const
+  const datagrams = new Datagrams(given)
+  t.teardown(() => datagrams.close())
+  await datagrams.bind(await nobody(), '0.0.0.0')
+  for (let turn = 0; turn < 5; turn++) await setTimeout(2)
+  t.strictSame(datagrams.addresses, [])
+  again()
+  while (!datagrams.addresses.includes('127.0.0.1')) await setImmediate()
 })
 
 t.test('to close is to answer no more, however often it is said', async t => {

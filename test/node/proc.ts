@@ -21,6 +21,7 @@ import {
 import { plain } from '../../lib/address.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { nobody, stranger } from '../fixtures/services.ts'
+import { wanting } from '../fixtures/wanting.ts'
 
 const { pid } = process
 
@@ -397,4 +398,14 @@ test('who asks while a table is read is found in the next', async t => {
   t.equal(await asked, 1000)
   t.strictSame(await Promise.all(others), [7, 7])
   t.equal(await identities.of(later!, to!), 7)
+})
+
+test('for want of descriptors no user is unknown: that is a failure, and the next is not', async t => {
+  const identities = new Identities(t.testdir({ tcp: HEAD + row(here) }))
+  const [from, to] = [8080, 6664].map(port => ({ address: '127.0.0.1', port }))
+  const { again } = wanting(t)
+  const asked = [identities.of(from!, to!), identities.of(from!, to!)]
+  for (const one of asked) await t.rejects(one, { code: 'EMFILE' })
+  again()
+  t.equal(await identities.of(from!, to!), 1000)
 })

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { UserTable } from '../../lib/policy/users.ts'
+import { wanting } from '../fixtures/wanting.ts'
 
 /** Makes this process that of somebody else, or of nobody there is, until the test ends. */
 function userInfo(t: Test, given: () => { username: string; uid: number }): void {
@@ -60,4 +61,12 @@ t.test('a table that changes is read again, and else is not', async t => {
   writeFileSync(file, 'yoda:x:900:900::/:/bin/sh\n')
   t.strictSame(table.users.get('yoda'), new Set([900]))
   t.equal(table.users, table.users)
+})
+
+t.test('a table that cannot be read for want of descriptors is not empty', async t => {
+  const table = new UserTable()
+  const { again } = wanting(t)
+  t.throws(() => table.users, { code: 'EMFILE' })
+  again()
+  t.ok(table.users.size > 0)
 })
