@@ -1,3 +1,4 @@
+import { live } from '../fixtures/live.ts'
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
@@ -208,9 +209,8 @@ t.test('a question over a connection of its own leaves none behind', async t => 
 
 /** Makes every pause last for ever, however busy the machine is. */
 function endless(t: Test): void {
-  const real = setTimeout
-  t.intercept(globalThis, 'setTimeout', {
-    value: (then: () => void) => real(then, 600_000),
+  t.intercept(live, 'setTimeout', {
+    value: (then: () => void) => setTimeout(then, 600_000),
   })
 }
 
