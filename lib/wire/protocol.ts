@@ -345,13 +345,13 @@ function endpointIn(entry: Answer): Endpoint {
     optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
     optional(entry, 'metadata', isMetadata, 'an object'),
     optional(entry, 'load', isCount, 'a whole number from 0 on'),
-    othersIn(entry),
+    // Most have none: so a connect mostly spares the call.
+    Object.hasOwn(entry, 'endpoints') && othersIn(entry),
   )
 }
 
 /** The further endpoints in an offer or an endpoint. Those of a transport that has fields of its own do not count. */
 function othersIn(message: Answer): { endpoints?: readonly OtherEndpoint[] } {
-  if (!Object.hasOwn(message, 'endpoints')) return {}
   const all = read(message, 'endpoints', isEndpoints, SOME_ENDPOINTS)
   const endpoints = all.filter(({ transport }) => isOfLater(transport) && transport !== 'unix')
   return endpoints.length > 0 ? { endpoints } : {}
@@ -457,7 +457,7 @@ function offerOf(message: Answer): Offer {
     port: read(message, 'port', isPort, 'a port'),
     address: read(message, 'address', isAddress, 'an IP address', '::'),
     ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
-    ...othersIn(message),
+    ...(Object.hasOwn(message, 'endpoints') && othersIn(message)),
     shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'guarded', isFlag, 'true or false'),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
