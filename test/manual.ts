@@ -29,11 +29,13 @@ for (const { file, text } of all) {
 test('every command has its place, with each of its options', async t => {
   const [page] = all
   const moniker = await monikerCommand()
+  const commands = readFileSync(new URL('docs/commands.md', root), 'utf8')
   const bare = page!.text.replaceAll('\\-', '-')
   for (const command of moniker.createHelp().visibleCommands(moniker)) {
     if (command.name() === 'help') continue
     t.match(bare, `.SS ${command.name()}\n`)
     for (const { long } of command.options) t.match(bare, long)
+    t.match(commands, `| \`moniker ${command.name()}`, 'a row in docs/commands.md')
   }
 })
 

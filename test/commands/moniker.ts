@@ -20,9 +20,9 @@ test('what is called is all that is loaded, unless it speaks of the others', asy
   const commands = async (called: string) =>
     (await monikerCommand(called)).commands.map(command => command.name())
   t.same(await commands('resolve'), ['resolve'])
-  for (const called of ['help', '--help', 'toString', '']) {
-    t.equal((await commands(called)).length, 14, called)
-  }
+  const all = await commands('help')
+  t.ok(all.length > 10)
+  for (const called of ['--help', 'toString', '']) t.same(await commands(called), all, called)
 })
 
 test('a wrong call is status 2, and help is none', { buffered: false }, async t => {

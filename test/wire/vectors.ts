@@ -3,10 +3,10 @@ import t, { type Test } from 'tap'
 import { daemon } from '../fixtures/daemon.ts'
 import { lines, type Lines, type Message } from '../fixtures/lines.ts'
 
-const [, vectors = '', ranges = '', versions = ''] = readFileSync(
-  new URL('../../PROTOCOL.md', import.meta.url),
-  'utf8',
-).split(/^##+ (?:Test vectors|Ranges|Versions)$/m)
+const protocol = readFileSync(new URL('../../PROTOCOL.md', import.meta.url), 'utf8')
+const [, vectors = '', ranges = '', versions = ''] = protocol.split(
+  /^##+ (?:Test vectors|Ranges|Versions)$/m,
+)
 
 /** The rows of the table in `text`: what stands in backquotes in two columns. Markdown wants `|` escaped. */
 function rows(text: string): [first: string, second: string][] {
@@ -40,6 +40,13 @@ async function registered(t: Test, port: number, services: readonly object[]): P
 
 const isFatal = ({ error }: Message) =>
   ['EPROTOCOL', 'ENAME'].includes((error as Message | undefined)?.code as string)
+
+t.test('each operation is written up', async t => {
+  const source = readFileSync(new URL('../../lib/wire/protocol.ts', import.meta.url), 'utf8')
+  const ops = [...source.matchAll(/^ {2}readonly op: '(\w+)'$/gm)].map(([, op]) => op!)
+  t.ok(ops.includes('resolve'))
+  for (const op of ops.filter(op => op !== 'unknown')) t.match(protocol, `\n### \`${op}\`: `, op)
+})
 
 t.test('each question of the table has the answer that stands beside it', async t => {
   const { port } = await daemon(t)
