@@ -79,6 +79,9 @@ t.test('PROTOCOL.md tells the limits of the daemon', async t => {
     [hostQuestions.perSecond, remoteQuestions.perSecond],
     [LIMITS.connections, LIMITS.hostConnections],
   ])
+  t.match(page('PROTOCOL.md'), `For the first ${DAEMON.grace} ms`)
+  t.match(page('PROTOCOL.md'), `${DAEMON.ttl.toLocaleString('en')} if not set`)
+  t.match(page('PROTOCOL.md'), `Without step 4 within ${DAEMON.linger / 1_000} s`)
   t.match(limits, `half a line has waited ${DAEMON.patience / 1_000} s`)
   t.match(limits, `silent for ${DAEMON.idle / 60_000} minutes`)
 })

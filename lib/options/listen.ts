@@ -1,6 +1,6 @@
 import type { ListenOptions as NetListenOptions } from 'node:net'
 import { isBound } from '../node/adopt.ts'
-import { parse, type Name } from '../name.ts'
+import type { Name } from '../name.ts'
 import { exactVersion } from '../version.ts'
 import type { Transport } from '../transports/transport.ts'
 import { TRANSPORT_NAMES, type TransportName } from '../transports/transports.ts'
@@ -35,24 +35,9 @@ export interface ListenCall {
  */
 export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   const [first, ...rest] = args
-  const callback = callbackIn(rest)
-  if (typeof first === 'string' && (isName(first) || isURI(first))) {
-    const backlog = typeof rest[0] === 'number' ? { backlog: rest[0] } : {}
-    const options = { port: 0, ...backlog }
-    return {
-      name: exact(homed(parse(first))),
-      shared: false,
-      guarded: false,
-      metadata: undefined,
-      load: false,
-      daemonPort: undefined,
-      transports: TRANSPORT_NAMES,
-      options,
-      callback,
-    }
-  }
-  if (!hasService(first)) return undefined
-  checkOptions('listen', first)
+  const given = typeof first === 'string' ? optionsOf(first, rest) : first
+  if (!hasService(given)) return undefined
+  checkOptions('listen', given)
   const {
     service,
     namespace,
@@ -64,7 +49,7 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
     daemonPort,
     transports = TRANSPORT_NAMES,
     ...others
-  } = first as ListenNameOptions
+  } = given as ListenNameOptions
   if (!transports.every(one => typeof one === 'string' || typeof one.listen === 'function'))
     throw bad('transports', 'words, or objects with a function `listen`', transports)
   if (others.path !== undefined)
@@ -72,7 +57,14 @@ export function listenCall(args: readonly unknown[]): ListenCall | undefined {
   const named = nameIn({ service, namespace, version })
   const name = exact(namespace === undefined ? homed(named) : named)
   const options = isBound(others) ? others : { port: 0, ...others }
+  const callback = callbackIn(rest)
   return { name, shared, guarded, metadata, load, daemonPort, transports, options, callback }
+}
+
+/** The options that a name, and the backlog behind it, stand for; `undefined` if the text is none. */
+function optionsOf(text: string, [backlog]: readonly unknown[]): object | undefined {
+  if (!isName(text) && !isURI(text)) return undefined
+  return { service: text, ...(typeof backlog === 'number' && { backlog }) }
 }
 
 function exact(name: Name): Name {

@@ -162,6 +162,17 @@ t.test('the doc comments, and the guide, tell the defaults of the table', async 
   t.equal(Number(seconds) * 1_000, OPTIONS.grace.default)
 })
 
+t.test('the guide has a row for each option of connect and listen that is ours', async t => {
+  const guide = readFileSync(new URL('../../docs/guide.md', import.meta.url), 'utf8')
+  const [listening, connecting] = guide.split(/^## Connect to a name$/m)
+  for (const [key, { of, ...rule }] of Object.entries(OPTIONS)) {
+    if ('isNets' in rule) continue
+    const kinds: readonly CallKind[] = of
+    if (kinds.includes('listen')) t.match(listening, `\n| \`${key}\` |`, `${key} of listen`)
+    if (kinds.includes('connect')) t.match(connecting, `\n| \`${key}\` |`, `${key} of connect`)
+  }
+})
+
 t.test('a transport of a program is an object with a name and what it does', async t => {
   const [allows, key, dial] = [() => true, () => 'x', () => ({ open: () => Promise.reject() })]
   const own = { name: 'own', allows, key, dial }
