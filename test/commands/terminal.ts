@@ -1,3 +1,4 @@
+import { live } from '../fixtures/live.ts'
 import { EventEmitter } from 'node:events'
 import { test, type Test } from 'tap'
 import {
@@ -134,7 +135,7 @@ test('a daemon that has gone is told of when no other takes its place', async t 
 
 test('of a name that is let go nothing more is told', t => {
   const { lease, over } = lapses()
-  const timers = t.capture(globalThis, 'clearTimeout', clearTimeout)
+  const timers = t.capture(live, 'clearTimeout', live.clearTimeout)
   lease.emit('lost', gone!)
   over()
   t.equal(timers().length, 2)

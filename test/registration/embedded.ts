@@ -1,3 +1,4 @@
+import { live } from '../fixtures/live.ts'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -16,11 +17,12 @@ const { execArgv, execPath } = process
 /** Makes this process the daemon; the function that is returned starts its thread. */
 async function embedFor(t: Test, port: number, execArgv: string[]): Promise<() => void> {
   const threadAfter = 3_600_000
-  const timers = t.capture(globalThis, 'setTimeout', setTimeout)
+  const timers = t.capture(live, 'setTimeout', live.setTimeout)
   await embed(port, { threadAfter, execArgv })
   timers.restore()
-  const [startThread] = timers.args().find(([_, ms]) => ms === threadAfter)!
-  return startThread
+  const all: unknown[][] = timers.args()
+  const [startThread] = all.find(([_, ms]) => ms === threadAfter)!
+  return startThread as () => void
 }
 
 /** The thread that is started next. */

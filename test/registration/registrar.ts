@@ -1,3 +1,4 @@
+import { live } from '../fixtures/live.ts'
 import { once } from 'node:events'
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -284,7 +285,7 @@ t.test(
     const lease = await new Registrar(port).register(offer('tie'))
     const reasons: string[] = []
     lease.on('lost', error => reasons.push(error.reason))
-    const timers = t.capture(globalThis, 'setTimeout', setTimeout)
+    const timers = t.capture(live, 'setTimeout', live.setTimeout)
     await withdrawn
     timers.restore()
     t.same(timers.args(), [], 'no pause after which it would be asked for again')
