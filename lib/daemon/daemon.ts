@@ -18,6 +18,9 @@ import { json } from './json.ts'
 import { DesignatedPort } from './port.ts'
 import { hold } from './hold.ts'
 
+export type { Owner, Peer, Step, Steps } from './chain.ts'
+export type { Connection, DatagramOptions, Dialect, Reply, ServeOptions } from './dialect.ts'
+
 const debug = diagnostics('moniker:daemon')
 
 export interface DaemonOptions {

@@ -56,8 +56,7 @@ export function namedTransports(
   const allowed = named.filter(one => typeof one === 'string' || isAllowed(one, route))
   const isAll = allowed.length === named.length
   const objects = allowed.filter(one => typeof one === 'object')
-  const rows = ROWS.filter(({ name }) => (allowed as readonly unknown[]).includes(name))
-  return { words: wordsOf(isAll ? named : allowed), all: [...objects, ...rows] }
+  return { words: wordsOf(isAll ? named : allowed), all: [...objects, ...rowsOf(allowed)] }
 }
 
 function isAllowed(transport: Transport, route: Route): boolean {
@@ -90,10 +89,7 @@ export async function listenBeside(
   }
   const objects = named.filter(one => typeof one === 'object')
   try {
-    for (const transport of [
-      ...ROWS.filter(({ name }) => named.includes(name as TransportName)),
-      ...objects,
-    ]) {
+    for (const transport of [...rowsOf(named), ...objects]) {
       const opened = await transport.listen?.(server, offer, daemonPort)
       if (opened) open.push(opened)
     }
@@ -102,6 +98,11 @@ export async function listenBeside(
     close()
     throw error
   }
+}
+
+/** The rows whose words are among what is named. */
+function rowsOf(named: readonly unknown[]): readonly Transport[] {
+  return ROWS.filter(({ name }) => named.includes(name))
 }
 
 function added(open: readonly Beside[]): Beside['adds'] {

@@ -10,7 +10,8 @@ import {
   openBeside,
   unix,
 } from '../../lib/transports/unix.ts'
-import type { Reachable } from '../../lib/wire/protocol.ts'
+import { listenBeside } from '../../lib/transports/transports.ts'
+import { question, type Offer, type Reachable, type Register } from '../../lib/wire/protocol.ts'
 import { withoutUnix } from '../fixtures/beside.ts'
 
 t.test('a path is like no other, and its socket has the longest of names', async t => {
@@ -60,6 +61,37 @@ t.test('the first server has the path that it prefers, and the next another', as
   t.teardown(() => third.close())
   t.equal(third.path, wanted, 'which is free again once it is closed')
 })
+
+t.test(
+  'what it adds to the offer is the path, which can be guessed of a server that is alone',
+  async t => {
+    const server = createServer()
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    t.teardown(() => server.close())
+    const service = `s${process.pid}`
+    const offer = {
+      ...question({ op: 'register', id: 1, service, transport: 'tcp', port: 1 }),
+    } as Register
+    const first = firstPath({ namespace: '', service }, 7)
+    const tcp = { name: 'own', allows: () => true, key: () => 'x', dial: unix.dial }
+    const added = async (given: Partial<Offer>, outer = server) => {
+      const beside = await listenBeside(
+        ['udp', 'unix', 'tcp', tcp],
+        outer,
+        { ...offer, ...given },
+        7,
+      )
+      beside.close()
+      beside.close()
+      return beside.adds
+    }
+    t.strictSame(await added({}), { path: first })
+    for (const given of [{ shared: true }, { shared: 'group' }, { guarded: true }]) {
+      t.match((await added(given)).path, /^moniker-[0-9a-f]{24}$/)
+    }
+    t.strictSame(await added({}, Object.assign(createServer(), { blockList: {} })), {})
+  },
+)
 
 t.test('a connection shows the addresses that one over TCP would have', async t => {
   const server = createServer(socket => void socket.end('hello'))
