@@ -40,13 +40,14 @@ export function reachable(
   // The usual addresses are told by themselves: most answers are of this host.
   const isLocal = LOOPBACK.includes(asked) || isLoopback(asked)
   const told = endpoints(answer)
-  const found: Reachable[] = told
+  const found = told
     .map(endpoint => (isLocal ? endpoint : withoutPath(endpoint)))
-    .map(endpoint =>
-      Object.assign(endpoint, { address: endpoint.address ?? asked, source: DAEMON }),
-    )
+    .map(endpoint => {
+      const { address = asked } = endpoint
+      const others = endpoint.endpoints && othersOf(endpoint.endpoints, address, asked, isLocal)
+      return Object.assign(endpoint, { address, source: DAEMON }, others)
+    })
     .filter(({ address }) => isLocal || mayLead(asked, address))
-    .map(endpoint => (endpoint.endpoints ? withOthers(endpoint, asked, isLocal) : endpoint))
   if (found.length === 0 && told.length > 0) throw new MonikerError('ELOOPBACK', details)
   if (found.length === 0) {
     throw new MonikerError('EPROTOCOL', {
@@ -64,16 +65,17 @@ function withoutPath({ path: _, ...endpoint }: Endpoint): Endpoint {
   return endpoint
 }
 
-/** The endpoint with those of its further endpoints that may be gone to, each with an address. */
-function withOthers(
-  { endpoints = [], ...endpoint }: Endpoint & { readonly address: string },
+/** Those of the further endpoints of the service at `address` that may be gone to, each with an address. */
+function othersOf(
+  others: readonly OtherEndpoint[],
+  address: string,
   asked: string,
   isLocal: boolean,
-): Reachable {
-  const others = endpoints
-    .map(other => ({ ...other, address: other.address ?? endpoint.address }))
-    .filter(({ address, path }) => isLocal || (!path && mayLead(asked, address)))
-  return { ...endpoint, endpoints: others }
+): Pick<Endpoint, 'endpoints'> {
+  const endpoints = others
+    .map(other => ({ ...other, address: other.address ?? address }))
+    .filter(other => isLocal || (!other.path && mayLead(asked, other.address)))
+  return { endpoints }
 }
 
 /**
