@@ -158,7 +158,7 @@ t.test('the doc comments, and the guide, tell the defaults of the table', async 
     for (const value of told) t.equal(value?.replace(',', ''), String(rule.default), key)
   }
   const [, seconds] =
-    /(\d+) seconds after its daemon went \(`grace`\)/.exec(read('docs/guide.md')) ?? []
+    /(\d+) seconds after its \*daemon\* went \(`grace`\)/.exec(read('docs/guide.md')) ?? []
   t.equal(Number(seconds) * 1_000, OPTIONS.grace.default)
 })
 
