@@ -1,4 +1,3 @@
-import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { isIPv6 } from './address.ts'
@@ -12,7 +11,7 @@ import { DatagramService, converse } from './promises/datagram.ts'
 import { Stream, StreamService } from './promises/stream.ts'
 import type { ServiceTransport } from './wire/protocol.ts'
 import { resolver } from './client/resolver.ts'
-import { limitOf } from './sockets/datagram.ts'
+import { createSocket, limitOf } from './sockets/datagram.ts'
 import { connect as connectSocket } from './sockets/socket.ts'
 
 export type { Cancel, Connection, Service } from './promises/connection.ts'
@@ -84,8 +83,7 @@ async function dialDatagram(call: Call, signal?: AbortSignal) {
   }
   const answer = cancellable(own.resolve(name, asked), limit.signal).finally(limit.free)
   const { endpoints } = choose(await answer, options.select)
-  const { address, port } = endpoints[0]!
-  const socket = dgram.createSocket(isIPv6(address) ? 'udp6' : 'udp4')
-  socket.connect(port, address)
+  const socket = createSocket(isIPv6(endpoints[0]!.address) ? 'udp6' : 'udp4')
+  socket.connect({ ...options, ...name, signal })
   return socket
 }

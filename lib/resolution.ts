@@ -101,6 +101,8 @@ export interface Resolving {
   ask?(name: Name, options?: SocketQuestion): Asking
   /** The place of a name, at once if it is remembered. */
   recall?(name: Name, options?: ResolveOptions): Resolution | Promise<Resolution>
+  /** Called when the place that was recalled has refused a datagram. */
+  doubt?(name: Name, options?: ResolveOptions): void
 }
 
 /** The name that a socket has gone to, or that a server is known by; of a URI its user and its path as well. */

@@ -5,7 +5,7 @@ import dgram, {
   type SocketType,
 } from 'node:dgram'
 import { isIPv4, type ListenOptions, type LookupFunction } from 'node:net'
-import { isIP } from '../address.ts'
+import { isIP, plain } from '../address.ts'
 import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
 import {
   connectCall,
@@ -19,6 +19,7 @@ import { cancellable } from '../async.ts'
 import { choose } from '../client/filter.ts'
 import { ASKED, bad, pick } from '../options/options.ts'
 import { MonikerError } from '../errors.ts'
+import { redirectDatagrams } from '../node/datagram.ts'
 import { format } from '../name.ts'
 import { monikerOf, notRunning, publish } from './listener.ts'
 import { resolver } from '../client/resolver.ts'
@@ -35,6 +36,7 @@ export type DatagramTarget = string | URL | ConnectNameOptions
 
 type Message = string | NodeJS.ArrayBufferView | readonly unknown[]
 type Sent = (error: Error | null, bytes: number) => void
+type OnSent = (error: Error | null, bytes?: number) => void
 
 /** The socket of `dgram`, whose types leave the constructor out. */
 const Base = dgram.Socket as unknown as new (
@@ -44,9 +46,10 @@ const Base = dgram.Socket as unknown as new (
 
 /**
  * A `dgram.Socket` whose `bind`, `connect` and `send` take a name where they take a port. Bound to a
- * name, `'listening'` comes when it is registered, and `close` withdraws it. A datagram to a name that
- * is known leaves at once; every second at most the name is asked for again, beside it. Errors
- * have the codes of `dgram`, and `reason`, `service` and `host`; see `MonikerError`.
+ * name, `'listening'` comes when it is registered, and `close` withdraws it. A datagram to a name leaves at once where
+ * the place is known for sure, and else waits for the answer: none goes to where the name is no more. Connected to a
+ * name, it goes where that is by then, and emits `'resolve'` again. Errors have the codes of `dgram`, and `reason`,
+ * `service` and `host`; see `MonikerError`.
  */
 export class MonikerDatagram extends Base {
   readonly #family: 0 | 4 | 6
@@ -55,6 +58,10 @@ export class MonikerDatagram extends Base {
   /** Aborts the question of the `connect` under way. */
   #connecting: AbortController | undefined
   #connected: Moniker | undefined
+  /** The call by which it is connected, and where that has led. */
+  #link: Link | undefined
+  /** The number of datagrams that wait for the place of a name. */
+  #waiting = 0
 
   constructor(
     type: SocketType | SocketOptions,
@@ -113,7 +120,13 @@ export class MonikerDatagram extends Base {
 
   override disconnect(): void {
     super.disconnect()
-    this.#connected = undefined
+    this.#connected = this.#link = undefined
+  }
+
+  /** A place that refuses a datagram may be a name's no longer. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'error' && this.#link) this.#doubt(this.#link.call)
+    return Reflect.apply(super.emit, this, [event, ...args]) as boolean
   }
 
   override send(message: Message, to?: DatagramTarget | number, callback?: Sent): void
@@ -141,30 +154,92 @@ export class MonikerDatagram extends Base {
     const cut = isCut ? args.slice(0, 2) : []
     const call = datagramCall(args.slice(cut.length))
     const send = (...to: unknown[]) => Reflect.apply(super.send, this, [message, ...to]) as void
-    if (!call) return send(...args)
-    const { name, net: options, callback } = call
-    const { resolver: own = resolver } = options
-    const go = (resolution: Resolution) => {
-      const endpoint = this.#reachable(choose(resolution, options.select))
+    if (!call) {
+      const link = this.#linkOf(message, args.slice(cut.length))
+      return link ? this.#sendTo(link, args.at(cut.length) as OnSent, send, cut) : send(...args)
+    }
+    // `dgram` says at once, and in its own words, that something cannot be sent at all.
+    if (!isMessage(message) || this.#isConnected() || this.#isClosed()) return send(0, 0, 1)
+    const { callback, net } = call
+    this.#when(call, callback, resolution => {
+      const endpoint = this.#reachable(choose(resolution, net.select))
       if (endpoint instanceof Error) return this.#failed(endpoint, callback)
       send(...cut, endpoint.port, endpoint.address, callback)
+    })
+  }
+
+  /** The link that a datagram goes by, if it goes by one: `dgram` itself refuses what is no such call. */
+  #linkOf(message: unknown, [callback, ...others]: readonly unknown[]): Link | undefined {
+    const isCall = callback === undefined || typeof callback === 'function'
+    const isSendable = isCall && others.length === 0 && isMessage(message)
+    return isSendable && this.#isConnected() ? this.#link : undefined
+  }
+
+  /** Sends to where the name of a connected socket is by now. */
+  #sendTo(
+    link: Link,
+    callback: OnSent | undefined,
+    send: (...to: unknown[]) => void,
+    cut: readonly unknown[],
+  ): void {
+    const onSent: OnSent = (error, bytes) => {
+      if (error) this.#doubt(link.call)
+      callback?.(error, bytes)
     }
+    this.#when(link.call, callback, resolution => {
+      if (this.#link !== link) return this.#failed(disconnected(), callback)
+      const error = this.#follow(link, resolution)
+      if (error) this.#failed(error, callback)
+      else send(...cut, onSent)
+    })
+  }
+
+  /** Has a connected socket go where its name is, unless that is where it goes. Returns the error if it cannot. */
+  #follow(link: Link, resolution: Resolution): Error | undefined {
+    const { select } = link.call.net
+    if (!select && resolution.endpoints.some(one => isSame(one, link.endpoint))) return undefined
+    const endpoint = this.#reachable(choose(resolution, select))
+    if (endpoint instanceof Error) return endpoint
+    if (isSame(endpoint, link.endpoint)) return undefined
+    const { address, port, version, source } = endpoint
+    try {
+      redirectDatagrams(this, port, address)
+    } catch (error) {
+      return error as Error
+    }
+    debug('%s has moved to port %d of %s', format(link.call.name), port, address)
+    link.endpoint = endpoint
+    this.#connected = { ...this.#connected!, version, source }
+    nextTick(() => this.emit('resolve', endpoint))
+    return undefined
+  }
+
+  /** Calls `go` with the place of a name: at once if it is known, else when it is, unless too much waits. */
+  #when(call: Call, callback: OnSent | undefined, go: (found: Resolution) => void): void {
+    const { name, net } = call
+    const { resolver: own = resolver } = net
     const limit = limitOf(call)
-    const question = { ...this.#questionOf(options), ...(limit.signal && { signal: limit.signal }) }
+    const question = { ...this.#questionOf(net), ...(limit.signal && { signal: limit.signal }) }
     const found = own.recall ? own.recall(name, question) : own.resolve(name, question)
     if (!(found instanceof Promise)) {
       limit.free()
       return go(found)
     }
-    const isSendable = isMessage(message) && !this.#isConnected() && !this.#isClosed()
+    const isFull = this.#waiting >= MAX_WAITING
+    if (!isFull) this.#waiting++
     cancellable(found, limit.signal)
-      .then(resolution => isSendable && !this.#isClosed() && go(resolution))
-      .catch((error: Error) => {
-        if (isSendable && !this.#isClosed()) this.#failed(error, callback)
+      .then(resolution => isFull || this.#isClosed() || go(resolution))
+      .catch((error: Error) => isFull || this.#isClosed() || this.#failed(error, callback))
+      .finally(() => {
+        limit.free()
+        if (!isFull) this.#waiting--
       })
-      .finally(limit.free)
-    // `dgram` says at once, and in its own words, that something cannot be sent at all.
-    if (!isSendable) send(0, 0, 1)
+    if (isFull) this.#failed(tooMany(call), callback)
+  }
+
+  #doubt({ name, net }: Call): void {
+    const { resolver: own = resolver } = net
+    own.doubt?.(name, this.#questionOf(net))
   }
 
   async #connect(call: Call): Promise<void> {
@@ -173,10 +248,13 @@ export class MonikerDatagram extends Base {
     this.#connecting = new AbortController()
     const limit = limitOf(call, this.#connecting.signal)
     try {
-      const found = await own.resolve(name, {
+      const question = {
         ...this.#questionOf(options),
         ...(limit.signal && { signal: limit.signal }),
-      })
+      }
+      // It is known for the first datagram then.
+      const asked = own.recall ? own.recall(name, question) : own.resolve(name, question)
+      const found = await cancellable(Promise.resolve(asked), limit.signal)
       const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
       // In a turn of its own: an error that a listener throws is not ours to catch.
@@ -189,8 +267,9 @@ export class MonikerDatagram extends Base {
     }
   }
 
-  #resolved({ name, host }: Resolution, endpoint: Reachable, { callback, rest }: Call): void {
+  #resolved({ name, host }: Resolution, endpoint: Reachable, call: Call): void {
     if (this.#isClosed()) return
+    const { callback, rest } = call
     const { address, port, version, source } = endpoint
     debug('%s at %s is port %d of %s', format(name), host || 'this host', port, address)
     this.#connected = { ...name, version, host, source, ...rest }
@@ -199,7 +278,9 @@ export class MonikerDatagram extends Base {
     } finally {
       this.#connecting = undefined
     }
-    if (!this.#isClosed()) super.connect(port, address, callback)
+    if (this.#isClosed()) return
+    this.#link = { call, endpoint }
+    super.connect(port, address, callback)
   }
 
   /* c8 ignore start -- Node 26 has such calls, and their tests run there. */
@@ -267,6 +348,33 @@ export class MonikerDatagram extends Base {
 }
 
 const UDP = ['udp'] as const
+
+/** The most datagrams of one socket that wait for the place of a name. */
+const MAX_WAITING = 1_024
+
+/** A connected socket's way to a name. */
+interface Link {
+  readonly call: Call
+  endpoint: Reachable
+}
+
+function isSame(one: Reachable, other: Reachable): boolean {
+  return one.port === other.port && plain(one.address) === plain(other.address)
+}
+
+/** The error of `dgram` for a socket that is no longer connected when its datagram could be sent. */
+function disconnected(): Error {
+  return Object.assign(new Error('Not connected'), { code: 'ERR_SOCKET_DGRAM_NOT_CONNECTED' })
+}
+
+function tooMany({ name, net: { host } }: Call): MonikerError {
+  return new MonikerError('ELIMIT', {
+    service: format(name),
+    host: host || 'localhost',
+    syscall: 'send',
+    text: `${MAX_WAITING} datagrams wait for an answer`,
+  })
+}
 
 /** The call, if it is one by name. Throws `ERR_INVALID_ARG_VALUE` if it asks for a transport that takes no datagrams. */
 function datagramCall(args: readonly unknown[]): Call | undefined {

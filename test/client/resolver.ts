@@ -312,32 +312,24 @@ async function counted(t: Test) {
   return { daemon: ours, port: ours.port }
 }
 
-test('what was resolved is recalled, and asked for again once it is old', async t => {
-  const { port } = await daemon(t)
-  const server = await named(t, { service: 'tie', daemonPort: port })
-  let time = 0
-  const resolver = new Resolver({ port, now: () => time })
+test('what is recalled is asked for once, and again when it is doubted', async t => {
+  const { daemon, port } = await counted(t)
+  await named(t, { service: 'tie', daemonPort: port })
+  const resolver = new Resolver({ port, now: () => 0 })
   const tie = parse('tie')
   const first = await resolver.recall(tie)
   t.equal(resolver.recall(tie), first)
   t.not(await resolver.recall(tie, { host: 'localhost' }), first, 'another host is another name')
-
-  time = 1_001
-  t.equal(resolver.recall(tie), first, 'the old answer does for now')
-  while (resolver.recall(tie) === first) await new Promise(setImmediate)
-  t.same((resolver.recall(tie) as Resolution).endpoints, first.endpoints)
-
-  time += first.ttl
-  const late = resolver.recall(tie)
-  t.ok(late instanceof Promise, 'an answer is not remembered for longer than it is good for')
-  await late
-  await once(server.close(), 'close')
-  time += 1_001
-  t.ok((resolver.recall(tie) as Resolution).endpoints)
-  let recalled = resolver.recall(tie)
-  for (; !(recalled instanceof Promise); recalled = resolver.recall(tie))
-    await new Promise(setImmediate)
-  await t.rejects(recalled, { code: 'ECONNREFUSED' })
+  const { questions } = daemon.status() as { questions: number }
+  resolver.doubt(tie, { signal: AbortSignal.abort() })
+  const again = resolver.recall(tie, { signal: new AbortController().signal })
+  t.ok(again instanceof Promise)
+  t.same(((await again) as Resolution).endpoints, first.endpoints)
+  t.match(daemon.status(), { questions: questions + 1 }, 'by one question')
+  resolver.doubt(parse('nobody'))
+  resolver.doubt(tie)
+  const given = resolver.recall(tie, { signal: AbortSignal.abort(new Error('enough')) })
+  await t.rejects(given as Promise<Resolution>, { message: 'enough' })
 })
 
 test('what is remembered of a host is for who looks it up in the same way', async t => {

@@ -56,7 +56,7 @@ t.test('a name is found at the host where a directory has seen it', async t => {
     code: 'ECONNREFUSED',
     host: 'localhost',
   })
-  t.equal(directory.asked.length, 2, 'for the host * alone')
+  t.equal(directory.asked.length, 3, 'for the host * alone')
 })
 
 t.test('a socket goes there, and knows the host', async t => {

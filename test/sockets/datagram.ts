@@ -174,14 +174,116 @@ test('a name that is known costs no question, and one that moved is found', asyn
   nc.ask({ op: 'unregister', registration }, { ...register, port: second.address().port })
   await nc.answer()
   await nc.answer()
-  time = 1_001
-  client.send('as before', target)
-  t.equal(await heard(first), 'as before', 'it does not wait for the answer')
-  const known = () => resolver.recall(parse('echo'), { transports: ['udp'], family: 4 })
-  while ((await known()).endpoints[0]!.port !== second.address().port)
-    await new Promise(setImmediate)
+  time = 81
   client.send('moved', target)
   t.equal(await heard(second), 'moved')
+})
+
+/** A service of datagrams that another program may be in the place of: each tells what it hears. */
+async function moving(t: Test) {
+  const { port: daemonPort } = await daemon(t)
+  const nc = await lines(t, daemonPort)
+  const places = [socket(t, 'udp4'), socket(t, 'udp4')] as const
+  for (const place of places) await once(place.bind(0, '127.0.0.1'), 'listening')
+  const register = { op: 'register', service: 'echo', transport: 'udp' }
+  let registration: unknown
+  const goTo = async (place: MonikerDatagram | undefined) => {
+    if (registration) {
+      nc.ask({ op: 'unregister', registration })
+      await nc.answer()
+    }
+    registration = undefined
+    if (!place) return
+    nc.ask({ ...register, port: place.address().port })
+    ;({ registration } = (await nc.answer())!)
+  }
+  let time = 0
+  const resolver = new Resolver({ port: daemonPort, now: () => time })
+  const later = (ms: number) => (time += ms)
+  const far = { service: 'echo', host: 'far.test', lookup: lookup('127.0.0.1'), resolver }
+  return { places, goTo, later, targets: { near: { service: 'echo', resolver }, far } }
+}
+
+for (const which of ['near', 'far'] as const) {
+  test(`a connected socket follows its name: ${which}`, async t => {
+    const { places, goTo, later, targets } = await moving(t)
+    const [first, second] = places
+    await goTo(first)
+    const client = socket(t, 'udp4')
+    const resolved: number[] = []
+    client.on('resolve', ({ port }: { port: number }) => resolved.push(port))
+    await new Promise<void>(resolve => client.connect(targets[which], resolve))
+    const { port } = client.address()
+    client.send('one')
+    t.equal(await heard(first), 'one')
+
+    await goTo(second)
+    later(which === 'near' ? 81 : 1_151)
+    client.send('two')
+    client.send(Buffer.from('not three'), 4, 5)
+    t.equal(await heard(second), 'two')
+    t.equal(await heard(second), 'three')
+    t.equal(client.remoteAddress().port, second.address().port)
+    t.equal(client.address().port, port, 'it keeps its own port')
+    t.strictSame(resolved, [first.address().port, second.address().port])
+    const [answer] = await Promise.all([
+      heard(client),
+      new Promise(resolve => second.send('back', port, '127.0.0.1', resolve)),
+    ])
+    t.equal(answer, 'back')
+
+    await goTo(undefined)
+    later(which === 'near' ? 81 : 1_151)
+    const expected = { code: 'ECONNREFUSED', reason: 'ENOSERVICE' }
+    const sent = new Promise((_resolve, reject) => client.send('lost', reject))
+    await t.rejects(sent, expected)
+    client.send('lost')
+    t.match(await once(client, 'error'), [expected])
+  })
+}
+
+test('a place that refuses a datagram is asked for at once', async t => {
+  const { places, goTo, targets } = await moving(t)
+  const [first, second] = places
+  await goTo(first)
+  const clients = [socket(t, 'udp4'), socket(t, 'udp4')] as const
+  for (const client of clients) {
+    await new Promise<void>(resolve => client.connect(targets.far, resolve))
+  }
+  first.close()
+  await goTo(second)
+  const [told, untold] = clients
+  told.send('lost')
+  t.match(await once(told, 'error'), [{ code: 'ECONNREFUSED' }])
+  told.send('found')
+  t.equal(await heard(second), 'found')
+
+  untold.send('known by now')
+  t.equal(await heard(second), 'known by now')
+})
+
+test('what waits for a place is bounded, and given up with the socket', async t => {
+  const { goTo, later, places, targets } = await moving(t)
+  await goTo(places[0])
+  const client = socket(t, 'udp4')
+  await new Promise<void>(resolve => client.connect(targets.near, resolve))
+  later(81)
+  const errors: (Error | null)[] = []
+  for (let count = 0; count < 1_024; count++) client.send('x')
+  client.send('too much', error => void errors.push(error))
+  client.disconnect()
+  t.throws(() => client.send('x'), { code: 'ERR_SOCKET_BAD_PORT' })
+  const lost: unknown[] = []
+  client.on('error', error => lost.push((error as NodeJS.ErrnoException).code))
+  while (lost.length < 1_024) await new Promise(setImmediate)
+  t.match(errors, [{ code: 'EBUSY', reason: 'ELIMIT' }])
+  t.same(new Set(lost), new Set(['ERR_SOCKET_DGRAM_NOT_CONNECTED']))
+
+  await new Promise<void>(resolve => client.connect(targets.near, resolve))
+  later(81)
+  client.send('x', () => t.fail('it is closed'))
+  await new Promise<void>(resolve => client.close(resolve))
+  await new Promise(setImmediate)
 })
 
 test('a name that is not offered is an error to the callback, or an event', async t => {

@@ -1,0 +1,37 @@
+import type { Socket } from 'node:dgram'
+import { getSystemErrorName } from 'node:util'
+
+/** The part of the handle of a datagram socket that is used here; the type is internal to Node. */
+interface Handle {
+  disconnect(): number
+  bind(address: string, port: number, flags: number): number
+  connect(address: string, port: number): number
+}
+
+/**
+ * Connects a socket that is connected to another address, at once and without an event. It keeps its port: the kernel
+ * takes that away from a socket that is connected no more, unless the program has chosen it. Throws as the system does.
+ */
+export function redirectDatagrams(
+  socket: Socket & { type?: unknown },
+  port: number,
+  address: string,
+): void {
+  const { port: own } = socket.address()
+  const { handle } = stateOf(socket)
+  handle.disconnect()
+  // It fails where the port is still that of the socket.
+  handle.bind(socket.type === 'udp6' ? '::' : '0.0.0.0', own, 0)
+  const status = handle.connect(address, port)
+  if (status === 0) return
+  const code = getSystemErrorName(status)
+  const error = new Error(`connect ${code} ${address}:${port}`)
+  throw Object.assign(error, { code, errno: status, syscall: 'connect', address, port })
+}
+
+/** What `dgram` keeps of a socket, under a symbol that is internal to Node. */
+function stateOf(socket: Socket): { handle: Handle } {
+  const symbols = Object.getOwnPropertySymbols(socket)
+  const key = symbols.find(({ description }) => description === 'state symbol')!
+  return Reflect.get(socket, key) as { handle: Handle }
+}
