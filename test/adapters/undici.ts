@@ -37,6 +37,19 @@ test('fetch goes to a service, over a connection that is kept', async t => {
   }
 })
 
+test('a program has the answer of a name in three lines', async t => {
+  await home(t)
+  await web(t)
+  const log = t.capture(console, 'log')
+  const dispatcher = new Agent({ connect: connector({ service: 'web' }) })
+  const response = await fetch('http://localhost/', { dispatcher })
+  console.log(await response.text())
+  t.same(log.args(), [['1 ']])
+  const global = await globalThis.fetch('http://localhost/', { dispatcher } as object)
+  t.match(await global.text(), /^\d $/, 'the fetch of Node takes the dispatcher too')
+  await dispatcher.close()
+})
+
 test('TLS goes over a name, for the host of the URL', async t => {
   await home(t)
   await web(t, true)
