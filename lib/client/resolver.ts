@@ -119,7 +119,7 @@ export class Resolver implements Resolving {
    * subclass with a `resolve` of its own is asked by that.
    */
   ask(name: Name, options: SocketQuestion = {}): Asking {
-    if (this.#hasOwnResolve) return askPlainly(this, name, options)
+    if (this.resolve !== Resolver.prototype.resolve) return askPlainly(this, name, options)
     const query = this.#queryOf(name, options)
     const fence = (this.#fence ??= Egress.around(this.#policy) ?? false)
     if (fence && !fence.isReady) return this.#askWhenReady(fence, name, options)
@@ -201,7 +201,7 @@ export class Resolver implements Resolving {
     const { key, isThisHost, directories, port: daemonPort } = this.#queries.of(name, options)
     return this.#recalls.at(key, () => {
       const { namespace, service } = name
-      const isWatchable = isThisHost && !directories && !this.#hasOwnResolve
+      const isWatchable = isThisHost && !directories && this.resolve === Resolver.prototype.resolve
       const interest = { namespace, service, also: options.also, daemonPort }
       return {
         ask: () => this.resolve(name, options),
@@ -210,11 +210,6 @@ export class Resolver implements Resolving {
         now: this.#now,
       }
     })
-  }
-
-  /** True of a subclass with a `resolve` of its own. */
-  get #hasOwnResolve(): boolean {
-    return this.resolve !== Resolver.prototype.resolve
   }
 
   /** The services of a host, or of one namespace there; fails as `resolve` does, or with `EACCES`. */
