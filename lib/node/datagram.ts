@@ -10,7 +10,8 @@ interface Handle {
 
 /**
  * Connects a socket that is connected to another address, at once and without an event. It keeps its port: the kernel
- * takes that away from a socket that is connected no more, unless the program has chosen it. Throws as the system does.
+ * takes that away from a socket that is connected no more, unless the program has chosen it. Throws as the system does,
+ * and then it is connected as before.
  */
 export function redirectDatagrams(
   socket: Socket & { type?: unknown },
@@ -18,12 +19,14 @@ export function redirectDatagrams(
   address: string,
 ): void {
   const { port: own } = socket.address()
+  const before = socket.remoteAddress()
   const { handle } = stateOf(socket)
   handle.disconnect()
   // It fails where the port is still that of the socket.
   handle.bind(socket.type === 'udp6' ? '::' : '0.0.0.0', own, 0)
   const status = handle.connect(address, port)
   if (status === 0) return
+  handle.connect(before.address, before.port)
   const code = getSystemErrorName(status)
   const error = new Error(`connect ${code} ${address}:${port}`)
   throw Object.assign(error, { code, errno: status, syscall: 'connect', address, port })

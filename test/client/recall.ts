@@ -88,15 +88,17 @@ t.test('what has changed while this program was busy is asked for', async t => {
 })
 
 t.test('nothing vouches for an answer once the daemon has gone', async t => {
-  const { daemon, recall, at, vouched } = await recalled(t)
+  const { daemon, server, recall, at, vouched } = await recalled(t)
   await vouched()
   const { asked } = at
+  const again = once(server, 'registered')
   await daemon.stop()
   while (at.asked === asked) {
     at.time += 100
     // This process becomes the daemon, and then the name is there again.
     await Promise.resolve(recall.get()).catch(() => {})
   }
+  await again
   await vouched()
 })
 
@@ -152,6 +154,16 @@ t.test('the answer of another host is asked for each second, beside the datagram
   t.equal(at.asked, 2)
   at.time += 1_151
   t.ok(recall.get() instanceof Promise, 'it may have moved since')
+})
+
+t.test('a caller that waits for the name asks by itself, and all are told', async t => {
+  const { recall, at } = await recalled(t, { watch: undefined })
+  const found = (await recall.get()) as Resolution
+  at.time = 81
+  const mine = { ...found }
+  t.equal(await recall.get(async () => mine), mine)
+  t.equal(recall.get(), mine)
+  t.equal(at.asked, 1)
 })
 
 t.test('a question beside the datagrams may fail', async t => {

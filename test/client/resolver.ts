@@ -326,6 +326,13 @@ test('what is recalled is asked for once, and again when it is doubted', async t
   t.ok(again instanceof Promise)
   t.same(((await again) as Resolution).endpoints, first.endpoints)
   t.match(daemon.status(), { questions: questions + 1 }, 'by one question')
+  t.equal(
+    resolver.recall(tie, { wait: 10 }),
+    resolver.recall(tie),
+    'nobody waits for what is known',
+  )
+  const waited = resolver.recall(parse('nobody'), { wait: 10 })
+  await t.rejects(waited as Promise<Resolution>, { code: 'ECONNREFUSED' })
   resolver.doubt(parse('nobody'))
   resolver.doubt(tie)
   const given = resolver.recall(tie, { signal: AbortSignal.abort(new Error('enough')) })

@@ -46,4 +46,5 @@ t.test('an address that cannot be gone to is an error', async t => {
   t.teardown(() => client.close())
   await new Promise<void>(resolve => client.connect(9, '127.0.0.1', resolve))
   t.throws(() => redirectDatagrams(client, 9, 'nonsense'), { code: 'EINVAL', syscall: 'connect' })
+  t.match(client.remoteAddress(), { port: 9, address: '127.0.0.1' })
 })

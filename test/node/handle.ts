@@ -96,6 +96,22 @@ t.test('a server that was called by mistake hears an end, whatever it has said',
   }
 })
 
+t.test('a server that goes on speaking is heard for a second', async t => {
+  const { server, ...there } = await serving(t)
+  const called = once(server, 'connection') as Promise<[Socket]>
+  const socket = new net.Socket()
+  dial(socket, there)
+  await once(socket, 'connect')
+  const [peer] = await called
+  const began = performance.now()
+  closePolitely(socket, 'connected')
+  socket.destroy()
+  const speaking = setInterval(() => peer.write('and another thing'), 20)
+  t.teardown(() => clearInterval(speaking))
+  await new Promise(resolve => peer.on('error', () => {}).once('close', resolve))
+  t.ok(performance.now() - began > 900)
+})
+
 t.test('what it says is not read to where the program reads', async t => {
   const mistaken = await serving(t, socket => void socket.end('a stranger'))
   const right = await serving(t)
@@ -111,6 +127,21 @@ t.test('what it says is not read to where the program reads', async t => {
   const [served] = await called
   await new Promise(resolve => served.resume().once('close', resolve))
   t.strictSame(buffer, Buffer.alloc(16))
+})
+
+t.test('the next handle reads into the buffer that was made for the last', async t => {
+  const first = await serving(t)
+  const second = await serving(t, socket => void socket.end('hello'))
+  let made = 0
+  const onread = { buffer: () => Buffer.alloc(16 + made++), callback: () => true }
+  const socket = new net.Socket({ onread } as net.SocketConstructorOpts)
+  dial(socket, first)
+  await once(socket, 'connect')
+  const before = made
+  replaceHandle(socket, () => dial(socket, second), 'connected')
+  t.equal(made, before)
+  await once(socket, 'close')
+  t.ok(made > before, 'and the program makes the next')
 })
 
 t.test('a socket that is destroyed ends its connection politely, and closes as ever', async t => {

@@ -6,7 +6,7 @@ import { test, type Test } from 'tap'
 import { createSocket, type MonikerDatagram } from '../../lib/sockets/datagram.ts'
 import { parse, type Name } from '../../lib/name.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
-import type { Resolution } from '../../lib/resolution.ts'
+import type { Reachable, Resolution } from '../../lib/resolution.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { home } from '../fixtures/home.ts'
@@ -246,20 +246,86 @@ test('a place that refuses a datagram is asked for at once', async t => {
   const { places, goTo, targets } = await moving(t)
   const [first, second] = places
   await goTo(first)
-  const clients = [socket(t, 'udp4'), socket(t, 'udp4')] as const
-  for (const client of clients) {
-    await new Promise<void>(resolve => client.connect(targets.far, resolve))
-  }
+  const told = socket(t, 'udp4')
+  await new Promise<void>(resolve => told.connect(targets.far, resolve))
   first.close()
   await goTo(second)
-  const [told, untold] = clients
   told.send('lost')
   t.match(await once(told, 'error'), [{ code: 'ECONNREFUSED' }])
   told.send('found')
   t.equal(await heard(second), 'found')
+  second.close()
+  // The kernel tells of the first by the second.
+  told.send('lost')
+  const sent = new Promise((_resolve, reject) => told.send('lost', reject))
+  await t.rejects(sent, { code: 'ECONNREFUSED', syscall: 'send' })
+})
 
-  untold.send('known by now')
-  t.equal(await heard(second), 'known by now')
+test('a name that has moved to where no datagram can go is an error', async t => {
+  const { resolver } = leading([9])
+  const client = socket(t, 'udp4')
+  await new Promise<void>(resolve => client.connect({ service: 'echo', resolver }, resolve))
+  const { resolve } = resolver
+  const ways = [
+    { address: '255.255.255.255', code: 'EACCES' },
+    { address: '::1', code: 'EHOSTUNREACH' },
+  ]
+  for (const { address, code } of ways) {
+    resolver.resolve = async name => {
+      const found = await resolve(name)
+      return { ...found, endpoints: [{ ...found.endpoints[0]!, address }] }
+    }
+    resolver.doubt(parse('echo'), { transports: ['udp'], family: 4 })
+    const sent = new Promise((_resolve, reject) => client.send('x', reject))
+    await t.rejects(sent, { code }, address)
+  }
+})
+
+test('of several endpoints a connected socket stays with its own, unless it selects', async t => {
+  const places = [socket(t, 'udp4'), socket(t, 'udp4')] as const
+  for (const place of places) await once(place.bind(0, '127.0.0.1'), 'listening')
+  const [one, other] = places.map(place => place.address().port) as [number, number]
+  const { resolver } = leading([one])
+  const { resolve } = resolver
+  const select = (endpoints: readonly Reachable[]) => endpoints.at(-1)!
+  for (const own of [{}, { select }]) {
+    const client = socket(t, 'udp4')
+    resolver.resolve = resolve
+    await new Promise<void>(resolve =>
+      client.connect({ service: 'echo', resolver, ...own }, resolve),
+    )
+    resolver.resolve = async name => {
+      const found = await resolve(name)
+      const [first] = found.endpoints
+      return {
+        ...found,
+        endpoints: [
+          { ...first!, port: one },
+          { ...first!, port: other },
+        ],
+      }
+    }
+    resolver.doubt(parse('echo'), { transports: ['udp'], family: 4 })
+    client.send('hello')
+    t.equal(await heard('select' in own ? places[1] : places[0]), 'hello')
+  }
+})
+
+test('the program may close a socket that is about to be connected', async t => {
+  const { resolver } = leading([9])
+  const client = socket(t, 'udp4')
+  const select = ([first]: readonly Reachable[]) => {
+    client.close()
+    return first!
+  }
+  client.on('resolve', () => t.fail('it is closed'))
+  client.connect({ service: 'echo', resolver, select })
+  await once(client, 'close')
+
+  const early = socket(t, 'udp4')
+  early.on('resolve', () => early.close())
+  early.connect({ service: 'echo', resolver }, () => t.fail('it is closed'))
+  await once(early, 'close')
 })
 
 test('what waits for a place is bounded, and given up with the socket', async t => {

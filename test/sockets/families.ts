@@ -9,6 +9,7 @@ import type { ResolveOptions } from '../../lib/resolution.ts'
 import { connect, type ConnectOptions } from '../../lib/sockets/socket.ts'
 import { awake } from '../fixtures/awake.ts'
 import { Held, site, type Place } from '../fixtures/held.ts'
+import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { noSwallow, swallow } from '../fixtures/swallow.ts'
 
 awake(t)
@@ -57,6 +58,13 @@ t.test('a host that refuses by one family is reached by the other', async t => {
   const socket = connect({ ...FAR, resolver })
   t.equal(await hello(socket), 'hello')
   t.strictSame(asked, [undefined, 6])
+})
+
+t.test('so is one that has no way by IPv6', { skip: withoutIPv6 }, async t => {
+  const { place } = await placesOf(t)
+  const { resolver, asked } = twoFamilies({ ...place, address: '::1' }, place)
+  t.equal(await hello(connect({ ...FAR, resolver })), 'hello')
+  t.strictSame(asked, [undefined, 4])
 })
 
 t.test('what was remembered of one family and fails is reached by the other', async t => {
