@@ -3,6 +3,7 @@ import type { LookupAddress, LookupOptions } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import { LOOPBACK, isLoopback, isThisHost, literally, isIP, isIPv6 } from '../address.ts'
 import { Abort, retry, type Signal } from '../async.ts'
+import { Cache } from '../cache.ts'
 import { clearTimeout, setImmediate, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode, isMissing, located, type Details } from '../errors.ts'
@@ -25,6 +26,7 @@ const debug = diagnostics('moniker:ask')
 //  +1,000 ms after TCP has failed: UDP is no longer waited for (UDP_ALONE)
 //  + 250 ms  after the first refusal: the other addresses are no longer waited for (GRACE)
 //  + 200 ms  no daemon on this host: it is asked again for so long, as another is taking its place (VACANCY)
+//  +1,000 ms the same, where this process has been answered before (MISSED)
 //  5,000 ms  the question fails (TIMEOUT of the resolver)
 
 /** Milliseconds until the next address of a host is asked as well. */
@@ -41,6 +43,15 @@ const UDP_ALONE = 1_000
 
 /** Milliseconds for which a daemon of this host that has gone is asked for: another is taking its place. */
 const VACANCY = 200
+
+/** Milliseconds for that, if the daemon there has answered this process: on a busy host the next one takes its time. */
+const MISSED = 1_000
+
+/** Milliseconds for which a daemon that has answered is remembered. */
+const REMEMBERED = 60_000
+
+/** The daemons of this host that have answered lately. */
+const answered = new Cache<true>()
 
 /** Asks one daemon; fails when it has refused, cannot be reached or stays silent. */
 export type Ask = (daemon: DaemonAddress, message: Asked, signal: Signal) => Promise<Answer>
@@ -191,14 +202,19 @@ export function askStream(
 }
 
 /** Asks this host's own daemon again where there is none, but not for long. */
-function insist(
+async function insist(
   attempt: () => Promise<Answer>,
-  { address }: DaemonAddress,
+  { address, port }: DaemonAddress,
   signal: Signal,
 ): Promise<Answer> {
+  if (!isLoopback(address)) return attempt()
   const worth = (error: unknown) =>
     ['ECONNREFUSED', 'ECONNRESET'].includes((error as NodeJS.ErrnoException).code!)
-  return isLoopback(address) ? retry(attempt, VACANCY, { worth, first: 20, signal }) : attempt()
+  const key = `${address} ${port}`
+  const ms = answered.get(key) ? MISSED : VACANCY
+  const answer = await retry(attempt, ms, { worth, first: 20, signal })
+  answered.set(key, true, REMEMBERED)
+  return answer
 }
 
 async function askBoth(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {

@@ -52,7 +52,8 @@ interface Pending {
  */
 export class Client extends EventEmitter<{ close: [] }> {
   readonly #socket: Socket
-  readonly #daemon: DaemonAddress
+  /** The place where it was reached. */
+  readonly daemon: DaemonAddress
   #isQuiet: boolean
   readonly #pending = new Map<Id, Pending>()
   readonly #onEvent = new Map<Id, (event: Answer) => void>()
@@ -67,7 +68,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   private constructor(socket: Socket, daemon: DaemonAddress, isQuiet: boolean) {
     super()
     this.#socket = socket
-    this.#daemon = daemon
+    this.daemon = daemon
     this.#isQuiet = isQuiet
     const reader = new LineReader()
     socket.on('error', error => {
@@ -142,7 +143,7 @@ export class Client extends EventEmitter<{ close: [] }> {
     const answer = this.ask(message)
     const id = this.#last
     if (hurry) this.#flush()
-    const { address: host, port } = this.#daemon
+    const { address: host, port } = this.daemon
     const late = () => this.#settle(id)?.reject(new MonikerError('ESILENT', { host, port, ms }))
     const timer = setTimeout(late, ms)
     try {
@@ -238,7 +239,7 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   #lost(): MonikerError {
-    const { address: host, port } = this.#daemon
+    const { address: host, port } = this.daemon
     return new MonikerError('ELOST', { host, port })
   }
 }

@@ -26,8 +26,9 @@ import {
 } from '../wire/protocol.ts'
 import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
-import { Egress, reachable, turned } from './filter.ts'
+import { Egress, accept, reachable, turned } from './filter.ts'
 import { Flight } from './flight.ts'
+import { isDoubtful, standings, type Standing } from './standing.ts'
 import { Queries, shouldFallBack, type Query } from './query.ts'
 import { Recalls, type Recall } from './recall.ts'
 import { Search } from './search.ts'
@@ -305,14 +306,18 @@ export class Resolver implements Resolving {
   }
 
   async #find(query: Query, daemons: readonly DaemonAddress[], signal: () => Signal) {
-    const { question, details, key } = query
+    const { question, details, key, port, isThisHost } = query
     try {
       // A question that need not wait for others leaves before `connect` returns.
-      const hurry = !query.isThisHost || !this.#isBusy
+      const hurry = !isThisHost || !this.#isBusy
       const session = sessions.ask(daemons, question, details, { hurry })
       const found =
         (session && (await session)) ??
-        (await this.#race(daemons, question, ask, details, signal()))
+        (await this.#race(daemons, question, ask, details, signal()).catch((error: unknown) => {
+          const standing = isThisHost && isDoubtful(error) && standings.get(port)
+          if (!standing) throw error
+          return this.#askAgain(standing, query, error, signal())
+        }))
       return await this.#remember(query, found)
     } catch (error) {
       this.#known.delete(key)
@@ -321,6 +326,24 @@ export class Resolver implements Resolving {
       if (!query.isThisHost && !signal().aborted) this.#failed.set(key, error, FAILED)
       throw error
     }
+  }
+
+  /**
+   * Asks by the way that a process which holds names has: the daemon that said no may have gone since, or have come before
+   * the names did. Fails with the refusal, or with `error` if there is no answer in time.
+   */
+  async #askAgain(
+    standing: Standing,
+    { question, details }: Query,
+    error: unknown,
+    signal: Signal,
+  ): Promise<HostAnswer> {
+    const ask = (signal: Signal) => standing.ask(question, signal)
+    const found = await this.#within(ask, details, signal).catch(() => {
+      signal.throwIfAborted()
+      throw error
+    })
+    return { ...found, answer: accept(found.answer, details) }
   }
 
   async #remember(

@@ -125,6 +125,8 @@ export class Daemon {
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
   readonly #started = wallClock()
   #born = clock()
+  /** The time at which a name of the daemon before came last. */
+  #returned = this.#born
   /** Resolves once the names of the daemon before are here, or are late; `undefined` from then on. */
   #settled: Promise<void> | undefined
   readonly #answer: Handler
@@ -164,8 +166,9 @@ export class Daemon {
   }
 
   #steps(ttl: number): Steps {
-    const count: Step = (_question, _peer, next) => {
+    const count: Step = (question, _peer, next) => {
       this.#counters.questions++
+      if (this.#settled && question.op === 'register' && question.since) this.#returned = clock()
       return next()
     }
     return {
@@ -265,12 +268,18 @@ export class Daemon {
     return this.#starting
   }
 
-  /** Resolves once it has been young for long enough: `grace` ms from now, or from when `dismissed` is done. */
+  /**
+   * Resolves once it has been young for long enough: `grace` ms from now, or from when `dismissed` is done; and as long
+   * after the last name that came back, as a busy host takes its time, but for `MAX_GRACE` in all.
+   */
   async #grow(dismissed?: Promise<void>): Promise<void> {
     const { grace } = this.#options
     await dismissed?.catch(() => {})
-    this.#born = clock()
-    if (grace > 0) await pause(grace, undefined, { ref: false })
+    this.#born = this.#returned = clock()
+    const end = this.#born + Math.max(grace, MAX_GRACE)
+    for (let left = grace; left > 0; left = Math.min(this.#returned + grace, end) - clock()) {
+      await pause(left, undefined, { ref: false })
+    }
   }
 
   /**
@@ -378,6 +387,9 @@ export class Daemon {
     debug('%s', error.message)
   }
 }
+
+/** The most milliseconds for which a daemon is young, while names come back. */
+const MAX_GRACE = 3_000
 
 /** Most daemons have no policy, and need not load what reads one. */
 async function readPolicies(files: readonly string[]): Promise<Policies> {

@@ -2,22 +2,25 @@ import { EventEmitter } from 'node:events'
 import { LOOPBACK } from '../address.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
 import {
+  clearInterval,
   clearTimeout,
   nextTick,
   pause,
   setImmediate,
+  setInterval,
   setTimeout,
   timeLimit,
   wallClock,
 } from '../clock.ts'
-import { Client } from '../client/connection.ts'
+import { Client, type HostAnswer } from '../client/connection.ts'
 import { accept } from '../client/filter.ts'
+import { standings, type Standing } from '../client/standing.ts'
 import { hostPolicy } from '../policy/host.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode, located, type Details, type Reason } from '../errors.ts'
 import { format } from '../name.ts'
-import { refusalIn, type Answer, type Offer } from '../wire/protocol.ts'
+import { refusalIn, type Answer, type Asked, type Offer } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:registrar')
 
@@ -32,7 +35,7 @@ const RENEWAL_TIMEOUT = { first: 1_000, longest: 16_000 }
 const QUICK_RETRIES = 3
 
 /** The most daemons that are asked for a new name, where each goes before it has answered. */
-const TRIES = 5
+const TRIES = 10
 
 /**
  * Milliseconds of each pause, at random between the two, as programs are not to come all at once. With
@@ -70,7 +73,7 @@ export const DEFAULTS = { timeout: TIMEOUT } satisfies RegisterOptions
  * programs on the host; the names are registered there again. Nothing here keeps the process alive: a
  * listener does, unless it is `unref`'d.
  */
-export class Registrar {
+export class Registrar implements Standing {
   static readonly #all = new Map<number, Registrar>()
   readonly #port: number
   readonly #start: (port: number) => Promise<void>
@@ -80,7 +83,10 @@ export class Registrar {
   #opening: Promise<Client> | undefined
   /** Connections of the daemon, as of its last answer. */
   #connections = 1
-  #isRecovering = false
+  /** The number of times that another daemon has come, or the daemon gone. */
+  #changes = 0
+  /** Done when all names are held again; `undefined` while none is lost. */
+  #recovering: Promise<void> | undefined
   #retryTimer: NodeJS.Timeout | undefined
 
   /** `start` makes this process the daemon of the host; it fails with `EADDRINUSE` if another is. */
@@ -110,29 +116,55 @@ export class Registrar {
       onRefused: () => this.#retryLater(),
       onReleased: () => this.#remove(lease),
     })
-    const late = () => new MonikerError('ESILENT', { ...lease.details, ms })
-    const limit = deadline(ms, late, signal, { quiet: true })
     this.#leases.add(lease)
+    standings.set(this.#port, this)
     await Promise.resolve(hostPolicy())
-      .then(() => this.#obtain(lease, limit.signal))
+      .then(() => this.#obtain(lease, ms, signal))
       .catch(error => {
         this.#remove(lease)
         throw located(error, lease.details)
       })
-      .finally(limit.free)
     return lease
   }
 
-  /** Has a name registered. Should the daemon go before it has answered, the next is asked. */
-  async #obtain(lease: Lease, signal: Signal, tries = TRIES): Promise<void> {
+  /** Has a name registered. Should the daemon go before it has answered, the next is asked, and has as much time. */
+  async #obtain(lease: Lease, ms: number, signal?: Signal, tries = TRIES): Promise<void> {
+    const late = () => new MonikerError('ESILENT', { ...lease.details, ms })
+    const limit = deadline(ms, late, signal, { quiet: true })
+    const before = this.#changes
     try {
-      this.#connections = await lease.request(await this.#connected(signal), signal)
+      this.#connections = await lease.request(await this.#connected(limit.signal), limit.signal)
       return
     } catch (error) {
-      if (!hasCode(error, 'ECONNRESET') || tries <= 1) throw error
+      signal?.throwIfAborted()
+      const isSilent = (error as MonikerError).reason === 'ESILENT'
+      // It was not one daemon that was silent, where they come and go.
+      const isWorth = hasCode(error, 'ECONNRESET') || (isSilent && this.#changes > before)
+      if (!isWorth || tries <= 1) throw error
+    } finally {
+      limit.free()
     }
     await cancellable(this.#pause('race'), signal)
-    return this.#obtain(lease, signal, tries - 1)
+    return this.#obtain(lease, ms, signal, tries - 1)
+  }
+
+  /**
+   * Asks the daemon, and the next one if it goes, once all names of this process are held there. Keeps the process alive
+   * meanwhile.
+   */
+  async ask(message: Asked, signal: Signal): Promise<HostAnswer> {
+    const awake = setInterval(() => {}, 0x7fff_ffff)
+    try {
+      while (this.#leases.size > 0) {
+        await cancellable(Promise.resolve(this.#recovering), signal)
+        const client = await this.#connected(signal)
+        const answer = await client.ask(message, signal).catch(ifReset)
+        if (answer) return { answer, daemon: client.daemon }
+      }
+      throw new MonikerError('ENODAEMON', { host: 'localhost', port: this.#port })
+    } finally {
+      clearInterval(awake)
+    }
   }
 
   #remove(lease: Lease): void {
@@ -142,6 +174,7 @@ export class Registrar {
 
   #closeIfIdle(): void {
     if (this.#leases.size > 0) return
+    if (standings.get(this.#port) === this) standings.delete(this.#port)
     this.#client?.close()
     this.#client = undefined
   }
@@ -149,7 +182,7 @@ export class Registrar {
   /** The connection to the daemon, made if need be; all requests meanwhile share one. */
   async #connected(signal?: Signal): Promise<Client> {
     if (this.#client) return this.#client
-    this.#opening ??= this.#open(timeLimit(TIMEOUT)).finally(() => {
+    this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined
       // The last lease may have been given up while we connected.
       this.#closeIfIdle()
@@ -161,25 +194,26 @@ export class Registrar {
    * Connects to the daemon of this host. Several programs that find none all try to become it; the
    * kernel gives the designated port to one, and the others connect to that.
    */
-  async #open(signal: Signal, embedded = false): Promise<Client> {
+  async #open(embedded = false): Promise<Client> {
     try {
-      return this.#watch(await this.#reach(signal))
+      return this.#watch(await this.#reach(timeLimit(TIMEOUT)))
     } catch (error) {
       // A daemon of our own that cannot be reached is no reason to start another.
       if (embedded || !hasCode(error, 'ECONNREFUSED')) throw error
     }
-    return this.#open(signal, await this.#become(signal))
+    return this.#open(await this.#become())
   }
 
   /** True if this process is the daemon now; false if another was faster. */
-  async #become(signal: Signal): Promise<boolean> {
+  async #become(): Promise<boolean> {
     try {
       await this.#start(this.#port)
       debug('this process has become the daemon of this host, on port %d', this.#port)
       return true
     } catch (error) {
       if (!hasCode(error, 'EADDRINUSE')) throw error
-      await this.#pause('race', signal)
+      this.#changes++
+      await this.#pause('race')
       return false
     }
   }
@@ -202,8 +236,9 @@ export class Registrar {
     return client.once('close', () => {
       if (this.#client !== client) return
       this.#client = undefined
+      this.#changes++
       for (const lease of this.#leases) lease.lose(new MonikerError('ELOST', lease.details))
-      void this.#recover()
+      this.#recover()
     })
   }
 
@@ -211,16 +246,18 @@ export class Registrar {
   #retryLater(): void {
     const retry = () => {
       for (const lease of this.#leases) lease.retry()
-      void this.#recover()
+      this.#recover()
     }
     clearTimeout(this.#retryTimer)
     this.#retryTimer = setTimeout(retry, between(...PAUSES.refused)).unref()
   }
 
-  /** Has every lost name registered again, however long that takes. */
-  async #recover(): Promise<void> {
-    if (this.#isRecovering) return
-    this.#isRecovering = true
+  #recover(): void {
+    this.#recovering ??= this.#regainAll()
+  }
+
+  /** Has every lost name registered again, however long that takes. Never fails. */
+  async #regainAll(): Promise<void> {
     let timeout = RENEWAL_TIMEOUT.first
     let quickRetries = QUICK_RETRIES
     await this.#pause('lost')
@@ -231,7 +268,7 @@ export class Registrar {
         await this.#pause(isThere && quickRetries-- > 0 ? 'lost' : 'absent')
       }
     }
-    this.#isRecovering = false
+    this.#recovering = undefined
   }
 
   get #lost(): Lease[] {
@@ -279,6 +316,11 @@ export class Registrar {
 async function becomeDaemon(port: number): Promise<void> {
   const { embed } = await import('./embedded.ts')
   return embed(port)
+}
+
+/** Answers that the daemon has gone by `undefined`; fails with all else. */
+function ifReset(error: unknown): undefined {
+  if (!hasCode(error, 'ECONNRESET')) throw error
 }
 
 function between(least: number, most: number): number {

@@ -689,3 +689,23 @@ t.test(
     t.match(await patient!.answer(), { endpoints: [{ port: 7 }] })
   },
 )
+
+t.test('it is young for as long as names come back from the daemon before', async t => {
+  const grace = 300
+  const { port } = await daemon(t, { grace })
+  const end = performance.now() + 2 * grace
+  const asker = await lines(t, port)
+  asker.ask({ op: 'resolve', service: 'last', transports: ['tcp'] })
+  const answer = asker.answer()
+  const server = await lines(t, port)
+  const back = async (service: string) => {
+    server.ask({ op: 'register', service, transport: 'tcp', port: 1, since: 1 })
+    await server.answer()
+  }
+  for (let count = 0; performance.now() < end; count++) await back(`name${count}`)
+  await back('last')
+  t.match(await answer, { endpoints: [{ port: 1 }] })
+
+  asker.ask({ op: 'resolve', service: 'absent', transports: ['tcp'] })
+  t.match(await asker.answer(), { error: { code: 'ENOSERVICE' } })
+})

@@ -1,6 +1,7 @@
 import { live } from '../fixtures/live.ts'
 import { once } from 'node:events'
 import { fork } from 'node:child_process'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { parse } from '../../lib/name.ts'
@@ -8,6 +9,7 @@ import { exactVersion } from '../../lib/version.ts'
 import type { MonikerError } from '../../lib/errors.ts'
 import type { Offer } from '../../lib/wire/protocol.ts'
 import { Registrar, type Lease } from '../../lib/registration/registrar.ts'
+import { standings } from '../../lib/client/standing.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -22,6 +24,11 @@ function offer(text: string, port = 9): Offer {
   const name = parse(text)
   const version = exactVersion(name.version)
   return { ...name, version, transport: 'tcp', port, address: '127.0.0.1', shared: false }
+}
+
+/** The start of a daemon where another has the port. */
+async function taken(): Promise<never> {
+  throw Object.assign(new Error('taken'), { code: 'EADDRINUSE' })
 }
 
 function services(port: number): Promise<string[]> {
@@ -484,6 +491,9 @@ t.test('a connection that is made for a registration that was given up is closed
   const port = await stranger(t, socket => void socket.resume().once('close', resolve))
   const controller = new AbortController()
   const given = new Registrar(port).register(offer('tie'), controller)
+  given.catch(() => {})
+  // It begins to connect in this turn.
+  await new Promise(process.nextTick)
   controller.abort(new Error('changed my mind'))
   await t.rejects(given, { message: 'changed my mind' })
   await closed
@@ -517,3 +527,61 @@ function program(t: Test, port: number, name: string) {
   t.teardown(() => child.kill())
   return child
 }
+
+t.test('what is asked by the way that names are held is asked of the next daemon, too', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const registrar = new Registrar(port, taken)
+  const never = new AbortController().signal
+  const question = {
+    op: 'resolve',
+    namespace: '',
+    service: 'tie',
+    version: '',
+    transports: ['tcp'],
+  } as const
+  const none = { code: 'ECONNREFUSED', reason: 'ENODAEMON' }
+  await t.rejects(registrar.ask(question, never), none, 'no name is held')
+
+  const lease = await registrar.register(offer('tie'))
+  t.match(await registrar.ask(question, never), { answer: { endpoints: [{}] }, daemon: { port } })
+  await first.stop()
+  const second = daemon(t, { port, grace: 0 })
+  t.match(await registrar.ask(question, never), { answer: { endpoints: [{}] } })
+  await (await second).stop()
+
+  const over = new AbortController()
+  const asked = registrar.ask(question, over.signal)
+  over.abort(new Error('enough'))
+  await t.rejects(asked, { message: 'enough' })
+  await lease.withdraw()
+  t.notOk(standings.has(port))
+})
+
+t.test('it fails as the question does, if that is not for want of a daemon', async t => {
+  const port = await stranger(t, socket => {
+    socket.once('data', data => {
+      const { id } = JSON.parse(String(data)) as { id: number }
+      socket.write(line({ id, registration: 1 }), () =>
+        socket.once('data', () => socket.write('nonsense\n')),
+      )
+    })
+  })
+  const registrar = new Registrar(port)
+  const lease = await registrar.register(offer('tie'))
+  await t.rejects(registrar.ask({ op: 'status' }, new AbortController().signal), { code: 'EPROTO' })
+  await lease.withdraw()
+})
+
+t.test('daemons that come and go while a name is asked for are not one that is silent', async t => {
+  let starts = 0
+  const port = await nobody()
+  const start = async () => {
+    if (++starts === 1) return taken()
+    await pause(1_050)
+    await daemon(t, { port })
+  }
+  const lease = await new Registrar(port, start).register(offer('tie'), { timeout: 1_000 })
+  t.equal(lease.state, 'held')
+  await lease.withdraw()
+})
