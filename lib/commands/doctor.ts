@@ -106,7 +106,8 @@ export function versions(node = process.version): Finding {
 
 /** The variables of the environment that begin with MONIKER_, each with what is wrong with it. */
 export function environment(env: NodeJS.ProcessEnv = process.env): Finding[] {
-  const ours = Object.keys(env).filter(name => name.startsWith('MONIKER_'))
+  // MONIKER_APP is set by the library itself, for the workers of a cluster.
+  const ours = Object.keys(env).filter(name => /^MONIKER_(?!APP$)/.test(name))
   if (ours.length === 0) return [fine('environment', 'no MONIKER_ variable is set')]
   return ours.toSorted().map(name => {
     const text = `${name}=${env[name]}`

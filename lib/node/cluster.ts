@@ -1,4 +1,5 @@
 import type { Socket as DatagramSocket } from 'node:dgram'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { Server, type AddressInfo } from 'node:net'
 import { builtins } from './builtins.ts'
 
@@ -8,13 +9,61 @@ interface BindOptions {
   exclusive?: boolean | undefined
 }
 
+/** The variable by which a process tells the workers that it may have which app they are. */
+const APP = 'MONIKER_APP'
+
+/** The app of the parent, if it has loaded this library. */
+const { [APP]: parentApp = '' } = process.env
+
+const self = identityOf('self')
+
+// A thread may have the environment of its process.
+if (!parentApp.startsWith(`${self} `)) {
+  process.env[APP] = `${self} ${Math.random().toString(36).slice(2)}`
+}
+
+let group: string | undefined
+
 /**
  * The group that shares its names unasked: the workers of a cluster, or the threads of a process. False in a process
  * of one thread that is no worker.
  */
 export function clusterGroup(): string | false {
-  if (isWorker()) return `cluster-${process.ppid}`
-  return !builtins.threads.isMainThread && `process-${process.pid}`
+  if (group !== undefined) return group
+  if (!isWorker() && builtins.threads.isMainThread) return false
+  const app = builtins.threads.isMainThread ? appOf(process.ppid, parentApp) : self
+  const word = builtins.crypto.createHash('sha256').update(`${app}\n${appOfManager()}`)
+  return (group = `app-${word.digest('hex').slice(0, 32)}`)
+}
+
+/** The app of the workers of the process `ppid`: the word that it has `told` them, if it was that process, else itself. */
+export function appOf(ppid: number, told: string): string {
+  const parent = identityOf(ppid)
+  return told.startsWith(`${parent} `) ? told : parent
+}
+
+/**
+ * Tells a process from all others that a program of this host meets: by its PID, its start and the namespace of PIDs. Each
+ * container has a process 1 of its own. Where the kernel tells nothing it is the PID alone.
+ */
+export function identityOf(pid: number | 'self', folder = '/proc'): string {
+  const started = told(() => readFileSync(`${folder}/${pid}/stat`, 'utf8').replace(/^.*\) /s, ''))
+  const namespace = told(() => readlinkSync(`${folder}/self/ns/pid`))
+  // The name of the process, in parentheses, may be anything; field 22 of proc(5) comes 20 after it.
+  return `${pid === 'self' ? process.pid : pid} ${started.split(' ')[19] ?? ''} ${namespace}`
+}
+
+function told(read: () => string): string {
+  try {
+    return read()
+  } catch {
+    return ''
+  }
+}
+
+/** The name of the app, where PM2 is the one primary of all. */
+export function appOfManager({ pm_id: id, name = '' }: NodeJS.ProcessEnv = process.env): string {
+  return id === undefined ? '' : name
 }
 
 /** True in a worker of a cluster. No process is one without a channel to its parent. */

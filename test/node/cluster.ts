@@ -1,10 +1,11 @@
+import { spawn } from 'node:child_process'
 import cluster, { type Address } from 'node:cluster'
 import { on, once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { test, type Test } from 'tap'
-import { clusterGroup } from '../../lib/node/cluster.ts'
+import { appOf, appOfManager, clusterGroup, identityOf } from '../../lib/node/cluster.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { createServer } from '../../lib/sockets/server.ts'
 import { connect } from '../../lib/sockets/socket.ts'
@@ -69,6 +70,79 @@ test('the threads of a process share a name among them', async t => {
   second.postMessage('close')
   await once(second, 'exit')
   t.equal((await resolver.list()).length, 0)
+})
+
+const linux = { skip: process.platform !== 'linux' && 'only Linux tells processes apart so' }
+
+test('a process is told from all others, of other containers too', linux, async t => {
+  const own = identityOf('self')
+  t.equal(identityOf(process.pid), own)
+  t.match(own, new RegExp(`^${process.pid} \\d+ pid:\\[\\d+\\]$`))
+  t.not(identityOf(process.ppid), own)
+  const folder = t.testdir({
+    7: { stat: '7 (a (b) c) S 1 7 7 0 -1 4194560 1 0 0 0 1 0 0 0 20 0 1 0 4711 9 9' },
+  })
+  t.equal(identityOf(7, folder), '7 4711 ')
+  t.equal(identityOf(8, folder), '8  ', 'where nothing is told it is the PID')
+})
+
+test('a worker takes the word of its own parent, and of no other', linux, async t => {
+  const parent = identityOf(process.ppid)
+  t.equal(appOf(process.ppid, `${parent} word`), `${parent} word`)
+  for (const told of ['', 'word', `${parent}0 word`, `${identityOf('self')} word`]) {
+    t.equal(appOf(process.ppid, told), parent, told)
+  }
+  t.ok(
+    process.env.MONIKER_APP?.startsWith(`${identityOf('self')} `),
+    'each process has one to tell',
+  )
+})
+
+test('PM2 is the primary of many apps, each of which is a program', async t => {
+  t.equal(appOfManager({ name: 'a' }), '')
+  t.equal(appOfManager({ pm_id: '0', name: 'a' }), 'a')
+  t.equal(appOfManager({ pm_id: '0' }), '')
+  const { port } = await daemon(t)
+  cluster.setupPrimary({ exec: fileURLToPath(new URL('../fixtures/worker.ts', import.meta.url)) })
+  const as = (name: string, id: number) => {
+    const env = { MONIKER_PORT: String(port), NAME: 'tie', name, pm_id: String(id) }
+    const worker = cluster.fork(env)
+    t.teardown(() => worker.process.kill('SIGKILL'))
+    return worker
+  }
+  await once(as('one', 0), 'listening')
+  await once(as('one', 1), 'listening')
+  const [status] = (await once(as('two', 2), 'exit')) as [number]
+  t.not(status, 0, 'it has been told that the name is taken')
+})
+
+const root = { skip: linux.skip || (process.getuid?.() !== 0 && 'only root can make containers') }
+
+test('two clusters that are process 1 of their containers do not share a name', root, async t => {
+  const { port } = await daemon(t)
+  const [program, ...args] = [
+    ...process.execArgv,
+    fileURLToPath(new URL('../fixtures/primary.ts', import.meta.url)),
+  ]
+  const contained = (name: string) => {
+    const command = [
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      process.execPath,
+      program!,
+      ...args,
+    ]
+    const child = spawn('unshare', [...command, name], {
+      env: { ...process.env, MONIKER_PORT: String(port) },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    t.teardown(() => child.kill('SIGKILL'))
+    return once(child.stdout, 'data').then(([data]) => String(data).trim())
+  }
+  t.equal(await contained('tie'), 'listening')
+  t.equal(await contained('tie'), 'EADDRINUSE')
 })
 
 test('a program of one process and one thread shares nothing unsaid', t => {
