@@ -1,9 +1,13 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import t from 'tap'
 import { parse } from '../lib/name.ts'
 import { Resolver } from '../lib/client/resolver.ts'
 import { connect, service, type Connection } from '../lib/promises.ts'
 import { awake } from './fixtures/awake.ts'
+import { daemon } from './fixtures/daemon.ts'
 import { home } from './fixtures/home.ts'
+import { lines } from './fixtures/lines.ts'
 import { withoutIPv6 } from './fixtures/ipv6.ts'
 
 awake(t)
@@ -149,4 +153,28 @@ t.test('a transport that is none is refused', async t => {
   const options = { transport: 'sctp' as never }
   await t.rejects(service('x', options), error)
   await t.rejects(connect('x', options), error)
+})
+
+t.test('datagrams follow their name', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const nc = await lines(t, daemonPort)
+  const places = [createSocket('udp4'), createSocket('udp4')] as const
+  t.teardown(() => places.forEach(place => place.close()))
+  const offer = { op: 'register', service: 'clock', transport: 'udp' }
+  for (const place of places) await once(place.bind(0, '127.0.0.1'), 'listening')
+  const [first, second] = places
+  nc.ask({ ...offer, port: first.address().port })
+  const { registration } = (await nc.answer())!
+  let time = 0
+  const resolver = new Resolver({ port: daemonPort, now: () => time })
+  const connection = await connect('clock', { transport: 'udp', resolver })
+  t.teardown(() => connection.close())
+  nc.ask({ op: 'unregister', registration }, { ...offer, port: second.address().port })
+  await nc.answer()
+  await nc.answer()
+  time = 81
+  first.on('message', () => t.fail('the name is no longer here'))
+  const heard = once(second, 'message')
+  await connection.send('hello')
+  t.equal(String((await heard)[0]), 'hello')
 })
