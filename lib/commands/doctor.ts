@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import semver from 'semver'
@@ -83,13 +84,16 @@ export async function* checkup(
   yield versions()
   yield* environment()
   const isHere = isThisHost(host)
-  if (isHere) yield* await hostPolicy()
+  if (isHere) {
+    yield* await hostPolicy()
+    yield* loopback()
+  }
   const addresses = await addressesOf(host, options, { host, port, syscall: 'status' })
   const visits = await Promise.all(addresses.map(address => visit(address, port)))
   const daemons = visits.map(({ status }) => status).filter(status => status !== undefined)
   for (const one of visits) {
     yield await checkTCP(one, { isHere, isFound: daemons.length > 0 })
-    yield* await checkUDP(one, isHere)
+    yield* await checkUDP(one, isHere, daemons)
   }
   yield* daemons.length > 0 ? [checkDaemons(daemons)] : []
   if (!isHere) return
@@ -148,6 +152,14 @@ export async function hostPolicy(file = hostPolicyFile()): Promise<Finding[]> {
   }
 }
 
+/** The finding for the interface by which programs of this host meet; none if it is up, with whatever family. */
+export function loopback(): Finding[] {
+  const all = Object.values(networkInterfaces()).flatMap(addresses => addresses ?? [])
+  if (all.some(({ address }) => isLoopback(address))) return []
+  const text = 'the loopback interface is down, so programs of this host cannot meet by name'
+  return [bad('loopback', text, 'bring it up: ip link set lo up')]
+}
+
 function failure(read: () => unknown): string | undefined {
   try {
     read()
@@ -202,10 +214,16 @@ const REMEDIES: Partial<Record<Reason, string>> = {
 }
 
 /** The finding for UDP: a daemon that answers by TCP must answer by UDP, and without a daemon the port must be free. */
-async function checkUDP({ address, port, status }: Visit, isHere: boolean): Promise<Finding[]> {
+async function checkUDP(
+  { address, port, status, error }: Visit,
+  isHere: boolean,
+  daemons: readonly DaemonStatus[],
+): Promise<Finding[]> {
   const check = `udp ${address}`
   if (!status) {
-    const processes = isHere ? await holders('udp', port) : ''
+    const isThere = isHere && error!.reason !== 'EUNREACHABLE'
+    const known = daemons.map(({ pid }) => pid)
+    const processes = isThere ? await holders('udp', port, known) : ''
     return processes ? [bad(check, `port ${port} is taken${processes}`, REMEDIES.EPROTOCOL!)] : []
   }
   const question = { op: 'resolve', service: 'moniker.doctor' } as const
@@ -219,9 +237,14 @@ async function checkUDP({ address, port, status }: Visit, isHere: boolean): Prom
   return [bad(check, text, 'names are found over TCP, but more slowly; does a firewall stop UDP?')]
 }
 
-/** The processes that have a port, as words for the end of a sentence; `''` if none is known. */
-async function holders(transport: Bindable, port: number): Promise<string> {
-  const all = await occupants({ transport, port })
+/** The processes that have a port, but for those `known`, as words for the end of a sentence; `''` if there are none. */
+async function holders(
+  transport: Bindable,
+  port: number,
+  known: readonly number[] = [],
+): Promise<string> {
+  const found = await occupants({ transport, port })
+  const all = found.filter(({ pid }) => !known.includes(pid))
   return all.length > 0
     ? `: process ${all.map(({ pid, name }) => `${pid} (${name})`).join(', ')}`
     : ''

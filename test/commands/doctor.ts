@@ -1,7 +1,9 @@
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { test, type Test } from 'tap'
 import {
   checkup,
@@ -9,6 +11,7 @@ import {
   environment,
   firewalls,
   hostPolicy,
+  loopback,
   versions,
   type Finding,
 } from '../../lib/commands/doctor.ts'
@@ -16,6 +19,7 @@ import { decode, encode, idOf, type Answer } from '../../lib/wire/protocol.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { home } from '../fixtures/home.ts'
+import { interfaces } from '../fixtures/interfaces.ts'
 import { lookup, nobody, silence, stranger } from '../fixtures/services.ts'
 
 test('each check is a line, and all is well', async t => {
@@ -181,6 +185,40 @@ test('the policy of this host is told, and what is wrong with it', root, async t
   }
   writeFileSync(file, 'rules: 1')
   t.match(await hostPolicy(file), [{ ok: false, text: `${file}:1:`, hint: 'until it is mended' }])
+})
+
+test('the loopback interface is up, with whatever family, or that is told', async t => {
+  interfaces(t, { lo: [{ address: '::1' }], eth0: [{ address: '192.0.2.7' }] })
+  t.strictSame(loopback(), [])
+  interfaces(t, { none: undefined, eth0: [{ address: '192.0.2.7' }] })
+  t.match(loopback(), [{ check: 'loopback', ok: false, hint: 'bring it up: ip link set lo up' }])
+})
+
+/** Runs a script on a host with a network of its own; `$MONIKER` is the command there. */
+function apart(script: string, env: NodeJS.ProcessEnv): SpawnSyncReturns<string> {
+  const cli = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))
+  const MONIKER = [process.execPath, ...process.execArgv, cli].join(' ')
+  const all = { ...process.env, MONIKER, ...env }
+  const options = { env: all, encoding: 'utf8', timeout: 30_000 } as const
+  return spawnSync('unshare', ['--net', 'sh', '-c', script], options)
+}
+
+const isIsland = spawnSync('unshare', ['--net', 'true']).status === 0
+const island = { skip: !isIsland && 'only root of Linux can have a network of its own' }
+
+test('it finds the faults of a network, and none where IPv6 is switched off', island, async t => {
+  const env = { MONIKER_PORT: String(await nobody()), LOG: join(t.testdir(), 'log') }
+  const down = apart('$MONIKER doctor', env)
+  t.equal(down.status, 1)
+  t.match(down.stdout, /^hint +loopback /m)
+
+  const without = 'ip link set lo up; sysctl -qw net.ipv6.conf.all.disable_ipv6=1; '
+  const alone = apart(`${without} $MONIKER doctor`, env)
+  t.equal(alone.status, 0, alone.stdout)
+  const start = '$MONIKER daemon 2>"$LOG" & until grep -q answering "$LOG"; do sleep 0.1; done; '
+  const beside = apart(`${without}${start} $MONIKER doctor; got=$?; kill $!; exit $got`, env)
+  t.equal(beside.status, 0, beside.stdout)
+  t.match(beside.stdout, /^ok +udp 127.0.0.1 /m)
 })
 
 test('a firewall is for a daemon that other hosts may ask', async t => {
