@@ -2,6 +2,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { MonikerError } from './errors.ts'
 import { isWord } from './name.ts'
+import { project } from './project.ts'
 
 /** The longest namespace, and the longest part of one that is kept before a hyphen and the digits. */
 const MAX = 63
@@ -28,15 +29,17 @@ let last = { text: '', directory: '', namespace: '' }
 export const NAMESPACE = 'a word such as reynolds, auto, or auto:branch'
 
 /**
- * The namespace, on this host, of a name that gives none: that of `MONIKER_NAMESPACE`, read as `givenNamespace` reads
- * it. `''`, the host's own, if the variable is not set.
+ * The namespace, on this host, of a name that gives none: that of `MONIKER_NAMESPACE`, or else of the project, read as
+ * `givenNamespace` reads it. `''`, the host's own, if neither says one.
  */
 export function defaultNamespace(): string {
-  const { MONIKER_NAMESPACE: text = '' } = process.env
+  const { MONIKER_NAMESPACE: given } = process.env
+  const text = given ?? project().namespace ?? ''
   const namespace = givenNamespace(text)
   if (namespace !== undefined) return namespace
+  const where = given === undefined ? `"namespace" in ${project().file}` : 'MONIKER_NAMESPACE'
   throw new MonikerError('EARGUMENT', {
-    text: `MONIKER_NAMESPACE to be ${NAMESPACE}, got ${JSON.stringify(text)}`,
+    text: `${where} to be ${NAMESPACE}, got ${JSON.stringify(text)}`,
   })
 }
 

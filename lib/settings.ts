@@ -1,5 +1,6 @@
 import { LOOPBACK } from './address.ts'
 import { MonikerError } from './errors.ts'
+import { project } from './project.ts'
 
 /** The designated port: "MONI" on a telephone keypad, unassigned by IANA, not blocked by browsers. */
 export const PORT = 6664
@@ -7,10 +8,10 @@ export const PORT = 6664
 /** Milliseconds that a question may take in all. */
 export const TIMEOUT = 5_000
 
-/** The designated port of this process: `MONIKER_PORT`, else 6664. */
+/** The designated port of this process: `MONIKER_PORT`, else that of its project, else 6664. */
 export function designatedPort(): number {
   const text = process.env.MONIKER_PORT
-  if (!text) return PORT
+  if (!text) return project().port ?? PORT
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
   throw new MonikerError('EARGUMENT', {

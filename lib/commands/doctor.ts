@@ -14,9 +14,11 @@ import type { MonikerError, Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
 import { loadPolicy } from '../policy/file.ts'
+import { findProject, project, type PassedOver, type Project } from '../project.ts'
 import { hostPolicyFile } from '../policy/host.ts'
 import { designatedPort, portRange } from '../settings.ts'
 import { VERSION } from '../wire/protocol.ts'
+import { PASS_ON, dropped } from './dropped.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { colour, printable } from './terminal.ts'
 import { engines, version } from './version.ts'
@@ -83,6 +85,8 @@ export async function* checkup(
 ): AsyncGenerator<Finding, void> {
   yield versions()
   yield* environment()
+  yield* projectFindings()
+  for (const text of await dropped(settings())) yield bad('environment', text, PASS_ON)
   const isHere = isThisHost(host)
   if (isHere) {
     yield* await hostPolicy()
@@ -106,6 +110,31 @@ export function versions(node = process.version): Finding {
   const text = `moniker ${version}, protocol ${VERSION}, Node ${node}`
   if (semver.satisfies(node, engines.node)) return fine('versions', text)
   return bad('versions', text, `moniker is made for Node ${engines.node}`)
+}
+
+/** The findings for the file with settings of the project that `directory` is in. */
+export function projectFindings(directory: string = process.cwd()): Finding[] {
+  const over: PassedOver[] = []
+  try {
+    const { file, namespace, port } = findProject(directory, one => over.push(one))
+    const all = [namespace !== undefined && `namespace ${namespace}`, port && `port ${port}`]
+    const text = `${all.filter(Boolean).join(', ') || 'nothing'}, by ${file}`
+    const unsafe = over.map(({ file, why }) =>
+      bad('project', `${file} is passed over: ${why}`, 'let nobody else write there'),
+    )
+    return file === undefined ? unsafe : [...unsafe, fine('project', text)]
+  } catch (error) {
+    return [bad('project', (error as Error).message, OTHERWISE)]
+  }
+}
+
+/** The settings of the project, or none where they are wrong. */
+function settings(): Project {
+  try {
+    return project()
+  } catch {
+    return {}
+  }
 }
 
 /** The variables of the environment that begin with MONIKER_, each with what is wrong with it. */

@@ -7,6 +7,8 @@ import { listenCall } from '../options/listen.ts'
 import { format } from '../name.ts'
 import { freePort, isFree, listening, portsOf } from '../node/proc.ts'
 import type { Metadata, Offer } from '../wire/protocol.ts'
+import { PASS_ON, dropped } from './dropped.ts'
+import { project } from '../project.ts'
 import { Registrar } from '../registration/registrar.ts'
 import { Resolver } from '../client/resolver.ts'
 import { distinct, find, neighbour } from './env.ts'
@@ -112,6 +114,7 @@ async function run(
 ): Promise<void> {
   useNamespace(options.namespace)
   usePorts(options.ports)
+  for (const one of await dropped(project())) tell(`${one}; ${PASS_ON}`)
   const { name, metadata } = listenCall([{ service: meant(text), metadata: options.metadata }])!
   const neighbours = distinct(needed.map(one => neighbour(one, options)))
   // Another program on the port would be taken for the command.

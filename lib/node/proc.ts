@@ -281,6 +281,41 @@ async function familyOf(pid: string): Promise<string[]> {
   return [...family]
 }
 
+/** A variable of the environment of a process that this one descends from. */
+export interface Inherited {
+  readonly name: string
+  readonly value: string
+  /** The process that had it when it was started. */
+  readonly from: Occupant
+}
+
+/**
+ * The variables that a name matches which ancestors of this process were started with and it was not, each from the nearest
+ * that had it. Linux alone tells, of processes of the same user.
+ */
+export async function droppedVariables(
+  pattern: RegExp,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Inherited[]> {
+  const found = new Map<string, Inherited>()
+  let pid: string | undefined = String(process.ppid)
+  for (let hops = 0; pid && Number(pid) > 0 && hops < MAX_ANCESTORS; hops++) {
+    const variables = (await textOf(`/proc/${pid}/environ`)).split('\0')
+    const from = { pid: Number(pid), name: (await textOf(`/proc/${pid}/comm`)).trim() }
+    for (const [, name = '', value = ''] of variables.map(
+      one => /^([^=]+)=(.*)$/s.exec(one) ?? [],
+    )) {
+      const isNew = pattern.test(name) && env[name] === undefined && !found.has(name)
+      if (isNew) found.set(name, { name, value, from })
+    }
+    pid = await parentOf(pid)
+  }
+  return [...found.values()]
+}
+
+/** The most ancestors of a process that are looked at. */
+const MAX_ANCESTORS = 64
+
 /** The parent of a process; `undefined` if the process has ended meanwhile. */
 async function parentOf(pid: string): Promise<string | undefined> {
   // The name, in parentheses, may be anything.

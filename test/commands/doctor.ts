@@ -1,7 +1,8 @@
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type Test } from 'tap'
@@ -12,6 +13,7 @@ import {
   firewalls,
   hostPolicy,
   loopback,
+  projectFindings,
   versions,
   type Finding,
 } from '../../lib/commands/doctor.ts'
@@ -166,6 +168,8 @@ test('two daemons on one host are one too many', async t => {
   })
 })
 
+const linux = { skip: process.platform !== 'linux' && 'only Linux tells what a process was given' }
+
 const root = { skip: process.getuid?.() !== 0 && 'the policy of a host is root’s' }
 
 test('the policy of this host is told, and what is wrong with it', root, async t => {
@@ -185,6 +189,53 @@ test('the policy of this host is told, and what is wrong with it', root, async t
   }
   writeFileSync(file, 'rules: 1')
   t.match(await hostPolicy(file), [{ ok: false, text: `${file}:1:`, hint: 'until it is mended' }])
+})
+
+test('the settings of a project are told, and what is wrong with them', async t => {
+  const top = realpathSync(mkdtempSync(join(tmpdir(), 'doctor-')))
+  t.teardown(() => rmSync(top, { recursive: true }))
+  const file = join(top, 'moniker.json')
+  const found = (text: string) => {
+    writeFileSync(file, text)
+    return projectFindings(top)
+  }
+  t.strictSame(projectFindings(top), [])
+  const all = { check: 'project', ok: true, text: `namespace a, port 7, by ${file}` }
+  t.strictSame(found('{"namespace":"a","port":7}'), [all])
+  t.match(found('{}'), [{ ok: true, text: `nothing, by ${file}` }])
+  t.match(found('{'), [{ ok: false, text: /to be JSON/ }])
+  chmodSync(file, 0o666)
+  t.match(found('{}'), [{ ok: false, text: `${file} is passed over: others can write` }])
+})
+
+test('variables that a tool on the way drops are told', linux, async t => {
+  const cli = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))
+  const dir = mkdtempSync(join(tmpdir(), 'doctor-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const port = String(await nobody())
+  const flags = process.execArgv.map(one => one.replace('=./', `=${process.cwd()}/`))
+  const dropped = (...command: string[]) => {
+    const moniker = [process.execPath, ...flags, cli, ...command]
+    // The tool drops two of the variables that it has.
+    const script = 'env -u MONIKER_NAMESPACE -u MONIKER_HOST "$@"; exit $?'
+    const env = {
+      ...process.env,
+      MONIKER_PORT: port,
+      MONIKER_NAMESPACE: 'shop',
+      MONIKER_HOST: '::1',
+    }
+    return spawnSync('sh', ['-c', script, 'sh', ...moniker], { cwd: dir, env, encoding: 'utf8' })
+  }
+  const doctor = dropped('doctor')
+  t.equal(doctor.status, 1)
+  const line = /MONIKER_NAMESPACE=shop of process \d+ \(sh\) does not come here/
+  t.match(doctor.stdout, line)
+  t.match(doctor.stdout, /pass it on \(turbo: "globalPassThroughEnv"/)
+  t.match(dropped('run', 'web', '--', 'true').stderr, line)
+  writeFileSync(join(dir, 'moniker.json'), '{"namespace":"shop","port":7123}')
+  const mended = dropped('doctor').stdout
+  t.notMatch(mended, line)
+  t.match(mended, /MONIKER_HOST=::1 of process/)
 })
 
 test('the loopback interface is up, with whatever family, or that is told', async t => {

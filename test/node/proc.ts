@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import {
   Identities,
+  droppedVariables,
   bound,
   freePort,
   isFree,
@@ -408,4 +409,12 @@ test('for want of descriptors no user is unknown: that is a failure, and the nex
   for (const one of asked) await t.rejects(one, { code: 'EMFILE' })
   again()
   t.equal(await identities.of(from!, to!), 1000)
+})
+
+test('variables that an ancestor had and this process has not are told', linux, async t => {
+  const [path, ...others] = await droppedVariables(/^PATH$/, {})
+  t.match(path, { name: 'PATH', value: /./, from: { pid: process.ppid, name: /./ } })
+  t.strictSame(others, [], 'by the nearest')
+  t.strictSame(await droppedVariables(/^PATH$/, { PATH: '' }), [])
+  t.strictSame(await droppedVariables(/^NO_SUCH_VARIABLE$/), [])
 })
