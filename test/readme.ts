@@ -1,8 +1,8 @@
 // README.md and the pages in docs/ tell the truth: their programs and sessions run, and their links lead somewhere.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { t, test, type Test } from 'tap'
 import { daemonCommand } from '../lib/commands/daemon.ts'
@@ -26,6 +26,18 @@ const OUTSIDE = 'unset NODE_OPTIONS PYTHONUNBUFFERED'
 const dist = join(root, '.tap', 'readme')
 const build = 'exec node --import=./test/fixtures/strip.js scripts/build.ts "$0"'
 execFileSync('bash', ['-c', `${OUTSIDE}; ${build}`, dist], { cwd: root })
+
+/** A stand-in for Docker, as there is none where tests run: a server of Python, at the port that is published. */
+const docker = `#!/usr/bin/env bash
+case "$1 $2" in
+  'run '*) exec python3 -m http.server "$(sed 's/.* -p \\([0-9]*\\):.*/\\1/' <<<"$*")" ;;
+  'compose up') python3 -m http.server "$DOCKER_PORT" & ;;
+  'compose port') printf '%s\\n' "0.0.0.0:$DOCKER_PORT" "[::]:$DOCKER_PORT" ;;
+esac
+`
+const bin = join(root, '.tap', 'readme-bin')
+mkdirSync(bin, { recursive: true })
+writeFileSync(join(bin, 'docker'), docker, { mode: 0o755 })
 
 /** A page, by its path from the root. */
 interface Page {
@@ -193,8 +205,13 @@ function anchorsOf(text: string): Set<string> {
 /** A shell that knows our commands; all that it starts ends with the test. */
 async function bash(t: Test) {
   const functions = 'moniker() { node "$CLI" "$@"; }; monikerd() { moniker daemon "$@"; }'
+  const own = {
+    CLI: join(dist, 'lib', 'cli.js'),
+    DOCKER_PORT: String(await nobody()),
+    PATH: [bin, process.env.PATH].join(delimiter),
+  }
   const shell = spawn('bash', ['--noprofile', '--norc'], {
-    env: { ...(await environment()), CLI: join(dist, 'lib', 'cli.js') },
+    env: { ...(await environment()), ...own },
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   })
