@@ -301,6 +301,7 @@ async function faultOf(
 function kill({ pid }: ChildProcess): void {
   try {
     process.kill(-pid!, 'SIGKILL')
+    /* c8 ignore next 3 -- Only a program that ends in this very moment comes here. */
   } catch {
     // It has just ended.
   }

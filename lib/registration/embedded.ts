@@ -63,8 +63,8 @@ function startThread(port: number, execArgv: string[]): void {
   const quiet = { stdout: true, stderr: !debug.enabled }
   try {
     // TypeScript in the sources, else the one program that both builds have.
-    const ending = extname(here) === '.ts' ? 'ts' : 'js'
-    const file = new URL(`thread.${ending}`, here)
+    const ending = extname(here).replace(/[cm]js$/, 'js')
+    const file = new URL(`thread${ending}`, here)
     new Worker(file, { name: 'moniker', workerData: port, execArgv, env, ...quiet })
       .on('error', onError)
       .unref()

@@ -224,6 +224,8 @@ t.test('what must be a name is one, or is refused', async t => {
   t.match(namedCall({ service: 'web' }), { name: { service: 'web' } })
   t.match(namedCall('web', undefined, { wait: 5 }), { net: { wait: 5 } })
   t.match(namedCall({ service: 'web' }, undefined, { wait: 5 }), { net: { wait: 5 } })
+  const other = namedCall('web://luke@localhost/a', undefined, { wait: 5 }).with({ wait: 7 })
+  t.match(other, { net: { wait: 7 }, name: { service: 'web' }, rest: { path: '/a' } })
   for (const target of ['80', './x.sock', '1:2']) t.throws(() => namedCall(target), noName)
   t.throws(() => namedCall({} as never), noName)
 })

@@ -459,6 +459,16 @@ test('a datagram socket is not guarded', async t => {
   })
 })
 
+test('a datagram socket takes no transports of the program', async t => {
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  const transport = { name: 'lane', key: () => '', dial: () => ({}), allows: () => true }
+  t.throws(() => socket.bind({ service: 'tie', transports: [transport] } as object), {
+    code: 'ERR_INVALID_ARG_VALUE',
+    message: /transports to be words alone/,
+  })
+})
+
 test('the number of connections is reported, if that is asked for', async t => {
   const { port: daemonPort } = await daemon(t)
   const hangUp = (socket: net.Socket) => void socket.resume().on('end', () => socket.end())

@@ -77,6 +77,17 @@ t.test('a connection that breaks is an error that is told to lost alone', async 
   t.match(errors.slice(0, 2), Array(2).fill({ code: 'ECONNRESET' }))
 })
 
+t.test('a loss need not be listened for', async t => {
+  await home(t)
+  await life(t, 1)
+  let connections = 0
+  for await (const socket of reconnect('web', soon)) {
+    await text(socket)
+    if (++connections === 2) break
+  }
+  t.equal(connections, 2)
+})
+
 t.test('leaving the loop destroys the socket, and a signal does both', async t => {
   await home(t)
   await life(t, 1, true)
