@@ -36,6 +36,20 @@ export function portRange(): PortRange | undefined {
   })
 }
 
+/**
+ * The word by which this program gets the name that was reserved for it before it was started: `MONIKER_RESERVATION`,
+ * which `moniker run` sets.
+ */
+export function reservationWord(): string | undefined {
+  const text = process.env.MONIKER_RESERVATION
+  return isReservation(text) ? text : undefined
+}
+
+/** True of a word that may reserve a name: nobody can guess it. */
+export function isReservation(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w-]{16,64}$/.test(value)
+}
+
 /** The form of a range, for messages. */
 export const PORT_RANGE = 'a range of ports such as 20000-20999'
 

@@ -3,8 +3,10 @@ import {
   PORT,
   designatedPort,
   embeddedHosts,
+  isReservation,
   policyFile,
   portRange,
+  reservationWord,
   shuffled,
 } from '../lib/settings.ts'
 
@@ -111,4 +113,13 @@ t.test('the ports of a range come in random order, each once', async t => {
   )
   t.notSame(one, sorted)
   t.notSame([...shuffled(range)], one)
+})
+
+t.test('the word of a reservation is in MONIKER_RESERVATION, if it is one', async t => {
+  const word = 'a-secret-of-16-letters'
+  for (const [text, found] of [[undefined], [''], ['short'], [word, word]] as const) {
+    environment(t, 'MONIKER_RESERVATION', text)
+    t.equal(reservationWord(), found)
+  }
+  t.equal(isReservation(7), false)
 })

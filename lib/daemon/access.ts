@@ -2,7 +2,7 @@ import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format, isWord } from '../name.ts'
 import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
-import type { Question, Register } from '../wire/protocol.ts'
+import type { Question, Register, Reserve } from '../wire/protocol.ts'
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import type { Owner, Peer, Reply, Step } from './chain.ts'
@@ -18,6 +18,8 @@ export interface AccessOptions {
   denied: (text: string) => void
   /** The users of this host. Default those in the system's table. */
   users?: { readonly users: Users }
+  /** The connections that hold what a name would be taken from. Default none. */
+  rivals?: (question: Reserve) => readonly Owner[]
   /** Finds the user of a connection. Default as the kernel says. */
   identities?: Pick<Identities, 'of'>
   /** The names of the host's own namespace that are not for everybody. Default none. */
@@ -77,22 +79,24 @@ export class Access {
     this.#assertPlace(question.op, peer)
     const action = actionOf(question)
     if (!action) return next()
-    const assertClaim = question.op === 'register' ? this.#claimOn(question) : undefined
-    if (!policy && !assertClaim) return next()
+    const rivals = this.#rivals(question)
+    const assertClaim = isPublication(question) ? this.#claimOn(question) : undefined
+    if (!policy && !assertClaim && rivals.length === 0) return next()
     const asksUser = policy?.asksUser(action) && peer.local
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }
-    if (!assertClaim && (!asksUser || this.#uids.has(peer.owner!))) {
+    if (!assertClaim && rivals.length === 0 && (!asksUser || this.#uids.has(peer.owner!))) {
       return this.#pass(question, peer, next)
     }
-    return this.#identify(peer).then(() => {
+    return this.#identify(peer).then(async () => {
       assertClaim?.(peer)
+      if (rivals.length > 0) await this.#assertSame(question as Reserve, rivals, peer)
       return this.#pass(question, peer, next)
     })
   }
 
   /** The check of who may have a name, if not everybody may. It throws `EDENIED`. */
-  #claimOn(question: Register): ((peer: Peer) => void) | undefined {
+  #claimOn(question: Publication): ((peer: Peer) => void) | undefined {
     const { namespace, service } = question
     if (namespace === '') {
       const kept = this.#options.protectedNames?.of(service)
@@ -122,7 +126,7 @@ export class Access {
   }
 
   /** Finds out the user of a connection, once, if that can be known. */
-  async #identify(peer: Peer): Promise<void> {
+  async #identify(peer: Pick<Peer, 'address' | 'remote' | 'owner'>): Promise<void> {
     const owner = peer.owner!
     if (!this.#uids.has(owner)) {
       const ours = { address: peer.address, port: this.#options.port() }
@@ -134,7 +138,7 @@ export class Access {
   }
 
   #assertOwner(
-    { namespace }: Register,
+    { namespace }: Publication,
     owners: ReadonlySet<number>,
     uid: number | undefined,
   ): void {
@@ -150,7 +154,7 @@ export class Access {
   }
 
   /** A name with a port below 1024, say, is root's, the daemon's user's, and whom a rule allows it. */
-  #assertMayHave(question: Register, { port, start }: ProtectedName, peer: Peer): void {
+  #assertMayHave(question: Publication, { port, start }: ProtectedName, peer: Peer): void {
     const { uid: own = process.getuid?.() } = this.#options
     const asker = this.#askerOf(peer)
     const { uid } = asker
@@ -171,10 +175,30 @@ export class Access {
     return found?.[0]
   }
 
+  /** The connections from which a name is to be taken. */
+  #rivals(question: Question): readonly Owner[] {
+    const isForced = question.op === 'reserve' && question.force
+    return (isForced && this.#options.rivals?.(question)) || []
+  }
+
+  /** Refuses to take a name from programs of another user. */
+  async #assertSame(question: Reserve, rivals: readonly Owner[], peer: Peer): Promise<void> {
+    const uid = this.#uids.get(peer.owner!)
+    for (const owner of rivals) await this.#identify({ ...owner.ends!, owner }).catch(() => {})
+    const isSame = (owner: Owner) =>
+      rivals.includes(owner) &&
+      uid !== undefined &&
+      (uid === 0 || !owner.isOpen || this.#uids.get(owner) === uid)
+    // Another program may have got the name meanwhile.
+    if (this.#rivals(question).every(isSame)) return
+    const text = `${format(question)} is held by a program of another user, or of one that cannot be known`
+    throw new MonikerError('EDENIED', { text })
+  }
+
   /** Asks the policy. What has been found out by now is enough. */
   #pass(question: Question, peer: Peer, next: () => Reply): Reply {
     const { policy } = this
-    if (question.op !== 'register' || !policy) return next()
+    if (!isPublication(question) || !policy) return next()
     const asker = this.#askerOf(peer)
     const verdict = policy.judge('publish', { ...nameOf(question), ...asker })
     if (verdict?.allowed !== false) return next()
@@ -193,9 +217,15 @@ type Asker = Pick<Subject, 'local' | 'address' | 'uid'>
 type Named = Pick<Subject, 'namespace' | 'service' | 'version'>
 
 function actionOf({ op }: Question): Action | undefined {
-  if (op === 'register') return 'publish'
+  if (op === 'register' || op === 'reserve') return 'publish'
   if (op === 'watch') return 'list'
   return op === 'resolve' || op === 'list' ? op : undefined
+}
+
+type Publication = Register | Reserve
+
+function isPublication(question: Question): question is Publication {
+  return question.op === 'register' || question.op === 'reserve'
 }
 
 function placeOf({ local, remote: { address } }: Peer): Pick<Subject, 'local' | 'address'> {

@@ -7,12 +7,13 @@ import {
   type List,
   type OtherEndpoint,
   type Register,
+  type Reserve,
   type Resolve,
   type Watch,
 } from '../wire/protocol.ts'
 import { reachable, type Visibility } from './access.ts'
 import type { Owner, Peer, Step } from './chain.ts'
-import { taken, type Entry, type Registry } from './registry.ts'
+import { taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /**
@@ -73,15 +74,30 @@ export function local(
     return namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
   }
 
-  const register = ({ op: _, since, ...offer }: Register, owner: object): Answer => {
+  const hold = (
+    owner: object,
+    { since, ...offer }: Omit<Register | Reserve, 'op'>,
+    options: ClaimOptions,
+  ): Answer => {
     const elder = age() < SETTLING && since !== undefined && { since }
-    const { registration } = registry.register(owner, { ...offer, ...elder }, rival => {
-      const { registration, owner, id } = rival
-      const event = { event: 'evicted', registration, ...refusal(taken(offer)) }
-      ;(owner as Owner).tell(id!, event)
-    })
+    const tell = ({ owner, id }: Entry, event: Answer) => (owner as Owner).tell(id!, event)
+    const evict = (rival: Entry) => {
+      const { registration } = rival
+      tell(rival, { event: 'evicted', registration, ...refusal(taken(offer, rival)) })
+    }
+    const claim = (reserved: Entry) => {
+      tell(reserved, { event: 'claimed', registration: reserved.registration })
+    }
+    const all = { ...options, claim }
+    const { registration } = registry.register(owner, { ...offer, ...elder }, evict, all)
     return { registration, generation, ...(connections && { connections: connections() }) }
   }
+
+  const register = ({ op: _, reservation, ...offer }: Register, owner: object): Answer =>
+    hold(owner, offer, { reservation })
+
+  const reserve = ({ op: _, force, ...offer }: Reserve, owner: object): Answer =>
+    hold(owner, offer, { reservation: offer.reservation, force })
 
   const listed = (entries: Iterable<Entry>, peer: Peer): Answer => ({
     services: [...entries]
@@ -94,7 +110,7 @@ export function local(
   const watch = ({ id, op: _, ...interest }: Watch, peer: Peer, owner: Owner): Answer => {
     subscriptions.follow(owner, interest, {
       tell(change, entry) {
-        if (sees('list', peer, entry))
+        if (entry.reservation === undefined && sees('list', peer, entry))
           owner.tell(id, { event: change, ...shown(entry, generation, peer) })
       },
       released() {},
@@ -113,6 +129,8 @@ export function local(
         return resolve(question, peer)
       case 'register':
         return register(question, peer.owner!)
+      case 'reserve':
+        return reserve(question, peer.owner!)
       case 'update':
         return { updated: registry.update(peer.owner!, question.registration, question.load) }
       case 'unregister':

@@ -150,6 +150,8 @@ export class Daemon {
       denied: text => this.#denied(text),
       // The daemon of a program cannot tell what root would have said.
       protectedNames: options.embedded ? undefined : new ProtectedNames(),
+      rivals: question =>
+        this.#registry.rivals(question, question.reservation).map(({ owner }) => owner as Owner),
     })
     this.#answer = chain(...inOrder({ ...this.#steps(set.ttl), ...steps }))
     this.#serving = this.#serveOptions()

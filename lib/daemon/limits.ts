@@ -126,8 +126,9 @@ export class Limits {
     // The question that is asked most is not to pay for the rest.
     if (op === 'resolve') return next()
     const { owner } = peer
-    if (owner && op === 'register') this.#checkNames(owner)
-    if (owner && (op === 'register' || op === 'unregister')) this.#checkChanges(owner)
+    const isTaking = op === 'register' || op === 'reserve'
+    if (owner && isTaking) this.#checkNames(owner)
+    if (owner && (isTaking || op === 'unregister')) this.#checkChanges(owner)
     if (op === 'list') this.#checkUnread()
     return next()
   }

@@ -9,6 +9,18 @@ export interface Entry extends Offer {
   readonly owner: object
   /** The id of the question that it was asked for with. */
   readonly id?: Id
+  /** The word of a name that is only reserved; of such a name no client is told. */
+  readonly reservation?: string
+}
+
+/** The way in which a name is asked for. */
+export interface ClaimOptions {
+  /** The word that may have reserved it: what was reserved with the same word makes way. */
+  reservation?: string | undefined
+  /** Called with each reservation that has made way. */
+  claim?: (reserved: Entry) => void
+  /** True to take the name from whichever program holds it. Default false. */
+  force?: boolean | undefined
 }
 
 /** The entries of one service, highest version first, and whose turn it is, if there are several. */
@@ -73,14 +85,16 @@ export class Registry {
   /**
    * Holds a name for `owner`; throws `EADDRINUSE` where it is held and not shared by all. An offer
    * that has a `since` is older than all that have none or a later one: they go, and `evict` is
-   * called with each.
+   * called with each. An offer with a `reservation` is a name that is only reserved: others cannot have it, and no
+   * client finds it.
    */
   register(
     owner: object,
-    offer: Offer & { id?: Id },
+    offer: Offer & { id?: Id; reservation?: string },
     evict: (rival: Entry) => void = () => {},
+    options: ClaimOptions = {},
   ): Entry {
-    this.#makeWay(offer, evict)
+    this.#makeWay(offer, evict, options)
     const services = this.#namespaces.get(offer.namespace) ?? new Map<string, Service>()
     const service = services.get(offer.service)
     const entry = new RegistryEntry(offer, ++this.#last, owner) as RegistryEntry & Offer
@@ -129,7 +143,7 @@ export class Registry {
     const service = this.#namespaces.get(question.namespace)?.get(question.service)
     const { version, transports } = question
     const candidates = service?.entries.filter(
-      entry => isReachedBy(transports, entry) && visible(entry),
+      entry => entry.reservation === undefined && isReachedBy(transports, entry) && visible(entry),
     )
     if (!service || !candidates?.length) {
       throw new MonikerError('ENOSERVICE', { service: format(question), syscall: 'resolve' })
@@ -145,22 +159,45 @@ export class Registry {
     return byLoad([...equals.slice(turn), ...equals.slice(0, turn)])
   }
 
-  /** Every entry, or those of one namespace, or of one service, or both. */
+  /** Every entry but those that are reserved, or those of one namespace, or of one service, or both. */
   *list(namespace?: string, service?: string): Iterable<Entry> {
     for (const services of chosen(this.#namespaces, namespace)) {
-      for (const { entries } of chosen(services, service)) yield* entries
+      for (const { entries } of chosen(services, service)) {
+        for (const entry of entries) if (entry.reservation === undefined) yield entry
+      }
     }
   }
 
-  #makeWay(offer: Offer, evict: (rival: Entry) => void): void {
+  /** The entries that keep an offer from being registered. */
+  rivals(offer: Offer, reservation?: string): readonly Entry[] {
     const service = this.#namespaces.get(offer.namespace)?.get(offer.service)
-    const rivals = service?.entries.filter(entry => clashes(entry, offer)) ?? []
-    const elder = rivals.find(rival => !isOlder(offer, rival))
-    if (elder) throw taken(elder)
+    const entries = service?.entries ?? []
+    return entries.filter(entry => clashes(entry, offer) && !isFor(entry, offer, reservation))
+  }
+
+  #makeWay(
+    offer: Offer,
+    evict: (rival: Entry) => void,
+    { reservation, claim = () => {}, force = false }: ClaimOptions,
+  ): void {
+    const rivals = this.rivals(offer, reservation)
+    const elder = force ? undefined : rivals.find(rival => !isOlder(offer, rival))
+    if (elder) throw taken(elder, offer)
+    for (const reserved of this.#reserved(offer, reservation)) {
+      this.unregister(reserved.owner, reserved.registration)
+      claim(reserved)
+    }
     for (const rival of rivals) {
       this.unregister(rival.owner, rival.registration)
       evict(rival)
     }
+  }
+
+  /** The entries that were reserved for an offer, whatever its version is. */
+  #reserved(offer: Offer, reservation: string | undefined): readonly Entry[] {
+    if (reservation === undefined) return []
+    const service = this.#namespaces.get(offer.namespace)?.get(offer.service)
+    return service?.entries.filter(entry => isFor(entry, offer, reservation)) ?? []
   }
 
   #forget(entry: Entry): void {
@@ -235,9 +272,22 @@ function isOlder({ since, port }: Offer, rival: Entry): boolean {
   return since === rival.since ? port < rival.port : since < rival.since
 }
 
-/** The error that says that a name is held, and by which process. */
-export function taken(rival: Offer): MonikerError {
-  const { pid, port } = rival
-  const text = `held ${pid ? `by process ${pid} ` : ''}on port ${port}`
+/** The words for a process whose number means another process, or none, to the program that is told of it. */
+const ELSEWHERE = ' of another PID namespace (a container, say)'
+
+/** True if an entry was reserved for the server that makes this offer. */
+function isFor(entry: Entry, { transport }: Offer, reservation: string | undefined): boolean {
+  return (
+    reservation !== undefined && entry.reservation === reservation && entry.transport === transport
+  )
+}
+
+/** The error that tells `asker` that a name is held, and by which process. */
+export function taken(rival: Offer, asker: Offer): MonikerError {
+  const { pid, pidNamespace, port } = rival
+  const { pidNamespace: ours = pidNamespace } = asker
+  const where = pidNamespace !== undefined && pidNamespace !== ours ? ELSEWHERE : ''
+  const holder = pid ? `by process ${pid}${where} ` : ''
+  const text = port === 0 ? `reserved ${holder}`.trim() : `held ${holder}on port ${port}`
   return new MonikerError('ETAKEN', { service: format(rival), text, syscall: 'register' })
 }

@@ -49,7 +49,7 @@ export class LineConnection implements Connection {
 
   constructor(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions) {
     const { closed, isInUse } = options
-    const owner = ownerOf(socket)
+    const owner = ownerOf(socket, peer)
     this.owner = owner
     this.#socket = socket
     this.#peer = { ...peer, owner }
@@ -210,8 +210,9 @@ export function turnAway(socket: Socket, error: MonikerError, before = '', id: I
 /** The number of refused connections that have not closed yet. */
 let lingering = 0
 
-function ownerOf(socket: Socket): Owner {
+function ownerOf(socket: Socket, { address, remote }: Peer): Owner {
   return {
+    ends: { address, remote },
     get isOpen() {
       return !socket.destroyed
     },

@@ -16,7 +16,8 @@ import { Client, type HostAnswer } from '../client/connection.ts'
 import { accept } from '../client/filter.ts'
 import { standings, type Standing } from '../client/standing.ts'
 import { hostPolicy } from '../policy/host.ts'
-import { TIMEOUT, designatedPort } from '../settings.ts'
+import { pidNamespace } from '../node/pidspace.ts'
+import { TIMEOUT, designatedPort, reservationWord } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode, located, type Details, type Reason } from '../errors.ts'
 import { format } from '../name.ts'
@@ -107,9 +108,26 @@ export class Registrar implements Standing {
    * `EPROTO` if the program at the designated port is no daemon, `ERR_MONIKER_POLICY` if the policy of the host is wrong,
    * or the reason of `signal`.
    */
-  async register(
-    offer: Offer,
-    { signal, timeout: ms = DEFAULTS.timeout, expect }: RegisterOptions = {},
+  register(offer: Offer & { reservation?: string }, options: RegisterOptions = {}): Promise<Lease> {
+    return this.#lease({ op: 'register', ...offer }, options)
+  }
+
+  /**
+   * Keeps a name for a program that is about to be started: what registers with the word gets it, and the lease emits
+   * `'claimed'`. `force` takes it from another program of the same user, once. Fails as `register` does, with `ENOSYS` if
+   * the daemon knows no reservations, or with `EACCES` where nothing may be taken.
+   */
+  reserve(
+    { force = false, ...offer }: Omit<Offer, 'port' | 'address'> & Reservation,
+    options: RegisterOptions = {},
+  ): Promise<Lease> {
+    const asked = { op: 'reserve', ...offer, port: 0, address: '::' } as const
+    return this.#lease(force ? { ...asked, force } : asked, options)
+  }
+
+  async #lease(
+    offer: Wanted,
+    { signal, timeout: ms = DEFAULTS.timeout, expect }: RegisterOptions,
   ): Promise<Lease> {
     const lease = new Lease(offer, this.#port, {
       onExpect: expect,
@@ -360,13 +378,27 @@ interface LeaseHooks {
   onReleased: () => void
 }
 
+/** The way in which a name is asked for, and the name. */
+type Wanted = Offer & Partial<Reservation> & { readonly op: 'register' | 'reserve' }
+
+/** The secret of a name that is reserved. */
+export interface Reservation {
+  readonly reservation: string
+  readonly force?: boolean
+}
+
 /**
  * A name that is wanted until it is withdrawn. Emits `'lost'` with the reason when it is held no longer
  * (the daemon has gone, or another program has held it for longer), again should the reason become
- * another, and `'regained'` when it is held again.
+ * another, and `'regained'` when it is held again. A name that was only reserved ends with `'claimed'`: the program that
+ * it was for has it.
  */
-export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained: [] }> {
-  readonly offer: Offer
+export class Lease extends EventEmitter<{
+  lost: [error: MonikerError]
+  regained: []
+  claimed: []
+}> {
+  readonly offer: Wanted
   /** The subject of its errors. */
   readonly details: Details
   readonly #hooks: LeaseHooks
@@ -379,7 +411,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
   /** The reason of the last `'lost'`, until `'regained'`. */
   #reported: Reason | undefined
 
-  constructor(offer: Offer, port: number, hooks: LeaseHooks) {
+  constructor(offer: Wanted, port: number, hooks: LeaseHooks) {
     super()
     this.offer = offer
     // The call of `net` or `dgram` that would have failed.
@@ -454,7 +486,7 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
     const age = this.#since !== undefined && { since: this.#since }
     const load = this.#load !== undefined && { load: this.#load }
     const onEvent = (event: Answer) => this.#handleEvent(event, client)
-    const offer = { op: 'register', pid: process.pid, ...this.offer, ...age, ...load } as const
+    const offer = { ...processIds(), ...reservedFor(), ...this.#asked(), ...age, ...load }
     const answer = client.ask(offer, undefined, onEvent)
     const granted = answer.then(answer => grantIn(answer, this.details))
     try {
@@ -493,14 +525,46 @@ export class Lease extends EventEmitter<{ lost: [error: MonikerError]; regained:
     if (event.event === 'expect') return this.#hooks.onExpect?.(event)
     // That answer has been handled by then, if both came in one packet.
     if (event.event === 'evicted') setImmediate(() => this.#handleEviction(event, client))
+    if (event.event === 'claimed') setImmediate(() => this.#handleClaim(event, client))
+  }
+
+  /** The program that the name was reserved for has registered it. */
+  #handleClaim(event: Answer, client: Client): void {
+    if (!this.#isGrantedBy(event, client) || !this.#enter('released')) return
+    client.forget(this.#grant!.onEvent)
+    this.#grant = undefined
+    this.#hooks.onReleased()
+    this.emit('claimed')
+  }
+
+  #isGrantedBy(event: Answer, client: Client): boolean {
+    return this.#grant?.client === client && this.#grant.registration === event.registration
+  }
+
+  /** The question. A name is taken from another program once: later that program may have had its reasons. */
+  #asked(): Wanted {
+    const { force: _, ...offer } = this.offer
+    return this.#since === undefined ? this.offer : offer
   }
 
   #handleEviction(event: Answer, client: Client): void {
-    if (this.#grant?.client !== client || this.#grant.registration !== event.registration) return
-    client.forget(this.#grant.onEvent)
+    if (!this.#isGrantedBy(event, client)) return
+    client.forget(this.#grant!.onEvent)
     const text = refusalIn(event)?.message ?? 'held by a program that had it before'
     this.refuse(new MonikerError('ETAKEN', { ...this.details, text }))
   }
+}
+
+/** The process, so that a clash can name it. */
+function processIds(): Pick<Offer, 'pid' | 'pidNamespace'> {
+  const space = pidNamespace()
+  return { pid: process.pid, ...(space !== undefined && { pidNamespace: space }) }
+}
+
+/** The word with which the program that has started this one has reserved its name. */
+function reservedFor(): { reservation?: string } {
+  const word = reservationWord()
+  return word === undefined ? {} : { reservation: word }
 }
 
 function grantIn(answer: Answer, details: Details): { registration: number; connections: number } {

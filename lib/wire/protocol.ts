@@ -3,6 +3,7 @@ import { isIP } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from './lines.ts'
 import { isWord } from '../name.ts'
+import { isReservation } from '../settings.ts'
 import { exactVersion, isRange } from '../version.ts'
 
 /** The version of the protocol, `v` in every message. */
@@ -120,14 +121,29 @@ export interface Offer {
   readonly load?: number
   /** The process that asks, so that a clash can name the holder. */
   readonly pid?: number
+  /** The number of the PID namespace that `pid` is of, where the system has such. */
+  readonly pidNamespace?: number
   /** When it was first registered, in ms since 1970, if that was with an earlier daemon. */
   readonly since?: number
 }
 
 export interface Register extends Offer {
   readonly op: 'register'
+  /** The word that the name was reserved with, by the program that has started the server. */
+  readonly reservation?: string
   /** The id of the question, by which the server is told of what happens to the name later. */
   readonly id: Id
+}
+
+/** The name that a program keeps for another, which it is about to start. It has no port yet, and is told to no client. */
+export interface Reserve extends Offer {
+  readonly op: 'reserve'
+  /** The id of the question, by which the program is told that the server has come. */
+  readonly id: Id
+  /** The word that gets the name, which the program tells to the server alone. */
+  readonly reservation: string
+  /** True to take the name from another program of the same user. */
+  readonly force?: boolean
 }
 
 export interface Update {
@@ -180,6 +196,7 @@ export interface Unknown {
 export type Question =
   | Resolve
   | Register
+  | Reserve
   | Update
   | Unregister
   | List
@@ -190,7 +207,7 @@ export type Question =
 
 /** A question as a program gives it: what is left out has a default. */
 export type Asked = { readonly op: Exclude<Question['op'], 'unknown'> } & Partial<
-  Omit<Resolve, 'op'> & Offer & Omit<Update, 'op'>
+  Omit<Resolve, 'op'> & Offer & Omit<Update, 'op'> & Pick<Reserve, 'reservation' | 'force'>
 >
 
 /** `null` in the answer to a message whose id could not be read. */
@@ -285,6 +302,8 @@ export function question(message: Answer): Question {
       )
     case 'register':
       return registerIn(message)
+    case 'reserve':
+      return reserveIn(message)
     case 'update':
       return {
         op,
@@ -321,7 +340,41 @@ function registerIn(message: Answer): Register | Unknown {
   if (isOfLater(transport)) {
     return { op: 'unknown', what: `the transport ${shown(transport)}` }
   }
-  return { op: 'register', id: idOf(message), ...offerOf(message) }
+  return {
+    op: 'register',
+    id: idOf(message),
+    ...offerOf(message),
+    ...optional(message, 'reservation', isReservation, SOME_WORD),
+  }
+}
+
+/** The fields of a registration that a reservation may have. */
+const RESERVABLE = [
+  'namespace',
+  'service',
+  'version',
+  'transport',
+  'shared',
+  'pid',
+  'pidNamespace',
+  'since',
+]
+
+function reserveIn(message: Answer): Reserve | Unknown {
+  const { transport } = message
+  if (isOfLater(transport)) {
+    return { op: 'unknown', what: `the transport ${shown(transport)}` }
+  }
+  const fields = RESERVABLE.filter(field => Object.hasOwn(message, field))
+  const offer = Object.fromEntries(fields.map(field => [field, message[field]]))
+  return {
+    op: 'reserve',
+    id: idOf(message),
+    ...offerOf({ ...offer, port: 1 }),
+    port: 0,
+    reservation: read(message, 'reservation', isReservation, SOME_WORD),
+    ...optional(message, 'force', isFlag, 'true or false'),
+  }
 }
 
 /** The endpoints in an answer to `resolve`. Throws `EPROTO` if they are not what they should be. */
@@ -399,6 +452,7 @@ const TCP: readonly string[] = ['tcp']
 const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${TRANSPORTS.join(', ')}, unix`
 /** The further endpoints that are expected of an offer, for people. */
 export const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport, in ${MAX_ENDPOINTS} bytes`
+const SOME_WORD = 'a word of 16 to 64 letters, digits, _ or -'
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
 /** The bytes that a line may still have; its end does not count. */
@@ -463,6 +517,7 @@ function offerOf(message: Answer): Offer {
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
     ...optional(message, 'load', isCount, 'a whole number from 0 on'),
     ...optional(message, 'pid', isCount, 'a process id'),
+    ...optional(message, 'pidNamespace', isCount, 'the number of a PID namespace'),
     ...optional(message, 'since', isCount, 'a time in ms since 1970'),
   }
 }

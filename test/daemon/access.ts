@@ -1,11 +1,12 @@
 import t from 'tap'
 import { Access, type AccessOptions } from '../../lib/daemon/access.ts'
 import { local } from '../../lib/daemon/answer.ts'
-import { chain, type Peer } from '../../lib/daemon/chain.ts'
+import { chain, type Owner, type Peer } from '../../lib/daemon/chain.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { parsePolicy } from '../../lib/policy/file.ts'
 import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
-import { far, here } from '../fixtures/peers.ts'
+import { offer } from '../fixtures/offers.ts'
+import { far, here, silent } from '../fixtures/peers.ts'
 
 const users = new Map([
   ['root', new Set([0])],
@@ -194,7 +195,7 @@ t.test('what is not for somebody is as if it were not there', async t => {
   const refusal = (given: Answer) => ask(resolve(given), far()).catch((error: Error) => error)
   t.match(await refusal({ version: '2' }), { reason: 'EVERSION', offered: ['1.0.0'] })
   const [there, not] = [await refusal({ service: 'b' }), await refusal({ service: 'c' })]
-  t.match(there, { reason: 'ENOSERVICE' })
+  t.match(there, { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
   t.equal(String(there).replace('b is', 'c is'), String(not))
   t.match(denied.at(-1), 'denied 192.0.2.2: resolve b@0.0.0 (p.yaml:1)')
 })
@@ -297,3 +298,99 @@ t.test('a refusal by policy says why', async t => {
   const { owner: _, ...udp } = here()
   t.throws(() => handle({ op: 'list' }, udp), { message: /list is answered over TCP alone/ })
 })
+
+const reserve = (given: Answer = {}) =>
+  question({
+    id: 1,
+    op: 'reserve',
+    service: 'a',
+    transport: 'tcp',
+    reservation: 'a-secret-of-16-letters',
+    ...given,
+  })
+
+/** A program of this host that comes from a port of its own, by which its user is known. */
+function from(port: number): Peer {
+  const ends = { address: '127.0.0.1', remote: { address: '127.0.0.1', port } }
+  return { local: true, ...ends, owner: { isOpen: true, tell: () => {}, ends } }
+}
+
+t.test(
+  'a name is reserved as it is registered: by whom the policy lets, for a user in his namespace',
+  async t => {
+    const { ask } = guarded(8, [{ deny: 'publish', name: 'a' }])
+    await t.rejects(ask(reserve()), { reason: 'EDENIED', message: /not let you publish a@0.0.0/ })
+    await t.rejects(ask(reserve({ service: 'b', namespace: 'luke' })), {
+      code: 'EACCES',
+      reason: 'EDENIED',
+    })
+    t.match(await ask(reserve({ service: 'b' })), { registration: 1 })
+    const message = /reserve is for programs on the host itself$/
+    await t.rejects(ask(reserve({ service: 'c' }), far()), { reason: 'EDENIED', message })
+  },
+)
+
+t.test('a protected name is reserved by those who may register it', async t => {
+  const { ask } = guarded(7, undefined, { protectedNames, uid: 9 })
+  await t.rejects(ask(reserve({ service: 'http' })), { code: 'EACCES', message: /port 80/ })
+  t.match(await ask(reserve()), { registration: 1 })
+})
+
+t.test('a name is taken by force from a program of the same user alone', async t => {
+  const table: [asker: number | undefined, holder: number | undefined, isAllowed: boolean][] = [
+    [7, 7, true],
+    [0, 7, true],
+    [8, 7, false],
+    [undefined, 7, false],
+    [7, undefined, false],
+    [0, undefined, true],
+  ]
+  for (const [asker, holder, isAllowed] of table) {
+    const uids = new Map([
+      [1, asker],
+      [2, holder],
+    ])
+    const { ask, registry } = guarded(undefined, undefined, {
+      identities: { of: async ({ port }) => uids.get(port) },
+      rivals: question => registry.rivals(question).map(({ owner }) => owner as Owner),
+    })
+    await ask(register(), from(2))
+    const taken = ask(reserve({ force: true }), from(1))
+    if (isAllowed) t.match(await taken, { registration: 2 })
+    else
+      await t.rejects(taken, {
+        reason: 'EDENIED',
+        message: /a@0.0.0 is held by a program of another/,
+      })
+    t.match(await ask(reserve({ force: true, service: 'free' }), from(1)), { registration: Number })
+  }
+})
+
+t.test(
+  'a name that changes hands meanwhile is not taken, one whose holder has gone is',
+  async t => {
+    let change = () => {}
+    const { ask, registry } = guarded(undefined, undefined, {
+      identities: {
+        of: async () => {
+          change()
+          return 7
+        },
+      },
+      rivals: question => registry.rivals(question).map(({ owner }) => owner as Owner),
+    })
+    const first = from(1)
+    await ask(register(), first)
+    change = () => {
+      registry.release(first.owner!)
+      change = () => {}
+      registry.register(silent(), offer({ version: '0.0.0' }))
+    }
+    await t.rejects(ask(reserve({ force: true }), from(2)), { code: 'EACCES', reason: 'EDENIED' })
+
+    const gone = from(3)
+    await ask(register({ service: 'b' }), gone)
+    Object.assign(gone.owner!, { isOpen: false })
+    t.match(await ask(reserve({ service: 'b', force: true }), from(4)), { registration: Number })
+  },
+)

@@ -387,3 +387,56 @@ t.test('to watch is for this host, over TCP, unless it is opened', async t => {
   const unpoliced = chain(local(new Registry(), { generation: 1, ttl: 1, status: () => ({}) }))
   t.throws(() => unpoliced(watch(), datagram), { message: /operation watch is not known here/ })
 })
+
+const word = 'a-secret-of-16-letters'
+const reserve = (given: Answer = {}) =>
+  question({
+    id: 'mine',
+    op: 'reserve',
+    service: 'a',
+    transport: 'tcp',
+    reservation: word,
+    ...given,
+  })
+
+t.test('a name that is reserved is kept for the program that has the word', async t => {
+  const told: unknown[] = []
+  const starter = { ...silent(), tell: (...event: unknown[]) => void told.push(event) }
+  const watched: unknown[] = []
+  const watcher = { ...silent(), tell: (...event: unknown[]) => void watched.push(event) }
+  const subscriptions = new Subscriptions()
+  const observed = new Registry((change, entry) => subscriptions.tell(change, entry))
+  const handle = chain(
+    access(false),
+    local(observed, { generation: 36, ttl: 1, status: () => ({}), subscriptions }),
+  ) as (question: Question, peer: Peer) => Answer
+  handle(question({ id: 'w', op: 'watch' }), { ...here, owner: watcher })
+
+  t.same(handle(reserve(), { ...here, owner: starter }), { registration: 1, generation: 36 })
+  t.throws(() => handle(resolve(), here), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.same(handle(question({ op: 'list' }), here), { services: [] })
+  t.throws(() => handle(register(), here), { reason: 'ETAKEN', message: /, reserved;/ })
+  t.throws(() => handle(reserve({ reservation: 'another-secret-of-16' }), here), {
+    code: 'EADDRINUSE',
+    reason: 'ETAKEN',
+  })
+  t.same(watched, [])
+
+  handle(register({ reservation: word }), here)
+  t.same(told, [['mine', { event: 'claimed', registration: 1 }]])
+  t.match(handle(resolve(), here), { endpoints: [{ port: 80 }] })
+  const { services } = handle(question({ op: 'list' }), here) as { services: object[] }
+  t.notMatch(JSON.stringify([services, watched]), word, 'the word is told to nobody')
+  t.equal(watched.length, 1)
+
+  const evicted: unknown[] = []
+  const holder = { ...silent(), tell: (...event: unknown[]) => void evicted.push(event) }
+  handle(register({ service: 'b', id: 'theirs' }), { ...here, owner: holder })
+  handle(reserve({ service: 'b', force: true, pid: 9 }), { ...here, owner: starter })
+  const error = { code: 'ETAKEN', message: 'reserved by process 9' }
+  t.same(evicted, [['theirs', { event: 'evicted', registration: 3, error }]])
+  t.same(handle({ op: 'unregister', registration: 4 }, { ...here, owner: starter }), {
+    unregistered: true,
+  })
+  t.match(handle(register({ service: 'b' }), here), { registration: 5 })
+})

@@ -49,6 +49,16 @@ t.test('one connection may hold so many names and no more', async t => {
   t.ok(handle(register('d'), here), 'and take another for one it lets go')
 })
 
+t.test('a name that is reserved counts as one that is held', async t => {
+  const { handle } = limited({ names: 1 })
+  const reserve = (service: string) =>
+    question({ id: 1, op: 'reserve', service, transport: 'tcp', reservation: 'x'.repeat(16) })
+  handle(reserve('a'), here)
+  for (const refused of [reserve('b'), register('b')]) {
+    t.throws(() => handle(refused, here), { code: 'EBUSY', reason: 'ELIMIT' })
+  }
+})
+
 t.test('all together may hold so many names and no more', async t => {
   const { handle } = limited({ allNames: 1 })
   handle(register('a'), here)

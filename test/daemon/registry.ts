@@ -441,3 +441,74 @@ t.test('of several that are the same the least busy is first, as its owner says'
   registry.register(other, offer({ ...shared, port: 4 }))
   t.strictSame(ports(registry.resolve(asked())), [4, 2, 3, 1])
 })
+
+const word = 'a-secret-of-16-letters'
+
+t.test('a name that is reserved is taken, and nobody finds it', async t => {
+  const registry = new Registry()
+  const owner = {}
+  registry.register(owner, { ...offer({ port: 0, pid: 7 }), reservation: word })
+  t.throws(() => registry.resolve(asked()), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.same([...registry.list()], [])
+  const message = /starwars@1\.0\.0 is already registered .*, reserved by process 7;/
+  t.throws(() => registry.register({}, offer()), { reason: 'ETAKEN', message })
+  const another = { reservation: 'another-secret-of-16' }
+  t.throws(() => registry.register({}, offer(), undefined, another), {
+    code: 'EADDRINUSE',
+    reason: 'ETAKEN',
+  })
+  t.equal(registry.held(owner), 1)
+})
+
+t.test('what has the word gets the name, in whatever version', async t => {
+  const registry = new Registry()
+  const owner = {}
+  for (const given of [{}, { version: '2.0.0' }]) {
+    const reserved = registry.register(owner, { ...offer({ port: 0 }), reservation: word })
+    const other = { ...offer({ port: 0, transport: 'udp' }), reservation: word }
+    const kept = registry.register(owner, other)
+    const claimed: unknown[] = []
+    const claim = (entry: Entry) => claimed.push(entry)
+    const entry = registry.register({}, offer(given), undefined, { reservation: word, claim })
+    t.same(claimed, [reserved])
+    t.same(registry.resolve(asked()), [entry])
+    registry.release(entry.owner)
+    registry.unregister(owner, kept.registration)
+  }
+  const held = registry.register({}, offer())
+  registry.register(owner, { ...offer({ port: 0, version: '2.0.0' }), reservation: word })
+  const claim = () => t.fail('claimed')
+  const again = () => registry.register({}, offer(), undefined, { reservation: word, claim })
+  t.throws(again, { code: 'EADDRINUSE', reason: 'ETAKEN' }, 'what cannot be had claims nothing')
+  t.same(registry.rivals(offer()), [held])
+  t.equal(
+    registry.register({}, offer({ service: 'free' }), undefined, { reservation: word }).port,
+    4000,
+  )
+})
+
+t.test('a name may be taken by force, and the holder is told', async t => {
+  const registry = new Registry()
+  const held = registry.register({}, offer())
+  const evicted: unknown[] = []
+  const options = { reservation: word, force: true }
+  const reserved = { ...offer({ port: 0 }), reservation: word }
+  registry.register({}, reserved, rival => evicted.push(rival), options)
+  t.same(evicted, [held])
+  t.throws(() => registry.resolve(asked()), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+})
+
+t.test('a holder in another PID namespace is told as such', async t => {
+  const registry = new Registry()
+  registry.register({}, offer({ pid: 7, pidNamespace: 1 }))
+  const elsewhere = /held by process 7 of another PID namespace \(a container, say\) on port 4000;/
+  const here = /held by process 7 on port 4000;/
+  const cases = [
+    [{ pidNamespace: 2 }, elsewhere],
+    [{ pidNamespace: 1 }, here],
+    [{}, here],
+  ] as const
+  for (const [given, message] of cases) {
+    t.throws(() => registry.register({}, offer(given)), { message })
+  }
+})

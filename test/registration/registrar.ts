@@ -1,6 +1,7 @@
 import { live } from '../fixtures/live.ts'
 import { once } from 'node:events'
 import { fork } from 'node:child_process'
+import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -584,4 +585,101 @@ t.test('daemons that come and go while a name is asked for are not one that is s
   const lease = await new Registrar(port, start).register(offer('tie'), { timeout: 1_000 })
   t.equal(lease.state, 'held')
   await lease.withdraw()
+})
+
+const word = 'a-secret-of-16-letters'
+
+/** A name to reserve. */
+function reserved(text: string) {
+  const { port: _, address: __, ...name } = offer(text)
+  return { ...name, reservation: word }
+}
+
+t.test('a name that is reserved is kept until the program with the word has it', async t => {
+  const { port } = await daemon(t)
+  const [registrar, others] = [new Registrar(port), new Registrar(port)]
+  const lease = await registrar.reserve(reserved('tie'))
+  t.same(await services(port), [])
+  const message = new RegExp(
+    `tie@0.0.0 is already registered .*, reserved by process ${process.pid};`,
+  )
+  await t.rejects(others.register(offer('tie')), { code: 'EADDRINUSE', message })
+
+  const claimed = once(lease, 'claimed')
+  const named = await others.register({ ...offer('tie@1.2.0'), reservation: word })
+  await claimed
+  t.equal(lease.state, 'released')
+  await lease.withdraw()
+  t.same(await services(port), ['tie'])
+  await named.withdraw()
+
+  const given = await registrar.reserve(reserved('tie'))
+  await given.withdraw()
+  const free = await others.register(offer('tie'))
+  await free.withdraw()
+})
+
+t.test('a program has the word in its environment', async t => {
+  const { port } = await daemon(t)
+  process.env.MONIKER_RESERVATION = word
+  t.teardown(() => delete process.env.MONIKER_RESERVATION)
+  const lease = await new Registrar(port).reserve(reserved('tie'))
+  const claimed = once(lease, 'claimed')
+  const named = await new Registrar(port).register(offer('tie'))
+  await claimed
+  await named.withdraw()
+})
+
+t.test('a reservation is made again at the next daemon, without force', async t => {
+  const first = await daemon(t)
+  const { port } = first
+  const holder = await new Registrar(port).register(offer('tie'))
+  const lost = once(holder, 'lost')
+  const linux = process.platform === 'linux'
+  const registrar = new Registrar(port)
+  if (!linux)
+    return t.rejects(registrar.reserve({ ...reserved('tie'), force: true }), { code: 'EACCES' })
+  const lease = await registrar.reserve({ ...reserved('tie'), force: true })
+  t.match(await lost, [{ reason: 'ETAKEN', message: /reserved by process/ }])
+  await holder.withdraw()
+
+  const gone = once(lease, 'lost')
+  const back = once(lease, 'regained')
+  await first.stop()
+  await gone
+  await back
+  await t.rejects(new Registrar(port).register(offer('tie')), { code: 'EADDRINUSE' })
+  await lease.withdraw()
+})
+
+t.test('a claim that is not about this registration is ignored', async t => {
+  const port = await stranger(t, socket => {
+    createInterface({ input: socket }).on('line', text => {
+      const { id, op } = JSON.parse(text) as { id: number; op: string }
+      if (op === 'unregister') return void socket.write(line({ id, unregistered: true }))
+      socket.write(line({ id, registration: 1, generation: 1 }))
+      socket.write(line({ id, event: 'claimed', registration: 2 }))
+      socket.write(line({ id, event: 'claimed', registration: 1 }))
+      socket.write(line({ id, event: 'claimed', registration: 1 }))
+    })
+  })
+  const lease = await new Registrar(port).reserve(reserved('tie'))
+  let times = 0
+  lease.on('claimed', () => times++)
+  await once(lease, 'claimed')
+  await new Promise(setImmediate)
+  t.equal(times, 1)
+})
+
+t.test('a daemon that knows no reservations says so', async t => {
+  const port = await stranger(t, socket => {
+    createInterface({ input: socket }).on('line', text => {
+      const { id } = JSON.parse(text) as { id: number }
+      socket.write(line({ id, error: { code: 'ENOSYS', message: 'the operation "reserve"' } }))
+    })
+  })
+  await t.rejects(new Registrar(port).reserve(reserved('tie')), {
+    code: 'ENOSYS',
+    reason: 'ENOSYS',
+  })
 })

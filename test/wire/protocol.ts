@@ -475,3 +475,40 @@ t.test('services are read as they were told', async t => {
 function noMinusZero(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value))
 }
+
+t.test(
+  'a reservation has a word, and of a server what can be known before it is there',
+  async t => {
+    const word = 'a-secret-of-16-letters'
+    const least = { id: 1, op: 'reserve', service: 'A', transport: 'tcp', reservation: word }
+    const reserved = {
+      ...least,
+      service: 'a',
+      namespace: '',
+      version: '0.0.0',
+      port: 0,
+      address: '::',
+      shared: false,
+    }
+    t.strictSame(question(least), reserved)
+    const more = { version: '1', shared: 'us', pid: 7, pidNamespace: 8, since: 9, force: true }
+    t.strictSame(question({ ...least, ...more, port: 80, path: 'x', load: 'y' }), {
+      ...reserved,
+      ...more,
+      version: '1.0.0',
+    })
+    t.match(question({ ...least, transport: 'quic' }), { op: 'unknown', what: /transport/ })
+    t.match(question({ ...least, op: 'register', port: 80 }), { reservation: word })
+    for (const wrong of [
+      { reservation: undefined },
+      { reservation: 'too-short' },
+      { reservation: 'x'.repeat(65) },
+      { reservation: 'with spaces in the word' },
+      { force: 1 },
+      { pidNamespace: -1 },
+      { id: undefined },
+    ]) {
+      t.throws(() => question({ ...least, ...wrong }), { code: 'EPROTO' }, JSON.stringify(wrong))
+    }
+  },
+)
