@@ -60,7 +60,7 @@ export function givenNamespace(text: string): string | undefined {
 export function treeNamespace(directory: string): string {
   const top = topOf(realpathSync(directory))
   if (top === undefined) return ''
-  return `${worded(basename(top)).slice(0, MAX_PART)}-${digitsOf(top)}`
+  return `${toWord(basename(top)).slice(0, MAX_PART)}-${digitsOf(top)}`
 }
 
 /**
@@ -72,7 +72,7 @@ export function branchNamespace(directory: string): string {
   const top = topOf(realpathSync(directory))
   if (top === undefined) return ''
   const { repository, branch } = checkoutOf(top)
-  const name = `${worded(repository)}.${plain(branch)}`
+  const name = `${toWord(repository)}.${plain(branch)}`
   return name.length <= MAX ? name : `${name.slice(0, MAX_PART)}-${digitsOf(name)}`
 }
 
@@ -85,9 +85,18 @@ function automatic(text: string): string {
   return last.namespace
 }
 
-/** `plain`, without leading characters that no word may begin with. */
-function worded(text: string): string {
-  return plain(text).replace(/^[^a-z]+/, '') || 'tree'
+/** `text` as a word, without what no word may have or begin with. */
+export function toWord(text: string): string {
+  return (
+    plain(text)
+      .replace(/^[^a-z]+/, '')
+      .slice(0, MAX) || 'tree'
+  )
+}
+
+/** The top folder of the git work tree that `directory` is in; `undefined` outside of git. */
+export function workTree(directory: string): string | undefined {
+  return topOf(realpathSync(directory))
 }
 
 /** `text` in lower case, with a hyphen for each run of characters that no word may have. */

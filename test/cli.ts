@@ -53,7 +53,7 @@ test('the help of each command says what it takes, and where its daemon is', asy
     [lsCommand, /^Usage: ls \[options\] \[host\]/, daemonPort, /--namespace/],
     [registerCommand, /^Usage: register .*<name> <port>.*--file/s, daemonPort, /db@16.1.0: 5432/],
     [resolveCommand, /^Usage: resolve \[options\] <name> \[host\]/, daemonPort, /--json/],
-    [runCommand, /^Usage: run \[options\] <name> -- <command/, daemonPort, /web -- python3/],
+    [runCommand, /^Usage: run \[options\] \[name\] -- <command/, daemonPort, /web -- python3/],
     [statusCommand, /^Usage: status \[options\] \[host\]/, daemonPort, /--json/],
   ] as const
   for (const [command, ...patterns] of cases) {

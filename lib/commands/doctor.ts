@@ -20,6 +20,7 @@ import { designatedPort, portRange } from '../settings.ts'
 import { VERSION } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
+import { end, orphans } from './orphans.ts'
 import { colour, printable } from './terminal.ts'
 import { engines, version } from './version.ts'
 
@@ -50,17 +51,23 @@ interface Visit {
 interface Options {
   daemonPort?: number
   json?: boolean
+  prune?: boolean
 }
 
 export const doctorCommand = new Command('doctor')
   .description('Looks for faults in the daemon of a host, and around it.')
   .addArgument(hostArgument())
+  .option('--prune', 'end what a `moniker run` that was killed has left running')
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .addHelpText('after', '\nEnds with 0 if all is well, and with 1 if it gives a hint.')
   .action(doctor)
 
-async function doctor(at: HostAndPort | undefined, { json, ...options }: Options): Promise<void> {
+async function doctor(
+  at: HostAndPort | undefined,
+  { json, prune, ...options }: Options,
+): Promise<void> {
+  if (prune) await end(await orphans())
   const { host = '', daemonPort = designatedPort() } = { ...options, ...at }
   const findings: Finding[] = []
   for await (const finding of checkup(host, daemonPort)) {
@@ -102,6 +109,7 @@ export async function* checkup(
   yield* daemons.length > 0 ? [checkDaemons(daemons)] : []
   if (!isHere) return
   yield checkClock(daemons)
+  yield* await checkRuns()
   if (daemons.some(({ udp }) => !udp.every(isLoopback))) yield* firewalls(port)
 }
 
@@ -158,6 +166,9 @@ function faultIn(name: string, value: string): string | undefined {
       return failure(portRange)
     case 'MONIKER_NAMESPACE':
       return failure(defaultNamespace)
+    case 'MONIKER_RUN':
+    case 'MONIKER_RESERVATION':
+      return undefined
     case 'MONIKER_HOST':
       return value.split(',').every(host => isIP(host.trim()))
         ? undefined
@@ -294,6 +305,15 @@ function checkDaemons(daemons: readonly DaemonStatus[]): Finding {
         `inside process ${pid}, ${known}; another program takes its place when it ends`,
       )
     : fine('daemon', `monikerd, process ${pid}, ${known}`)
+}
+
+/** The finding for what runs that were killed have left, if there is such. */
+async function checkRuns(): Promise<Finding[]> {
+  const left = await orphans()
+  if (left.length === 0) return []
+  const who = left.map(({ pid, name }) => `${pid} (${name})`).join(', ')
+  const text = `a moniker run that was killed has left process ${who}`
+  return [bad('runs', text, 'moniker doctor --prune ends it')]
 }
 
 /** The finding for the clock: it decides which program has held a name for longer, so it must not run backwards. */

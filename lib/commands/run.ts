@@ -4,18 +4,23 @@ import { constants } from 'node:os'
 import { Command } from 'commander'
 import { clearTimeout, clock, pause, setTimeout } from '../clock.ts'
 import { listenCall } from '../options/listen.ts'
-import { format } from '../name.ts'
-import { freePort, isFree, listening, portsOf } from '../node/proc.ts'
+import type { MonikerError } from '../errors.ts'
+import { format, isScoped, type Name } from '../name.ts'
+import { toWord, workTree } from '../namespace.ts'
+import { builtins } from '../node/builtins.ts'
+import { bound, freePort, isFree, listening, portFor, portsOf } from '../node/proc.ts'
 import type { Metadata, Offer } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { project } from '../project.ts'
-import { Registrar } from '../registration/registrar.ts'
+import { Registrar, type Lease } from '../registration/registrar.ts'
 import { Resolver } from '../client/resolver.ts'
-import { distinct, find, neighbour } from './env.ts'
+import { designatedPort, reservationWord } from '../settings.ts'
+import { distinct, find, neighbour, type Neighbour } from './env.ts'
+import { flagged } from './flags.ts'
 import {
   daemonPortOption,
-  metadataOption,
   meant,
+  metadataOption,
   namespaceOption,
   portsOption,
   sharedOption,
@@ -26,6 +31,8 @@ import {
   toVariables,
   waitOption,
 } from './options.ts'
+import { MARK, end, endingWithUs, marked, newMark, orphans, watchOver } from './orphans.ts'
+import { packageAt } from './package.ts'
 import { keepAlive, tell, tellLapses } from './terminal.ts'
 
 /** Milliseconds until a command that does not listen yet is reported. */
@@ -40,6 +47,9 @@ const STEADY = 10_000
 interface Options {
   port?: number
   ports?: string
+  flags: boolean
+  force?: boolean
+  strict?: boolean
   env?: [name: string, value: string][]
   restart?: boolean
   with?: string[]
@@ -65,23 +75,32 @@ export interface RestartOptions {
   tell: (text: string) => void
   /** Finds the changes to the call for the next start. If it fails, the last one is made again. */
   renew: (signal: AbortSignal) => Promise<Partial<ProgramCall>>
+  /** The clock, in ms. Default `clock`. */
+  now?: () => number
 }
 
 export const runCommand = new Command('run')
   .description('Runs a command that serves on a port, under a name.')
-  .usage('[options] <name> -- <command...>')
+  .usage('[options] [name] -- <command...>')
   .showHelpAfterError('(words after -- are for the command: moniker run web -- npm start)')
-  .argument('<name>', 'such as web@1.0.0')
-  .argument('<command...>', 'the command and its arguments')
-  .option('--port <number>', 'the port for the command (default: a free one)', toPort)
+  .argument('[name]', 'such as web@1.0.0 (default: that of package.json, or of the folder)')
+  .argument('[command...]', 'the command and its arguments')
+  .option(
+    '--port <number>',
+    'the port for the command (default: a free one, the same each time for this name and folder)',
+    toPort,
+  )
   .addOption(portsOption().conflicts('port'))
   .option(
     '--env <name[=value]>',
     'another variable for the port beside PORT, or for a value with {port} in it; may be repeated',
     toVariables,
   )
+  .option('--no-flags', 'leave a tool that ignores PORT, such as vite, without flags for the port')
   .option('--with <names>', 'services it needs, as for `moniker env`; may be repeated', toList)
+  .option('--strict', 'look for these in the namespace alone, not in the host’s own too')
   .addOption(waitOption().default(30_000, '30s'))
+  .option('--force', 'take the name from another program of the same user')
   .option('--restart', 'start it again when it crashes, after ever longer pauses (0.1 to 30 s)')
   .addOption(sharedOption())
   .addOption(metadataOption())
@@ -90,90 +109,233 @@ export const runCommand = new Command('run')
   .addHelpText(
     'after',
     `
-The command finds its port in $PORT and wherever {port} stands in its arguments. It is registered
-once it listens there, and withdrawn when it ends. Signals are passed on to it; its exit status is passed
-on. --with db sets DB_URL, DB_HOST, DB_PORT and DB_VERSION for it. For example:
+The command finds its port in $PORT and wherever {port} stands in its arguments. Tools that ignore PORT,
+such as vite, next or rails, are given their own flag. The name is reserved before the command is
+started, registered once it listens, and withdrawn when it ends. Signals are passed on to it; its exit
+status is passed on. --with db sets DB_URL, DB_HOST, DB_PORT and DB_VERSION for it. For example:
   moniker run web -- python3 -m http.server {port}
+  moniker run -- npm run dev
   moniker run api --with db,cache -- node server.js
   moniker run site --env VITE_PORT --env ORIGIN=http://localhost:{port} -- npm start`,
   )
-  .action(run)
+  .action((...args: Parameters<typeof run>) => keepAlive(run(...args)))
 
 async function run(
-  text: string,
-  command: string[],
-  {
-    port: fixedPort,
-    env = [],
-    restart = false,
-    shared = false,
-    with: needed = [],
-    wait,
-    ...options
-  }: Options,
+  first: string | undefined,
+  others: string[],
+  { port: fixedPort, env = [], restart = false, shared = false, wait, ...options }: Options,
+  command: Command,
 ): Promise<void> {
   useNamespace(options.namespace)
   usePorts(options.ports)
   for (const one of await dropped(project())) tell(`${one}; ${PASS_ON}`)
-  const { name, metadata } = listenCall([{ service: meant(text), metadata: options.metadata }])!
-  const neighbours = distinct(needed.map(one => neighbour(one, options)))
+  const { text, words } = wordsOf(command, first, others)
+  const { name, metadata } = listenCall([
+    { service: meant(text ?? ownName()), metadata: options.metadata },
+  ])!
+  const neighbours = distinct((options.with ?? []).map(one => neighbourOf(one, options)))
   // Another program on the port would be taken for the command.
   if (fixedPort && !(await isFree(fixedPort))) {
     throw new Error(
       `port ${fixedPort} is taken by another program; stop it, or choose another port`,
     )
   }
+  sayWhatIsSo()
+  if (process.platform !== 'linux') await end(await orphans())
   const known = { resolver: new Resolver(), wait, tell }
   const found = await find(neighbours, known)
-  let port = fixedPort ?? (await freePort())
   const kind = { transport: 'tcp', shared } as const
-  const offer = { ...name, ...kind, ...(metadata && { metadata }) }
+  const claim = new Claim({ ...name, ...kind }, options)
+  await claim.reserve(options.force)
+  const mark = newMark()
+  // Of several that share a name each needs a port of its own.
+  const usual = shared ? undefined : usualPort(name, options.daemonPort)
+  let port = fixedPort ?? (await freePort(usual))
+  const template = withFlags(words, options.flags)
   const call = (found: Record<string, string>): ProgramCall => {
     const fill = (text: string) => text.replaceAll('{port}', String(port))
     const variables = env.map(([variable, value]) => [variable, fill(value)])
-    const own = { PORT: String(port), ...Object.fromEntries(variables) }
-    return { words: command.map(fill), env: { ...process.env, ...found, ...own } }
+    const own = { PORT: String(port), ...Object.fromEntries(variables), ...claim.env, [MARK]: mark }
+    return { words: template.map(fill), env: { ...process.env, ...found, ...own } }
   }
-  const program = new Program(call(found), async (pid, signal) => {
-    const address = await reached({ ...offer, port, pid }, signal)
-    await hold({ ...offer, port, pid, address }, options.daemonPort, signal)
-  })
+  const program = new Program(call(found), (pid, signal) =>
+    claim.accompany({ port, pid, ...(metadata && { metadata }) }, signal),
+  )
   const renew = async (signal: AbortSignal) => {
     // Its old port may not be free yet, and one of its neighbours may have moved.
     port = fixedPort ?? (await freePort(port))
-    return call(await find(neighbours, { ...known, signal }))
+    const found = await find(neighbours, { ...known, signal })
+    await claim.reserve()
+    return call(found)
   }
-  process.exitCode = await keepAlive(restart ? program.keepRunning({ tell, renew }) : program.run())
+  const release = await watchOver(mark)
+  try {
+    const status = await (restart ? program.keepRunning({ tell, renew }) : program.run())
+    // A tool such as npm leaves what it has started when it is told to stop.
+    if (program.isStopped) await end(await marked(mark))
+    process.exitCode = status === 0 ? await leftBehind(mark, port, claim) : status
+  } finally {
+    release()
+    await claim.release()
+  }
+}
+
+/** The name, if one is given, and the words of the command. Commander tells them from each other by number alone. */
+function wordsOf(
+  command: Command,
+  first: string | undefined,
+  others: string[],
+): { text: string | undefined; words: string[] } {
+  const raw = Reflect.get(command.parent ?? command, 'rawArgs') as string[]
+  const at = raw.indexOf('--')
+  const all = first === undefined ? [] : [first, ...others]
+  const isNamed = at === -1 || all.length > raw.length - at - 1
+  const [text, ...words] = isNamed ? all : [undefined, ...all]
+  if (words.length === 0)
+    command.error('error: expected a command, as in moniker run web -- npm start')
+  return { text, words: words as string[] }
+}
+
+/** The name of what is run here, where none is given: that of the package, or of the folder. */
+function ownName(): string {
+  const { name, isNamed } = packageAt(process.cwd())
+  const text = isScoped(name) ? name.replaceAll(/[^@/]+/g, word => toWord(word)) : toWord(name)
+  tell(`the name is ${text}, that of ${isNamed ? 'package.json' : 'the folder'}`)
+  return text
+}
+
+function neighbourOf(
+  text: string,
+  { strict = false, ...options }: Pick<Options, 'strict' | 'daemonPort' | 'namespace'>,
+): Neighbour {
+  const one = neighbour(text, options)
+  const { also: _, ...at } = one.at
+  return strict ? { ...one, at } : one
+}
+
+/** The port that a name has in this work tree, or folder, each time: bookmarks and redirects depend on it. */
+function usualPort({ namespace, service }: Name, daemonPort = designatedPort()): number {
+  const folder = workTree(process.cwd()) ?? process.cwd()
+  // Two daemons know nothing of each other's names, and would give one port to both.
+  const seed = `${daemonPort} ${namespace}:${service} ${folder}`
+  return portFor(builtins.crypto.createHash('sha256').update(seed).digest().readUInt32BE())
+}
+
+/** The command with the flags of its tool. */
+function withFlags(words: readonly string[], isWanted: boolean): readonly string[] {
+  const found = isWanted ? flagged(words, packageAt(process.cwd()).scripts) : undefined
+  if (!found) return words
+  tell(
+    `${found.tool} is given ${found.flags.join(' ')}, as it ignores PORT; --no-flags leaves that out`,
+  )
+  return found.words
+}
+
+/** Says what cannot be mended from here. */
+function sayWhatIsSo(): void {
+  if (process.pid !== 1) return
+  tell('this is process 1, and ends no orphans of its command: start the container with --init')
+}
+
+/** The status of a command that has ended with 0: 1 if it has put itself into the background, where it has no name. */
+async function leftBehind(mark: string, port: number, claim: Claim): Promise<number> {
+  const [address] = await bound([{ transport: 'tcp', port }])
+  const left = address || !claim.wasHeld ? await marked(mark) : []
+  if (!address && left.length === 0) return 0
+  const who = left.map(({ pid, name }) => `process ${pid} (${name})`).join(', ')
+  tell(
+    `the command has ended, but ${who || `a program on port ${port}`} goes on in the background, without the name; ` +
+      'have it stay in the foreground, or use moniker register',
+  )
+  return 1
+}
+
+/** The hold that a run has on its name: it is reserved, then registered, unless the program registers it by itself. */
+class Claim {
+  readonly #name: Omit<Offer, 'port' | 'address'>
+  readonly #registrar: Registrar
+  readonly #word = reservationWord() ?? builtins.crypto.randomBytes(16).toString('hex')
+  #reserved: Lease | undefined
+  /** True once the command has had its name. */
+  wasHeld = false
+
+  constructor(name: Omit<Offer, 'port' | 'address'>, { daemonPort }: Pick<Options, 'daemonPort'>) {
+    this.#name = name
+    this.#registrar = Registrar.at(daemonPort)
+  }
+
+  /** The variables by which the command gets the name. */
+  get env(): Record<string, string> {
+    return { MONIKER_RESERVATION: this.#word }
+  }
+
+  /** Reserves the name. A daemon that knows no reservations is used without. Fails with `EADDRINUSE` if it is taken. */
+  async reserve(force = false): Promise<void> {
+    if (this.#reserved?.state === 'held') return
+    const asked = { ...this.#name, reservation: this.#word, force }
+    try {
+      this.#reserved = await this.#registrar.reserve(asked)
+    } catch (error) {
+      const { reason, message } = error as MonikerError
+      if (reason === 'ETAKEN') throw new Error(`${message}; --force takes the name over`)
+      const isOld = reason === 'ENOSYS' || reason === 'EPROTOCOL'
+      if (!isOld || force) throw error
+      this.#reserved = undefined
+    }
+  }
+
+  /** Registers the name once the command listens, until `signal` aborts; lets go if the command does it by itself. */
+  async accompany(
+    command: Pick<Offer, 'port' | 'pid' | 'metadata'>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const offer = { ...this.#name, ...command }
+    const claimed = new AbortController()
+    this.#reserved?.once('claimed', () => claimed.abort())
+    try {
+      const address = await reached(offer, AbortSignal.any([signal, claimed.signal]))
+      await this.#hold({ ...offer, address }, signal)
+    } catch (error) {
+      if (!claimed.signal.aborted) throw error
+      this.#letGo()
+      if (!signal.aborted) await once(signal, 'abort')
+    }
+  }
+
+  async #hold(offer: Offer, signal: AbortSignal): Promise<void> {
+    const lease = await this.#registrar.register({ ...offer, reservation: this.#word }, { signal })
+    this.wasHeld = true
+    lease.once('claimed', () => this.#letGo())
+    const name = format(offer)
+    tell(`${name} is port ${offer.port}`)
+    const cancel = tellLapses(lease, tell, `${name} is registered again`)
+    if (!signal.aborted) await once(signal, 'abort')
+    cancel()
+    await lease.withdraw()
+  }
+
+  #letGo(): void {
+    this.wasHeld = true
+    tell(`${format(this.#name)} is registered by the command itself`)
+  }
+
+  /** Gives the name up, if it is still reserved. */
+  async release(): Promise<void> {
+    await this.#reserved?.withdraw()
+  }
 }
 
 /** The address at which a command listens, once it does. Reports a command that takes its time. */
-async function reached(
-  offer: Omit<Offer, 'address'> & { pid: number },
-  signal: AbortSignal,
-): Promise<string> {
+async function reached(offer: Omit<Offer, 'address'>, signal: AbortSignal): Promise<string> {
   const { port, pid } = offer
   let address: string | undefined
   const report = async () => {
-    const others = await portsOf(pid)
+    const others = await portsOf(pid!)
     if (!signal.aborted && !address) tell(`${format(offer)} ${notListening(port, others)}`)
   }
   const timer = setTimeout(() => void report(), LATE)
   address = await listening(port, signal).finally(() => clearTimeout(timer))
   return address
-}
-
-/** Registers the name of a command, until `signal` aborts. */
-async function hold(
-  offer: Offer,
-  daemonPort: number | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  const lease = await Registrar.at(daemonPort).register(offer, { signal })
-  tell(`${format(offer)} is port ${offer.port}`)
-  const cancel = tellLapses(lease, tell, `${format(offer)} is registered again`)
-  if (!signal.aborted) await once(signal, 'abort')
-  cancel()
-  await lease.withdraw()
 }
 
 /** The report on a command that does not listen on `port`; `others` are the ports on which it does. */
@@ -204,14 +366,19 @@ export class Program {
     }
   }
 
+  /** True once a signal of ours was to end it. */
+  get isStopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
   /** Runs it once, and returns its exit status, or 128 and the number of the signal that ended it. */
   async run(): Promise<number> {
     const { words, env } = this.#call
-    const [file, ...args] = words
+    const [file, ...args] = endingWithUs(words)
     const child = spawn(file!, args, { stdio: 'inherit', env })
     this.#child = child
     const done = new AbortController()
-    const ended = endOf(child, file!).finally(() => done.abort())
+    const ended = endOf(child, words[0]!).finally(() => done.abort())
     const beside = this.#accompany(child, done.signal)
     // Its failure is thrown below, once the program has ended.
     beside.catch(() => {})
@@ -229,14 +396,15 @@ export class Program {
   async keepRunning(options: RestartOptions): Promise<number> {
     const { signal } = this.#stop
     let wait = SOON
-    let began = clock()
+    const { now = clock } = options
+    let began = now()
     let status = await this.run()
     while (status !== 0 && !signal.aborted) {
-      if (clock() - began > STEADY) wait = SOON
+      if (now() - began > STEADY) wait = SOON
       options.tell(`${this.#call.words[0]} has crashed with status ${status}; again in ${wait} ms`)
       await this.#recover(wait, options)
       wait = Math.min(wait * 2, LATEST)
-      began = clock()
+      began = now()
       // A signal may have come between two runs.
       status = signal.aborted ? status : await this.run()
     }

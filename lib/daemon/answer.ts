@@ -169,7 +169,15 @@ function search(
 
 /** A name as it is listed. */
 function shown(entry: Entry, generation: number, peer: Peer): Answer {
-  const { owner: _, registration: __, id: ___, since: ____, endpoints, ...offer } = entry
+  const {
+    owner: _,
+    registration: __,
+    id: ___,
+    since: ____,
+    word: _____,
+    endpoints,
+    ...offer
+  } = entry
   const others = endpoints && { endpoints: reachableBy(peer, endpoints) }
   return { ...offer, ...others, instance: instanceOf(entry, generation) }
 }

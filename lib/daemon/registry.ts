@@ -11,6 +11,8 @@ export interface Entry extends Offer {
   readonly id?: Id
   /** The word of a name that is only reserved; of such a name no client is told. */
   readonly reservation?: string
+  /** The word with which another server may still claim a name: its holder has reserved it for that. */
+  readonly word?: string
 }
 
 /** The way in which a name is asked for. */
@@ -94,10 +96,15 @@ export class Registry {
     evict: (rival: Entry) => void = () => {},
     options: ClaimOptions = {},
   ): Entry {
-    this.#makeWay(offer, evict, options)
+    const isOwn = this.#makeWay(offer, evict, options).some(reserved => reserved.owner === owner)
+    const word = isOwn && offer.reservation === undefined && { word: options.reservation }
     const services = this.#namespaces.get(offer.namespace) ?? new Map<string, Service>()
     const service = services.get(offer.service)
-    const entry = new RegistryEntry(offer, ++this.#last, owner) as RegistryEntry & Offer
+    const entry = new RegistryEntry(
+      word ? { ...offer, ...word } : offer,
+      ++this.#last,
+      owner,
+    ) as RegistryEntry & Offer
     services.set(offer.service, service ? inserted(service, entry) : entry)
     this.#namespaces.set(offer.namespace, services)
     const held = this.#owners.get(owner)
@@ -179,11 +186,12 @@ export class Registry {
     offer: Offer,
     evict: (rival: Entry) => void,
     { reservation, claim = () => {}, force = false }: ClaimOptions,
-  ): void {
+  ): readonly Entry[] {
     const rivals = this.rivals(offer, reservation)
+    const claimed = this.#reserved(offer, reservation)
     const elder = force ? undefined : rivals.find(rival => !isOlder(offer, rival))
     if (elder) throw taken(elder, offer)
-    for (const reserved of this.#reserved(offer, reservation)) {
+    for (const reserved of claimed) {
       this.unregister(reserved.owner, reserved.registration)
       claim(reserved)
     }
@@ -191,6 +199,7 @@ export class Registry {
       this.unregister(rival.owner, rival.registration)
       evict(rival)
     }
+    return claimed
   }
 
   /** The entries that were reserved for an offer, whatever its version is. */
@@ -277,9 +286,8 @@ const ELSEWHERE = ' of another PID namespace (a container, say)'
 
 /** True if an entry was reserved for the server that makes this offer. */
 function isFor(entry: Entry, { transport }: Offer, reservation: string | undefined): boolean {
-  return (
-    reservation !== undefined && entry.reservation === reservation && entry.transport === transport
-  )
+  const { reservation: word = entry.word } = entry
+  return reservation !== undefined && word === reservation && entry.transport === transport
 }
 
 /** The error that tells `asker` that a name is held, and by which process. */

@@ -3,7 +3,7 @@ import { readFile, readdir, readlink } from 'node:fs/promises'
 import { connect, createServer, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { LOOPBACK, groupsOf, isIPv6, isLoopback } from '../address.ts'
-import { pause } from '../clock.ts'
+import { clock, pause } from '../clock.ts'
 import { isWant } from '../errors.ts'
 import { MonikerError } from '../errors.ts'
 import { portRange, shuffled } from '../settings.ts'
@@ -16,6 +16,9 @@ const USUAL = { first: 10_081, last: 32_767 }
 
 /** Milliseconds from one look for a listener to the next: each pause is longer than the last, up to the second number. */
 const [SOON, LATER] = [10, 200]
+
+/** Milliseconds for which a program that is waited for is not connected to. */
+const GRACE = 2_000
 
 /** Milliseconds that a port may take to accept a connection. */
 const PATIENCE = 1_000
@@ -68,6 +71,18 @@ export async function freePort(preferred?: number): Promise<number> {
 }
 
 /**
+ * The port that belongs to a number, the same each time: in the usual range, or in that of `MONIKER_PORTS` if that does
+ * not have it.
+ */
+export function portFor(number: number): number {
+  const range = portRange() ?? USUAL
+  const [usual, other] = [USUAL, range].map(
+    ({ first, last }) => first + (number % (last - first + 1)),
+  )
+  return usual! >= range.first && usual! <= range.last ? usual! : other!
+}
+
+/**
  * True if no program is bound to `port`, at any address. It is not free either while connections of a program are left
  * over that would not let it bind the port again.
  */
@@ -80,14 +95,19 @@ export function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** Waits until a program listens on `port`, and returns the address; fails with the reason of `signal`. */
+/**
+ * Waits until a program listens on `port`, and returns the address; fails with the reason of `signal`. For two seconds the
+ * kernel's tables alone are looked at: a program that has just begun to listen is to see no connection of ours.
+ */
 export async function listening(
   port: number,
   signal: AbortSignal,
   transport: Bindable = 'tcp',
 ): Promise<string> {
+  const begun = clock()
   for (let wait = SOON; ; wait = Math.min(wait * 1.5, LATER)) {
-    const [address] = await bound([{ transport, port }])
+    const isPatient = clock() - begun < GRACE
+    const [address] = await bound([{ transport, port }], { isPatient })
     if (address) return address
     await pause(wait, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
@@ -96,16 +116,20 @@ export async function listening(
 /**
  * The address at which each of `spots` can be reached now, `undefined` where it cannot: the one that most peers can
  * reach, if there are several. On Linux the program that is bound to it does not notice. Elsewhere, and where only the
- * kernel knows of a port, as by a rule for a container, a connection is made, and a port of UDP held for a moment.
+ * kernel knows of a port, as by a rule for a container, a connection is made, and a port of UDP held for a moment. On Linux
+ * `isPatient` makes none.
  */
-export async function bound(spots: readonly Spot[]): Promise<(string | undefined)[]> {
+export async function bound(
+  spots: readonly Spot[],
+  { isPatient = false }: { isPatient?: boolean } = {},
+): Promise<(string | undefined)[]> {
   if (process.platform !== 'linux') return Promise.all(spots.map(probe))
   const transports = [...new Set(spots.map(({ transport }) => transport))]
   const read = await Promise.all(transports.map(transport => tablesOf(transport)))
   const found = spots.map(async spot => {
     const { transport } = spot
     const known = listed(read[transports.indexOf(transport)]!, spot)
-    return known ?? (transport === 'tcp' ? probe(spot) : undefined)
+    return known ?? (transport === 'tcp' && !isPatient ? probe(spot) : undefined)
   })
   return Promise.all(found)
 }

@@ -406,6 +406,7 @@ export class Lease extends EventEmitter<{
   #grant: Grant | undefined
   /** Milliseconds from 1970 to the first grant: the program that has held a name for longest keeps it. */
   #since: number | undefined
+  #wasGranted = false
   #request: Promise<unknown> | undefined
   #load: number | undefined
   /** The reason of the last `'lost'`, until `'regained'`. */
@@ -504,6 +505,7 @@ export class Lease extends EventEmitter<{
 
   #hold(grant: Grant): void {
     this.#grant = grant
+    this.#wasGranted = true
     this.#since ??= wallClock()
     // Withdrawn meanwhile: `withdraw` gives the grant back.
     if (!this.#enter('held')) return
@@ -544,12 +546,14 @@ export class Lease extends EventEmitter<{
   /** The question. A name is taken from another program once: later that program may have had its reasons. */
   #asked(): Wanted {
     const { force: _, ...offer } = this.offer
-    return this.#since === undefined ? this.offer : offer
+    return this.#wasGranted ? offer : this.offer
   }
 
   #handleEviction(event: Answer, client: Client): void {
     if (!this.#isGrantedBy(event, client)) return
     client.forget(this.#grant!.onEvent)
+    // Another program has it now, by its age or by force: to a young daemon ours would be an older claim.
+    this.#since = undefined
     const text = refusalIn(event)?.message ?? 'held by a program that had it before'
     this.refuse(new MonikerError('ETAKEN', { ...this.details, text }))
   }

@@ -1,16 +1,20 @@
-import { live } from '../fixtures/live.ts'
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { chmodSync, readFileSync, symlinkSync } from 'node:fs'
 import { connect as netConnect, createServer } from 'node:net'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
 import { t, test, type Test } from 'tap'
 import { Program, runCommand, type Beside } from '../../lib/commands/run.ts'
 import { parse } from '../../lib/name.ts'
-import { freePort } from '../../lib/node/proc.ts'
+import { toWord } from '../../lib/namespace.ts'
+import { freePort, isFree } from '../../lib/node/proc.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { line } from '../fixtures/lines.ts'
 import { freeRange } from '../fixtures/ports.ts'
 import { named, portOf, stranger } from '../fixtures/services.ts'
 
@@ -26,6 +30,8 @@ const program = `
   require('net')
     .createServer(socket => socket.on('data', status => process.exit(Number(status))))
     .listen(process.env.PORT, '127.0.0.1', () => console.log(...process.argv.slice(1)))`
+
+const linux = { skip: process.platform !== 'linux' && 'only Linux can' }
 
 const serve = [process.execPath, '-e', program, '{port}', 'at {port}.']
 
@@ -161,6 +167,206 @@ test('the name of a package is one of its scope, or of the namespace that is giv
   await said(/@acme\/web is acme:web/)
 })
 
+/** A tool that ignores PORT, as vite does, and takes a flag. */
+const tool = `#!${process.execPath}
+const { parseArgs } = require('node:util')
+const options = { port: { type: 'string', default: '5173' }, strictPort: { type: 'boolean' } }
+const { values } = parseArgs({ options, allowPositionals: true })
+require('node:net').createServer().listen(Number(values.port), '127.0.0.1')
+`
+
+/** A package that has the tool, as `vite`, and a script that calls it. */
+function packageOf(t: Test, name?: string): string {
+  const folder = t.testdir({
+    '.git': {},
+    'package.json': JSON.stringify({ name, scripts: { dev: 'vite' } }),
+    node_modules: { '.bin': { vite: tool } },
+  })
+  chmodSync(join(folder, 'node_modules/.bin/vite'), 0o755)
+  return folder
+}
+
+test('a tool that ignores PORT is given its flag, under the name of the package', async t => {
+  const { port } = await daemon(t)
+  const cwd = packageOf(t, '@acme/My_Shop')
+  const { child, said, ended } = moniker(t, ['run', '--', 'npm', 'run', 'dev'], { port, cwd })
+  await said(/^moniker: the name is @acme\/my_shop, that of package.json\n/)
+  await said(/\nmoniker: @acme\/my_shop is acme:my_shop\n/)
+  await said(
+    /\nmoniker: vite is given --port \{port\} --strictPort, as it ignores PORT; --no-flags /,
+  )
+  await said(/\nmoniker: acme:my_shop@0.0.0 is port \d+\n/)
+  const { port: found } = await find(port, 'acme:my_shop')
+  t.not(found, 5173)
+  // npm does not end what it has started.
+  child.kill()
+  await ended
+  t.equal(await isFree(found), true)
+})
+
+test('--no-flags leaves it without', async t => {
+  const { port } = await daemon(t)
+  const cwd = packageOf(t)
+  const args = ['run', '--no-flags', '--', 'node_modules/.bin/vite', '--port', 'nonsense']
+  const { ended } = moniker(t, args, { port, cwd })
+  const { stderr, status } = await ended
+  t.notMatch(stderr, /is given/)
+  t.match(
+    stderr,
+    new RegExp(`^moniker: the name is ${toWord(basename(cwd))}, that of the folder\n`),
+  )
+  t.equal(status, 1)
+})
+
+test('a command is missing', async t => {
+  for (const args of [['run'], ['run', 'web'], ['run', '--'], ['run', 'web', '--']]) {
+    const { status, stderr } = await moniker(t, args).ended
+    t.equal(status, 2, args.join(' '))
+    t.match(stderr, /^error: expected a command, as in moniker run web -- npm start\n/)
+  }
+})
+
+test('the port is the same each time for one name and folder, and another for another', async t => {
+  const { port } = await daemon(t)
+  const at = async (name: string, cwd: string) => {
+    const { child, said, ended } = moniker(t, ['run', name, '--', ...serve], { port, cwd })
+    await said(/is port \d+\n/)
+    const place = await find(port, name)
+    child.kill()
+    await ended
+    return place.port
+  }
+  const folder = t.testdir({ one: { '.git': {}, sub: {} }, other: {} })
+  const [one, other] = [join(folder, 'one', 'sub'), join(folder, 'other')]
+  const first = await at('web', one)
+  t.equal(await at('web@2.0.0', dirname(one)), first, 'anywhere in the work tree')
+  t.not(await at('api', one), first)
+  t.not(await at('web', other), first, 'not in another folder')
+  await stranger(t, undefined, '127.0.0.1', first)
+  t.not(await at('web', one), first, 'unless it is taken')
+})
+
+test('a name is reserved before the command is started, and taken over by force', async t => {
+  const { port } = await daemon(t)
+  const idle = [process.execPath, '-e', "console.log('up');setInterval(() => {}, 1000)"]
+  const first = moniker(t, ['run', 'web', '--', ...idle], { port })
+  await first.said(/up/, 'stdout')
+  await t.rejects(find(port, 'web'), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  const second = moniker(t, ['run', 'web', '--', 'echo', 'started'], { port })
+  const stderr =
+    /^moniker: EADDRINUSE: web@0.0.0 .*reserved by process \d+; .*; --force takes the name over\n$/
+  t.match(await second.ended, { status: 1, stdout: '', stderr })
+  if (process.platform !== 'linux') return
+  const third = moniker(t, ['run', 'web', '--force', '--', ...serve], { port })
+  await third.said(/^moniker: web@0.0.0 is port/)
+})
+
+test('a command that registers the name by itself gets it', async t => {
+  const { port } = await daemon(t)
+  const index = new URL('../../index.ts', import.meta.url).href
+  const program = (options: string) => [
+    process.execPath,
+    ...process.execArgv,
+    '--input-type=module',
+    '-e',
+    `import { createServer } from '${index}'
+    const server = createServer(socket => socket.on('data', status => process.exit(Number(status))))
+    server.listen({ service: 'web@1.2.0', ${options} }, () => console.log('named'))`,
+  ]
+  for (const options of ['', 'port: Number(process.env.PORT)']) {
+    const { child, said, ended } = moniker(t, ['run', 'web', '--', ...program(options)], { port })
+    await said(/named/, 'stdout')
+    await said(/moniker: web@0.0.0 is registered by the command itself\n$/)
+    t.match(await find(port, 'web'), { version: '1.2.0' })
+    child.kill()
+    t.equal((await ended).status, 143)
+  }
+  const args = ['run', '--restart', 'web', '--', ...program('')]
+  const again = moniker(t, args, { port })
+  await again.said(/by the command itself/)
+  connect({ service: 'web', daemonPort: port })
+    .on('error', () => {})
+    .write('3')
+  await again.said(/crashed with status 3(.|\n)*by the command itself/)
+})
+
+test('a daemon that knows no reservations is used without, and not by force', async t => {
+  const port = await stranger(t, socket => {
+    createInterface({ input: socket }).on('line', text => {
+      const { id, op } = JSON.parse(text) as { id: number; op: string }
+      const error = { code: 'ENOSYS', message: 'the operation "reserve" is not known here' }
+      socket.write(line(op === 'reserve' ? { id, error } : { id, registration: 1, generation: 1 }))
+    })
+  })
+  await moniker(t, ['run', 'web', '--', ...serve], { port }).said(
+    /^moniker: web@0.0.0 is port \d+\n/,
+  )
+  const forced = moniker(t, ['run', 'web', '--force', '--', ...serve], { port })
+  t.match(await forced.ended, { status: 1, stderr: /^moniker: ENOSYS: the daemon .* is older/ })
+})
+
+test('with --strict others are looked for in the namespace alone', async t => {
+  const { port } = await daemon(t)
+  await named(t, { service: 'db', daemonPort: port })
+  const args = ['--namespace', 'ns', '--with', 'db', '--wait', '10ms', '--', 'true']
+  t.match(await moniker(t, ['run', 'web', ...args], { port }).ended, { status: 0 })
+  const strict = await moniker(t, ['run', 'web', '--strict', ...args], { port }).ended
+  t.match(strict, { status: 1, stderr: /ECONNREFUSED: ns:db is not offered/ })
+})
+
+test(
+  'a command that puts itself into the background is told of, and is a failure',
+  linux,
+  async t => {
+    const { port } = await daemon(t)
+    const program = `
+    const { spawn } = require('child_process')
+    const args = ['-e', "require('net').createServer().listen(" + process.env.PORT + ",'127.0.0.1')"]
+    const child = spawn(process.execPath, args, { detached: true, stdio: 'ignore' })
+    console.log(child.pid)
+    child.unref()`
+    const { ended } = moniker(t, ['run', 'web', '--', process.execPath, '-e', program], { port })
+    const { status, stderr, stdout } = await ended
+    process.kill(Number(stdout))
+    t.equal(status, 1)
+    const process_ = `process ${Number(stdout)} \\(node\\)`
+    t.match(stderr, new RegExp(`the command has ended, but ${process_} goes on in the background`))
+    t.match(await moniker(t, ['run', 'web', '--', 'true'], { port }).ended, {
+      status: 0,
+      stderr: '',
+    })
+  },
+)
+
+test('what a run has started ends with it, also by kill -9', linux, async t => {
+  const { port } = await daemon(t)
+  // It obeys no signal, and has a child with a session of its own.
+  const program = `
+    process.on('SIGTERM', () => {})
+    const { spawn } = require('child_process')
+    const child = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' })
+    console.log(process.pid, child.pid)
+    require('net').createServer().listen(process.env.PORT, '127.0.0.1')`
+  for (const path of [process.env.PATH, withoutSetpriv(t)]) {
+    const args = ['run', 'web', '--', process.execPath, '-e', program]
+    const { child, said, ended } = moniker(t, args, { port, env: { PATH: path } })
+    await said(/\d+ \d+\n/, 'stdout')
+    await said(/web@0.0.0 is port/)
+    t.equal(
+      execFileSync('pgrep', ['-c', '-P', String(child.pid)]).toString(),
+      '1\n',
+      'it is the one child',
+    )
+    const begun = Date.now()
+    child.kill('SIGKILL')
+    const { stdout } = await ended
+    for (const pid of stdout.trim().split(' ')) {
+      while (isRunning(Number(pid))) await pause(20)
+    }
+    t.ok(Date.now() - begun < 2_000, `${Date.now() - begun} ms`)
+  }
+})
+
 test('its port is chosen within --ports', async t => {
   const { port } = await daemon(t)
   const first = await freeRange(1)
@@ -196,15 +402,19 @@ test('one that does not listen where it is told is wondered about', async t => {
     ],
     ['setInterval(() => {}, 1000)', 'no program listens on port'],
   ]
-  const wondered = programs.map(([program, why]) => {
-    const args = ['run', 'web', '--', process.execPath, '-e', program]
-    const pattern = new RegExp(`^moniker: web@0.0.0 is not registered yet: ${why}.* \\$PORT; `)
+  const wondered = programs.map(([program, why], index) => {
+    const args = ['run', `web${index}`, '--', process.execPath, '-e', program]
+    const pattern = new RegExp(
+      `^moniker: web${index}@0.0.0 is not registered yet: ${why}.* \\$PORT; `,
+    )
     return moniker(t, args, { port }).said(pattern)
   })
   await Promise.all(wondered)
 })
 
 test('a command that cannot be run is said to be missing', alone, async t => {
+  process.env.MONIKER_PORT = String((await daemon(t)).port)
+  t.teardown(() => delete process.env.MONIKER_PORT)
   const message = /^no-such-command cannot be run \(.* ENOENT\); is it installed\?$/
   await t.rejects(printed(t, runCommand, 'web', '--', 'no-such-command'), { message })
 })
@@ -222,6 +432,24 @@ test('what cannot work is refused before the command is begun', alone, async t =
     await t.rejects(printed(t, runCommand, ...args, '--', 'false'), { message }, args.join(' '))
   }
 })
+
+/** A path of programs without the tool that binds one to our end. */
+function withoutSetpriv(t: Test): string {
+  const folder = t.testdir()
+  for (const name of ['sh', 'grep', 'sleep', 'true']) {
+    symlinkSync(execFileSync('which', [name]).toString().trim(), join(folder, name))
+  }
+  return folder
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    // Nobody may have asked yet how it has ended.
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
 
 const idle: Beside = async (_pid, signal) => void (await once(signal, 'abort'))
 
@@ -312,13 +540,12 @@ test(
 
 test('one that had run for long is started again soon', alone, async t => {
   let now = 0
-  t.intercept(live, 'uptime', { value: () => (now += 20) })
   const program = shell(t, 'exit 7')
   const lines: string[] = []
   const told = as(line => {
     if (lines.push(line) === 3) process.emit('SIGTERM')
   })
-  const status = program.keepRunning(told)
+  const status = program.keepRunning({ ...told, now: () => (now += 20_000) })
   t.equal(await status, 7)
   t.same(
     lines,

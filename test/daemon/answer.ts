@@ -439,4 +439,8 @@ t.test('a name that is reserved is kept for the program that has the word', asyn
     unregistered: true,
   })
   t.match(handle(register({ service: 'b' }), here), { registration: 5 })
+
+  handle(reserve({ service: 'c' }), { ...here, owner: starter })
+  handle(register({ service: 'c', reservation: word }), { ...here, owner: starter })
+  t.notMatch(JSON.stringify(handle(question({ op: 'list' }), here)), word)
 })

@@ -512,3 +512,21 @@ t.test('a holder in another PID namespace is told as such', async t => {
     t.throws(() => registry.register({}, offer(given)), { message })
   }
 })
+
+t.test(
+  'what was registered over the connection of its reservation can still be claimed',
+  async t => {
+    const registry = new Registry()
+    const [starter, server] = [{}, {}]
+    registry.register(starter, { ...offer({ port: 0 }), reservation: word })
+    const kept = registry.register(starter, offer(), undefined, { reservation: word })
+    t.same(registry.resolve(asked()), [kept])
+    const claimed: unknown[] = []
+    const claim = (entry: Entry) => claimed.push(entry)
+    const entry = registry.register(server, offer(), undefined, { reservation: word, claim })
+    t.same(claimed, [kept])
+    t.same(registry.resolve(asked()), [entry])
+    const again = () => registry.register({}, offer(), undefined, { reservation: word })
+    t.throws(again, { code: 'EADDRINUSE', reason: 'ETAKEN' }, 'once')
+  },
+)

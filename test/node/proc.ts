@@ -185,6 +185,21 @@ test('a port that only the kernel knows can be connected to, and is there', linu
   t.same(await bound([{ transport: 'tcp', port: everywhere }]), ['::'])
 })
 
+test(
+  'a program that is waited for is left alone for two seconds, then connected to',
+  linux,
+  async t => {
+    tablesAre(t, '')
+    let connections = 0
+    const port = await stranger(t, () => connections++)
+    const begun = Date.now()
+    t.same(await bound([{ transport: 'tcp', port }], { isPatient: true }), [undefined])
+    t.equal(await listening(port, never), '127.0.0.1')
+    t.ok(Date.now() - begun >= 1_900)
+    t.ok(connections >= 1)
+  },
+)
+
 test('a port at one address is told with that', linux, async t => {
   tablesAre(t, '')
   interfacesAre(t)

@@ -641,6 +641,11 @@ t.test('a reservation is made again at the next daemon, without force', async t 
     return t.rejects(registrar.reserve({ ...reserved('tie'), force: true }), { code: 'EACCES' })
   const lease = await registrar.reserve({ ...reserved('tie'), force: true })
   t.match(await lost, [{ reason: 'ETAKEN', message: /reserved by process/ }])
+  // It asks again, and has no older claim.
+  for (const state of ['lost', 'refused']) {
+    while (holder.state !== state) await new Promise(setImmediate)
+  }
+  t.equal(lease.state, 'held')
   await holder.withdraw()
 
   const gone = once(lease, 'lost')
