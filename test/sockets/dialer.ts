@@ -530,13 +530,15 @@ t.test('what is on its way to the wrong place is turned round', async t => {
   await once(bare.destroy(), 'close')
 })
 
-t.test('a place is looked up as of its family', async t => {
+t.test('a place is looked up as of its family, by each transport', async t => {
   const { place } = await site(t, 'good')
-  const resolver = new Held({ ...place, address: '::1', port: await nobody() })
-  const socket = connect({ ...OFFERED, resolver, transports: ['tcp'] }).on('error', () => {})
-  const looked = once(socket, 'lookup')
-  t.match(await looked, [null, '::1', 6, 'localhost'])
-  await once(socket.destroy(), 'close')
+  for (const transports of [['tcp'], ['unix', 'tcp']] as const) {
+    const resolver = new Held({ ...place, address: '::1', port: await nobody() })
+    const socket = connect({ ...OFFERED, resolver, transports }).on('error', () => {})
+    const looked = once(socket, 'lookup')
+    t.match(await looked, [null, '::1', 6, 'localhost'])
+    await once(socket.destroy(), 'close')
+  }
 })
 
 t.test('a handle that is there already is kept', async t => {

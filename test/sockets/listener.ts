@@ -462,7 +462,13 @@ test('a datagram socket is not guarded', async t => {
 test('a datagram socket takes no transports of the program', async t => {
   const socket = createSocket('udp4')
   t.teardown(() => socket.close())
-  const transport = { name: 'lane', key: () => '', dial: () => ({}), allows: () => true }
+  const transport = {
+    name: 'lane',
+    key: () => '',
+    dial: () => ({ net: {} }),
+    allows: () => true,
+    listen: async () => undefined,
+  }
   t.throws(() => socket.bind({ service: 'tie', transports: [transport] } as object), {
     code: 'ERR_INVALID_ARG_VALUE',
     message: /transports to be words alone/,
