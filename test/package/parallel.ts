@@ -13,9 +13,12 @@ const body = `
   const server = createServer(socket => socket.end(id)).listen('web')
   await once(server, 'listening')
   await once(connect({ service: 'all-there', wait: 60_000 }).resume(), 'end')
-  let said = ''
-  for await (const chunk of connect('web')) said += chunk
-  if (said !== id) throw new Error('this is ' + said)
+  // Files that shared the name would be found in turn.
+  for (let turn = 0; turn < ${FILES}; turn++) {
+    let said = ''
+    for await (const chunk of connect('web')) said += chunk
+    if (said !== id) throw new Error('this is ' + said)
+  }
   await once(server.close(), 'close')
 `
 
