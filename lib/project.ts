@@ -102,6 +102,7 @@ function readOpen(file: string): { text: string; info: Stats } | undefined {
   let fd: number
   try {
     // A pipe in its place must not make us wait for its other end.
+    /* c8 ignore next -- Windows has no such flag. */
     fd = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   } catch (error) {
     // That it could not be opened for now does not say that there is none.

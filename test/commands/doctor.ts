@@ -216,8 +216,8 @@ test('variables that a tool on the way drops are told', linux, async t => {
   const flags = process.execArgv.map(one => one.replace('=./', `=${process.cwd()}/`))
   const dropped = (...command: string[]) => {
     const moniker = [process.execPath, ...flags, cli, ...command]
-    // The tool drops two of the variables that it has.
-    const script = 'env -u MONIKER_NAMESPACE -u MONIKER_HOST "$@"; exit $?'
+    // The tool drops some of the variables that it has.
+    const script = `env ${drops.map(name => `-u ${name}`).join(' ')} "$@"; exit $?`
     const env = {
       ...process.env,
       MONIKER_PORT: port,
@@ -226,6 +226,7 @@ test('variables that a tool on the way drops are told', linux, async t => {
     }
     return spawnSync('sh', ['-c', script, 'sh', ...moniker], { cwd: dir, env, encoding: 'utf8' })
   }
+  const drops = ['MONIKER_NAMESPACE', 'MONIKER_HOST']
   const doctor = dropped('doctor')
   t.equal(doctor.status, 1)
   const line = /MONIKER_NAMESPACE=shop of process \d+ \(sh\) does not come here/
@@ -233,9 +234,14 @@ test('variables that a tool on the way drops are told', linux, async t => {
   t.match(doctor.stdout, /pass it on \(turbo: "globalPassThroughEnv"/)
   t.match(dropped('run', 'web', '--', 'true').stderr, line)
   writeFileSync(join(dir, 'moniker.json'), '{"namespace":"shop","port":7123}')
+  drops.push('MONIKER_PORT')
   const mended = dropped('doctor').stdout
   t.notMatch(mended, line)
+  t.notMatch(mended, /MONIKER_PORT=\d+ of process/, 'the project has a port too')
   t.match(mended, /MONIKER_HOST=::1 of process/)
+  writeFileSync(join(dir, 'moniker.json'), '{')
+  drops.pop()
+  t.match(dropped('doctor').stdout, /to be JSON/, 'what is wrong with a project does not stop it')
 })
 
 test('the loopback interface is up, with whatever family, or that is told', async t => {

@@ -132,6 +132,19 @@ t.test('a name that is taken is refused, and the connection stays', async t => {
   t.match(await nc.answer(), { id: 3, endpoints: [{}] })
 })
 
+t.test('a name is taken from another program of the same user by force alone', async t => {
+  const { port } = await daemon(t)
+  const [holder, rival] = [await lines(t, port), await lines(t, port)]
+  const offer = { service: 'tie', transport: 'tcp' }
+  holder.ask({ op: 'register', ...offer, port: 4000 })
+  await holder.answer()
+  const reserve = { op: 'reserve', ...offer, reservation: 'a-secret-of-16-letters' }
+  rival.ask(reserve, { ...reserve, force: true })
+  t.match(await rival.answer(), { error: { code: 'ETAKEN' } })
+  t.match(await rival.answer(), { registration: Number })
+  t.match(await holder.answer(), { event: 'evicted' })
+})
+
 t.test('a daemon that is young waits for the names there were before', async t => {
   const { port } = await daemon(t, { grace: 60_000 })
   const [early, owner] = [await lines(t, port), await lines(t, port)]
