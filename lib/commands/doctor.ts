@@ -10,7 +10,7 @@ import { addressesOf, askDatagram } from '../client/ask.ts'
 import type { LookupHostOptions } from '../resolution.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { DaemonStatus } from '../daemon/daemon.ts'
-import type { MonikerError, Reason } from '../errors.ts'
+import { MonikerError, type Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
 import { loadPolicy } from '../policy/file.ts'
@@ -212,11 +212,19 @@ function failure(read: () => unknown): string | undefined {
 async function visit(address: string, port: number): Promise<Visit> {
   try {
     const resolver = new Resolver({ port, timeout: PATIENCE })
-    const status = (await resolver.status({ host: address })) as unknown as DaemonStatus
-    return { address, port, status }
+    const status: unknown = await resolver.status({ host: address })
+    if (isStatus(status)) return { address, port, status }
+    return { address, port, error: new MonikerError('EPROTOCOL', { host: address, port }) }
   } catch (error) {
     return { address, port, error: error as MonikerError }
   }
+}
+
+/** True if an answer has the fields of a daemon's that are looked at here. */
+function isStatus(answer: unknown): answer is DaemonStatus {
+  const { pid, names, started, udp } = answer as Partial<DaemonStatus>
+  const isCounted = [pid, names, started].every(Number.isInteger)
+  return isCounted && Array.isArray(udp) && udp.every(address => typeof address === 'string')
 }
 
 /** The finding for TCP at one address; `isFound` if a daemon answers at some address of the host. */

@@ -124,6 +124,11 @@ test('what cannot be asked is told with what may be wrong', async t => {
   t.match(await found('255.255.255.255', port), {
     'tcp 255.255.255.255': { ok: false, hint: /is there a route to its network/ },
   })
+  for (const odd of [{}, { pid: 1, names: 1, started: 1, udp: [2] }]) {
+    t.match(await found('127.0.0.1', await pretender(t, odd)), {
+      'tcp 127.0.0.1': { ok: false, text: /is not a daemon$/ },
+    })
+  }
   const denied = { error: { code: 'EDENIED', message: 'no' } }
   t.match(await found('127.0.0.1', await pretender(t, denied)), {
     'tcp 127.0.0.1': { ok: false, text: /no$/, hint: /mend first what/ },
