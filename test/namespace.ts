@@ -1,9 +1,15 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, realpathSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { isWord } from '../lib/name.ts'
-import { branchNamespace, defaultNamespace, treeNamespace } from '../lib/namespace.ts'
+import {
+  branchNamespace,
+  defaultNamespace,
+  toWord,
+  treeNamespace,
+  workTree,
+} from '../lib/namespace.ts'
 
 function given(t: Test, namespace: string): void {
   process.env.MONIKER_NAMESPACE = namespace
@@ -153,4 +159,12 @@ t.test('a process stays with the branch that it found at first', async t => {
   writeFileSync(head, 'ref: refs/heads/fix\n')
   t.equal(defaultNamespace(), 'shop.main')
   t.equal(branchNamespace(inside), 'shop.fix')
+})
+
+t.test('a work tree is known by its top folder', async t => {
+  const folder = realpathSync(t.testdir({ tree: { '.git': {}, sub: {} } }))
+  t.equal(workTree(join(folder, 'tree', 'sub')), join(folder, 'tree'))
+  t.equal(workTree('/'), undefined)
+  t.equal(toWord('42 My App (2)'), 'my-app-2-')
+  t.equal(toWord('x'.repeat(64)), 'x'.repeat(63))
 })

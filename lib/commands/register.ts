@@ -303,7 +303,7 @@ function kill({ pid }: ChildProcess): void {
     process.kill(-pid!, 'SIGKILL')
     /* c8 ignore next 3 -- Only a program that ends in this very moment comes here. */
   } catch {
-    // It has just ended.
+    // There is nothing left to kill.
   }
 }
 

@@ -303,7 +303,8 @@ class Claim {
   }
 
   async #hold(offer: Offer, signal: AbortSignal): Promise<void> {
-    const lease = await this.#registrar.register({ ...offer, reservation: this.#word }, { signal })
+    const options = { signal, instead: this.#reserved }
+    const lease = await this.#registrar.register(offer, options)
     this.wasHeld = true
     lease.once('claimed', () => this.#letGo())
     const name = format(offer)

@@ -13,7 +13,7 @@ import {
 } from '../wire/protocol.ts'
 import { reachable, type Visibility } from './access.ts'
 import type { Owner, Peer, Step } from './chain.ts'
-import { taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
+import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /**
@@ -86,6 +86,7 @@ export function local(
       tell(rival, { event: 'evicted', registration, ...refusal(taken(offer, rival)) })
     }
     const claim = (reserved: Entry) => {
+      if (reserved.owner === owner) return
       tell(reserved, { event: 'claimed', registration: reserved.registration })
     }
     const all = { ...options, claim }
@@ -93,8 +94,12 @@ export function local(
     return { registration, generation, ...(connections && { connections: connections() }) }
   }
 
-  const register = ({ op: _, reservation, ...offer }: Register, owner: object): Answer =>
-    hold(owner, offer, { reservation })
+  const register = ({ op: _, reservation, instead, ...offer }: Register, owner: object): Answer => {
+    if (instead === undefined) return hold(owner, offer, { reservation })
+    const word = registry.reservationOf(owner, instead)
+    if (word === undefined) throw claimedBefore(offer)
+    return hold(owner, offer, { reservation: word })
+  }
 
   const reserve = ({ op: _, force, ...offer }: Reserve, owner: object): Answer =>
     hold(owner, offer, { reservation: offer.reservation, force })

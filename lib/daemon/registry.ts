@@ -115,6 +115,12 @@ export class Registry {
     return entry
   }
 
+  /** The word of a name that `owner` has reserved; `undefined` if it has not, or not any more. */
+  reservationOf(owner: object, registration: number): string | undefined {
+    const held = this.#owners.get(owner) ?? []
+    return held.find(entry => entry.registration === registration)?.reservation
+  }
+
   /** Lets a name go; only its owner can. False if it has no such name. */
   unregister(owner: object, registration: number): boolean {
     const held = this.#owners.get(owner) ?? []
@@ -283,6 +289,12 @@ function isOlder({ since, port }: Offer, rival: Entry): boolean {
 
 /** The words for a process whose number means another process, or none, to the program that is told of it. */
 const ELSEWHERE = ' of another PID namespace (a container, say)'
+
+/** The error that says that the server which a name was reserved for has it. */
+export function claimedBefore(offer: Offer): MonikerError {
+  const text = 'held by the program that it was reserved for'
+  return new MonikerError('ETAKEN', { service: format(offer), text, syscall: 'register' })
+}
 
 /** True if an entry was reserved for the server that makes this offer. */
 function isFor(entry: Entry, { transport }: Offer, reservation: string | undefined): boolean {

@@ -63,6 +63,8 @@ export interface RegisterOptions {
   timeout?: number
   /** Called with the daemon's notice of each peer that it sends to a guarded server. */
   expect?: ((event: Answer) => void) | undefined
+  /** The reservation that the name takes the place of, unless another program has claimed that: then it is taken. */
+  instead?: Lease | undefined
 }
 
 /** The defaults of `RegisterOptions`. */
@@ -127,9 +129,9 @@ export class Registrar implements Standing {
 
   async #lease(
     offer: Wanted,
-    { signal, timeout: ms = DEFAULTS.timeout, expect }: RegisterOptions,
+    { signal, timeout: ms = DEFAULTS.timeout, expect, instead }: RegisterOptions,
   ): Promise<Lease> {
-    const lease = new Lease(offer, this.#port, {
+    const lease = new Lease(offer, this.#port, instead, {
       onExpect: expect,
       onRefused: () => this.#retryLater(),
       onReleased: () => this.#remove(lease),
@@ -407,13 +409,17 @@ export class Lease extends EventEmitter<{
   /** Milliseconds from 1970 to the first grant: the program that has held a name for longest keeps it. */
   #since: number | undefined
   #wasGranted = false
+  /** The reservation that it takes the place of, until it has. */
+  #instead: Lease | undefined
   #request: Promise<unknown> | undefined
   #load: number | undefined
   /** The reason of the last `'lost'`, until `'regained'`. */
   #reported: Reason | undefined
 
-  constructor(offer: Wanted, port: number, hooks: LeaseHooks) {
+  /** `instead` is the reservation that it takes the place of. */
+  constructor(offer: Wanted, port: number, instead: Lease | undefined, hooks: LeaseHooks) {
     super()
+    this.#instead = instead
     this.offer = offer
     // The call of `net` or `dgram` that would have failed.
     const syscall = offer.transport === 'tcp' ? 'listen' : 'bind'
@@ -487,7 +493,8 @@ export class Lease extends EventEmitter<{
     const age = this.#since !== undefined && { since: this.#since }
     const load = this.#load !== undefined && { load: this.#load }
     const onEvent = (event: Answer) => this.#handleEvent(event, client)
-    const offer = { ...processIds(), ...reservedFor(), ...this.#asked(), ...age, ...load }
+    const place = placeOf(this.#instead, client)
+    const offer = { ...processIds(), ...reservedFor(), ...this.#asked(), ...place, ...age, ...load }
     const answer = client.ask(offer, undefined, onEvent)
     const granted = answer.then(answer => grantIn(answer, this.details))
     try {
@@ -506,6 +513,8 @@ export class Lease extends EventEmitter<{
   #hold(grant: Grant): void {
     this.#grant = grant
     this.#wasGranted = true
+    this.#instead?.end()
+    this.#instead = undefined
     this.#since ??= wallClock()
     // Withdrawn meanwhile: `withdraw` gives the grant back.
     if (!this.#enter('held')) return
@@ -532,11 +541,24 @@ export class Lease extends EventEmitter<{
 
   /** The program that the name was reserved for has registered it. */
   #handleClaim(event: Answer, client: Client): void {
-    if (!this.#isGrantedBy(event, client) || !this.#enter('released')) return
-    client.forget(this.#grant!.onEvent)
+    if (this.#isGrantedBy(event, client) && this.end()) this.emit('claimed')
+  }
+
+  /** Ends without a question: the name has been registered. False if it had ended before. */
+  end(): boolean {
+    if (!this.#enter('released')) return false
+    this.#grant?.client.forget(this.#grant.onEvent)
     this.#grant = undefined
     this.#hooks.onReleased()
-    this.emit('claimed')
+    return true
+  }
+
+  /** The number of this registration, if it is held over `client`. Throws `EADDRINUSE` if another program has claimed it. */
+  placeAt(client: Client): number | undefined {
+    if (this.#state !== 'released')
+      return this.#grant?.client === client ? this.#grant.registration : undefined
+    const text = 'held by the program that it was reserved for'
+    throw new MonikerError('ETAKEN', { ...this.details, text })
   }
 
   #isGrantedBy(event: Answer, client: Client): boolean {
@@ -569,6 +591,12 @@ function processIds(): Pick<Offer, 'pid' | 'pidNamespace'> {
 function reservedFor(): { reservation?: string } {
   const word = reservationWord()
   return word === undefined ? {} : { reservation: word }
+}
+
+/** The field for the reservation that a name takes the place of, if that is held over `client`. */
+function placeOf(reserved: Lease | undefined, client: Client): { instead?: number } {
+  const instead = reserved?.placeAt(client)
+  return instead === undefined ? {} : { instead }
 }
 
 function grantIn(answer: Answer, details: Details): { registration: number; connections: number } {

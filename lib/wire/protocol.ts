@@ -131,6 +131,8 @@ export interface Register extends Offer {
   readonly op: 'register'
   /** The word that the name was reserved with, by the program that has started the server. */
   readonly reservation?: string
+  /** The reservation over the same connection that the name takes the place of, unless it was claimed. */
+  readonly instead?: number
   /** The id of the question, by which the server is told of what happens to the name later. */
   readonly id: Id
 }
@@ -207,7 +209,11 @@ export type Question =
 
 /** A question as a program gives it: what is left out has a default. */
 export type Asked = { readonly op: Exclude<Question['op'], 'unknown'> } & Partial<
-  Omit<Resolve, 'op'> & Offer & Omit<Update, 'op'> & Pick<Reserve, 'reservation' | 'force'>
+  Omit<Resolve, 'op'> &
+    Offer &
+    Omit<Update, 'op'> &
+    Pick<Reserve, 'reservation' | 'force'> &
+    Pick<Register, 'instead'>
 >
 
 /** `null` in the answer to a message whose id could not be read. */
@@ -345,6 +351,7 @@ function registerIn(message: Answer): Register | Unknown {
     id: idOf(message),
     ...offerOf(message),
     ...optional(message, 'reservation', isReservation, SOME_WORD),
+    ...optional(message, 'instead', isCount, 'the number of a registration'),
   }
 }
 

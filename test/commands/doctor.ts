@@ -319,6 +319,8 @@ test('our variables are told, and what is wrong with them', async t => {
     ['MONIKER_HOST', 'theforce.net', /expected IP addresses/],
     ['MONIKER_POLICY', `${policy}/policy`],
     ['MONIKER_POLICY', `${policy}/nothing`, /no such file/],
+    ['MONIKER_RUN', '7-0123456789abcdef'],
+    ['MONIKER_RESERVATION', 'a-secret-of-16-letters'],
     ['MONIKER_PROT', '7000', /spelt right/],
   ]
   for (const [name, value, hint] of cases) {

@@ -63,6 +63,7 @@ test('a tool that does not serve, or has its port, is left alone', async t => {
     'npm ci',
     'npm run nothing',
     'npm run',
+    'npm',
   ]) {
     t.equal(line(command), undefined, command)
   }

@@ -19,8 +19,14 @@ import { daemon } from '../fixtures/daemon.ts'
 const linux = { skip: process.platform !== 'linux' && 'only Linux has /proc' }
 
 /** A process that carries a mark, and goes with the test. */
-async function carrier(t: Test, mark: string, script = 'sleep 60'): Promise<ChildProcess> {
-  const child = spawn('sh', ['-c', `echo; ${script}`], { env: { ...process.env, [MARK]: mark } })
+async function carrier(
+  t: Test,
+  mark: string,
+  script = 'sleep 60',
+  options: { uid?: number } = {},
+): Promise<ChildProcess> {
+  const env = { ...process.env, [MARK]: mark }
+  const child = spawn('sh', ['-c', `echo; ${script}`], { env, ...options })
   t.teardown(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   return child
@@ -138,4 +144,12 @@ test('without a shell there is no watcher', linux, async t => {
   process.env.PATH = '/nowhere'
   const release = await watchOver(newMark())
   release()
+})
+
+const root = { skip: process.getuid?.() !== 0 && 'only root can be somebody else' }
+
+test('what another user has started is left alone', { skip: linux.skip || root.skip }, async t => {
+  const mark = newMark()
+  await carrier(t, mark, 'exec sleep 60', { uid: 12_345 })
+  t.same(await marked(mark), [])
 })

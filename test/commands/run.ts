@@ -1,7 +1,16 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, readFileSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect as netConnect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -290,6 +299,27 @@ test('a command that registers the name by itself gets it', async t => {
   await again.said(/crashed with status 3(.|\n)*by the command itself/)
 })
 
+test('a name that is not to be had starts nothing, and one that is kept stays', async t => {
+  const strict = await stranger(t, socket => {
+    createInterface({ input: socket }).on('line', text => {
+      const { id } = JSON.parse(text) as { id: number }
+      socket.write(line({ id, error: { code: 'EDENIED', message: 'not for you' } }))
+    })
+  })
+  const denied = await moniker(t, ['run', 'web', '--', 'echo', 'started'], { port: strict }).ended
+  t.match(denied, { status: 1, stdout: '', stderr: /^moniker: EACCES: .*not for you\n$/ })
+
+  const { port } = await daemon(t)
+  const crashing = [process.execPath, '-e', 'process.exit(3)']
+  const cwd = realpathSync(mkdtempSync(join(tmpdir(), 'moniker-')))
+  t.teardown(() => rmdirSync(cwd))
+  const { said } = moniker(t, ['run', '--restart', 'web', '--', ...crashing], { port, cwd })
+  await said(/again in 200 ms\n/)
+  t.match(await moniker(t, ['run', 'web', '--', 'true'], { port }).ended, {
+    stderr: /reserved by process/,
+  })
+})
+
 test('a daemon that knows no reservations is used without, and not by force', async t => {
   const port = await stranger(t, socket => {
     createInterface({ input: socket }).on('line', text => {
@@ -319,24 +349,71 @@ test(
   linux,
   async t => {
     const { port } = await daemon(t)
-    const program = `
+    const background = (script: string) => `
     const { spawn } = require('child_process')
-    const args = ['-e', "require('net').createServer().listen(" + process.env.PORT + ",'127.0.0.1')"]
-    const child = spawn(process.execPath, args, { detached: true, stdio: 'ignore' })
+    const script = ${JSON.stringify(script)}.replace('PORT', process.env.PORT)
+    const child = spawn(process.execPath, ['-e', script], { detached: true, stdio: 'ignore' })
     console.log(child.pid)
     child.unref()`
-    const { ended } = moniker(t, ['run', 'web', '--', process.execPath, '-e', program], { port })
-    const { status, stderr, stdout } = await ended
-    process.kill(Number(stdout))
-    t.equal(status, 1)
-    const process_ = `process ${Number(stdout)} \\(node\\)`
-    t.match(stderr, new RegExp(`the command has ended, but ${process_} goes on in the background`))
+    const serves = "require('net').createServer().listen(PORT, '127.0.0.1')"
+    for (const script of [serves, 'setInterval(() => {}, 1000)']) {
+      const args = ['run', 'web', '--', process.execPath, '-e', background(script)]
+      const { status, stderr, stdout } = await moniker(t, args, { port }).ended
+      process.kill(Number(stdout))
+      t.equal(status, 1)
+      t.match(stderr, `but process ${stdout.trim()} (node) goes on in the background`)
+    }
     t.match(await moniker(t, ['run', 'web', '--', 'true'], { port }).ended, {
       status: 0,
       stderr: '',
     })
+
+    // A program that has the port, and does not carry the mark.
+    const ends = `
+    require('net')
+      .createServer(() => process.exit())
+      .listen(process.env.PORT, '127.0.0.1')`
+    const { said, ended } = moniker(t, ['run', 'web', '--', process.execPath, '-e', ends], { port })
+    await said(/web@0.0.0 is port/)
+    const place = await find(port, 'web')
+    await stranger(t, undefined, '127.0.0.2', place.port)
+    netConnect(place.port, '127.0.0.1').on('error', () => {})
+    const { status, stderr } = await ended
+    t.equal(status, 1)
+    t.match(stderr, `but a program on port ${place.port} goes on in the background`)
   },
 )
+
+test('as process 1 it says what it cannot do', alone, async t => {
+  process.env.MONIKER_PORT = String((await daemon(t)).port)
+  t.teardown(() => {
+    delete process.env.MONIKER_PORT
+    process.exitCode = undefined
+  })
+  const own = t.intercept(process, 'pid', { value: 1 })
+  const said = await printed(t, runCommand, 'web', '--', 'true')
+  own.restore()
+  t.match(said, /^# moniker: this is process 1, .* start the container with --init\n/)
+})
+
+test('elsewhere than on Linux a run ends what an earlier one has left', alone, async t => {
+  process.env.MONIKER_PORT = String((await daemon(t)).port)
+  const { PATH } = process.env
+  t.teardown(() => {
+    delete process.env.MONIKER_PORT
+    process.env.PATH = PATH
+    process.exitCode = undefined
+  })
+  const left = spawn('sleep', ['60'])
+  const ended = once(left, 'exit')
+  const folder = t.testdir()
+  const ps = `#!/bin/sh\necho "${left.pid} sleep 60 MONIKER_RUN=99999999-0123456789abcdef"\n`
+  writeFileSync(join(folder, 'ps'), ps, { mode: 0o755 })
+  process.env.PATH = `${folder}:${PATH}`
+  const elsewhere = t.intercept(process, 'platform', { value: 'darwin' })
+  await printed(t, runCommand, 'web', '--', 'true').finally(() => elsewhere.restore())
+  t.same(await ended, [null, 'SIGTERM'])
+})
 
 test('what a run has started ends with it, also by kill -9', linux, async t => {
   const { port } = await daemon(t)

@@ -444,3 +444,27 @@ t.test('a name that is reserved is kept for the program that has the word', asyn
   handle(register({ service: 'c', reservation: word }), { ...here, owner: starter })
   t.notMatch(JSON.stringify(handle(question({ op: 'list' }), here)), word)
 })
+
+t.test('a name is registered instead of its reservation, unless that was claimed', async t => {
+  const handle = handler()
+  const told: unknown[] = []
+  const starter = {
+    ...here,
+    owner: { ...silent(), tell: (...event: unknown[]) => void told.push(event) },
+  }
+  handle(reserve(), starter)
+  handle(register({ id: 'kept', instead: 1 }), starter)
+  t.same(told, [], 'it knows')
+  t.match(handle(resolve(), here), { endpoints: [{ port: 80 }] })
+  handle(register({ port: 81, reservation: word }), { ...here, owner: silent() })
+  t.same(told, [['kept', { event: 'claimed', registration: 2 }]])
+  t.match(handle(resolve(), here), { endpoints: [{ port: 81 }] })
+
+  handle(reserve({ service: 'b' }), starter)
+  handle(register({ service: 'b', version: '2', reservation: word }), { ...here, owner: silent() })
+  const message = /held by the program that it was reserved for/
+  t.throws(() => handle(register({ service: 'b', instead: 4 }), starter), {
+    code: 'EADDRINUSE',
+    message,
+  })
+})

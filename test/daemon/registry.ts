@@ -530,3 +530,13 @@ t.test(
     t.throws(again, { code: 'EADDRINUSE', reason: 'ETAKEN' }, 'once')
   },
 )
+
+t.test('the word of a reservation is known to its owner, while it is held', async t => {
+  const registry = new Registry()
+  const owner = {}
+  const { registration } = registry.register(owner, { ...offer({ port: 0 }), reservation: word })
+  t.equal(registry.reservationOf(owner, registration), word)
+  t.equal(registry.reservationOf({}, registration), undefined)
+  registry.register({}, offer(), undefined, { reservation: word })
+  t.equal(registry.reservationOf(owner, registration), undefined)
+})

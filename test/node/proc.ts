@@ -16,6 +16,7 @@ import {
   isFree,
   listening,
   occupants,
+  portFor,
   portsOf,
   type End,
 } from '../../lib/node/proc.ts'
@@ -52,6 +53,17 @@ test('a free port can be bound, and is not one that systems give out by themselv
   t.ok(port > 10_080 && port < 32_768, `${port}`)
   t.equal(await isFree(port), true)
   await listener(t, port)
+})
+
+test('the port of a number is the same each time, and in the range', async t => {
+  const port = portFor(123_456_789)
+  t.ok(port > 10_080 && port < 32_768)
+  t.equal(portFor(123_456_789), port)
+  t.teardown(() => delete process.env.MONIKER_PORTS)
+  process.env.MONIKER_PORTS = `${port - 1}-${port + 1}`
+  t.equal(portFor(123_456_789), port, 'where it is in there')
+  process.env.MONIKER_PORTS = '50000-50001'
+  t.equal(portFor(7), 50_001)
 })
 
 test('a port is the one that is preferred, if that is free and in the range', async t => {

@@ -619,6 +619,43 @@ t.test('a name that is reserved is kept until the program with the word has it',
   await free.withdraw()
 })
 
+t.test(
+  'a name takes the place of its reservation, unless the program has claimed that',
+  async t => {
+    const { port } = await daemon(t)
+    const registrar = new Registrar(port)
+    const instead = await registrar.reserve(reserved('tie'))
+    instead.on('claimed', () => t.fail('claimed'))
+    const lease = await registrar.register(offer('tie'), { instead })
+    t.equal(instead.state, 'released')
+    const claimed = once(lease, 'claimed')
+    const other = await new Registrar(port).register({ ...offer('tie'), reservation: word })
+    await claimed
+    const late = registrar.register(offer('tie'), { instead })
+    await t.rejects(late, {
+      code: 'EADDRINUSE',
+      message: /held by the program that it was reserved/,
+    })
+    await other.withdraw()
+
+    const first = await registrar.reserve(reserved('tie'))
+    // The other asks as soon as it can, and is heard before the claim is told.
+    const both = await Promise.allSettled([
+      new Registrar(port).register({ ...offer('tie@2.0.0'), reservation: word }),
+      registrar.register(offer('tie'), { instead: first }),
+    ])
+    t.ok(both.some(({ status }) => status === 'fulfilled'))
+    for (const one of both) if (one.status === 'fulfilled') await one.value.withdraw()
+    await first.withdraw()
+
+    const kept = await registrar.reserve(reserved('tie'))
+    const elsewhere = new Registrar(port)
+    const rival = elsewhere.register(offer('tie'), { instead: kept })
+    await t.rejects(rival, { code: 'EADDRINUSE' }, 'over another connection it is no place')
+    await kept.withdraw()
+  },
+)
+
 t.test('a program has the word in its environment', async t => {
   const { port } = await daemon(t)
   process.env.MONIKER_RESERVATION = word

@@ -498,7 +498,10 @@ t.test(
       version: '1.0.0',
     })
     t.match(question({ ...least, transport: 'quic' }), { op: 'unknown', what: /transport/ })
-    t.match(question({ ...least, op: 'register', port: 80 }), { reservation: word })
+    t.match(question({ ...least, op: 'register', port: 80, instead: 7 }), {
+      reservation: word,
+      instead: 7,
+    })
     for (const wrong of [
       { reservation: undefined },
       { reservation: 'too-short' },
