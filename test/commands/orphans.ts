@@ -1,7 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { test, type Test } from 'tap'
 import { doctorCommand } from '../../lib/commands/doctor.ts'
 import {
@@ -29,7 +30,13 @@ async function carrier(
   const child = spawn('sh', ['-c', `echo; ${script}`], { env, ...options })
   t.teardown(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
+  // The shell becomes another program a moment later.
+  while (script.startsWith('exec') && commandOf(child) === 'sh') await setImmediate()
   return child
+}
+
+function commandOf({ pid }: ChildProcess): string {
+  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
 }
 
 /** A mark of a run that is over. */
