@@ -141,7 +141,7 @@ test('a watcher that was told that all is well ends nothing', linux, async t => 
   const release = await watchOver(mark)
   release()
   // Its command line has the mark.
-  while (spawnSync('pgrep', ['-f', mark]).status === 0) await new Promise(setImmediate)
+  while (spawnSync('pgrep', ['-f', mark]).status === 0) await setImmediate()
   t.equal(child.exitCode ?? child.signalCode, null)
 })
 
