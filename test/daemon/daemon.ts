@@ -139,8 +139,9 @@ t.test('a name is taken from another program of the same user by force alone', a
   holder.ask({ op: 'register', ...offer, port: 4000 })
   await holder.answer()
   const reserve = { op: 'reserve', ...offer, reservation: 'a-secret-of-16-letters' }
-  rival.ask(reserve, { ...reserve, force: true })
+  rival.ask(reserve)
   t.match(await rival.answer(), { error: { code: 'ETAKEN' } })
+  rival.ask({ ...reserve, force: true })
   t.match(await rival.answer(), { registration: Number })
   t.match(await holder.answer(), { event: 'evicted' })
 })

@@ -314,6 +314,8 @@ t.test('an eviction in one packet with the grant is reported', async t => {
     })
     const lease = await new Registrar(port).register(offer('tie'))
     t.match(await once(lease, 'lost'), [{ reason: 'ETAKEN', service: 'tie@0.0.0', port, message }])
+    t.equal(lease.end(), true, 'there is nothing left to let go')
+    t.equal(lease.end(), false)
     await lease.withdraw()
   }
 })
