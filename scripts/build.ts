@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { builtinModules, isBuiltin } from 'node:module'
-import { basename, extname, join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   rolldown,
@@ -121,26 +121,18 @@ async function build(format: Format): Promise<OutputChunk[]> {
   // Programs in CommonJS use some modules without the main one.
   for (const id of taken.keys()) if (!isModule && isLight(id)) taken.delete(id)
   for (const [name, source] of Object.entries(late)) {
-    const from = `./${basename(name)}.${ENDING[format]}`
-    const found: Exported = new Map()
     const plugins = [
-      lateEntries({}, root, name => `./${basename(name)}.${ENDING[format]}`),
+      lateEntries({}, root, other => `./${basename(other)}.${ENDING[format]}`),
       fromCore(own, root, taken),
-      oneState(own, root, (id, names) => found.set(id, { names, from })),
+      oneState(own, root),
     ]
     chunks.push(...(await single(format, `${name}.${ENDING[format]}`, source, plugins)))
-    for (const [id, entry] of found) if (isHeavy(id)) taken.set(id, entry)
   }
   return [...chunks, ...(await others(format, taken))]
 }
 
 function isLight(id: string): boolean {
   return LIGHT.includes(fileOf(id, root))
-}
-
-/** True for the modules that nobody needs without the rest of the file that is loaded late. */
-function isHeavy(id: string): boolean {
-  return /^lib\/((daemon|registration)\/|policy\/file\.ts$)/.test(fileOf(id, root))
 }
 
 async function single(
@@ -170,19 +162,11 @@ async function others(format: Format, taken: Exported): Promise<OutputChunk[]> {
     codeSplitting: {
       groups: [
         { name: 'light', test: id => isLight(id) && !taken.has(id) },
-        {
-          name: id => fileFor(id, taken),
-          test: id => taken.has(id) || (isModule && id.startsWith('\0')),
-        },
+        // In modules it has the little, too, that all need.
+        { name: 'core', test: id => taken.has(id) || (isModule && id.startsWith('\0')) },
       ],
     },
   })
-}
-
-/** The name of the file for what another file of ours has, and in modules for the little that all need. */
-function fileFor(id: string, taken: Exported): string {
-  const from = taken.get(id)?.from ?? '../'
-  return from.startsWith('../') ? 'core' : `${basename(from, extname(from))}-core`
 }
 
 function bundle(
