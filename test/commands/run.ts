@@ -492,7 +492,7 @@ test('one that does not listen where it is told is wondered about', async t => {
 test('a command that cannot be run is said to be missing', alone, async t => {
   process.env.MONIKER_PORT = String((await daemon(t)).port)
   t.teardown(() => delete process.env.MONIKER_PORT)
-  const message = /^no-such-command cannot be run \(.* ENOENT\); is it installed\?$/
+  const message = /^no-such-command cannot be run \(.* E(NOENT|ACCES)\); is it installed\?$/
   await t.rejects(printed(t, runCommand, 'web', '--', 'no-such-command'), { message })
 })
 
@@ -556,7 +556,7 @@ test('the status of a program is its own, or that of a signal', alone, async t =
 
 test('a program that cannot be started is said to be missing', alone, async t => {
   const program = shell(t, '', idle, ['no-such-command'])
-  await t.rejects(program.run(), { message: /^no-such-command cannot be run \(.*ENOENT\)/ })
+  await t.rejects(program.run(), { message: /^no-such-command cannot be run \(.*E(NOENT|ACCES)\)/ })
 })
 
 test('what is done beside it is told when it ends, and ends it by failing', alone, async t => {
