@@ -280,12 +280,12 @@ async function faultOf(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (check === undefined) return undefined
+  const limit = deadline(CHECK_TIME, () => new Error('late'), signal)
   const host = LOCAL[address] ?? address
   const env = { ...process.env, HOST: host, PORT: String(port) }
   const child = spawn(check, { shell: true, stdio: 'ignore', env, detached: true })
   // The processes that the shell has started end with it.
   const end = () => kill(child)
-  const limit = deadline(CHECK_TIME, () => new Error('late'), signal)
   limit.signal.addEventListener('abort', end)
   const [status, by] = await once(child, 'close').catch((error: Error) => [error.message])
   const isLate = limit.signal.aborted

@@ -133,6 +133,7 @@ test('a check that takes too long, or is killed, has failed; a signal ends it', 
   const reason = new Error('stop')
   await t.rejects(slow.holder.round(AbortSignal.timeout(20)), { name: 'TimeoutError' })
   await t.rejects(slow.holder.round(AbortSignal.abort(reason)), reason)
+  t.notOk(process.getActiveResourcesInfo().includes('ProcessWrap'), 'no check goes on')
 })
 
 test('a check at all addresses is told one that leads here', async t => {
