@@ -13,17 +13,17 @@ import {
   type RolldownBuild,
 } from 'rolldown'
 import { dts } from 'rolldown-plugin-dts'
+import { decode, encode } from '@jridgewell/sourcemap-codec'
 import { esmExternalRequirePlugin } from 'rolldown/plugins'
-import { toAscii } from './ascii.ts'
 import { shape } from '../lib/commands/shape.ts'
 import {
   fileOf,
-  fromCore,
   lateEntries,
   lateRequire,
   loadedByRequire,
   oneState,
   replaced,
+  type Elsewhere,
   type Exported,
 } from './plugins.ts'
 
@@ -110,25 +110,25 @@ const CODE = {
  * it loads late, as every file costs a program time; whatever else we publish finds there what both have.
  */
 async function build(format: Format): Promise<OutputChunk[]> {
-  const taken: Exported = new Map()
-  const late: Record<string, string> = {}
-  const isModule = format === 'esm'
-  const main = isModule ? 'index.js' : 'index.cjs'
+  const modules: Exported = new Map()
+  const late = new Map<string, string>()
+  const ending = ENDING[format]
+  const main = format === 'esm' ? 'index.js' : 'index.cjs'
   const chunks = await single(format, main, join(root, 'index.ts'), [
-    lateEntries(late, root, name => `./${name}.${ENDING[format]}`),
-    oneState(own, root, (id, names) => taken.set(id, { names, from: `../${main}` })),
+    lateEntries(late, root, name => `./${name}.${ending}`),
+    oneState(own, root, { found: modules }),
   ])
-  // Programs in CommonJS use some modules without the main one.
-  for (const id of taken.keys()) if (!isModule && isLight(id)) taken.delete(id)
-  for (const [name, source] of Object.entries(late)) {
+  // Programs, which are CommonJS, use some modules without the main one.
+  for (const id of modules.keys()) if (format === 'cjs' && isLight(id)) modules.delete(id)
+  const elsewhere = { modules, file: `../${main}` }
+  for (const [name, source] of late) {
     const plugins = [
-      lateEntries({}, root, other => `./${basename(other)}.${ENDING[format]}`),
-      fromCore(own, root, taken),
-      oneState(own, root),
+      lateEntries(late, root, other => `./${basename(other)}.${ending}`),
+      oneState(own, root, { elsewhere }),
     ]
-    chunks.push(...(await single(format, `${name}.${ENDING[format]}`, source, plugins)))
+    chunks.push(...(await single(format, `${name}.${ending}`, source, plugins)))
   }
-  return [...chunks, ...(await others(format, taken))]
+  return [...chunks, ...(await others(format, elsewhere))]
 }
 
 function isLight(id: string): boolean {
@@ -146,13 +146,12 @@ async function single(
 }
 
 /** The modules beside the main one, and in CommonJS the programs. */
-async function others(format: Format, taken: Exported): Promise<OutputChunk[]> {
+async function others(format: Format, elsewhere: Elsewhere): Promise<OutputChunk[]> {
   const ending = ENDING[format]
   const isModule = format === 'esm'
   const run = isModule ? {} : programs
   const rest = await bundle(format, { ...inputs(exported), ...run }, [
-    fromCore(own, root, taken),
-    oneState(own, root),
+    oneState(own, root, { elsewhere }),
   ])
   return write(rest, {
     ...CODE,
@@ -161,9 +160,12 @@ async function others(format: Format, taken: Exported): Promise<OutputChunk[]> {
     chunkFileNames: `lib/[name]-[hash].${ending}`,
     codeSplitting: {
       groups: [
-        { name: 'light', test: id => isLight(id) && !taken.has(id) },
+        { name: 'light', test: id => isLight(id) && !elsewhere.modules.has(id) },
         // In modules it has the little, too, that all need.
-        { name: 'core', test: id => taken.has(id) || (isModule && id.startsWith('\0')) },
+        {
+          name: 'core',
+          test: id => elsewhere.modules.has(id) || (isModule && id.startsWith('\0')),
+        },
       ],
     },
   })
@@ -259,6 +261,36 @@ async function write(bundle: RolldownBuild, options: OutputOptions): Promise<Out
   const chunks = output.filter(file => file.type === 'chunk')
   if (options.sourcemap) for (const { fileName } of chunks) toAscii(join(options.dir!, fileName))
   return chunks
+}
+
+/** The characters that are not ASCII. */
+const WIDE = /[^\0-\x7F]/g
+
+/**
+ * Escapes the characters of a file of code that are not ASCII, and moves its source map along. V8 keeps a text with one
+ * such character in twice the memory: 0.5 MB, and a collection of garbage, when a program loads our main module.
+ */
+function toAscii(file: string): void {
+  const lines = readFileSync(file, 'utf8').split('\n')
+  const wide = lines.map(line => Array.from(line.matchAll(WIDE), ({ index }) => index))
+  if (wide.every(line => line.length === 0)) return
+  writeFileSync(file, lines.map(line => line.replaceAll(WIDE, escaped)).join('\n'))
+
+  const path = `${file}.map`
+  const map = JSON.parse(readFileSync(path, 'utf8')) as { mappings: string }
+  const mappings = decode(map.mappings)
+  mappings.forEach((segments, line) => {
+    for (const segment of segments) {
+      const before = wide[line]!.filter(column => column < segment[0]).length
+      segment[0] += before * (escaped('\x80').length - 1)
+    }
+  })
+  writeFileSync(path, JSON.stringify({ ...map, mappings: encode(mappings) }))
+}
+
+/** A unit of UTF-16 as strings, templates and regular expressions may have it. */
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 /** The licences of the packages that are in our files, as these ask for. */

@@ -25,56 +25,51 @@ interface Node {
   readonly value?: unknown
 }
 
-/** Modules by their ids, each with the names of its exports and the file that has it. */
-export type Exported = Map<string, { readonly names: readonly string[]; readonly from: string }>
+/** Modules by their ids, each with the names of its exports. */
+export type Exported = Map<string, readonly string[]>
+
+/** The modules that another file of ours has, and the place where that is. */
+export interface Elsewhere {
+  readonly modules: Exported
+  readonly file: string
+}
 
 const STATE = '\0moniker-state'
-
-/** The first line of a module that another file has. */
-const TAKEN = '// taken\n'
 
 /**
  * Makes the builds for `import` and `require`, and whatever bundles hold a copy of them, one program: of each of
  * our modules the first copy that runs is the one whose exports all others use. So there is one registrar, one
- * resolver, one class `MonikerSocket` in a process. The copies meet under a symbol with the version.
+ * resolver, one class `MonikerSocket` in a process. The copies meet under a symbol with the version. Modules that are
+ * `elsewhere` are taken from there, by loading that file. `found` gets the others.
  */
 export function oneState(
-  own: Package,
+  { name, version }: Package,
   root: string,
-  onShared?: (id: string, names: readonly string[]) => void,
+  { elsewhere, found }: { elsewhere?: Elsewhere; found?: Exported } = {},
 ): Plugin {
-  const symbol = symbolOf(own)
+  const state = `globalThis[Symbol.for(${JSON.stringify(`${name}@${version}`)})]`
   return {
     name: 'one-state',
-    resolveId: id => (id === STATE ? id : undefined),
-    load: id => (id === STATE ? stateOf(symbol) : undefined),
+    resolveId(id) {
+      if (id === STATE) return id
+      return id === elsewhere?.file ? { id, external: true } : undefined
+    },
+    load(id) {
+      if (id === STATE) return stateOf(state)
+      const names = elsewhere?.modules.get(id)
+      return (
+        names && takenFrom(elsewhere!.file, `${state}[${JSON.stringify(fileOf(id, root))}]`, names)
+      )
+    },
     transform(code, id) {
       const file = fileOf(id, root)
       const isShared = /^(index|lib\/.*)\.ts$/.test(file) && !isAbsolute(file)
       // The commands are programs, of which no other imports anything.
-      if (!isShared || file.startsWith('lib/commands/') || code.startsWith(TAKEN)) return undefined
+      if (!isShared || file.startsWith('lib/commands/') || elsewhere?.modules.has(id))
+        return undefined
       const exported = exportsOf(code)
-      onShared?.(id, [...exported.names.keys()])
+      found?.set(id, [...exported.names.keys()])
       return { code: shared(exported, file), map: null }
-    },
-  }
-}
-
-/** Takes modules that another file of ours has from the state, and loads that file for it. */
-export function fromCore(own: Package, root: string, taken: Exported): Plugin {
-  const symbol = symbolOf(own)
-  const files = new Set(Array.from(taken.values(), ({ from }) => from))
-  return {
-    name: 'from-core',
-    resolveId: id => (files.has(id) ? { id, external: true } : undefined),
-    load(id) {
-      const entry = taken.get(id)
-      if (!entry) return undefined
-      const file = JSON.stringify(fileOf(id, root))
-      const { taken: names, given } = renamed(entry.names)
-      return `${TAKEN}import ${JSON.stringify(entry.from)};
-        const { ${names} } = globalThis[${symbol}][${file}];
-        export { ${given} }`
     },
   }
 }
@@ -84,7 +79,7 @@ export function fromCore(own: Package, root: string, taken: Exported): Plugin {
  * the file finds such a file.
  */
 export function lateEntries(
-  entries: Record<string, string>,
+  entries: Map<string, string>,
   root: string,
   place: (name: string) => string,
 ): Plugin {
@@ -95,23 +90,24 @@ export function lateEntries(
       if (!found || found.external) return undefined
       const [, folder, file] = /^lib\/(\w+)\/(\w+)\.ts$/.exec(fileOf(found.id, root))!
       const name = `lib/${folder}-${file}`
-      entries[name] = found.id
+      entries.set(name, found.id)
       return { id: place(name), external: true }
     },
   }
-}
-
-function symbolOf({ name, version }: Package): string {
-  return `Symbol.for(${JSON.stringify(`${name}@${version}`)})`
 }
 
 export function fileOf(id: string, root: string): string {
   return relative(root, id).replaceAll('\\', '/')
 }
 
-function stateOf(symbol: string): string {
-  return `const modules = (globalThis[${symbol}] ??= Object.create(null))
+function stateOf(state: string): string {
+  return `const modules = (${state} ??= Object.create(null))
     export const share = (file, own) => (modules[file] ??= own)`
+}
+
+function takenFrom(file: string, place: string, names: readonly string[]): string {
+  const { taken, given } = renamed(names)
+  return `import ${JSON.stringify(file)};const { ${taken} } = ${place};export { ${given} }`
 }
 
 /** A module without the word `export`, and the names that it exports, each with what it names. */
