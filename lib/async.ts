@@ -65,7 +65,8 @@ export async function cancellable<T>(promise: Promise<T>, signal: Signal | undef
 
 /**
  * The first result of `attempts`. Each begins `ms` after the one before, or as soon as that has failed. Once there is a
- * result, the others are given up. Fails with an `AggregateError` of all errors in order, or with the reason of `signal`.
+ * result, the others are given up. Fails with an `AggregateError` of all errors in order, or with the reason of
+ * `signal`.
  */
 export async function firstOf<T>(
   attempts: readonly ((signal: Signal) => Promise<T>)[],

@@ -20,7 +20,10 @@ stdout.on('error', (error: NodeJS.ErrnoException) => {
 if (first !== 'daemon') keepCompiled()
 void main()
 
-/** Runs what is asked for. A shell waits for completion at each key, and scripts for the version: neither loads the command line. */
+/**
+ * Runs what is asked for. A shell waits for completion at each key, and scripts for the version: neither loads the
+ * command line.
+ */
 async function main(): Promise<void> {
   if (first === 'complete') {
     const { complete } = await import('./commands/complete.ts')

@@ -1,6 +1,6 @@
-// The clocks and timers of Node, taken when this library is loaded, and the only ones that it uses: a test that replaces
-// them, to have its program wait for nothing, does not stop ours. An import alone would not do, as `node:test` replaces
-// the properties of the module.
+// The clocks and timers of Node, taken when this library is loaded, and the only ones that it uses: a test that
+// replaces them, to have its program wait for nothing, does not stop ours. An import alone would not do, as `node:test`
+// replaces the properties of the module.
 import timers from 'node:timers'
 import promises from 'node:timers/promises'
 

@@ -45,8 +45,8 @@ export function defaultNamespace(): string {
 
 /**
  * Reads a word, `''` (the host's own), `auto` (the `treeNamespace` of the current directory) or `auto:branch` (its
- * `branchNamespace`); `undefined` if `text` is none of these. A process keeps the branch that it found first, so that it
- * finds again what it registered.
+ * `branchNamespace`); `undefined` if `text` is none of these. A process keeps the branch that it found first, so that
+ * it finds again what it registered.
  */
 export function givenNamespace(text: string): string | undefined {
   if (Object.hasOwn(AUTOMATIC, text)) return automatic(text)
@@ -121,7 +121,9 @@ function topOf(directory: string): string | undefined {
   return above === directory ? undefined : topOf(above)
 }
 
-/** The checkout at `top`; throws `ERR_INVALID_ARG_VALUE` if no file there names a branch or commit. No program is run. */
+/**
+ * The checkout at `top`; throws `ERR_INVALID_ARG_VALUE` if no file there names a branch or commit. No program is run.
+ */
 function checkoutOf(top: string): Checkout {
   const [, elsewhere = '.git'] = /^gitdir: (.+)/.exec(textOf(join(top, '.git'))) ?? []
   const git = resolve(top, elsewhere)

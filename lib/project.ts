@@ -43,8 +43,9 @@ const NONE: Project = {}
 let last: { directory: string; project: Project } | undefined
 
 /**
- * The settings of the project that the working directory is in: those of the nearest `moniker.json`, or key `moniker` of
- * a `package.json`. They are looked for once a directory. Throws `ERR_INVALID_ARG_VALUE` if they are not what they should be.
+ * The settings of the project that the working directory is in: those of the nearest `moniker.json`, or key `moniker`
+ * of a `package.json`. They are looked for once a directory. Throws `ERR_INVALID_ARG_VALUE` if they are not what they
+ * should be.
  */
 export function project(): Project {
   // The directory may have been removed.

@@ -68,8 +68,8 @@ export interface ResolveOptions extends AskOptions {
    */
   fallback?: readonly Fallback[] | undefined
   /**
-   * Directories of the program's own to ask for the host `*`, at most 8, after this host; the next begins 50 ms after the
-   * one before. Where one has seen the name, the daemon of that host is asked for it: the first that has it is gone
+   * Directories of the program's own to ask for the host `*`, at most 8, after this host; the next begins 50 ms after
+   * the one before. Where one has seen the name, the daemon of that host is asked for it: the first that has it is gone
    * to. A watch tells what they say as it stands. Default those of the resolver, to a watch none.
    */
   directories?: readonly DirectoryChoice[] | undefined

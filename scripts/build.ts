@@ -106,8 +106,8 @@ const CODE = {
 } satisfies OutputOptions
 
 /**
- * One of two builds, for `import` and for `require`, over one state. The main module is a single file, and so is each that
- * it loads late, as every file costs a program time; whatever else we publish finds there what both have.
+ * One of two builds, for `import` and for `require`, over one state. The main module is a single file, and so is each
+ * that it loads late, as every file costs a program time; whatever else we publish finds there what both have.
  */
 async function build(format: Format): Promise<OutputChunk[]> {
   const modules: Exported = new Map()
@@ -248,7 +248,8 @@ async function companions(): Promise<void> {
     dir: dist,
     format: 'esm',
     sourcemap: true,
-    // Each stays a file of its own, as some start others that are beside them; so do the parts of ours that only they use.
+    // Each stays a file of its own, as some start others that are beside them; so do the parts of ours that only they
+    // use.
     preserveModules: true,
     preserveModulesRoot: root,
     entryFileNames: ({ name }) => (names.includes(name) ? `${name}.js` : `benchmarks/${name}.js`),

@@ -75,8 +75,8 @@ export function oneState(
 }
 
 /**
- * Leaves out of a file what it loads late. `entries` gets the sources, by the names of the files for them; `place` is where
- * the file finds such a file.
+ * Leaves out of a file what it loads late. `entries` gets the sources, by the names of the files for them; `place` is
+ * where the file finds such a file.
  */
 export function lateEntries(
   entries: Map<string, string>,
@@ -174,7 +174,10 @@ function namesOf(declaration: Node): string[] {
   }
 }
 
-/** Leaves out the line by which our sources make a `require`: the bundler then sees plain calls, and bundles lazily what they load. */
+/**
+ * Leaves out the line by which our sources make a `require`: the bundler then sees plain calls, and bundles lazily what
+ * they load.
+ */
 export function lateRequire(): Plugin {
   const line = /^const require = createRequire\(import\.meta\.url\)$/m
   return {
@@ -183,7 +186,9 @@ export function lateRequire(): Plugin {
   }
 }
 
-/** Loads packages of others by `require` instead of `import()`, which CommonJS has not everywhere (in Jest, for one). */
+/**
+ * Loads packages of others by `require` instead of `import()`, which CommonJS has not everywhere (in Jest, for one).
+ */
 export function loadedByRequire(packages: readonly string[]): Plugin {
   const call = new RegExp(`\\bimport\\(('(?:${packages.join('|')})')\\)`, 'g')
   return {

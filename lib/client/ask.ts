@@ -59,8 +59,9 @@ export type Ask = (daemon: DaemonAddress, message: Asked, signal: Signal) => Pro
 let questions = 0
 
 /**
- * The id of a question by datagram, which nobody can guess. The daemon of this host need not have one, as no other program
- * of it can answer from that daemon's port: so the first question of most programs does not wait for `node:crypto`.
+ * The id of a question by datagram, which nobody can guess. The daemon of this host need not have one, as no other
+ * program of it can answer from that daemon's port: so the first question of most programs does not wait for
+ * `node:crypto`.
  */
 export function newId(address: string): string {
   if (isLoopback(address)) return String(++questions)

@@ -154,8 +154,8 @@ export class Client extends EventEmitter<{ close: [] }> {
   }
 
   /**
-   * Closes the connection, with `ESILENT`, if the daemon hangs: one that has said nothing for `every` ms is asked for its
-   * status, and has `ms` to answer. The kernel keeps the connections of a process that is stopped.
+   * Closes the connection, with `ESILENT`, if the daemon hangs: one that has said nothing for `every` ms is asked for
+   * its status, and has `ms` to answer. The kernel keeps the connections of a process that is stopped.
    */
   expectLife(every: number, ms: number): void {
     let heard = this.#heard

@@ -79,8 +79,8 @@ function othersOf(
 }
 
 /**
- * The places that the policy of this host, and that of the program, let it connect to. They are read once, for the first
- * question. A program can go without this library: it is a fence, and no wall.
+ * The places that the policy of this host, and that of the program, let it connect to. They are read once, for the
+ * first question. A program can go without this library: it is a fence, and no wall.
  */
 export class Egress {
   readonly #own: string | undefined
@@ -176,7 +176,9 @@ export function turned(resolution: Resolution, turn: number): Resolution {
   return { ...resolution, endpoints: [...best, ...endpoints.slice(count)] }
 }
 
-/** The resolution with the endpoint that `select` chooses as the best. Throws if that is none of those that are there. */
+/**
+ * The resolution with the endpoint that `select` chooses as the best. Throws if that is none of those that are there.
+ */
 export function choose(found: Resolution, select: Select | undefined): Resolution {
   if (!select) return found
   const chosen = select(found.endpoints)

@@ -56,7 +56,9 @@ export function follow(
 
 const NO_STOP = 'its follow gave no function that ends it'
 
-/** The service in a sighting; `undefined` if that is none, or has no port, or leads to this host by the name of another. */
+/**
+ * The service in a sighting; `undefined` if that is none, or has no port, or leads to this host by the name of another.
+ */
 function watchedIn(directory: Directory, value: unknown): Watched | undefined {
   const seen = sightingIn(value)
   if (seen?.port === undefined) return undefined

@@ -6,8 +6,8 @@ import type { Watch, WatchOptions } from './watch.ts'
 const debug = diagnostics('moniker:recall')
 
 /**
- * Milliseconds from the question for which an answer is gone by. A name that is withdrawn right after it was answered is
- * gone to for as long, at most.
+ * Milliseconds from the question for which an answer is gone by. A name that is withdrawn right after it was answered
+ * is gone to for as long, at most.
  */
 const TRUSTED = { here: 80, far: 1_150 }
 
@@ -42,8 +42,8 @@ export interface RecallOptions {
 export const DEFAULTS = { now: clock, idle: 10_000 } satisfies Partial<RecallOptions>
 
 /**
- * The place of a name, for datagrams: the one that is known, as long as it is sure, and else the answer to a question. On
- * this host a watch vouches for an answer; that of another host is asked for again while it is used.
+ * The place of a name, for datagrams: the one that is known, as long as it is sure, and else the answer to a question.
+ * On this host a watch vouches for an answer; that of another host is asked for again while it is used.
  */
 export class Recall {
   readonly #ask: () => Promise<Resolution>

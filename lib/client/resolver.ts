@@ -329,8 +329,8 @@ export class Resolver implements Resolving {
   }
 
   /**
-   * Asks by the way that a process which holds names has: the daemon that said no may have gone since, or have come before
-   * the names did. Fails with the refusal, or with `error` if there is no answer in time.
+   * Asks by the way that a process which holds names has: the daemon that said no may have gone since, or have come
+   * before the names did. Fails with the refusal, or with `error` if there is no answer in time.
    */
   async #askAgain(
     standing: Standing,

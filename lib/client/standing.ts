@@ -8,7 +8,10 @@ import type { HostAnswer } from './connection.ts'
  * there before anything is asked.
  */
 export interface Standing {
-  /** The answer of the daemon, or of the next one if it goes. Fails with the reason of `signal`, or if no names are held. */
+  /**
+   * The answer of the daemon, or of the next one if it goes. Fails with the reason of `signal`, or if no names are
+   * held.
+   */
   ask(message: Asked, signal: Signal): Promise<HostAnswer>
 }
 

@@ -34,8 +34,8 @@ interface Typed {
 }
 
 /**
- * Prints the words that may stand for the last of `words`, which are those of a call that is being typed. The scripts of
- * `moniker completion` read it.
+ * Prints the words that may stand for the last of `words`, which are those of a call that is being typed. The scripts
+ * of `moniker completion` read it.
  */
 export async function complete(words: readonly string[]): Promise<void> {
   const found = await candidates(await shape(), words, services)

@@ -285,7 +285,9 @@ async function checkUDP(
   return [bad(check, text, 'names are found over TCP, but more slowly; does a firewall stop UDP?')]
 }
 
-/** The processes that have a port, but for those `known`, as words for the end of a sentence; `''` if there are none. */
+/**
+ * The processes that have a port, but for those `known`, as words for the end of a sentence; `''` if there are none.
+ */
 async function holders(
   transport: Bindable,
   port: number,

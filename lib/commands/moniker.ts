@@ -37,7 +37,9 @@ export async function monikerCommand(called = ''): Promise<Command> {
   return moniker
 }
 
-/** Runs the command that `argv` calls. Fails as the command does; sets the exit status to 2 if the call itself is wrong. */
+/**
+ * Runs the command that `argv` calls. Fails as the command does; sets the exit status to 2 if the call itself is wrong.
+ */
 export async function run(argv: readonly string[]): Promise<void> {
   const moniker = await monikerCommand(argv[2])
   overrideExit(moniker)

@@ -26,7 +26,9 @@ export interface CommandTarget {
 
 export interface TargetOptions {
   daemonPort?: number | undefined
-  /** The namespace of a name that gives none. Default that of the process on this host, and the host's own elsewhere. */
+  /**
+   * The namespace of a name that gives none. Default that of the process on this host, and the host's own elsewhere.
+   */
   namespace?: string | undefined
 }
 
@@ -39,8 +41,8 @@ export function hostArgument(): Argument {
 }
 
 /**
- * The name that is meant by the name of a package, such as `acme:web` by `@acme/web`: it is `web` where `namespace`, or on
- * this host that of the process, is given. Says so. Any other text stays as it is.
+ * The name that is meant by the name of a package, such as `acme:web` by `@acme/web`: it is `web` where `namespace`, or
+ * on this host that of the process, is given. Says so. Any other text stays as it is.
  */
 export function meant(text: string, host = '', namespace = ''): string {
   if (!isScoped(text)) return text

@@ -62,8 +62,8 @@ export async function keepAlive<T>(work: Promise<T>): Promise<T> {
 }
 
 /**
- * Tells why a name is lost, and says `back` when it is registered again, until the returned function is called. The loss
- * of a daemon is not told before `grace` ms.
+ * Tells why a name is lost, and says `back` when it is registered again, until the returned function is called. The
+ * loss of a daemon is not told before `grace` ms.
  */
 export function tellLapses(
   lease: Lease,

@@ -37,8 +37,8 @@ export const reachable: Visibility = (_action, { local: isLocal }, { address }) 
 
 /**
  * The one place where it is asked what a peer may do. Only a user may publish in the namespace of that user, and only
- * root under a name that goes with a port of root's. For the rest the policy decides, where there is one. A name that a peer may not know of is answered as if
- * it were not there.
+ * root under a name that goes with a port of root's. For the rest the policy decides, where there is one. A name that a
+ * peer may not know of is answered as if it were not there.
  */
 export class Access {
   /** The policy in force; another may take its place at any time. */

@@ -285,8 +285,9 @@ export class Daemon {
   }
 
   /**
-   * Reads the policy again: that of this host, if there is one, and that of the options. Fails with `ERR_MONIKER_POLICY`,
-   * and goes by the old one, where a file has one that is broken. Connections stay. Returns the files.
+   * Reads the policy again: that of this host, if there is one, and that of the options. Fails with
+   * `ERR_MONIKER_POLICY`, and goes by the old one, where a file has one that is broken. Connections stay. Returns the
+   * files.
    */
   async reload(): Promise<readonly string[]> {
     const files = policyFiles(this.#options.policy)

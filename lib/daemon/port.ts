@@ -13,7 +13,9 @@ export interface PortOptions extends DatagramsOptions {
   port: number
   /** The addresses to bind. */
   hosts: readonly string[]
-  /** True if this host need not have any address but the first; else it need not have those of its loopback interface. */
+  /**
+   * True if this host need not have any address but the first; else it need not have those of its loopback interface.
+   */
   embedded: boolean
   /** True if it keeps the process alive. */
   ref: boolean

@@ -2,8 +2,8 @@ import type { Signal } from '../async.ts'
 import type { Metadata, Offer, Reachable, ServiceTransport } from '../wire/protocol.ts'
 
 /**
- * One more place where names may be found, and announced. One that throws fails the question with `EHOSTUNREACH`, unless
- * the name is found elsewhere; a watch tells of it by `'lost'`.
+ * One more place where names may be found, and announced. One that throws fails the question with `EHOSTUNREACH`,
+ * unless the name is found elsewhere; a watch tells of it by `'lost'`.
  */
 export interface Directory {
   /** The word for it: in `directories`, and the `source` of a place that it alone vouches for. */
@@ -18,7 +18,9 @@ export interface Directory {
    * answer is wanted no more.
    */
   lookup?(wanted: Wanted, signal: AbortSignal): Promise<readonly Sighting[]>
-  /** Push, to a watch: tells `sink` of what is there, and of what comes and goes, until the returned function is called. */
+  /**
+   * Push, to a watch: tells `sink` of what is there, and of what comes and goes, until the returned function is called.
+   */
   follow?(sink: Sink): () => void
   /** Announces a name of this host, for a daemon. The daemon of this version has no directories yet. */
   publish?(offer: Offer): { update(offer: Offer): void; close(): Promise<void> }
@@ -80,7 +82,9 @@ export interface FallbackQuestion {
   readonly signal: Signal
 }
 
-/** The places at a port of each of `addresses`, by the word of `source`. Of the version nothing is known: it is `''`. */
+/**
+ * The places at a port of each of `addresses`, by the word of `source`. Of the version nothing is known: it is `''`.
+ */
 export function placesOf(
   source: string,
   addresses: readonly string[],

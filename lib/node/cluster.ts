@@ -36,15 +36,17 @@ export function clusterGroup(): string | false {
   return (group = `app-${word.digest('hex').slice(0, 32)}`)
 }
 
-/** The app of the workers of the process `ppid`: the word that it has `told` them, if it was that process, else itself. */
+/**
+ * The app of the workers of the process `ppid`: the word that it has `told` them, if it was that process, else itself.
+ */
 export function appOf(ppid: number, told: string): string {
   const parent = identityOf(ppid)
   return told.startsWith(`${parent} `) ? told : parent
 }
 
 /**
- * Tells a process from all others that a program of this host meets: by its PID, its start and the namespace of PIDs. Each
- * container has a process 1 of its own. Where the kernel tells nothing it is the PID alone.
+ * Tells a process from all others that a program of this host meets: by its PID, its start and the namespace of PIDs.
+ * Each container has a process 1 of its own. Where the kernel tells nothing it is the PID alone.
  */
 export function identityOf(pid: number | 'self', folder = '/proc'): string {
   const started = told(() => readFileSync(`${folder}/${pid}/stat`, 'utf8').replace(/^.*\) /s, ''))

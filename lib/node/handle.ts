@@ -115,7 +115,9 @@ export function isWrapped(socket: net.Socket): boolean {
 
 function keepStreamState(): void {}
 
-/** Closes a handle that is not connected. Node's events of it come later, when the next may be connected: none is told. */
+/**
+ * Closes a handle that is not connected. Node's events of it come later, when the next may be connected: none is told.
+ */
 function abandonHandle(handle: Handle): void {
   Reflect.set(handle, ownerIn(handle), { destroyed: true })
   handle.close()
@@ -164,9 +166,9 @@ function endPolitely(handle: Handle, progress: Progress): void {
 }
 
 /**
- * Gives a socket that `net` takes for a connecting one a connection that was made elsewhere: `made` is a `net.Socket` or
- * a `tls.TLSSocket`, of which it takes the handle, or any other stream of bytes. The bytes that were written meanwhile
- * are sent, and the program is told that it is connected.
+ * Gives a socket that `net` takes for a connecting one a connection that was made elsewhere: `made` is a `net.Socket`
+ * or a `tls.TLSSocket`, of which it takes the handle, or any other stream of bytes. The bytes that were written
+ * meanwhile are sent, and the program is told that it is connected.
  */
 export function attach(socket: net.Socket, made: Duplex): void {
   const placeholder = handleOf(socket)!

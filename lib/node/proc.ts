@@ -9,12 +9,14 @@ import { MonikerError } from '../errors.ts'
 import { portRange, shuffled } from '../settings.ts'
 
 /**
- * The range of `freePort` if none is set: below the ports that Linux, macOS and Windows give out by themselves, above those that
- * browsers block. No program gets such a port by chance between our choice and the command's bind.
+ * The range of `freePort` if none is set: below the ports that Linux, macOS and Windows give out by themselves, above
+ * those that browsers block. No program gets such a port by chance between our choice and the command's bind.
  */
 const USUAL = { first: 10_081, last: 32_767 }
 
-/** Milliseconds from one look for a listener to the next: each pause is longer than the last, up to the second number. */
+/**
+ * Milliseconds from one look for a listener to the next: each pause is longer than the last, up to the second number.
+ */
 const [SOON, LATER] = [10, 200]
 
 /** Milliseconds for which a program that is waited for is not connected to. */
@@ -96,8 +98,8 @@ export function isFree(port: number): Promise<boolean> {
 }
 
 /**
- * Waits until a program listens on `port`, and returns the address; fails with the reason of `signal`. For two seconds the
- * kernel's tables alone are looked at: a program that has just begun to listen is to see no connection of ours.
+ * Waits until a program listens on `port`, and returns the address; fails with the reason of `signal`. For two seconds
+ * the kernel's tables alone are looked at: a program that has just begun to listen is to see no connection of ours.
  */
 export async function listening(
   port: number,
@@ -116,8 +118,8 @@ export async function listening(
 /**
  * The address at which each of `spots` can be reached now, `undefined` where it cannot: the one that most peers can
  * reach, if there are several. On Linux the program that is bound to it does not notice. Elsewhere, and where only the
- * kernel knows of a port, as by a rule for a container, a connection is made, and a port of UDP held for a moment. On Linux
- * `isPatient` makes none.
+ * kernel knows of a port, as by a rule for a container, a connection is made, and a port of UDP held for a moment. On
+ * Linux `isPatient` makes none.
  */
 export async function bound(
   spots: readonly Spot[],
@@ -314,8 +316,8 @@ export interface Inherited {
 }
 
 /**
- * The variables that a name matches which ancestors of this process were started with and it was not, each from the nearest
- * that had it. Linux alone tells, of processes of the same user.
+ * The variables that a name matches which ancestors of this process were started with and it was not, each from the
+ * nearest that had it. Linux alone tells, of processes of the same user.
  */
 export async function droppedVariables(
   pattern: RegExp,

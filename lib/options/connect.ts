@@ -65,8 +65,8 @@ export class Call implements Route {
 }
 
 /**
- * The call that `connect(...args)` is, if it is one by name; `undefined` leaves it to `net`. One difference from `net`: a string that is neither a number nor has a `/`, `\` or NUL
- * in it is a name, not the path of a pipe.
+ * The call that `connect(...args)` is, if it is one by name; `undefined` leaves it to `net`. One difference from `net`:
+ * a string that is neither a number nor has a `/`, `\` or NUL in it is a name, not the path of a pipe.
  */
 export function connectCall(args: readonly unknown[]): Call | undefined {
   const { 0: first } = args

@@ -24,8 +24,8 @@ let place: { readonly file: string | undefined } | undefined
 let policy: Promise<Policy> | undefined
 
 /**
- * The policy of this host, for a program; `undefined` if there is none. It is looked for once, and read once. Fails with
- * `ERR_MONIKER_POLICY` if it is wrong or cannot be read: then the program uses no name, until it is mended.
+ * The policy of this host, for a program; `undefined` if there is none. It is looked for once, and read once. Fails
+ * with `ERR_MONIKER_POLICY` if it is wrong or cannot be read: then the program uses no name, until it is mended.
  */
 export function hostPolicy(): Promise<Policy> | undefined {
   place ??= { file: hostPolicyFile() }

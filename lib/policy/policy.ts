@@ -144,7 +144,10 @@ function matches(rule: Rule, subject: Subject): boolean {
   )
 }
 
-/** True if the rule is for the user. If the user is not known, a rule that denies matches on this host, and one that allows never does. */
+/**
+ * True if the rule is for the user. If the user is not known, a rule that denies matches on this host, and one that
+ * allows never does.
+ */
 function isUser({ user, allows }: Rule, { uid, local }: Subject): boolean {
   if (!user) return true
   return uid === undefined ? local && !allows : user.has(uid)

@@ -16,8 +16,8 @@ export interface ProtectedName {
 }
 
 /**
- * The names that go with ports which the kernel keeps for root: `ssh` is 22. Where a system has no table of services, or
- * no such rule, there are none.
+ * The names that go with ports which the kernel keeps for root: `ssh` is 22. Where a system has no table of services,
+ * or no such rule, there are none.
  */
 export class ProtectedNames {
   readonly #ports: SystemTable<ReadonlyMap<string, number>>

@@ -15,7 +15,9 @@ export class SystemTable<T> {
     this.#parse = parse
   }
 
-  /** The content now. Throws where the file cannot be read for want of descriptors or memory: that is no empty table. */
+  /**
+   * The content now. Throws where the file cannot be read for want of descriptors or memory: that is no empty table.
+   */
   get content(): T {
     const state = stateOf(this.#file)
     if (state !== this.#state || this.#content === undefined) {

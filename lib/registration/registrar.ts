@@ -106,9 +106,9 @@ export class Registrar implements Standing {
   }
 
   /**
-   * Holds a name. Fails with `EADDRINUSE` if it is taken, `ETIMEDOUT` if the daemon stays silent,
-   * `EPROTO` if the program at the designated port is no daemon, `ERR_MONIKER_POLICY` if the policy of the host is wrong,
-   * or the reason of `signal`.
+   * Holds a name. Fails with `EADDRINUSE` if it is taken, `ETIMEDOUT` if the daemon stays silent, `EPROTO` if the
+   * program at the designated port is no daemon, `ERR_MONIKER_POLICY` if the policy of the host is wrong, or the reason
+   * of `signal`.
    */
   register(offer: Offer & { reservation?: string }, options: RegisterOptions = {}): Promise<Lease> {
     return this.#lease({ op: 'register', ...offer }, options)
@@ -116,8 +116,8 @@ export class Registrar implements Standing {
 
   /**
    * Keeps a name for a program that is about to be started: what registers with the word gets it, and the lease emits
-   * `'claimed'`. `force` takes it from another program of the same user, once. Fails as `register` does, with `ENOSYS` if
-   * the daemon knows no reservations, or with `EACCES` where nothing may be taken.
+   * `'claimed'`. `force` takes it from another program of the same user, once. Fails as `register` does, with `ENOSYS`
+   * if the daemon knows no reservations, or with `EACCES` where nothing may be taken.
    */
   reserve(
     { force = false, ...offer }: Omit<Offer, 'port' | 'address'> & Reservation,
@@ -169,8 +169,8 @@ export class Registrar implements Standing {
   }
 
   /**
-   * Asks the daemon, and the next one if it goes, once all names of this process are held there. Keeps the process alive
-   * meanwhile.
+   * Asks the daemon, and the next one if it goes, once all names of this process are held there. Keeps the process
+   * alive meanwhile.
    */
   async ask(message: Asked, signal: Signal): Promise<HostAnswer> {
     const awake = setInterval(() => {}, 0x7fff_ffff)
@@ -390,10 +390,9 @@ export interface Reservation {
 }
 
 /**
- * A name that is wanted until it is withdrawn. Emits `'lost'` with the reason when it is held no longer
- * (the daemon has gone, or another program has held it for longer), again should the reason become
- * another, and `'regained'` when it is held again. A name that was only reserved ends with `'claimed'`: the program that
- * it was for has it.
+ * A name that is wanted until it is withdrawn. Emits `'lost'` with the reason when it is held no longer (the daemon has
+ * gone, or another program has held it for longer), again should the reason become another, and `'regained'` when it is
+ * held again. A name that was only reserved ends with `'claimed'`: the program that it was for has it.
  */
 export class Lease extends EventEmitter<{
   lost: [error: MonikerError]
@@ -553,7 +552,10 @@ export class Lease extends EventEmitter<{
     return true
   }
 
-  /** The number of this registration, if it is held over `client`. Throws `EADDRINUSE` if another program has claimed it. */
+  /**
+   * The number of this registration, if it is held over `client`. Throws `EADDRINUSE` if another program has claimed
+   * it.
+   */
   placeAt(client: Client): number | undefined {
     if (this.#state !== 'released')
       return this.#grant?.client === client ? this.#grant.registration : undefined

@@ -142,7 +142,8 @@ class PausedConnection {
   admit(): void {
     const socket = this.#socket.off('close', this.#onSettled)
     this.#onSettled()
-    // Each in a turn of its own. An error that a listener throws is not ours to catch, and concerns no other connection.
+    // Each in a turn of its own. An error that a listener throws is not ours to catch, and concerns no other
+    // connection.
     nextTick(() => {
       if (socket.destroyed) return
       socket.off('error', ignore)

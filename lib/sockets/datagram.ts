@@ -376,7 +376,9 @@ function tooMany({ name, net: { host } }: Call): MonikerError {
   })
 }
 
-/** The call, if it is one by name. Throws `ERR_INVALID_ARG_VALUE` if it asks for a transport that takes no datagrams. */
+/**
+ * The call, if it is one by name. Throws `ERR_INVALID_ARG_VALUE` if it asks for a transport that takes no datagrams.
+ */
 function datagramCall(args: readonly unknown[]): Call | undefined {
   const call = connectCall(args)
   const { transports } = call?.net ?? {}

@@ -467,7 +467,9 @@ class NamedListener {
     await pause(left, undefined, { signal: this.#confirmation.signal }).catch(() => {})
   }
 
-  /** Closes the listener once for each call of `close`, so that each is answered in its words, the second as the first. */
+  /**
+   * Closes the listener once for each call of `close`, so that each is answered in its words, the second as the first.
+   */
   #closeAll(): void {
     this.#beside?.close()
     const closes = this.#pendingCloses ?? []

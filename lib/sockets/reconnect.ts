@@ -22,8 +22,8 @@ interface Pauses {
   /** The longest pause, in ms. Default 10,000. */
   longest?: number | undefined
   /**
-   * Called with the error by which a socket has closed, or could not connect. Of one that was closed in order, `reason` is
-   * `ECLOSED`.
+   * Called with the error by which a socket has closed, or could not connect. Of one that was closed in order, `reason`
+   * is `ECLOSED`.
    */
   lost?: ((error: Error) => void) | undefined
 }

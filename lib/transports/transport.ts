@@ -12,9 +12,9 @@ export interface Route {
 }
 
 /**
- * One way to carry the bytes of a stream to a service: both its halves, that of the client first. One that throws does not
- * lead there: the call fails with `ERR_MONIKER_TRANSPORT` if no other transport does, at once where it is `allows` that
- * throws.
+ * One way to carry the bytes of a stream to a service: both its halves, that of the client first. One that throws does
+ * not lead there: the call fails with `ERR_MONIKER_TRANSPORT` if no other transport does, at once where it is `allows`
+ * that throws.
  */
 export interface Transport {
   /** The word for it in `transports: [...]`, and on the wire. */
@@ -33,9 +33,9 @@ export interface Transport {
   /** The endpoint where a service is likely to be, if nothing is known but the designated port of the daemon. */
   likely?(name: Name, daemonPort: number): Reachable | undefined
   /**
-   * The server's half: opens it beside a server that is bound, before its name is registered. Each connection that comes
-   * by it is the server's: `server.emit('connection', …)`. Resolves to `undefined` where this server does without. A
-   * failure is that of `listen`.
+   * The server's half: opens it beside a server that is bound, before its name is registered. Each connection that
+   * comes by it is the server's: `server.emit('connection', …)`. Resolves to `undefined` where this server does
+   * without. A failure is that of `listen`.
    */
   listen?(server: Server, offer: Offer, daemonPort: number): Promise<Beside | undefined>
 }
@@ -49,8 +49,8 @@ export interface Beside {
 }
 
 /**
- * The way to a place: options for `net` itself, or a connection that is made elsewhere. By the first the connection
- * and the question may leave together, as no byte is sent before the daemon has confirmed the place; the second is opened
+ * The way to a place: options for `net` itself, or a connection that is made elsewhere. By the first the connection and
+ * the question may leave together, as no byte is sent before the daemon has confirmed the place; the second is opened
  * once it has.
  */
 export type Way = NetWay | OpenWay

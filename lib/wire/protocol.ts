@@ -137,7 +137,9 @@ export interface Register extends Offer {
   readonly id: Id
 }
 
-/** The name that a program keeps for another, which it is about to start. It has no port yet, and is told to no client. */
+/**
+ * The name that a program keeps for another, which it is about to start. It has no port yet, and is told to no client.
+ */
 export interface Reserve extends Offer {
   readonly op: 'reserve'
   /** The id of the question, by which the program is told that the server has come. */
