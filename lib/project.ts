@@ -162,7 +162,7 @@ function bad(text: string): MonikerError {
   return new MonikerError('EARGUMENT', { text })
 }
 
-/** What `read` gives; `undefined` if it throws, as it does where this process may not look. */
+/** The value that `read` gives; `undefined` if it throws, as it does where this process may not look. */
 function known<T>(read: () => T): T | undefined {
   try {
     return read()

@@ -155,7 +155,7 @@ function toolOf(
     .split(/&&|\|\||;/)
     .at(-1)!
     .trim()
-  // What follows a pipe, or goes to the background, gets the arguments of another.
+  // Words after a pipe, or of a command in the background, get the arguments of another.
   if (/[|&]/.test(last)) return undefined
   const found = toolIn([...last.split(/\s+/), ...args], scripts, depth)
   return found && { ...found, before: [...before, ...found.before] }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { pause } from '../clock.ts'
 import { builtins } from '../node/builtins.ts'
 
-// What a run has started ends with it, also when it is killed and can do nothing any more.
+// The programs that a run has started end with it, also when it is killed and can do nothing any more.
 
 /** The variable by which the processes that a run has started are known: they inherit it. */
 export const MARK = 'MONIKER_RUN'

@@ -32,7 +32,7 @@ export function redirectDatagrams(
   throw Object.assign(error, { code, errno: status, syscall: 'connect', address, port })
 }
 
-/** What `dgram` keeps of a socket, under a symbol that is internal to Node. */
+/** The state that `dgram` keeps of a socket, under a symbol that is internal to Node. */
 function stateOf(socket: Socket): { handle: Handle } {
   const symbols = Object.getOwnPropertySymbols(socket)
   const key = symbols.find(({ description }) => description === 'state symbol')!

@@ -8,7 +8,7 @@ import { installed, packed } from './fixtures/folder.ts'
 
 const FILES = 3
 
-/** What a test does whatever runs it. It leaves its name when all files have had theirs at the same time. */
+/** The part of a test that is alike whatever runs it. It leaves its name when all files have had theirs at the same time. */
 const body = `
   const server = createServer(socket => socket.end(id)).listen('web')
   await once(server, 'listening')

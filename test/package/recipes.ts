@@ -57,7 +57,7 @@ function packages(code: string): readonly string[] {
   return others.flatMap(name => PACKAGES[name] ?? [name])
 }
 
-/** What a program says that it prints, in comments behind its calls. */
+/** The lines that a program says it prints, in comments behind its calls. */
 function printed(code: string): string {
   const lines = [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)]
   return lines.map(([, line]) => `${line}\n`).join('')

@@ -46,7 +46,7 @@ for (const [what, kind] of Object.entries(kinds)) {
       ...kind,
       async open(to, signal) {
         const made = await kind.open(to, signal)
-        // What the server has said, and its end, is there before it is attached.
+        // The words of the server, and its end, are there before it is attached.
         await once(made, 'readable')
         while (!made.readableEnded && made.readable && made.readableLength === 0) {
           await new Promise(setImmediate)
