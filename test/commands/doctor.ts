@@ -2,7 +2,7 @@ import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type Test } from 'tap'
@@ -178,7 +178,7 @@ const linux = { skip: process.platform !== 'linux' && 'only Linux tells what a p
 const root = { skip: process.getuid?.() !== 0 && 'the policy of a host is root’s' }
 
 test('the policy of this host is told, and what is wrong with it', root, async t => {
-  const dir = mkdtempSync('/root-doctor-')
+  const dir = mkdtempSync(join(homedir(), 'doctor-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   chmodSync(dir, 0o755)
   const file = join(dir, 'policy.yml')

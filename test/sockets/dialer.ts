@@ -45,6 +45,16 @@ function history(socket: Socket): string[] {
 const ECHO = { namespace: '', service: 'echo' }
 const OFFERED = { service: 'echo', timeout: 0 }
 
+/** Each way in which a socket is not to stay where it is; `sent` is to go to `place`. */
+function fatesBy(place: Place): Record<string, (socket: Socket, resolver: Held) => unknown> {
+  return {
+    refused: (_socket, resolver) => resolver.fail(new MonikerError('ENOSERVICE')),
+    destroyed: socket => socket.destroy(),
+    sent: (_socket, resolver) => resolver.answer(place),
+    connected: socket => socket.connect(place.port, '127.0.0.1'),
+  }
+}
+
 t.test('whatever comes first, nobody else gets a byte, and all is told in order', async t => {
   // Of two daemons, each with the service in the likely place or a stranger there.
   const [right, wrong, empty] = [await freePort(), await freePort(), await freePort()]
@@ -193,13 +203,7 @@ if (hasUnix) {
         beside?.close()
         server.close()
       })
-      const fates: Record<string, (socket: Socket, resolver: Held) => unknown> = {
-        refused: (_socket, resolver) => resolver.fail(new MonikerError('ENOSERVICE')),
-        destroyed: socket => socket.destroy(),
-        sent: (_socket, resolver) => resolver.answer(place),
-        connected: socket => socket.connect(place.port, '127.0.0.1'),
-      }
-      for (const [fate, meet] of Object.entries(fates)) {
+      for (const [fate, meet] of Object.entries(fatesBy(place))) {
         for (const isThere of [false, true]) {
           const resolver = new Held(undefined, port)
           const socket = connect({ ...OFFERED, resolver }).on('error', () => {})
@@ -250,13 +254,7 @@ if (hasUnix) {
 t.test('a connection that Node has not reported yet is closed politely too', async t => {
   const greeter = await greeting(t)
   const { place } = await site(t, 'elsewhere')
-  const fates: Record<string, (socket: Socket, resolver: Held) => unknown> = {
-    refused: (_socket, resolver) => resolver.fail(new MonikerError('ENOSERVICE')),
-    destroyed: socket => socket.destroy(),
-    sent: (_socket, resolver) => resolver.answer(place),
-    connected: socket => socket.connect(place.port, '127.0.0.1'),
-  }
-  for (const [fate, meet] of Object.entries(fates)) {
+  for (const [fate, meet] of Object.entries(fatesBy(place))) {
     const resolver = new Held({ ...place, port: greeter.port, instance: 'greeter' })
     const socket = connect({ ...OFFERED, transports: ['tcp'], resolver }).on('error', () => {})
     t.teardown(() => socket.destroy())
