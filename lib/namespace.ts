@@ -5,7 +5,7 @@ import { isWord } from './name.ts'
 import { project } from './project.ts'
 
 /** The longest namespace, and the longest part of one that is kept before a hyphen and the digits. */
-const MAX = 63
+export const MAX = 63
 const MAX_PART = 56
 
 /** The words that stand for the namespace of the current directory. */
@@ -58,7 +58,7 @@ export function givenNamespace(text: string): string | undefined {
  * top folder. No two work trees of a host have the same one, and a checkout does not change it. `''` outside of git.
  */
 export function treeNamespace(directory: string): string {
-  const top = topOf(realpathSync(directory))
+  const top = workTree(directory)
   if (top === undefined) return ''
   return `${toWord(basename(top)).slice(0, MAX_PART)}-${digitsOf(top)}`
 }
@@ -69,7 +69,7 @@ export function treeNamespace(directory: string): string {
  * git's files do not name the branch.
  */
 export function branchNamespace(directory: string): string {
-  const top = topOf(realpathSync(directory))
+  const top = workTree(directory)
   if (top === undefined) return ''
   const { repository, branch } = checkoutOf(top)
   const name = `${toWord(repository)}.${plain(branch)}`
@@ -87,11 +87,7 @@ function automatic(text: string): string {
 
 /** `text` as a word, without what no word may have or begin with. */
 export function toWord(text: string): string {
-  return (
-    plain(text)
-      .replace(/^[^a-z]+/, '')
-      .slice(0, MAX) || 'tree'
-  )
+  return plain(text).replace(/^[^a-z]+/, '') || 'tree'
 }
 
 /** The top folder of the git work tree that `directory` is in; `undefined` outside of git. */

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   openSync,
   readFileSync,
@@ -57,21 +58,28 @@ export function project(): Project {
 }
 
 /**
- * Looks for the settings upward from `directory`, and not above the git work tree, the home or the file system. A file
+ * Looks for the settings upward from `directory`. A file
  * that another user could have written, or that is in a folder of that kind, is passed over.
  */
 export function findProject(
   directory: string,
   passOver: (file: PassedOver) => void = () => {},
 ): Project {
-  const home = known(() => realpathSync(homedir()))
-  for (let folder = directory; ; folder = dirname(folder)) {
+  for (const folder of foldersUp(directory)) {
     for (const [name, pick] of Object.entries(FILES)) {
       const found = settingsIn(join(folder, name), pick, passOver)
       if (found) return found
     }
-    const isTop = folder === home || known(() => statSync(join(folder, '.git'))) !== undefined
-    if (isTop || isEdge(folder)) return NONE
+  }
+  return NONE
+}
+
+/** The folders from `directory` upward, up to the git work tree, the home or the top of the file system. */
+export function* foldersUp(directory: string): Generator<string, void> {
+  const home = known(() => realpathSync(homedir()))
+  for (let folder = directory; ; folder = dirname(folder)) {
+    yield folder
+    if (folder === home || existsSync(join(folder, '.git')) || isEdge(folder)) return
   }
 }
 
@@ -98,8 +106,8 @@ function settingsIn(
   return undefined
 }
 
-/** Reads a file, if it is there and a regular one. What is checked is what is read. */
-function readOpen(file: string): { text: string; info: Stats } | undefined {
+/** Reads a file, if it is there, a regular one, and of at most 1 MiB. What is checked is what is read. */
+export function readOpen(file: string): { text: string; info: Stats } | undefined {
   let fd: number
   try {
     // A pipe in its place must not make us wait for its other end.
@@ -144,7 +152,7 @@ function foreign(path: string, { uid, gid, mode }: Stats): string | undefined {
 
 function checked(settings: unknown, file: string): Project {
   const form = `${file} to have "namespace", a text, and "port", from 1 to 65535`
-  if (typeof settings !== 'object' || settings === null) throw bad(form)
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) throw bad(form)
   const { $schema: _, namespace, port, ...others } = settings as Record<string, unknown>
   const [other] = Object.keys(others)
   if (other !== undefined) throw bad(`${form}, got ${JSON.stringify(other)}`)

@@ -144,6 +144,7 @@ t.test('settings that are wrong are an error that names the file', async t => {
     ['{', /moniker\.json to be JSON, but /],
     ['null', expected],
     ['7', expected],
+    ['[]', expected],
     ['{"namespaces":"a"}', /65535, got "namespaces"/],
     ['{"namespace":7}', expected],
     ['{"port":"7"}', expected],

@@ -20,8 +20,8 @@ import { designatedPort, portRange } from '../settings.ts'
 import { VERSION } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
-import { end, orphans } from './orphans.ts'
-import { colour, printable } from './terminal.ts'
+import { end, orphans, wordsFor } from './orphans.ts'
+import { colour, printable, tell } from './terminal.ts'
 import { engines, version } from './version.ts'
 
 /** Milliseconds to wait for an answer. */
@@ -57,7 +57,7 @@ interface Options {
 export const doctorCommand = new Command('doctor')
   .description('Looks for faults in the daemon of a host, and around it.')
   .addArgument(hostArgument())
-  .option('--prune', 'end what a `moniker run` that was killed has left running')
+  .option('--prune', 'end what a `moniker run` that has ended has left running')
   .addOption(daemonPortOption())
   .addOption(jsonOption())
   .addHelpText('after', '\nEnds with 0 if all is well, and with 1 if it gives a hint.')
@@ -67,7 +67,8 @@ async function doctor(
   at: HostAndPort | undefined,
   { json, prune, ...options }: Options,
 ): Promise<void> {
-  if (prune) await end(await orphans())
+  const ended = prune ? await end(orphans) : []
+  if (ended.length > 0) tell(`ended ${wordsFor(ended)}`)
   const { host = '', daemonPort = designatedPort() } = { ...options, ...at }
   const findings: Finding[] = []
   for await (const finding of checkup(host, daemonPort)) {
@@ -151,7 +152,8 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Finding[] {
   const ours = Object.keys(env).filter(name => /^MONIKER_(?!APP$)/.test(name))
   if (ours.length === 0) return [fine('environment', 'no MONIKER_ variable is set')]
   return ours.toSorted().map(name => {
-    const text = `${name}=${env[name]}`
+    // The word of a reservation gives its name to whoever knows it.
+    const text = name === 'MONIKER_RESERVATION' ? `${name} is set` : `${name}=${env[name]}`
     const hint = faultIn(name, env[name]!)
     return hint === undefined ? fine('environment', text) : bad('environment', text, hint)
   })
@@ -317,12 +319,11 @@ function checkDaemons(daemons: readonly DaemonStatus[]): Finding {
     : fine('daemon', `monikerd, process ${pid}, ${known}`)
 }
 
-/** The finding for what runs that were killed have left, if there is such. */
+/** The finding for what runs that have ended have left, if there is such. */
 async function checkRuns(): Promise<Finding[]> {
   const left = await orphans()
   if (left.length === 0) return []
-  const who = left.map(({ pid, name }) => `${pid} (${name})`).join(', ')
-  const text = `a moniker run that was killed has left process ${who}`
+  const text = `a moniker run that has ended has left ${wordsFor(left)}`
   return [bad('runs', text, 'moniker doctor --prune ends it')]
 }
 

@@ -148,7 +148,7 @@ export async function find(
   }
 }
 
-/** The variables of one service. No value has a character that is special to a shell. */
+/** The variables of one service. No value has a quote, a backslash, a space or the end of a line in it. */
 function variables(
   word: string,
   { endpoints }: Resolution,

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 
-/** A tool that serves on a port which it does not take from PORT. */
+/** A tool that has its own flag for the port that it serves on. Not all of them, or not always, take it from PORT. */
 interface Tool {
   /** The commands of the tool that serve; `''` is the tool without one. */
   readonly serves: readonly string[]
@@ -15,7 +15,7 @@ interface Tool {
 const PORT = ['--port', '{port}']
 const STRICT = [...PORT, '--strictPort']
 
-/** THE TABLE of tools that ignore PORT, by the name of the program, or of the module of Python. */
+/** THE TABLE of tools that may ignore PORT, by the name of the program, or of the module of Python. */
 const TOOLS: Readonly<Record<string, Tool>> = {
   vite: { serves: ['', 'dev', 'serve', 'preview'], flags: STRICT },
   vitepress: { serves: ['', 'dev', 'serve', 'preview'], flags: PORT },
@@ -33,7 +33,7 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   ember: { serves: ['serve', 'server', 's'], flags: PORT, also: ['-p'] },
   wrangler: { serves: ['dev'], flags: PORT },
   docusaurus: { serves: ['start', 'serve'], flags: PORT, also: ['-p'] },
-  rails: { serves: ['server', 's'], flags: PORT, also: ['-p', '-b'] },
+  rails: { serves: ['server', 's'], flags: PORT, also: ['-p'] },
   jekyll: { serves: ['serve', 'server', 's'], flags: PORT, also: ['-P'] },
   hugo: { serves: ['server', 'serve'], flags: PORT, also: ['-p'] },
   flask: { serves: ['run'], flags: PORT, also: ['-p'] },

@@ -1,14 +1,16 @@
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
-import { readFile, readdir, readlink, stat } from 'node:fs/promises'
+import { readFile, readdir, stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { pause } from '../clock.ts'
 import { builtins } from '../node/builtins.ts'
+import { pidNamespace } from '../node/pidspace.ts'
+import { printable } from './terminal.ts'
 
-// The programs that a run has started end with it, also when it is killed and can do nothing any more.
+// A run ends the programs that it has started, also when it is killed and can do nothing any more.
 
 /** The variable by which the processes that a run has started are known: they inherit it. */
 export const MARK = 'MONIKER_RUN'
@@ -24,9 +26,14 @@ export interface Marked {
   readonly name: string
 }
 
-/** A mark that no other run has. It begins with the number of this process. */
+/** A mark that no other run has. It begins with the number of this process, and that of its PID namespace. */
 export function newMark(): string {
-  return `${process.pid}-${builtins.crypto.randomBytes(8).toString('hex')}`
+  return `${process.pid}-${space()}-${builtins.crypto.randomBytes(8).toString('hex')}`
+}
+
+/** The number of our PID namespace; `''` where the system has none. */
+function space(): string {
+  return String(pidNamespace() ?? '')
 }
 
 /**
@@ -103,19 +110,34 @@ export async function marked(mark?: string): Promise<Marked[]> {
   return all.filter(one => one.pid !== process.pid && (mark === undefined || one.mark === mark))
 }
 
-/** The processes whose run has been killed, so that nothing will end them. */
+/**
+ * The processes whose run has ended, so that nothing else will end them. Those of a run in another PID namespace are
+ * left out: its number says nothing here.
+ */
 export async function orphans(): Promise<Marked[]> {
-  return (await marked()).filter(({ mark }) => !isAlive(Number.parseInt(mark, 10)))
+  const ours = space()
+  return (await marked()).filter(({ mark }) => {
+    const [pid, theirs] = mark.split('-')
+    return theirs === ours && !isAlive(Number(pid))
+  })
 }
 
-/** Ends processes: asks them first, and kills what is left after a second. */
-export async function end(processes: readonly Marked[]): Promise<void> {
-  if (processes.length === 0) return
-  for (const { pid } of processes) kill(pid, 'SIGTERM')
-  for (let left = PATIENCE; left > 0 && processes.some(({ pid }) => isAlive(pid)); left -= STEP) {
+/** Ends the processes that `find` finds, and returns them: asks them first, and kills what is found after a second. */
+export async function end(find: () => Promise<readonly Marked[]>): Promise<readonly Marked[]> {
+  const found = await find()
+  if (found.length === 0) return found
+  for (const { pid } of found) kill(pid, 'SIGTERM')
+  for (let left = PATIENCE; left > 0 && found.some(({ pid }) => isAlive(pid)); left -= STEP) {
     await pause(STEP)
   }
-  for (const { pid } of processes) kill(pid, 'SIGKILL')
+  // A number may be another program's by now.
+  for (const { pid } of await find()) kill(pid, 'SIGKILL')
+  return found
+}
+
+/** Processes, as words for people. */
+export function wordsFor(processes: readonly Marked[]): string {
+  return processes.map(({ pid, name }) => printable(`process ${pid} (${name})`)).join(', ')
 }
 
 /** Milliseconds between two looks at processes that were asked to end. */
@@ -123,20 +145,19 @@ const STEP = 50
 
 async function fromProc(): Promise<Marked[]> {
   const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
-  const ours = await readlink('/proc/self/ns/pid')
-  const found = await Promise.all(pids.map(pid => readMarked(pid, ours)))
+  const found = await Promise.all(pids.map(readMarked))
   return found.filter(one => one !== undefined)
 }
 
 /** The process if it carries a mark; it may be another user's, or have ended. */
-async function readMarked(pid: string, namespace: string): Promise<Marked | undefined> {
+async function readMarked(pid: string): Promise<Marked | undefined> {
   try {
     const folder = `/proc/${pid}`
     if ((await stat(folder)).uid !== process.getuid!()) return undefined
     const environment = await readFile(`${folder}/environ`, 'utf8')
     const mark = markIn(environment)
     // A number of another namespace is that of another process here.
-    if (!mark || (await readlink(`${folder}/ns/pid`)) !== namespace) return undefined
+    if (!mark || pidNamespace(`${folder}/ns/pid`) !== pidNamespace()) return undefined
     return { pid: Number(pid), mark, name: (await readFile(`${folder}/comm`, 'utf8')).trim() }
   } catch {
     return undefined
@@ -158,7 +179,7 @@ function markIn(environment: string): string | undefined {
   return MARKED.exec(environment)?.[1]
 }
 
-const MARKED = new RegExp(`(?:^|[\\0 ])${MARK}=(\\d+-[0-9a-f]{16})(?:$|[\\0 ])`)
+const MARKED = new RegExp(`(?:^|[\\0 ])${MARK}=(\\d+-\\d*-[0-9a-f]{16})(?:$|[\\0 ])`)
 
 function isAlive(pid: number): boolean {
   try {

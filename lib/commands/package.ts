@@ -1,9 +1,6 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
-
-/** The longest package.json that is read, in bytes. */
-const MAX = 1_048_576
+import { existsSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { foldersUp, readOpen } from '../project.ts'
 
 /** The part of a package.json that commands use. */
 export interface Package {
@@ -17,8 +14,8 @@ export interface Package {
 }
 
 /**
- * The package that `directory` is part of: that of the first package.json upward, not above the git work tree or the
- * home. Where there is none, or it cannot be read, the name is that of the directory.
+ * The package that `directory` is part of: that of the first package.json upward. Where there is none, or it cannot be
+ * read, the name is that of the directory.
  */
 export function packageAt(directory: string): Package {
   const folder = folderOf(directory) ?? directory
@@ -33,17 +30,15 @@ export function packageAt(directory: string): Package {
 }
 
 function folderOf(directory: string): string | undefined {
-  if (existsSync(join(directory, 'package.json'))) return directory
-  const above = dirname(directory)
-  const isTop = existsSync(join(directory, '.git')) || directory === homedir()
-  return isTop || above === directory ? undefined : folderOf(above)
+  for (const folder of foldersUp(directory)) {
+    if (existsSync(join(folder, 'package.json'))) return folder
+  }
+  return undefined
 }
 
 function contentOf(file: string): Record<string, unknown> {
   try {
-    const stat = statSync(file)
-    if (!stat.isFile() || stat.size > MAX) return {}
-    const content: unknown = JSON.parse(readFileSync(file, 'utf8'))
+    const content: unknown = JSON.parse(readOpen(file)?.text ?? '{}')
     return isObject(content) ? content : {}
   } catch {
     return {}

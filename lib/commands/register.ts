@@ -389,8 +389,9 @@ function entryIn({ key, value }: Pair<Node, Node>, document: Document): Entry {
   const options = (isObject(given) ? given : { port: given }) as EntryOptions
   const { port, udp } = options
   if (!isPort(port)) throw new Error(`expected a port from 1 to 65535, got ${shown(port)}`)
-  if (options.address !== undefined && !isIP(String(options.address))) {
-    throw new Error(`expected address to be an IP address, got ${shown(options.address)}`)
+  const { address } = options as { address?: unknown }
+  if (address !== undefined && (typeof address !== 'string' || !isIP(address))) {
+    throw new Error(`expected address to be an IP address, got ${shown(address)}`)
   }
   if (udp !== undefined && typeof udp !== 'boolean') {
     throw new Error(`expected udp to be true or false, got ${shown(udp)}`)

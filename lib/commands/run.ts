@@ -2,19 +2,18 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { Command } from 'commander'
-import { clearTimeout, clock, pause, setTimeout } from '../clock.ts'
+import { clock, pause } from '../clock.ts'
 import { listenCall } from '../options/listen.ts'
-import type { MonikerError } from '../errors.ts'
-import { format, isScoped, type Name } from '../name.ts'
-import { toWord, workTree } from '../namespace.ts'
+import { isScoped, type Name } from '../name.ts'
+import { MAX, toWord, workTree } from '../namespace.ts'
 import { builtins } from '../node/builtins.ts'
-import { bound, freePort, isFree, listening, portFor, portsOf } from '../node/proc.ts'
-import type { Metadata, Offer } from '../wire/protocol.ts'
+import { bound, freePort, isFree, portFor } from '../node/proc.ts'
+import type { Metadata } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { project } from '../project.ts'
-import { Registrar, type Lease } from '../registration/registrar.ts'
 import { Resolver } from '../client/resolver.ts'
-import { designatedPort, reservationWord } from '../settings.ts'
+import { designatedPort } from '../settings.ts'
+import { Claim } from './claim.ts'
 import { distinct, find, neighbour, type Neighbour } from './env.ts'
 import { flagged } from './flags.ts'
 import {
@@ -31,12 +30,18 @@ import {
   toVariables,
   waitOption,
 } from './options.ts'
-import { MARK, end, endingWithUs, marked, newMark, orphans, watchOver } from './orphans.ts'
+import {
+  MARK,
+  end,
+  endingWithUs,
+  marked,
+  newMark,
+  orphans,
+  watchOver,
+  wordsFor,
+} from './orphans.ts'
 import { packageAt } from './package.ts'
-import { keepAlive, tell, tellLapses } from './terminal.ts'
-
-/** Milliseconds until a command that does not listen yet is reported. */
-const LATE = 10_000
+import { keepAlive, printable, tell } from './terminal.ts'
 
 /** Milliseconds from a crash to the next start: each pause is twice the last, up to the second number. */
 const [SOON, LATEST] = [100, 30_000]
@@ -96,7 +101,10 @@ export const runCommand = new Command('run')
     'another variable for the port beside PORT, or for a value with {port} in it; may be repeated',
     toVariables,
   )
-  .option('--no-flags', 'leave a tool that ignores PORT, such as vite, without flags for the port')
+  .option(
+    '--no-flags',
+    'leave a tool that may ignore PORT, such as vite, without flags for the port',
+  )
   .option('--with <names>', 'services it needs, as for `moniker env`; may be repeated', toList)
   .option('--strict', 'look for these in the namespace alone, not in the host’s own too')
   .addOption(waitOption().default(30_000, '30s'))
@@ -109,8 +117,8 @@ export const runCommand = new Command('run')
   .addHelpText(
     'after',
     `
-The command finds its port in $PORT and wherever {port} stands in its arguments. Tools that ignore PORT,
-such as vite, next or rails, are given their own flag. The name is reserved before the command is
+The command finds its port in $PORT and wherever {port} stands in its arguments. Some tools, such as vite,
+next or rails, are given their own flag. The name is reserved before the command is
 started, registered once it listens, and withdrawn when it ends. Signals are passed on to it; its exit
 status is passed on. --with db sets DB_URL, DB_HOST, DB_PORT and DB_VERSION for it. For example:
   moniker run web -- python3 -m http.server {port}
@@ -128,7 +136,7 @@ async function run(
 ): Promise<void> {
   useNamespace(options.namespace)
   usePorts(options.ports)
-  for (const one of await dropped(project())) tell(`${one}; ${PASS_ON}`)
+  for (const one of await dropped(project())) tell(printable(`${one}; ${PASS_ON}`))
   const { text, words } = wordsOf(command, first, others)
   const { name, metadata } = listenCall([
     { service: meant(text ?? ownName()), metadata: options.metadata },
@@ -140,12 +148,14 @@ async function run(
       `port ${fixedPort} is taken by another program; stop it, or choose another port`,
     )
   }
-  sayWhatIsSo()
-  if (process.platform !== 'linux') await end(await orphans())
+  warnAsInit()
+  // Elsewhere a run that is killed leaves no watcher behind.
+  const ended = process.platform === 'linux' ? [] : await end(orphans)
+  if (ended.length > 0) tell(`ended ${wordsFor(ended)}, which a run that has ended had left`)
   const known = { resolver: new Resolver(), wait, tell }
   const found = await find(neighbours, known)
   const kind = { transport: 'tcp', shared } as const
-  const claim = new Claim({ ...name, ...kind }, options)
+  const claim = new Claim({ ...name, ...kind }, options.daemonPort)
   await claim.reserve(options.force)
   const mark = newMark()
   // Of several that share a name each needs a port of its own.
@@ -162,17 +172,17 @@ async function run(
     claim.accompany({ port, pid, ...(metadata && { metadata }) }, signal),
   )
   const renew = async (signal: AbortSignal) => {
-    // Its old port may not be free yet, and one of its neighbours may have moved.
-    port = fixedPort ?? (await freePort(port))
+    // One of its neighbours may have moved, and its old port may not be free yet.
     const found = await find(neighbours, { ...known, signal })
     await claim.reserve()
+    port = fixedPort ?? (await freePort(port))
     return call(found)
   }
   const release = await watchOver(mark)
   try {
     const status = await (restart ? program.keepRunning({ tell, renew }) : program.run())
     // A tool such as npm leaves what it has started when it is told to stop.
-    if (program.isStopped) await end(await marked(mark))
+    if (program.isStopped) await end(() => marked(mark))
     process.exitCode = status === 0 ? await leftBehind(mark, port, claim) : status
   } finally {
     release()
@@ -199,7 +209,8 @@ function wordsOf(
 /** The name of what is run here, where none is given: that of the package, or of the folder. */
 function ownName(): string {
   const { name, isNamed } = packageAt(process.cwd())
-  const text = isScoped(name) ? name.replaceAll(/[^@/]+/g, word => toWord(word)) : toWord(name)
+  const word = (part: string) => toWord(part).slice(0, MAX)
+  const text = isScoped(name) ? name.replaceAll(/[^@/]+/g, word) : word(name)
   tell(`the name is ${text}, that of ${isNamed ? 'package.json' : 'the folder'}`)
   return text
 }
@@ -226,13 +237,13 @@ function withFlags(words: readonly string[], isWanted: boolean): readonly string
   const found = isWanted ? flagged(words, packageAt(process.cwd()).scripts) : undefined
   if (!found) return words
   tell(
-    `${found.tool} is given ${found.flags.join(' ')}, as it ignores PORT; --no-flags leaves that out`,
+    `${found.tool} is given ${found.flags.join(' ')}, as it may ignore PORT; --no-flags leaves that out`,
   )
   return found.words
 }
 
-/** Says what cannot be mended from here. */
-function sayWhatIsSo(): void {
+/** Warns of what a run that is process 1 of a container cannot do. */
+function warnAsInit(): void {
   if (process.pid !== 1) return
   tell('this is process 1, and ends no orphans of its command: start the container with --init')
 }
@@ -242,113 +253,12 @@ async function leftBehind(mark: string, port: number, claim: Claim): Promise<num
   const [address] = await bound([{ transport: 'tcp', port }])
   const left = address || !claim.wasHeld ? await marked(mark) : []
   if (!address && left.length === 0) return 0
-  const who = left.map(({ pid, name }) => `process ${pid} (${name})`).join(', ')
+  const who = wordsFor(left)
   tell(
     `the command has ended, but ${who || `a program on port ${port}`} goes on in the background, without the name; ` +
       'have it stay in the foreground, or use moniker register',
   )
   return 1
-}
-
-/** The hold that a run has on its name: it is reserved, then registered, unless the program registers it by itself. */
-class Claim {
-  readonly #name: Omit<Offer, 'port' | 'address'>
-  readonly #registrar: Registrar
-  readonly #word = reservationWord() ?? builtins.crypto.randomBytes(16).toString('hex')
-  #reserved: Lease | undefined
-  /** True once the command has had its name. */
-  wasHeld = false
-
-  constructor(name: Omit<Offer, 'port' | 'address'>, { daemonPort }: Pick<Options, 'daemonPort'>) {
-    this.#name = name
-    this.#registrar = Registrar.at(daemonPort)
-  }
-
-  /** The variables by which the command gets the name. */
-  get env(): Record<string, string> {
-    return { MONIKER_RESERVATION: this.#word }
-  }
-
-  /** Reserves the name. A daemon that knows no reservations is used without. Fails with `EADDRINUSE` if it is taken. */
-  async reserve(force = false): Promise<void> {
-    if (this.#reserved?.state === 'held') return
-    const asked = { ...this.#name, reservation: this.#word, force }
-    try {
-      this.#reserved = await this.#registrar.reserve(asked)
-    } catch (error) {
-      const { reason, message } = error as MonikerError
-      if (reason === 'ETAKEN') throw new Error(`${message}; --force takes the name over`)
-      const isOld = reason === 'ENOSYS' || reason === 'EPROTOCOL'
-      if (!isOld || force) throw error
-      this.#reserved = undefined
-    }
-  }
-
-  /** Registers the name once the command listens, until `signal` aborts; lets go if the command does it by itself. */
-  async accompany(
-    command: Pick<Offer, 'port' | 'pid' | 'metadata'>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const offer = { ...this.#name, ...command }
-    const claimed = new AbortController()
-    this.#reserved?.once('claimed', () => claimed.abort())
-    try {
-      const address = await reached(offer, AbortSignal.any([signal, claimed.signal]))
-      await this.#hold({ ...offer, address }, signal)
-    } catch (error) {
-      if (!claimed.signal.aborted) throw error
-      this.#letGo()
-      if (!signal.aborted) await once(signal, 'abort')
-    }
-  }
-
-  async #hold(offer: Offer, signal: AbortSignal): Promise<void> {
-    const options = { signal, instead: this.#reserved }
-    const lease = await this.#registrar.register(offer, options)
-    this.wasHeld = true
-    lease.once('claimed', () => this.#letGo())
-    const name = format(offer)
-    tell(`${name} is port ${offer.port}`)
-    const cancel = tellLapses(lease, tell, `${name} is registered again`)
-    if (!signal.aborted) await once(signal, 'abort')
-    cancel()
-    await lease.withdraw()
-  }
-
-  #letGo(): void {
-    this.wasHeld = true
-    tell(`${format(this.#name)} is registered by the command itself`)
-  }
-
-  /** Gives the name up, if it is still reserved. */
-  async release(): Promise<void> {
-    await this.#reserved?.withdraw()
-  }
-}
-
-/** The address at which a command listens, once it does. Reports a command that takes its time. */
-async function reached(offer: Omit<Offer, 'address'>, signal: AbortSignal): Promise<string> {
-  const { port, pid } = offer
-  let address: string | undefined
-  const report = async () => {
-    const others = await portsOf(pid!)
-    if (!signal.aborted && !address) tell(`${format(offer)} ${notListening(port, others)}`)
-  }
-  const timer = setTimeout(() => void report(), LATE)
-  address = await listening(port, signal).finally(() => clearTimeout(timer))
-  return address
-}
-
-/** The report on a command that does not listen on `port`; `others` are the ports on which it does. */
-function notListening(port: number, others: readonly number[]): string {
-  const [other] = others
-  const why = other
-    ? `the command listens on port ${other}, not on ${port}`
-    : `no program listens on port ${port}`
-  return (
-    `is not registered yet: ${why}, which the command finds in $PORT; does it want {port} among ` +
-    `its arguments, another variable (--env), or ${other ? `--port ${other}` : 'its own port (--port)'}?`
-  )
 }
 
 /** Another program, run as part of this one: it gets our signals. */

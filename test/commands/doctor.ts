@@ -1,4 +1,4 @@
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,6 +18,7 @@ import {
   type Finding,
 } from '../../lib/commands/doctor.ts'
 import { decode, encode, idOf, type Answer } from '../../lib/wire/protocol.ts'
+import { apart, island } from '../fixtures/apart.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { home } from '../fixtures/home.ts'
@@ -228,14 +229,16 @@ test('variables that a tool on the way drops are told', linux, async t => {
       MONIKER_PORT: port,
       MONIKER_NAMESPACE: 'shop',
       MONIKER_HOST: '::1',
+      MONIKER_RESERVATION: 'a-secret-of-16-letters',
     }
     return spawnSync('sh', ['-c', script, 'sh', ...moniker], { cwd: dir, env, encoding: 'utf8' })
   }
-  const drops = ['MONIKER_NAMESPACE', 'MONIKER_HOST']
+  const drops = ['MONIKER_NAMESPACE', 'MONIKER_HOST', 'MONIKER_RESERVATION']
   const doctor = dropped('doctor')
   t.equal(doctor.status, 1)
   const line = /MONIKER_NAMESPACE=shop of process \d+ \(sh\) does not come here/
   t.match(doctor.stdout, line)
+  t.notMatch(doctor.stdout, 'a-secret-of-16-letters')
   t.match(doctor.stdout, /pass it on \(turbo: "globalPassThroughEnv"/)
   t.match(dropped('run', 'web', '--', 'true').stderr, line)
   writeFileSync(join(dir, 'moniker.json'), '{"namespace":"shop","port":7123}')
@@ -255,18 +258,6 @@ test('the loopback interface is up, with whatever family, or that is told', asyn
   interfaces(t, { none: undefined, eth0: [{ address: '192.0.2.7' }] })
   t.match(loopback(), [{ check: 'loopback', ok: false, hint: 'bring it up: ip link set lo up' }])
 })
-
-/** Runs a script on a host with a network of its own; `$MONIKER` is the command there. */
-function apart(script: string, env: NodeJS.ProcessEnv): SpawnSyncReturns<string> {
-  const cli = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))
-  const MONIKER = [process.execPath, ...process.execArgv, cli].join(' ')
-  const all = { ...process.env, MONIKER, ...env }
-  const options = { env: all, encoding: 'utf8', timeout: 30_000 } as const
-  return spawnSync('unshare', ['--net', 'sh', '-c', script], options)
-}
-
-const isIsland = spawnSync('unshare', ['--net', 'true']).status === 0
-const island = { skip: !isIsland && 'only root of Linux can have a network of its own' }
 
 test('it finds the faults of a network, and none where IPv6 is switched off', island, async t => {
   const env = { MONIKER_PORT: String(await nobody()), LOG: join(t.testdir(), 'log') }
@@ -319,14 +310,16 @@ test('our variables are told, and what is wrong with them', async t => {
     ['MONIKER_HOST', 'theforce.net', /expected IP addresses/],
     ['MONIKER_POLICY', `${policy}/policy`],
     ['MONIKER_POLICY', `${policy}/nothing`, /no such file/],
-    ['MONIKER_RUN', '7-0123456789abcdef'],
+    ['MONIKER_RUN', '7-4026531836-0123456789abcdef'],
     ['MONIKER_RESERVATION', 'a-secret-of-16-letters'],
     ['MONIKER_PROT', '7000', /spelt right/],
   ]
   for (const [name, value, hint] of cases) {
     const before = process.env[name]
     process.env[name] = value
-    const finding = environment().find(({ text }) => text === `${name}=${value}`)
+    const isSecret = name === 'MONIKER_RESERVATION'
+    const told = isSecret ? `${name} is set` : `${name}=${value}`
+    const finding = environment().find(({ text }) => text === told)
     t.match(finding, hint ? { ok: false, hint } : { ok: true, hint: undefined }, `${name}=${value}`)
     if (before === undefined) delete process.env[name]
     else process.env[name] = before

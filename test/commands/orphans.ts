@@ -4,7 +4,6 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { test, type Test } from 'tap'
-import { doctorCommand } from '../../lib/commands/doctor.ts'
 import {
   MARK,
   end,
@@ -14,8 +13,9 @@ import {
   orphans,
   watchOver,
 } from '../../lib/commands/orphans.ts'
-import { printed } from '../fixtures/command.ts'
-import { daemon } from '../fixtures/daemon.ts'
+import { apart, island } from '../fixtures/apart.ts'
+import { pidNamespace } from '../../lib/node/pidspace.ts'
+import { nobody } from '../fixtures/services.ts'
 
 const linux = { skip: process.platform !== 'linux' && 'only Linux has /proc' }
 
@@ -43,12 +43,12 @@ function commandOf({ pid }: ChildProcess): string {
 async function oldMark(): Promise<string> {
   const child = spawn('true')
   await once(child, 'exit')
-  return `${child.pid}-0123456789abcdef`
+  return `${child.pid}-${pidNamespace()}-0123456789abcdef`
 }
 
 test('a mark is that of one run, and is found on what it has started', linux, async t => {
   const mark = newMark()
-  t.match(mark, new RegExp(`^${process.pid}-[0-9a-f]{16}$`))
+  t.match(mark, new RegExp(`^${process.pid}-\\d+-[0-9a-f]{16}$`))
   t.not(newMark(), mark)
   t.same(await marked(mark), [])
   const child = await carrier(t, mark, 'exec sleep 60')
@@ -61,31 +61,36 @@ test('a mark is that of one run, and is found on what it has started', linux, as
 })
 
 test('what a run has left is asked to end, and then killed', linux, async t => {
-  await end([])
+  t.same(await end(async () => []), [])
   const mark = await oldMark()
   const polite = await carrier(t, mark, 'exec sleep 60')
   const stubborn = await carrier(t, mark, "trap '' TERM; while :; do read -r line; done")
   const ends = Promise.all([once(polite, 'exit'), once(stubborn, 'exit')])
-  await end((await orphans()).filter(one => one.mark === mark))
+  await end(async () => (await orphans()).filter(one => one.mark === mark))
   t.same(await ends, [
     [null, 'SIGTERM'],
     [null, 'SIGKILL'],
   ])
 })
 
-test('the doctor finds what was left, and ends it', linux, async t => {
-  t.teardown(() => (process.exitCode = undefined))
-  const { port } = await daemon(t, { hosts: ['127.0.0.1'] })
-  const at = ['--daemon-port', String(port)]
-  const child = await carrier(t, await oldMark(), 'exec sleep 60')
-  const ended = once(child, 'exit')
-  const text = `a moniker run that was killed has left process .*${child.pid} \\(sleep\\)`
-  t.match(
-    await printed(t, doctorCommand, ...at),
-    new RegExp(`hint  runs +${text}.*\n +moniker doctor --prune`),
-  )
-  t.notMatch(await printed(t, doctorCommand, '--prune', ...at), /runs/)
-  await ended
+test('the doctor finds what was left, and ends it', island, async t => {
+  const env = { MONIKER_PORT: String(await nobody()) }
+  const script = `
+    ip link set lo up
+    space=$(readlink /proc/self/ns/pid | tr -dc 0-9)
+    ${MARK}=99999-$space-0123456789abcdef sleep 60 & child=$!
+    ${MARK}=99999-1-0123456789abcdef sleep 60 & other=$!
+    echo "$child $other"
+    $MONIKER doctor
+    $MONIKER doctor --prune 2>&1
+    kill -0 $other && echo "the other goes on"; kill $other`
+  const { stdout } = apart(script, env)
+  const [, child, other] = /^(\d+) (\d+)$/m.exec(stdout)!
+  const text = `a moniker run that has ended has left process ${child} \\(sleep\\)`
+  t.match(stdout, new RegExp(`hint  runs +${text}\n +moniker doctor --prune`))
+  t.match(stdout, `moniker: ended process ${child} (sleep)\n`)
+  t.notMatch(stdout, `process ${other}`, 'the run of the other is in another namespace')
+  t.match(stdout, 'the other goes on')
 })
 
 test('where there is no /proc, ps tells', linux, async t => {

@@ -327,6 +327,7 @@ test('what is wrong in a list is told with its line', async t => {
     ],
     ['tie: { port: 1, check: x }', /^list:1: expected port, .* got "check"$/],
     ['tie: { port: 1, address: x }', /^list:1: expected address to be an IP address, got "x"$/],
+    ['tie: { port: 1, address: [127.0.0.1] }', /to be an IP address, got \["127.0.0.1"\]$/],
     ['tie: { port: 1, shared: 1 }', /^list:1: .*options.shared to be true, false or a group/],
     ['tie: { port: 1, metadata: 1 }', /^list:1: .*options.metadata to be an object/],
     ['tie@^1: 1', /^list:1: .*exact version/],
