@@ -234,7 +234,9 @@ async function askBoth(daemon: DaemonAddress, message: Asked, signal: Signal): P
     if (first) return first
     const stream = askOverStream(daemon, message, cancel)
     // A daemon has both. Where TCP is refused, what keeps UDP silent is a firewall, or bad luck.
-    stream.catch(() => (timer = setTimeout(() => cancel.abort(undefined), UDP_ALONE)))
+    stream.catch(() => {
+      if (!cancel.aborted) timer = setTimeout(() => cancel.abort(undefined), UDP_ALONE)
+    })
     return await Promise.any([datagram, stream])
   } catch (error) {
     signal.throwIfAborted()

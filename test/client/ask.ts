@@ -78,6 +78,18 @@ t.test('where UDP is silent it is asked again, and TCP beside it', async t => {
   t.equal(new Set(place.datagrams.map(({ id }) => id)).size, 1, 'with the same question')
 })
 
+t.test('nothing is left of a question to which UDP answers while TCP is silent', async t => {
+  let datagrams = 0
+  const place = await fake(t, {
+    tcp: silent,
+    udp: ({ id }, reply) => ++datagrams > 1 && reply(line({ id, by: 'udp' })),
+  })
+  const before = active('Timeout')
+  t.match(await ask(place, resolve, never), { by: 'udp' })
+  await new Promise(setImmediate)
+  t.equal(active('Timeout'), before)
+})
+
 t.test('UDP that wakes up while TCP is silent is heard', async t => {
   const place = await fake(t, {
     tcp: silent,
