@@ -60,6 +60,7 @@ export class Recall {
   #idle: NodeJS.Timeout | undefined
   readonly #unused: number
   #isStarting = false
+  #isClosed = false
   /** Counts what watches have told. */
   #count = 0
   /** The count, while a watch tells of every change. */
@@ -110,6 +111,11 @@ export class Recall {
   }
 
   close(): void {
+    this.#isClosed = true
+    this.#stopWatch()
+  }
+
+  #stopWatch(): void {
     if (!this.#watch) return
     clearInterval(this.#idle)
     this.#watch.close()
@@ -143,9 +149,12 @@ export class Recall {
     }
   }
 
-  /** Waits for the next turn of the loop, in which the kernel's news are heard. */
+  /**
+   * Waits until the kernel's news have been heard. After a callback of I/O the first immediate comes before the loop
+   * polls again, and what it reads then may be the end of a connection, which is told at the end of that turn.
+   */
   async #turn(): Promise<void> {
-    await new Promise(setImmediate)
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
     this.#turned = this.#now()
     this.#turning = undefined
   }
@@ -155,7 +164,18 @@ export class Recall {
     if (!interest || this.#watch || this.#isStarting || watches >= MAX_WATCHES) return
     this.#isStarting = true
     watches++
-    void import('./watch.ts').then(({ watch }) => this.#follow(watch(interest).unref()))
+    import('./watch.ts')
+      .then(({ watch }) => this.#follow(watch(interest).unref()))
+      .catch((error: Error) => this.#unwatched(error))
+  }
+
+  /** Goes on without a watch: each answer is good for a moment. */
+  #unwatched(error: Error): void {
+    debug('%s', error.message)
+    this.#interest = undefined
+    if (this.#isStarting) watches--
+    this.#isStarting = false
+    this.#stopWatch()
   }
 
   #follow(watch: Watch): void {
@@ -169,13 +189,12 @@ export class Recall {
       .on('down', onChange)
       .on('lost', () => (this.#changes = undefined))
       .on('error', error => {
-        // It may not list: each answer is good for a moment, as without a watch.
-        debug('%s', (error as Error).message)
-        this.#interest = undefined
-        this.close()
+        // It may not list.
+        this.#unwatched(error as Error)
       })
-    const onIdle = () => this.#now() - this.#used > this.#unused && this.close()
+    const onIdle = () => this.#now() - this.#used > this.#unused && this.#stopWatch()
     this.#idle = setInterval(onIdle, this.#unused).unref()
+    if (this.#isClosed) this.#stopWatch()
   }
 }
 

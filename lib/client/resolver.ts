@@ -1,4 +1,4 @@
-import { hostOfDaemon } from '../address.ts'
+import { LOOPBACK, hostOfDaemon } from '../address.ts'
 import { Abort, cancellable, deadline, retry, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import { clearInterval, setInterval } from '../clock.ts'
@@ -199,11 +199,12 @@ export class Resolver implements Resolving {
   }
 
   #recallOf(name: Name, options: SocketQuestion): Recall {
-    const { key, isThisHost, directories, port: daemonPort } = this.#queries.of(name, options)
+    const query = this.#queries.of(name, options)
+    const { key, host, isThisHost, directories, port: daemonPort } = query
     return this.#recalls.at(key, () => {
       const { namespace, service } = name
       const isWatchable = isThisHost && !directories && this.resolve === Resolver.prototype.resolve
-      const interest = { namespace, service, also: options.also, daemonPort }
+      const interest = { namespace, service, also: options.also, host, daemonPort }
       return {
         ask: () => this.resolve(name, options),
         isHere: isThisHost,
@@ -314,7 +315,8 @@ export class Resolver implements Resolving {
       const found =
         (session && (await session)) ??
         (await this.#race(daemons, question, ask, details, signal()).catch((error: unknown) => {
-          const standing = isThisHost && isDoubtful(error) && standings.get(port)
+          const isOurs = daemons.every(({ address }) => LOOPBACK.includes(address))
+          const standing = isThisHost && isOurs && isDoubtful(error) && standings.get(port)
           if (!standing) throw error
           return this.#askAgain(standing, query, error, signal())
         }))

@@ -1,13 +1,15 @@
 import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Recall, Recalls, type RecallOptions } from '../../lib/client/recall.ts'
+import { parse } from '../../lib/name.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import type { Resolution } from '../../lib/resolution.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { fake } from '../fixtures/fake.ts'
-import { line } from '../fixtures/lines.ts'
-import { named, portOf } from '../fixtures/services.ts'
+import { line, lines } from '../fixtures/lines.ts'
+import { named, portOf, stranger } from '../fixtures/services.ts'
 
 awake(t)
 
@@ -85,6 +87,32 @@ t.test('what has changed while this program was busy is asked for', async t => {
   await once(server.close(), 'close')
   at.time += 1_000
   await t.rejects(async () => recall.get(), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+})
+
+t.test('what the kernel has, but nobody has read yet, is heard of first', async t => {
+  const tie = { service: 'tie', transport: 'tcp', port: 1, instance: 'a' }
+  const watched = await fake(t, {
+    tcp: ({ id }, socket) => void socket.write(line({ id, services: [] })),
+  })
+  const { at, recall, vouched } = await recalled(t, { watch: { daemonPort: watched.port } })
+  const news: ((socket: Socket, id: unknown) => void)[] = [
+    (socket, id) => socket.write(line({ id, event: 'up', ...tie })),
+    socket => socket.resetAndDestroy(),
+  ]
+  for (const tell of news) {
+    await vouched()
+    at.time += 1_000
+    const { asked } = at
+    const port = await stranger(t, socket => void socket.end('x'))
+    await new Promise<void>((resolve, reject) => {
+      // In a callback of input the loop does not poll before the next immediate.
+      connect(port, '127.0.0.1').on('data', () => {
+        tell(watched.sockets.at(-1)!, watched.streamed.at(-1)!.id)
+        Promise.resolve(recall.get()).then(() => resolve(), reject)
+      })
+    })
+    t.equal(at.asked, asked + 1)
+  }
 })
 
 t.test('nothing vouches for an answer once the daemon has gone', async t => {
@@ -207,4 +235,33 @@ t.test('so many names are watched, and so many remembered', async t => {
   for (let key = 1; key <= 1_024; key++) recalls.at(String(key), make)
   t.equal(recalls.size, 1_024)
   t.not(recalls.at('0', make), first)
+})
+
+// The last, as nobody ends the watch of a resolver: it counts among all.
+t.test('a daemon at another loopback address is asked, and watched, there', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const other = await daemon(t, { port: daemonPort, hosts: ['127.0.0.2'] })
+  const there = await lines(t, daemonPort, { host: '127.0.0.2' })
+  there.ask({ id: 1, op: 'register', service: 'tie', transport: 'tcp', port: 4711 })
+  await there.answer()
+  const at = { time: 0 }
+  const resolver = new Resolver({ port: daemonPort, now: () => at.time })
+  const options = { host: '127.0.0.2' }
+  const questions = () => other.status().questions
+  for (let asked; asked !== questions(); await new Promise(setImmediate)) {
+    at.time += 100
+    asked = questions()
+    t.equal(portIn(await resolver.recall(parse('tie'), options)), 4711)
+  }
+  there.ask({ id: 2, op: 'unregister', registration: 1 })
+  await there.answer()
+  at.time += 100
+  await t.rejects(async () => resolver.recall(parse('tie'), options), {
+    code: 'ECONNREFUSED',
+    reason: 'ENOSERVICE',
+  })
+
+  // This process holds names, but at the other daemon.
+  await named(t, { service: 'held', daemonPort })
+  await t.rejects(resolver.resolve('held', options), { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
 })
