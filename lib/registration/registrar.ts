@@ -4,6 +4,7 @@ import { cancellable, deadline, type Signal } from '../async.ts'
 import {
   clearInterval,
   clearTimeout,
+  clock,
   nextTick,
   pause,
   setImmediate,
@@ -212,16 +213,22 @@ export class Registrar implements Standing {
 
   /**
    * Connects to the daemon of this host. Several programs that find none all try to become it; the
-   * kernel gives the designated port to one, and the others connect to that.
+   * kernel gives the designated port to one, and the others connect to that. A program that has the port and lets
+   * nobody connect is given up after a while.
    */
-  async #open(embedded = false): Promise<Client> {
-    try {
-      return this.#watch(await this.#reach(timeLimit(TIMEOUT)))
-    } catch (error) {
-      // A daemon of our own that cannot be reached is no reason to start another.
-      if (embedded || !hasCode(error, 'ECONNREFUSED')) throw error
+  async #open(): Promise<Client> {
+    const since = clock()
+    let isEmbedded = false
+    for (;;) {
+      try {
+        return this.#watch(await this.#reach(timeLimit(TIMEOUT)))
+      } catch (error) {
+        const isOver = clock() - since > TIMEOUT || this.#leases.size === 0
+        // A daemon of our own that cannot be reached is no reason to start another.
+        if (isEmbedded || isOver || !hasCode(error, 'ECONNREFUSED')) throw error
+      }
+      isEmbedded = await this.#become()
     }
-    return this.#open(await this.#become())
   }
 
   /** True if this process is the daemon now; false if another was faster. */

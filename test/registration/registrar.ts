@@ -589,6 +589,21 @@ t.test('daemons that come and go while a name is asked for are not one that is s
   await lease.withdraw()
 })
 
+t.test('a program that has the port and listens to nobody is given up', async t => {
+  let starts = 0
+  const registrar = new Registrar(await nobody(), async () => {
+    starts++
+    return taken()
+  })
+  const reason = new Error('enough')
+  const signal = AbortSignal.timeout(100)
+  await t.rejects(registrar.register(offer('tie'), { signal }), { name: 'TimeoutError' })
+  await t.rejects(registrar.register(offer('tie'), { signal: AbortSignal.abort(reason) }), reason)
+  const known = starts
+  await pause(100)
+  t.ok(starts <= known + 1, 'nobody goes on for a name that nobody wants')
+})
+
 const word = 'a-secret-of-16-letters'
 
 /** A name to reserve. */
