@@ -1,7 +1,8 @@
 import type { Socket as DatagramSocket } from 'node:dgram'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { Server, type AddressInfo } from 'node:net'
 import { builtins } from './builtins.ts'
+import { pidNamespace } from './pidspace.ts'
 
 /** The part of the options of `listen` and `bind` that matters here. */
 interface BindOptions {
@@ -50,7 +51,7 @@ export function appOf(ppid: number, told: string): string {
  */
 export function identityOf(pid: number | 'self', folder = '/proc'): string {
   const started = told(() => readFileSync(`${folder}/${pid}/stat`, 'utf8').replace(/^.*\) /s, ''))
-  const namespace = told(() => readlinkSync(`${folder}/self/ns/pid`))
+  const namespace = pidNamespace(`${folder}/self/ns/pid`) ?? ''
   // The name of the process, in parentheses, may be anything; field 22 of proc(5) comes 20 after it.
   return `${pid === 'self' ? process.pid : pid} ${started.split(' ')[19] ?? ''} ${namespace}`
 }

@@ -83,7 +83,7 @@ export function publish(
   namedListeners.get(listener)?.makeWay()
   const named = new NamedListener(listener, call, bind, registrar)
   try {
-    bind(named.options, call.callback)
+    bind(named.nextOptions(), call.callback)
   } catch (error) {
     named.restore()
     throw error
@@ -213,8 +213,8 @@ class NamedListener {
     return { ...this.#call.name, host: '' }
   }
 
-  /** The options to bind to, with the next port of the range, if there is one. */
-  get options(): ListenCall['options'] {
+  /** The options to bind to, with the next port of the range, if there is one. Each call takes another. */
+  nextOptions(): ListenCall['options'] {
     const options = withExclusivePort(this.#call.options)
     const port = this.#ports?.next().value
     return port ? { ...options, port } : options
@@ -257,7 +257,7 @@ class NamedListener {
 
   /** Binds to the next port of the range, or fails for want of one. */
   #bindElsewhere(): boolean {
-    const { options } = this
+    const options = this.nextOptions()
     if (!options.port) return this.#decide('error', [this.#noPort()])
     this.#bind(options)
     return true
