@@ -1,4 +1,5 @@
 import type { Server } from 'node:net'
+import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, saidIn, type Details } from '../errors.ts'
 import {
   SOME_ENDPOINTS,
@@ -10,6 +11,8 @@ import {
 import { tcp } from './tcp.ts'
 import type { Beside, Route, Transport } from './transport.ts'
 import { unix } from './unix.ts'
+
+const debug = diagnostics('moniker:transports')
 
 /** THE TABLE, by word: a new transport is a file and a row here. The first that leads to an endpoint is taken. */
 const TABLE = { unix, tcp } satisfies Record<string, Transport>
@@ -85,18 +88,38 @@ export async function listenBeside(
 ): Promise<Beside> {
   const open: Beside[] = []
   const close = () => {
-    for (const one of open.splice(0)) one.close()
+    for (const one of open.splice(0)) closed(one)
   }
   const objects = named.filter(one => typeof one === 'object')
   try {
     for (const transport of [...rowsOf(named), ...objects]) {
-      const opened = await transport.listen?.(server, offer, daemonPort)
+      const opened = await listening(transport, server, offer, daemonPort)
       if (opened) open.push(opened)
     }
     return { adds: added(open), close }
   } catch (error) {
     close()
     throw error
+  }
+}
+
+async function listening(transport: Transport, ...call: Listening): Promise<Beside | undefined> {
+  try {
+    return await transport.listen?.(...call)
+  } catch (thrown) {
+    // The errors of Node say by their code what is wrong.
+    throw thrown instanceof Error && 'code' in thrown ? thrown : fault(transport, thrown)
+  }
+}
+
+type Listening = Parameters<NonNullable<Transport['listen']>>
+
+/** Closes what a transport has opened. One of the program's own may throw something: the others are closed all the same. */
+function closed(one: Beside): void {
+  try {
+    one.close()
+  } catch (thrown) {
+    debug('a transport could not be closed: %s', saidIn(thrown))
   }
 }
 
@@ -107,7 +130,7 @@ function rowsOf(named: readonly unknown[]): readonly Transport[] {
 
 function added(open: readonly Beside[]): Beside['adds'] {
   const endpoints = open.flatMap(({ adds }) => adds.endpoints ?? [])
-  // The daemon would refuse it, and with it close the connection that other names depend on.
+  // The daemon would refuse it, but not say which transport it was.
   if (!isEndpoints(endpoints)) {
     const text = `the transports of a server to add ${SOME_ENDPOINTS}, got ${JSON.stringify(endpoints).slice(0, 80)}`
     throw new MonikerError('EARGUMENT', { text })

@@ -169,6 +169,21 @@ t.test('a transport has both its halves in one object, and a word of its own', a
   t.strictSame(counts, { opened: 1, closed: 1 })
 })
 
+t.test('a transport that cannot be closed does not keep others open', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const close = () => {
+    throw new Error('stuck')
+  }
+  const stuck = lane({ listen: async () => ({ adds: {}, close }) }).transport
+  const { transport, counts } = lane()
+  const server = createServer()
+  server.listen({ service: 'web', daemonPort, transports: [stuck, transport] })
+  await once(server, 'listening')
+  await new Promise(resolve => server.close(resolve))
+  while (counts.closed < 1) await new Promise(setImmediate)
+  t.notOk(server.listening)
+})
+
 t.test('where a transport does not lead to a server, the next one does', async t => {
   const { port: daemonPort } = await daemon(t)
   const failing = { open: () => Promise.reject(new Error('no way')) }
@@ -190,7 +205,7 @@ t.test('a server that a transport cannot be opened beside does not listen', asyn
   const adding = (endpoints: unknown[]) =>
     lane({ listen: async () => ({ adds: { endpoints: endpoints as [] }, close: () => {} }) })
   const wrong: [Transport, expected: object][] = [
-    [lane({ listen: () => Promise.reject(new Error('no way')) }).transport, /no way/],
+    [lane({ listen: () => Promise.reject(new Error('no way')) }).transport, /lane failed: no way/],
     [adding([endpoint({ port: 0 })]).transport, { code: 'ERR_INVALID_ARG_VALUE' }],
     [adding(Array(8).fill(endpoint({}))).transport, /the transports of a server to add at most 8/],
     [adding([endpoint({ key: 'k'.repeat(512) })]).transport, /in 512 bytes, got \[\{"transport"/],
