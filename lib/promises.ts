@@ -11,7 +11,7 @@ import { DatagramService, converse } from './promises/datagram.ts'
 import { Stream, StreamService } from './promises/stream.ts'
 import type { ServiceTransport } from './wire/protocol.ts'
 import { resolver } from './client/resolver.ts'
-import { createSocket, limitOf } from './sockets/datagram.ts'
+import { createSocket, limitOf, placeFor } from './sockets/datagram.ts'
 import { connect as connectSocket } from './sockets/socket.ts'
 
 export type { Cancel, Connection, Service } from './promises/connection.ts'
@@ -81,7 +81,9 @@ async function dialDatagram(call: Call, signal?: AbortSignal) {
     transports: UDP,
     ...(limit.signal && { signal: limit.signal }),
   }
-  const answer = cancellable(own.resolve(name, asked), limit.signal).finally(limit.free)
+  // The socket asks as well, and is told what is remembered then.
+  const found = Promise.resolve(placeFor(own, name, asked))
+  const answer = cancellable(found, limit.signal).finally(limit.free)
   const { endpoints } = choose(await answer, options.select)
   const socket = createSocket(isIPv6(endpoints[0]!.address) ? 'udp6' : 'udp4')
   socket.connect({ ...options, ...name, signal })

@@ -20,10 +20,10 @@ import { choose } from '../client/filter.ts'
 import { ASKED, bad, pick } from '../options/options.ts'
 import { MonikerError } from '../errors.ts'
 import { redirectDatagrams } from '../node/datagram.ts'
-import { format } from '../name.ts'
+import { format, type Name } from '../name.ts'
 import { monikerOf, notRunning, publish } from './listener.ts'
 import { resolver } from '../client/resolver.ts'
-import type { Moniker, ResolveOptions, Resolution } from '../resolution.ts'
+import type { Moniker, ResolveOptions, Resolution, Resolving } from '../resolution.ts'
 import type { Reachable } from '../wire/protocol.ts'
 
 const debug = diagnostics('moniker:datagram')
@@ -114,8 +114,10 @@ export class MonikerDatagram extends Base {
     if (this.#connecting || (call && this.#isConnected())) {
       throw alreadyConnected()
     }
-    if (call) void this.#connect(call)
-    else Reflect.apply(super.connect, this, args)
+    if (call) return void this.#connect(call)
+    // What a connect by name has left that failed.
+    if (!this.#isConnected()) this.#connected = this.#link = undefined
+    Reflect.apply(super.connect, this, args)
   }
 
   override disconnect(): void {
@@ -218,14 +220,16 @@ export class MonikerDatagram extends Base {
   #when(call: Call, callback: OnSent | undefined, go: (found: Resolution) => void): void {
     const { name, net } = call
     const { resolver: own = resolver } = net
+    const isFull = this.#waiting >= MAX_WAITING
+    // One that waits for its name has a question of its own.
+    if (isFull && net.wait) return this.#failed(tooMany(call), callback)
     const limit = limitOf(call)
     const question = { ...this.#questionOf(net), ...(limit.signal && { signal: limit.signal }) }
-    const found = own.recall ? own.recall(name, question) : own.resolve(name, question)
+    const found = placeFor(own, name, question)
     if (!(found instanceof Promise)) {
       limit.free()
       return go(found)
     }
-    const isFull = this.#waiting >= MAX_WAITING
     if (!isFull) this.#waiting++
     cancellable(found, limit.signal)
       .then(resolution => isFull || this.#isClosed() || go(resolution))
@@ -253,8 +257,7 @@ export class MonikerDatagram extends Base {
         ...(limit.signal && { signal: limit.signal }),
       }
       // It is known for the first datagram then.
-      const asked = own.recall ? own.recall(name, question) : own.resolve(name, question)
-      const found = await cancellable(Promise.resolve(asked), limit.signal)
+      const found = await cancellable(Promise.resolve(placeFor(own, name, question)), limit.signal)
       const endpoint = this.#reachable(choose(found, options.select))
       if (endpoint instanceof Error) throw endpoint
       // In a turn of its own: an error that a listener throws is not ours to catch.
@@ -386,6 +389,15 @@ function datagramCall(args: readonly unknown[]): Call | undefined {
     throw bad('transports', 'left out or udp, as this is a datagram socket', transports)
   }
   return call
+}
+
+/** The place of a name for datagrams, by a resolver that may remember it. */
+export function placeFor(
+  own: Resolving,
+  name: Name,
+  options: ResolveOptions,
+): Resolution | Promise<Resolution> {
+  return own.recall ? own.recall(name, options) : own.resolve(name, options)
 }
 
 /** The limits of a call in time: those of its `signal`, its `timeout`, and of `parent`. `free` ends the timer. */

@@ -52,6 +52,42 @@ function leading(ports: number[], now?: () => number) {
   return { resolver, asked }
 }
 
+test('a connect by port goes there, whatever one by name has failed before', async t => {
+  const [here, there] = [socket(t, 'udp4'), socket(t, 'udp4')]
+  for (const one of [here, there]) await once(one.bind(0, '127.0.0.1'), 'listening')
+  const { resolver } = leading([there.address().port])
+  const { resolve } = resolver
+  // Nobody may send to this address.
+  resolver.resolve = async name => {
+    const found = await resolve.call(resolver, name)
+    const endpoints = found.endpoints.map(one => ({ ...one, address: '255.255.255.255' }))
+    return { ...found, endpoints }
+  }
+  const client = socket(t, 'udp4')
+  client.connect({ service: 'tie', resolver })
+  t.match(await once(client, 'error'), [{ code: 'EACCES' }])
+  resolver.resolve = resolve
+  client.connect(here.address().port, '127.0.0.1')
+  await once(client, 'connect')
+  client.send('hello')
+  t.equal(await heard(here), 'hello')
+})
+
+test('a datagram too many that waits for its name asks nothing', async t => {
+  let asked = 0
+  const resolver = { resolve: () => (asked++, new Promise<never>(() => {})) }
+  const client = socket(t, 'udp4')
+  const refused: Promise<unknown>[] = []
+  for (let n = 0; n < 1_026; n++) {
+    const sent = new Promise(resolve =>
+      client.send('x', { service: 'tie', wait: 60_000, resolver }, resolve),
+    )
+    if (n >= 1_024) refused.push(sent)
+  }
+  for (const error of await Promise.all(refused)) t.match(error, { reason: 'ELIMIT' })
+  t.equal(asked, 1_024)
+})
+
 test('a socket is bound to a name, on a port that the system chose', async t => {
   const port = await home(t)
   const server = socket(t, 'udp4')
