@@ -58,8 +58,8 @@ export function project(): Project {
 }
 
 /**
- * Looks for the settings upward from `directory`. A file
- * that another user could have written, or that is in a folder of that kind, is passed over.
+ * Looks for the settings upward from `directory`. A file that another user could have written, or that is in a folder
+ * of that kind, is passed over.
  */
 export function findProject(
   directory: string,
@@ -74,13 +74,13 @@ export function findProject(
   return NONE
 }
 
-/** The folders from `directory` upward, up to the git work tree, the home or the top of the file system. */
-export function* foldersUp(directory: string): Generator<string, void> {
-  const home = known(() => realpathSync(homedir()))
-  for (let folder = directory; ; folder = dirname(folder)) {
-    yield folder
-    if (folder === home || existsSync(join(folder, '.git')) || isEdge(folder)) return
-  }
+/** The folders from this one upward, up to the git work tree, the home or the top of the file system. */
+export function foldersUp(
+  folder: string,
+  home = known(() => realpathSync(homedir())),
+): readonly string[] {
+  const isLast = folder === home || existsSync(join(folder, '.git')) || isEdge(folder)
+  return isLast ? [folder] : [folder, ...foldersUp(dirname(folder), home)]
 }
 
 /** True of the top folder of a file system, and of one above which nothing is known. */

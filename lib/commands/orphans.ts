@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { pause } from '../clock.ts'
 import { builtins } from '../node/builtins.ts'
 import { pidNamespace } from '../node/pidspace.ts'
+import { processName } from '../node/proc.ts'
 import { printable } from './terminal.ts'
 
 // A run ends the programs that it has started, also when it is killed and can do nothing any more.
@@ -31,9 +32,9 @@ export function newMark(): string {
   return `${process.pid}-${space()}-${builtins.crypto.randomBytes(8).toString('hex')}`
 }
 
-/** The number of our PID namespace; `''` where the system has none. */
+/** The number of our PID namespace; `'undefined'` where the system has none. */
 function space(): string {
-  return String(pidNamespace() ?? '')
+  return String(pidNamespace())
 }
 
 /**
@@ -158,7 +159,7 @@ async function readMarked(pid: string): Promise<Marked | undefined> {
     const mark = markIn(environment)
     // A number of another namespace is that of another process here.
     if (!mark || pidNamespace(`${folder}/ns/pid`) !== pidNamespace()) return undefined
-    return { pid: Number(pid), mark, name: (await readFile(`${folder}/comm`, 'utf8')).trim() }
+    return { pid: Number(pid), mark, name: await processName(pid) }
   } catch {
     return undefined
   }
@@ -179,7 +180,7 @@ function markIn(environment: string): string | undefined {
   return MARKED.exec(environment)?.[1]
 }
 
-const MARKED = new RegExp(`(?:^|[\\0 ])${MARK}=(\\d+-\\d*-[0-9a-f]{16})(?:$|[\\0 ])`)
+const MARKED = new RegExp(`(?:^|[\\0 ])${MARK}=(\\d+-\\w+-[0-9a-f]{16})(?:$|[\\0 ])`)
 
 function isAlive(pid: number): boolean {
   try {

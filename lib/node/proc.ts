@@ -2,10 +2,10 @@ import { createSocket } from 'node:dgram'
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { connect, createServer, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { basename } from 'node:path'
 import { LOOPBACK, groupsOf, isIPv6, isLoopback } from '../address.ts'
 import { clock, pause } from '../clock.ts'
-import { isWant } from '../errors.ts'
-import { MonikerError } from '../errors.ts'
+import { MonikerError, isWant } from '../errors.ts'
 import { portRange, shuffled } from '../settings.ts'
 
 /**
@@ -55,7 +55,7 @@ export interface End {
 /** A process that has a port open. */
 export interface Occupant {
   readonly pid: number
-  /** The name of the process, as the kernel has it. */
+  /** The name of the process. */
   readonly name: string
 }
 
@@ -317,7 +317,7 @@ export interface Inherited {
 
 /**
  * The variables that a name matches which ancestors of this process were started with and it was not, each from the
- * nearest that had it. Linux alone tells, of processes of the same user.
+ * nearest that had it. Linux alone tells: root of all processes, others of their own.
  */
 export async function droppedVariables(
   pattern: RegExp,
@@ -327,7 +327,7 @@ export async function droppedVariables(
   let pid: string | undefined = String(process.ppid)
   for (let hops = 0; pid && Number(pid) > 0 && hops < MAX_ANCESTORS; hops++) {
     const variables = (await textOf(`/proc/${pid}/environ`)).split('\0')
-    const from = { pid: Number(pid), name: (await textOf(`/proc/${pid}/comm`)).trim() }
+    const from = { pid: Number(pid), name: await processName(pid) }
     for (const [, name = '', value = ''] of variables.map(
       one => /^([^=]+)=(.*)$/s.exec(one) ?? [],
     )) {
@@ -349,6 +349,17 @@ async function parentOf(pid: string): Promise<string | undefined> {
   return stat.slice(stat.lastIndexOf(')') + 1).split(' ')[2]
 }
 
+/**
+ * The name of a process; `''` if it has ended meanwhile. Node 24 names its main thread, by which the kernel would know
+ * each of its programs: there it is the word that the program was started by.
+ */
+export async function processName(pid: string, folder = '/proc'): Promise<string> {
+  const name = (await textOf(`${folder}/${pid}/comm`)).trim()
+  if (name !== 'MainThread') return name
+  const [word = ''] = (await textOf(`${folder}/${pid}/cmdline`)).split('\0')
+  return basename(word) || name
+}
+
 async function pids(): Promise<string[]> {
   return (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
 }
@@ -356,7 +367,7 @@ async function pids(): Promise<string[]> {
 async function occupant(pid: string, links: ReadonlySet<string>): Promise<Occupant | undefined> {
   const open = await linksOf(pid)
   if (!open.some(link => links.has(link))) return undefined
-  return { pid: Number(pid), name: (await textOf(`/proc/${pid}/comm`)).trim() }
+  return { pid: Number(pid), name: await processName(pid) }
 }
 
 /** The files and sockets that a process has open; none if it is another user's, or has ended by now. */

@@ -18,6 +18,7 @@ import {
   occupants,
   portFor,
   portsOf,
+  processName,
   type End,
 } from '../../lib/node/proc.ts'
 import { plain } from '../../lib/address.ts'
@@ -436,6 +437,16 @@ test('for want of descriptors no user is unknown: that is a failure, and the nex
   for (const one of asked) await t.rejects(one, { code: 'EMFILE' })
   again()
   t.equal(await identities.of(from!, to!), 1000)
+})
+
+test('a process has the name of its program, whatever its main thread is called', async t => {
+  const folder = t.testdir({
+    1: { comm: 'sleep\n', cmdline: 'sleep\x005\0' },
+    2: { comm: 'MainThread\n', cmdline: '/usr/bin/node\0--inspect\0' },
+    3: { comm: 'MainThread\n', cmdline: '' },
+  })
+  const names = ['1', '2', '3', '4'].map(one => processName(one, folder))
+  t.strictSame(await Promise.all(names), ['sleep', 'node', 'MainThread', ''])
 })
 
 test('variables that an ancestor had and this process has not are told', linux, async t => {
