@@ -350,12 +350,12 @@ async function parentOf(pid: string): Promise<string | undefined> {
 }
 
 /**
- * The name of a process; `''` if it has ended meanwhile. Node 24 names its main thread, by which the kernel would know
- * each of its programs: there it is the word that the program was started by.
+ * The name of a process; `''` if it has ended meanwhile. Node names its main thread from 24 on, by which the kernel would
+ * know each of its programs: there it is the word that the program was started by.
  */
 export async function processName(pid: string, folder = '/proc'): Promise<string> {
   const name = (await textOf(`${folder}/${pid}/comm`)).trim()
-  if (name !== 'MainThread') return name
+  if (!name.endsWith('MainThread')) return name
   const [word = ''] = (await textOf(`${folder}/${pid}/cmdline`)).split('\0')
   return basename(word) || name
 }

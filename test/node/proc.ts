@@ -443,10 +443,10 @@ test('a process has the name of its program, whatever its main thread is called'
   const folder = t.testdir({
     1: { comm: 'sleep\n', cmdline: 'sleep\x005\0' },
     2: { comm: 'MainThread\n', cmdline: '/usr/bin/node\0--inspect\0' },
-    3: { comm: 'MainThread\n', cmdline: '' },
+    3: { comm: 'node-MainThread\n', cmdline: '' },
   })
   const names = ['1', '2', '3', '4'].map(one => processName(one, folder))
-  t.strictSame(await Promise.all(names), ['sleep', 'node', 'MainThread', ''])
+  t.strictSame(await Promise.all(names), ['sleep', 'node', 'node-MainThread', ''])
 })
 
 test('variables that an ancestor had and this process has not are told', linux, async t => {
