@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { hasCode } from '../errors.ts'
 import { HOST_POLICY } from '../settings.ts'
 import type { Policy } from './policy.ts'
@@ -7,7 +7,8 @@ import type { Policy } from './policy.ts'
 export function hostPolicyFile(file = HOST_POLICY): string | undefined {
   if (!process.getuid) return undefined
   try {
-    return statSync(file, { throwIfNoEntry: false }) && file
+    // A link that leads nowhere is a policy that is lost, and not none.
+    return lstatSync(file, { throwIfNoEntry: false }) && file
   } catch (error) {
     // To read it says what is wrong.
     return hasCode(error, 'ENOTDIR') ? undefined : file

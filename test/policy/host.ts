@@ -6,14 +6,14 @@ import { hostPolicy, hostPolicyFile, policyFiles } from '../../lib/policy/host.t
 import { HOST_POLICY } from '../../lib/settings.ts'
 import { governed, ungoverned } from '../fixtures/governed.ts'
 
-t.test('the policy of a host is looked for once, by one stat', async t => {
+t.test('the policy of a host is looked for once, by one lstat', async t => {
   let count = 0
-  const { statSync } = fs
+  const { lstatSync } = fs
   const counted = ((file: string, options: fs.StatSyncOptions) => {
     if (file === HOST_POLICY) count++
-    return statSync(file, options)
-  }) as typeof statSync
-  t.intercept(fs, 'statSync', { value: counted })
+    return lstatSync(file, options)
+  }) as typeof lstatSync
+  t.intercept(fs, 'lstatSync', { value: counted })
   syncBuiltinESMExports()
   t.teardown(syncBuiltinESMExports)
   for (let i = 0; i < 3; i++) t.equal(hostPolicy(), undefined)
@@ -21,11 +21,13 @@ t.test('the policy of a host is looked for once, by one stat', async t => {
 })
 
 t.test('its file is there, or not, or cannot be known to be', async t => {
-  const dir = t.testdir({ 'policy.yml': '' })
+  const dir = t.testdir({ 'policy.yml': '', 'lost.yml': t.fixture('symlink', 'no-such-file') })
   const file = join(dir, 'policy.yml')
   t.equal(hostPolicyFile(file), file)
   t.equal(hostPolicyFile(join(dir, 'none.yml')), undefined)
   t.equal(hostPolicyFile(`${file}/none.yml`), undefined)
+  const lost = join(dir, 'lost.yml')
+  t.equal(hostPolicyFile(lost), lost, 'a link that leads nowhere is a policy that was lost')
   const long = join(dir, 'x'.repeat(300))
   t.equal(hostPolicyFile(long), long)
   t.intercept(process, 'getuid', { value: undefined })
