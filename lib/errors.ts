@@ -203,7 +203,7 @@ export function hasCode(error: unknown, code: string): boolean {
 
 /** True if an error says that descriptors or memory are wanting: what was asked for may be had a moment later. */
 export function isWant(error: unknown): boolean {
-  const { code, info } = error as NodeJS.ErrnoException & { info?: NodeJS.ErrnoException }
+  const { code, info } = Object(error) as NodeJS.ErrnoException & { info?: NodeJS.ErrnoException }
   return [code, info?.code].some(code => WANTS.includes(code))
 }
 
@@ -223,7 +223,12 @@ const MAX_SAID = 256
 export function saidIn(thrown: unknown): string {
   const { message = thrown } = Object(thrown) as { message?: unknown }
   const said = typeof message === 'string' ? message : typeof message
-  return said.slice(0, MAX_SAID).replace(/\p{Cc}/gu, ' ')
+  return printable(said.slice(0, MAX_SAID))
+}
+
+/** A text that another program may have written, without the characters that would steer a terminal. */
+export function printable(value: unknown): string {
+  return String(value).replaceAll(/\p{Cc}/gu, ' ')
 }
 
 /** True if `text` is one of our reasons; what a stranger sent may be anything. */

@@ -6,6 +6,7 @@ import {
   isWant,
   isReason,
   located,
+  printable,
   saidIn,
   type Details,
   type Reason,
@@ -226,6 +227,10 @@ t.test('whatever a program’s own object throws, there are words for it', async
   for (const [one, said] of thrown) t.equal(saidIn(one), said)
 })
 
+t.test('what others have written cannot steer the terminal', async t => {
+  t.equal(printable('\u001B[2Jgone\r\n\u009B'), ' [2Jgone   ')
+})
+
 t.test('what is no name is told in a whole sentence, here and by a daemon', async t => {
   const error = badName('7up', 'a name')
   t.match(error, { reason: 'ENAME', service: '7up', text: 'expected a name, got "7up"' })
@@ -251,5 +256,5 @@ t.test('want of descriptors or memory is told from other errors', async t => {
     t.ok(isWant(Object.assign(new Error(code), { code: 'ERR_SYSTEM_ERROR', info: { code } })), code)
   }
   t.notOk(isWant(Object.assign(new Error('ENOENT'), { code: 'ENOENT' })))
-  t.notOk(isWant(new Error('no')))
+  for (const thrown of [new Error('no'), undefined, null, 'no']) t.notOk(isWant(thrown))
 })

@@ -1,7 +1,7 @@
+import { printable } from '../errors.ts'
 // A shell waits for this at each key, so it loads neither the command line nor, but for names, the library.
 import type { Listed } from '../wire/protocol.ts'
 import { shape, type Shape } from './shape.ts'
-import { printable } from './terminal.ts'
 
 /** Milliseconds until the daemon is given up. */
 const PATIENCE = 1_000

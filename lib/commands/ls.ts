@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { WriteStream } from 'node:tty'
 import { Command } from 'commander'
+import { printable } from '../errors.ts'
 import { clearImmediate, setImmediate } from '../clock.ts'
 import { Resolver } from '../client/resolver.ts'
 import { watch, type Watch } from '../client/watch.ts'
@@ -12,7 +13,7 @@ import {
   toNamespace,
 } from './options.ts'
 import { servicesTable, sorted } from './services.ts'
-import { colour, printable } from './terminal.ts'
+import { colour } from './terminal.ts'
 import { closeInTime, printChanges, reconnecting } from './watch.ts'
 
 /** Escape sequences that switch to a second screen without a cursor, with lines cut at the edge, and back. */

@@ -2,13 +2,13 @@ import { isIP } from 'node:net'
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import { isThisHost } from '../address.ts'
 import type { ResolveOptions } from '../resolution.ts'
-import { badName } from '../errors.ts'
+import { badName, printable } from '../errors.ts'
 import { isScoped, ofPackage, parseURI, type Name, type Rest } from '../name.ts'
 import { NAMESPACE, defaultNamespace, givenNamespace } from '../namespace.ts'
 import { connectCall } from '../options/connect.ts'
 import { PORT_RANGE, toPortRange } from '../settings.ts'
 import { MAX_WAIT } from '../wire/protocol.ts'
-import { printable, tell } from './terminal.ts'
+import { tell } from './terminal.ts'
 
 /** A host on the command line, and the designated port of its daemon if that is given. */
 export interface HostAndPort {

@@ -5,11 +5,11 @@ import { readFile, readdir, stat } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { printable } from '../errors.ts'
 import { pause } from '../clock.ts'
 import { builtins } from '../node/builtins.ts'
 import { pidNamespace } from '../node/pidspace.ts'
 import { processName } from '../node/proc.ts'
-import { printable } from './terminal.ts'
 
 // A run ends the programs that it has started, also when it is killed and can do nothing any more.
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { printable } from '../errors.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { Resolution } from '../resolution.ts'
 import {
@@ -13,7 +14,6 @@ import {
   useNamespace,
 } from './options.ts'
 import { urlOf } from './env.ts'
-import { printable } from './terminal.ts'
 
 interface Options {
   daemonPort?: number

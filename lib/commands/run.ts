@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { Command } from 'commander'
+import { printable } from '../errors.ts'
 import { clock, pause } from '../clock.ts'
 import { listenCall } from '../options/listen.ts'
 import { isScoped, type Name } from '../name.ts'
@@ -41,7 +42,7 @@ import {
   wordsFor,
 } from './orphans.ts'
 import { packageAt } from './package.ts'
-import { keepAlive, printable, tell } from './terminal.ts'
+import { keepAlive, tell } from './terminal.ts'
 
 /** Milliseconds from a crash to the next start: each pause is twice the last, up to the second number. */
 const [SOON, LATEST] = [100, 30_000]

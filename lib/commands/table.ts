@@ -1,6 +1,6 @@
 // A file of its own, as most commands need no table.
 import { eastAsianWidth } from 'get-east-asian-width'
-import { printable } from './terminal.ts'
+import { printable } from '../errors.ts'
 
 /** Rows as plain columns, under a head if there is one. */
 export function table(rows: readonly (readonly unknown[])[], head: string[] = []): string {

@@ -37,11 +37,6 @@ function isColoured(stream: NodeJS.WriteStream): boolean {
   return !none && stream.isTTY && stream.hasColors()
 }
 
-/** A text that another program may have written, without the characters that would steer a terminal. */
-export function printable(value: unknown): string {
-  return String(value).replaceAll(/\p{Cc}/gu, ' ')
-}
-
 /** A signal that aborts at the first SIGINT, SIGTERM or SIGHUP; the second has its usual effect. */
 export function stopSignal(): AbortSignal {
   const stop = new AbortController()

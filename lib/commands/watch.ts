@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { printable } from '../errors.ts'
 import type { Change } from '../client/roster.ts'
 import { watch, type Watch } from '../client/watch.ts'
 import { format } from '../name.ts'
@@ -11,7 +12,7 @@ import {
   tellUnused,
   toNamespace,
 } from './options.ts'
-import { colour, printable, stopSignal, tell } from './terminal.ts'
+import { colour, stopSignal, tell } from './terminal.ts'
 
 interface Options {
   namespace?: string

@@ -4,7 +4,6 @@ import { test, type Test } from 'tap'
 import {
   colour,
   keepAlive,
-  printable,
   say,
   stopSignal,
   tell,
@@ -81,10 +80,6 @@ test('the terminal is that of the output', async t => {
   set(t, 'FORCE_COLOR')
   t.intercept(process.stdout, 'isTTY', { value: false })
   t.equal(colour('bold', 'x'), 'x')
-})
-
-test('what others have written cannot steer the terminal', async t => {
-  t.equal(printable('\u001B[2Jgone\r\n\u009B'), ' [2Jgone   ')
 })
 
 test('the process stays alive until the work is done, or has failed', async t => {
