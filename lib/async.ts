@@ -1,4 +1,4 @@
-import { clearTimeout, clock, setTimeout } from './clock.ts'
+import { clearTimeout, clock, setImmediate, setTimeout } from './clock.ts'
 
 /** The part of an `AbortSignal` that is used. */
 export interface Signal extends Pick<AbortSignal, 'aborted' | 'reason' | 'throwIfAborted'> {
@@ -41,6 +41,15 @@ export class Abort implements Signal {
     const at = this.#listeners.indexOf(listener)
     if (at !== -1) this.#listeners.splice(at, 1)
   }
+}
+
+/**
+ * Waits until what the kernel has for this process has been heard. After a callback of I/O the first immediate comes
+ * before the loop polls again, and what it reads then may be the end of a connection, which is told at the end of that
+ * turn.
+ */
+export async function heard(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
 }
 
 /** `promise`, but no longer than `signal` lets it; then fails with the signal's reason. */

@@ -1,4 +1,5 @@
-import { clearInterval, clock, setImmediate, setInterval } from '../clock.ts'
+import { heard } from '../async.ts'
+import { clearInterval, clock, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import type { Resolution } from '../resolution.ts'
 import type { Watch, WatchOptions } from './watch.ts'
@@ -149,12 +150,8 @@ export class Recall {
     }
   }
 
-  /**
-   * Waits until the kernel's news have been heard. After a callback of I/O the first immediate comes before the loop
-   * polls again, and what it reads then may be the end of a connection, which is told at the end of that turn.
-   */
   async #turn(): Promise<void> {
-    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
+    await heard()
     this.#turned = this.#now()
     this.#turning = undefined
   }

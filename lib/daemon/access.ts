@@ -2,7 +2,7 @@ import { isLoopback } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format, isWord } from '../name.ts'
 import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
-import type { Question, Register, Reserve } from '../wire/protocol.ts'
+import { isPublication, type Publication, type Question, type Reserve } from '../wire/protocol.ts'
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import type { Owner, Peer, Reply, Step } from './chain.ts'
@@ -19,7 +19,7 @@ export interface AccessOptions {
   /** The users of this host. Default those in the system's table. */
   users?: { readonly users: Users }
   /** The connections that hold what a name would be taken from. Default none. */
-  rivals?: (question: Reserve) => readonly Owner[]
+  rivals?: (question: Reserve) => ReadonlySet<Owner>
   /** Finds the user of a connection. Default as the kernel says. */
   identities?: Pick<Identities, 'of'>
   /** The names of the host's own namespace that are not for everybody. Default none. */
@@ -79,18 +79,21 @@ export class Access {
     this.#assertPlace(question.op, peer)
     const action = actionOf(question)
     if (!action) return next()
-    const rivals = this.#rivals(question)
+    const forced = question.op === 'reserve' && question.force ? question : undefined
+    const rivals = forced && this.#rivals(forced)
     const assertClaim = isPublication(question) ? this.#claimOn(question) : undefined
-    if (!policy && !assertClaim && rivals.length === 0) return next()
+    if (!policy && !assertClaim && !rivals?.size) return next()
     const asksUser = policy?.asksUser(action) && peer.local
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }
-    if (!assertClaim && rivals.length === 0 && (!asksUser || this.#uids.has(peer.owner!))) {
+    if (!assertClaim && !rivals?.size && (!asksUser || this.#uids.has(peer.owner!))) {
       return this.#pass(question, peer, next)
     }
     return this.#identify(peer).then(async () => {
       assertClaim?.(peer)
-      if (rivals.length > 0) await this.#assertSame(question as Reserve, rivals, peer)
+      if (rivals) await this.#identifyAll(rivals)
+      // The last before it is passed on: another program may have got the name meanwhile.
+      if (forced) this.#assertSame(forced, rivals!, peer)
       return this.#pass(question, peer, next)
     })
   }
@@ -176,21 +179,23 @@ export class Access {
   }
 
   /** The connections from which a name is to be taken. */
-  #rivals(question: Question): readonly Owner[] {
-    const isForced = question.op === 'reserve' && question.force
-    return (isForced && this.#options.rivals?.(question)) || []
+  #rivals(question: Reserve): ReadonlySet<Owner> {
+    return this.#options.rivals?.(question) ?? new Set()
   }
 
-  /** Refuses to take a name from programs of another user. */
-  async #assertSame(question: Reserve, rivals: readonly Owner[], peer: Peer): Promise<void> {
+  /** Finds out the users of connections; one that has closed meanwhile is of no account. */
+  async #identifyAll(owners: ReadonlySet<Owner>): Promise<void> {
+    for (const owner of owners) await this.#identify({ ...owner.ends!, owner }).catch(() => {})
+  }
+
+  /** Refuses to take a name from programs of another user; `known` are those whose users have been looked for. */
+  #assertSame(question: Reserve, known: ReadonlySet<Owner>, peer: Peer): void {
     const uid = this.#uids.get(peer.owner!)
-    for (const owner of rivals) await this.#identify({ ...owner.ends!, owner }).catch(() => {})
     const isSame = (owner: Owner) =>
-      rivals.includes(owner) &&
+      known.has(owner) &&
       uid !== undefined &&
       (uid === 0 || !owner.isOpen || this.#uids.get(owner) === uid)
-    // Another program may have got the name meanwhile.
-    if (this.#rivals(question).every(isSame)) return
+    if ([...this.#rivals(question)].every(isSame)) return
     const text = `${format(question)} is held by a program of another user, or of one that cannot be known`
     throw new MonikerError('EDENIED', { text })
   }
@@ -220,12 +225,6 @@ function actionOf({ op }: Question): Action | undefined {
   if (op === 'register' || op === 'reserve') return 'publish'
   if (op === 'watch') return 'list'
   return op === 'resolve' || op === 'list' ? op : undefined
-}
-
-type Publication = Register | Reserve
-
-function isPublication(question: Question): question is Publication {
-  return question.op === 'register' || question.op === 'reserve'
 }
 
 function placeOf({ local, remote: { address } }: Peer): Pick<Subject, 'local' | 'address'> {

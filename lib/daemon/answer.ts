@@ -6,6 +6,7 @@ import {
   type Endpoint,
   type List,
   type OtherEndpoint,
+  type Publication,
   type Register,
   type Reserve,
   type Resolve,
@@ -31,6 +32,10 @@ export interface LocalOptions {
   status: () => Answer
   /** The age of the daemon, in ms. Default infinite. */
   age?: () => number
+  /** Called before a connection gets a name; it throws where there may be none. */
+  limit?: (owner: object) => void
+  /** Called with each name that comes back from the daemon before. */
+  returned?: () => void
   /** The number of connections that it has; a server that registers is told, if it is known. */
   connections?: () => number
   /** True of the entries that a peer may see. Default those that it can reach. */
@@ -47,6 +52,8 @@ export function local(
     ttl,
     status,
     age = () => Infinity,
+    limit = () => {},
+    returned = () => {},
     connections,
     sees = reachable,
     subscriptions = new Subscriptions(),
@@ -76,9 +83,10 @@ export function local(
 
   const hold = (
     owner: object,
-    { since, ...offer }: Omit<Register | Reserve, 'op'>,
+    { since, ...offer }: Omit<Publication, 'op'>,
     options: ClaimOptions,
   ): Answer => {
+    limit(owner)
     const elder = age() < SETTLING && since !== undefined && { since }
     const tell = ({ owner, id }: Entry, event: Answer) => (owner as Owner).tell(id!, event)
     const evict = (rival: Entry) => {
@@ -91,6 +99,7 @@ export function local(
     }
     const all = { ...options, claim }
     const { registration } = registry.register(owner, { ...offer, ...elder }, evict, all)
+    if (since !== undefined) returned()
     return { registration, generation, ...(connections && { connections: connections() }) }
   }
 
@@ -172,19 +181,32 @@ function search(
   }
 }
 
+/** What is told of a name where it is listed, beside its endpoints and its instance. */
+const LISTED = [
+  'namespace',
+  'service',
+  'version',
+  'transport',
+  'port',
+  'address',
+  'path',
+  'shared',
+  'guarded',
+  'metadata',
+  'load',
+  'pid',
+  'pidNamespace',
+] as const satisfies readonly (keyof Entry)[]
+
 /** A name as it is listed. */
 function shown(entry: Entry, generation: number, peer: Peer): Answer {
-  const {
-    owner: _,
-    registration: __,
-    id: ___,
-    since: ____,
-    word: _____,
-    endpoints,
-    ...offer
-  } = entry
-  const others = endpoints && { endpoints: reachableBy(peer, endpoints) }
-  return { ...offer, ...others, instance: instanceOf(entry, generation) }
+  const { endpoints } = entry
+  const told = LISTED.filter(field => entry[field] !== undefined)
+  return {
+    ...Object.fromEntries(told.map(field => [field, entry[field]])),
+    ...(endpoints && { endpoints: reachableBy(peer, endpoints) }),
+    instance: instanceOf(entry, generation),
+  }
 }
 
 /** Those of the further endpoints of a service that a peer can reach, as the service itself. */

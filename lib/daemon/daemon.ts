@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { heard } from '../async.ts'
 import { clock, pause, setTimeout, wallClock } from '../clock.ts'
 import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
@@ -150,8 +151,10 @@ export class Daemon {
       denied: text => this.#denied(text),
       // The daemon of a program cannot tell what root would have said.
       protectedNames: options.embedded ? undefined : new ProtectedNames(),
-      rivals: question =>
-        this.#registry.rivals(question, question.reservation).map(({ owner }) => owner as Owner),
+      rivals: question => {
+        const entries = this.#registry.rivals(question, question.reservation)
+        return new Set(entries.map(({ owner }) => owner as Owner))
+      },
     })
     this.#answer = chain(...inOrder({ ...this.#steps(set.ttl), ...steps }))
     this.#serving = this.#serveOptions()
@@ -168,9 +171,8 @@ export class Daemon {
   }
 
   #steps(ttl: number): Steps {
-    const count: Step = (question, _peer, next) => {
+    const count: Step = (_question, _peer, next) => {
       this.#counters.questions++
-      if (this.#settled && question.op === 'register' && question.since) this.#returned = clock()
       return next()
     }
     return {
@@ -183,6 +185,8 @@ export class Daemon {
         ttl,
         status: () => ({ ...this.status() }),
         age: () => this.#age(),
+        limit: owner => this.#limits.checkNames(owner),
+        returned: () => (this.#returned = clock()),
         connections: () => this.#sockets.size,
         sees: this.#access.sees,
         subscriptions: this.#subscriptions,
@@ -281,6 +285,8 @@ export class Daemon {
     const end = this.#born + Math.max(grace, MAX_GRACE)
     for (let left = grace; left > 0; left = Math.min(this.#returned + grace, end) - clock()) {
       await pause(left, undefined, { ref: false })
+      // Of a program that was busy the timers come before what it has not read yet.
+      await heard()
     }
   }
 

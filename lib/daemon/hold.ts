@@ -1,6 +1,6 @@
 import { clearTimeout, queueMicrotask, setTimeout } from '../clock.ts'
 import type { MonikerError } from '../errors.ts'
-import type { Answer, Register, Reserve, Resolve } from '../wire/protocol.ts'
+import { isPublication, type Answer, type Publication, type Resolve } from '../wire/protocol.ts'
 import type { Peer, Reply, Step } from './chain.ts'
 import type { Change } from './registry.ts'
 import type { Interest, Subscriptions } from './subscriptions.ts'
@@ -34,7 +34,7 @@ export function hold(
     }
   }
 
-  const register = (question: Register | Reserve, { owner }: Peer, next: () => Reply) => {
+  const register = (question: Publication, { owner }: Peer, next: () => Reply) => {
     try {
       return next()
     } catch (refusal) {
@@ -46,8 +46,7 @@ export function hold(
 
   return (question, peer, next) => {
     if (question.op === 'resolve') return resolve(question, peer, next)
-    const isTaking = question.op === 'register' || question.op === 'reserve'
-    return isTaking ? register(question, peer, next) : next()
+    return isPublication(question) ? register(question, peer, next) : next()
   }
 }
 

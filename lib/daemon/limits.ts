@@ -1,6 +1,7 @@
 import { networkOf } from '../address.ts'
 import { clock } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
+import { isPublication } from '../wire/protocol.ts'
 import type { Peer, Step } from './chain.ts'
 import type { Registry } from './registry.ts'
 
@@ -121,14 +122,14 @@ export class Limits {
   }
 
   /** Refuses, with `ELIMIT`, a question too many. */
-  readonly step: Step = ({ op }, peer, next) => {
+  readonly step: Step = (question, peer, next) => {
+    const { op } = question
     if (!peer.local) this.#checkRemote(networkOf(peer.remote.address))
     // The question that is asked most is not to pay for the rest.
     if (op === 'resolve') return next()
     const { owner } = peer
-    const isTaking = op === 'register' || op === 'reserve'
-    if (owner && isTaking) this.#checkNames(owner)
-    if (owner && (isTaking || op === 'unregister')) this.#checkChanges(owner)
+    const isChange = isPublication(question) || op === 'unregister'
+    if (owner && isChange) this.#checkChanges(owner)
     if (op === 'list') this.#checkUnread()
     return next()
   }
@@ -139,7 +140,11 @@ export class Limits {
     if (!this.#remote.take()) throw tooFast(remoteQuestions, 'questions from other hosts')
   }
 
-  #checkNames(owner: object): void {
+  /**
+   * Refuses, with `ELIMIT`, a name too many. It is asked when the name is to be had: questions for names may have
+   * waited together until it was known whose they are.
+   */
+  checkNames(owner: object): void {
     const { names, allNames } = this.#options
     const { registry } = this.#sources
     if (registry.held(owner) >= names) throw limit(`one connection may hold ${names} names`)

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { isIP } from '../address.ts'
-import { MonikerError } from '../errors.ts'
+import { MonikerError, printable } from '../errors.ts'
 import { MAX_LINE } from './lines.ts'
 import { isWord } from '../name.ts'
 import { isReservation } from '../settings.ts'
@@ -149,6 +149,9 @@ export interface Reserve extends Offer {
   /** True to take the name from another program of the same user. */
   readonly force?: boolean
 }
+
+/** A question for a name of the asker's own. */
+export type Publication = Register | Reserve
 
 export interface Update {
   readonly op: 'update'
@@ -342,6 +345,11 @@ export function question(message: Answer): Question {
   }
 }
 
+/** True of a question for a name of the asker's own. */
+export function isPublication(asked: Question): asked is Publication {
+  return asked.op === 'register' || asked.op === 'reserve'
+}
+
 /** A registration for a transport that is not known is `unknown`, as an operation is. */
 function registerIn(message: Answer): Register | Unknown {
   const { transport } = message
@@ -357,30 +365,17 @@ function registerIn(message: Answer): Register | Unknown {
   }
 }
 
-/** The fields of a registration that a reservation may have. */
-const RESERVABLE = [
-  'namespace',
-  'service',
-  'version',
-  'transport',
-  'shared',
-  'pid',
-  'pidNamespace',
-  'since',
-]
-
 function reserveIn(message: Answer): Reserve | Unknown {
   const { transport } = message
   if (isOfLater(transport)) {
     return { op: 'unknown', what: `the transport ${shown(transport)}` }
   }
-  const fields = RESERVABLE.filter(field => Object.hasOwn(message, field))
-  const offer = Object.fromEntries(fields.map(field => [field, message[field]]))
   return {
     op: 'reserve',
     id: idOf(message),
-    ...offerOf({ ...offer, port: 1 }),
+    ...claimOf(message),
     port: 0,
+    address: '::',
     reservation: read(message, 'reservation', isReservation, SOME_WORD),
     ...optional(message, 'force', isFlag, 'true or false'),
   }
@@ -452,7 +447,7 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
   return {
     code: isText(code) ? code : 'EPROTOCOL',
     // The words of a stranger, on their way to a terminal.
-    message: isText(message) ? message.replace(/\p{Cc}/gu, ' ') : 'no reason was given',
+    message: isText(message) ? printable(message) : 'no reason was given',
     ...(Array.isArray(offered) && { offered: offered.filter(isText) }),
   }
 }
@@ -514,17 +509,24 @@ function serviceOf(message: Answer): string {
 
 function offerOf(message: Answer): Offer {
   return {
-    ...nameOf(message),
-    version: exactVersion(read(message, 'version', isText, 'an exact version', '')),
-    transport: read(message, 'transport', isServiceTransport, `one of ${TRANSPORTS.join(', ')}`),
+    ...claimOf(message),
     port: read(message, 'port', isPort, 'a port'),
     address: read(message, 'address', isAddress, 'an IP address', '::'),
     ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
     ...(Object.hasOwn(message, 'endpoints') && othersIn(message)),
-    shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'guarded', isFlag, 'true or false'),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
     ...optional(message, 'load', isCount, 'a whole number from 0 on'),
+  }
+}
+
+/** The part of an offer that says who asks for which name. A reservation has no more. */
+function claimOf(message: Answer): Omit<Offer, 'port' | 'address'> {
+  return {
+    ...nameOf(message),
+    version: exactVersion(read(message, 'version', isText, 'an exact version', '')),
+    transport: read(message, 'transport', isServiceTransport, `one of ${TRANSPORTS.join(', ')}`),
+    shared: read(message, 'shared', isShared, 'true, false or the name of a group', false),
     ...optional(message, 'pid', isCount, 'a process id'),
     ...optional(message, 'pidNamespace', isCount, 'the number of a PID namespace'),
     ...optional(message, 'since', isCount, 'a time in ms since 1970'),

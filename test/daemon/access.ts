@@ -352,7 +352,7 @@ t.test('a name is taken by force from a program of the same user alone', async t
     ])
     const { ask, registry } = guarded(undefined, undefined, {
       identities: { of: async ({ port }) => uids.get(port) },
-      rivals: question => registry.rivals(question).map(({ owner }) => owner as Owner),
+      rivals: question => new Set(registry.rivals(question).map(({ owner }) => owner as Owner)),
     })
     await ask(register(), from(2))
     const taken = ask(reserve({ force: true }), from(1))
@@ -377,7 +377,7 @@ t.test(
           return 7
         },
       },
-      rivals: question => registry.rivals(question).map(({ owner }) => owner as Owner),
+      rivals: question => new Set(registry.rivals(question).map(({ owner }) => owner as Owner)),
     })
     const first = from(1)
     await ask(register(), first)
@@ -387,6 +387,14 @@ t.test(
       registry.register(silent(), offer({ version: '0.0.0' }))
     }
     await t.rejects(ask(reserve({ force: true }), from(2)), { code: 'EACCES', reason: 'EDENIED' })
+
+    // The name was free when it was asked for, but its asker had to be identified.
+    const free = { namespace: 'luke', service: 'c' }
+    change = () => {
+      change = () => {}
+      registry.register(silent(), offer({ ...free, version: '0.0.0' }))
+    }
+    await t.rejects(ask(reserve({ ...free, force: true }), from(5)), { code: 'EACCES' })
 
     const gone = from(3)
     await ask(register({ service: 'b' }), gone)

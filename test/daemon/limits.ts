@@ -27,7 +27,12 @@ function limited(given: LimitsOptions = {}) {
   const limits = new Limits(sources, { now: () => world.now, ...given })
   const handle = chain(
     limits.step,
-    local(registry, { generation: 36, ttl: 1, status: () => ({ ok: true }) }),
+    local(registry, {
+      generation: 36,
+      ttl: 1,
+      status: () => ({ ok: true }),
+      limit: owner => limits.checkNames(owner),
+    }),
   ) as (question: Question, peer: Peer) => Answer
   return { limits, handle, world }
 }
@@ -47,6 +52,30 @@ t.test('one connection may hold so many names and no more', async t => {
   t.ok(handle(status, here), 'and the first may still ask')
   handle({ op: 'unregister', registration: registration as number }, here)
   t.ok(handle(register('d'), here), 'and take another for one it lets go')
+})
+
+t.test('no more are had by asking for many before it is known whose they are', async t => {
+  const registry = new Registry()
+  const limits = new Limits({ registry, unread: () => 0 }, { names: 2 })
+  const handle = chain(
+    limits.step,
+    async (_question, _peer, next) => {
+      await new Promise(setImmediate)
+      return next()
+    },
+    local(registry, {
+      generation: 36,
+      ttl: 1,
+      status: () => ({}),
+      limit: owner => limits.checkNames(owner),
+    }),
+  )
+  const asked = ['a', 'b', 'c', 'd'].map(async name => handle(register(name), here))
+  const ended = await Promise.allSettled(asked)
+  t.match(
+    ended.map(({ status }) => status),
+    ['fulfilled', 'fulfilled', 'rejected', 'rejected'],
+  )
 })
 
 t.test('a name that is reserved counts as one that is held', async t => {
