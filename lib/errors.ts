@@ -43,7 +43,7 @@ const isHere = ({ host = '' }: Details) => isThisHost(host) || isLoopback(host)
 const checkUp = (d: Details) => {
   if (isAny(d)) return 'does one of the directories that were asked hang?'
   if (isHere(d)) return 'does the daemon hang? moniker doctor says which process it is'
-  return `is monikerd running there, and does the firewall let port ${d.port} through, UDP and TCP?`
+  return `is monikerd running there, and does the firewall let TCP through to port ${d.port}?`
 }
 
 /** True if a package is not there; one that is may fail, as on a Node that it does not know. */

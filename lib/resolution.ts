@@ -80,8 +80,14 @@ export interface ResolveOptions extends AskOptions {
 /** Called with what a look-up has found, or that it failed, as the event `'lookup'` of `net` tells it. */
 export type OnLookup = (error: Error | null, address?: string, family?: number) => void
 
-/** The question of a socket, which tells of look-ups. Its answer is shared, and so it has no `signal`. */
-export type SocketQuestion = Omit<ResolveOptions, 'signal'> & { onLookup?: OnLookup | undefined }
+/** Called with where a name may lead, before that is known: nothing is sent there until it is. */
+export type OnHint = (hint: Resolution) => void
+
+/** The question of a socket, which tells of look-ups and hints. Its answer is shared, and so it has no `signal`. */
+export type SocketQuestion = Omit<ResolveOptions, 'signal'> & {
+  onLookup?: OnLookup | undefined
+  onHint?: OnHint | undefined
+}
 
 /** A question under way. */
 export interface Asking {

@@ -6,11 +6,11 @@ import { Abort, retry, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import { clearTimeout, setImmediate, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, hasCode, isMissing, located, type Details } from '../errors.ts'
+import { MonikerError, hasCode, isMissing, located, saidIn, type Details } from '../errors.ts'
 import type { LookupHostOptions, OnLookup } from '../resolution.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { PADDED, decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
-import { Client, type DaemonAddress, type HostAnswer } from './connection.ts'
+import { Client, asksUsers, socketsOf, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { accept } from './filter.ts'
 import { builtins } from '../node/builtins.ts'
 
@@ -18,16 +18,18 @@ const debug = diagnostics('moniker:ask')
 
 // One question to one host, in time:
 //
-//      0 ms  over the session, if one is kept to a daemon of the host; else one datagram to its first address
+//      0 ms  over the session, if one is kept to a daemon of the host
+//            else, of this host, over the Unix socket of its daemon; where there is none, or it answers who asks, by TCP
+//            else by TCP to its first address, and one datagram beside it: what that says is a hint
 //  +  50 ms  no answer: the next address is asked as well, and so on (STAGGER)
-//  + 200 ms  no answer to the datagram: it is sent again, after pauses that double, and TCP is tried beside it (PAUSE)
-//            UDP refused, or its answer truncated: TCP at once
-//  + 250 ms  no answer over the session: the question goes out by datagram as well (BESIDE, in `Sessions`)
-//  +1,000 ms after TCP has failed: UDP is no longer waited for (UDP_ALONE)
+//  + 200 ms  no answer to the datagram: it is sent again, after pauses that double (PAUSE)
+//  + 250 ms  no answer over the session: the question is asked as if there were none (BESIDE, in `Sessions`)
 //  + 250 ms  after the first refusal: the other addresses are no longer waited for (GRACE)
 //  + 200 ms  no daemon on this host: it is asked again for so long, as another is taking its place (VACANCY)
 //  +1,000 ms the same, where this process has been answered before (MISSED)
 //  5,000 ms  the question fails (TIMEOUT of the resolver)
+//
+// While a daemon has TCP of the designated port, nobody else is believed: any program may take a port of UDP.
 
 /** Milliseconds until the next address of a host is asked as well. */
 export const STAGGER = 50
@@ -35,11 +37,8 @@ export const STAGGER = 50
 /** Milliseconds for which the other addresses are waited for once one daemon has refused. */
 const GRACE = 250
 
-/** Milliseconds until a datagram is sent again, and TCP tried beside it; each pause is twice the last. */
+/** Milliseconds until a datagram is sent again; each pause is twice the last. */
 const PAUSE = 200
-
-/** Milliseconds for which UDP alone is waited for, once TCP has failed. */
-const UDP_ALONE = 1_000
 
 /** Milliseconds for which a daemon of this host that has gone is asked for: another is taking its place. */
 const VACANCY = 200
@@ -54,20 +53,12 @@ const REMEMBERED = 60_000
 const answered = new Cache<true>()
 
 /** Asks one daemon; fails when it has refused, cannot be reached or stays silent. */
-export type Ask = (daemon: DaemonAddress, message: Asked, signal: Signal) => Promise<Answer>
-
-let questions = 0
-
-/**
- * The id of a question by datagram, which nobody can guess. The daemon of this host need not have one, as no other
- * program of it can answer from that daemon's port: so the first question of most programs does not wait for
- * `node:crypto`.
- */
-export function newId(address: string): string {
-  if (isLoopback(address)) return String(++questions)
-  // Far cheaper than as many random bytes: Node keeps some in store.
-  return builtins.crypto.randomUUID()
-}
+export type Ask = (
+  daemon: DaemonAddress,
+  message: Asked,
+  signal: Signal,
+  onHint?: (answer: HostAnswer) => void,
+) => Promise<Answer>
 
 /** The addresses of a host that no look-up is needed for: an address, or this host. */
 export function literalAddresses(
@@ -179,12 +170,22 @@ function isAnswer(error: unknown): boolean {
 }
 
 /**
- * Asks one question of the daemon at `daemon`: by UDP, again after growing pauses; by TCP at once
- * where UDP is refused or its answer truncated, and beside it where UDP stays silent. Fails when
- * both have, or with the reason of `signal`.
+ * Asks one question of a daemon: that of this host over its Unix socket, if it has one, and else by TCP. Another is
+ * asked by UDP as well, if there is an `onHint`, which is called with what that says; anybody may have said it. Fails
+ * as `net.connect` does, when the connection is lost, or with the reason of `signal`.
  */
-export function ask(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
-  return insist(() => askBoth(daemon, message, signal), daemon, signal)
+export function ask(
+  daemon: DaemonAddress,
+  message: Asked,
+  signal: Signal,
+  onHint?: (answer: HostAnswer) => void,
+): Promise<Answer> {
+  if (LOOPBACK.includes(daemon.address))
+    return insist(() => askHere(daemon, message, signal), daemon, signal)
+  const how = onHint
+    ? () => askWithHint(daemon, message, signal, onHint)
+    : () => askOverStream(daemon, message, signal)
+  return insist(how, daemon, signal)
 }
 
 /**
@@ -218,34 +219,32 @@ async function insist(
   return answer
 }
 
-async function askBoth(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
-  signal.throwIfAborted()
-  const cancel = new Abort()
-  const abort = () => cancel.abort(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  let timer: NodeJS.Timeout | undefined
-  try {
-    let datagram!: Promise<Answer>
-    const first = await new Promise<Answer | undefined>(resolve => {
-      const none = () => resolve(undefined)
-      datagram = askDatagram(daemon, message, cancel, none)
-      datagram.then(resolve, none)
-    })
-    if (first) return first
-    const stream = askOverStream(daemon, message, cancel)
-    // A daemon has both. Where TCP is refused, what keeps UDP silent is a firewall, or bad luck.
-    stream.catch(() => {
-      if (!cancel.aborted) timer = setTimeout(() => cancel.abort(undefined), UDP_ALONE)
-    })
-    return await Promise.any([datagram, stream])
-  } catch (error) {
+async function askHere(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
+  for (const path of socketsOf(daemon)) {
+    const answer = await askOverStream({ ...daemon, path }, message, signal).catch(
+      (error: unknown) => debug('%s: %s', path, (error as Error).message),
+    )
     signal.throwIfAborted()
-    // The failure of TCP says more than that of UDP.
-    throw (error as AggregateError).errors.at(-1)
-    /* c8 ignore next -- V8 counts a way out of a catch that always throws. */
+    if (answer && !answer.truncated) return answer
+    if (answer) asksUsers(daemon)
+  }
+  return askOverStream(daemon, message, signal)
+}
+
+async function askWithHint(
+  daemon: DaemonAddress,
+  message: Asked,
+  signal: Signal,
+  onHint: (answer: HostAnswer) => void,
+): Promise<Answer> {
+  const cancel = new Abort()
+  askDatagram(daemon, message, cancel).then(
+    answer => cancel.aborted || onHint({ daemon, answer }),
+    (error: unknown) => debug('no hint: %s', saidIn(error)),
+  )
+  try {
+    return await askOverStream(daemon, message, signal)
   } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
     cancel.abort(undefined)
   }
 }
@@ -266,16 +265,14 @@ async function askOverStream(
 
 /**
  * Asks by UDP, from a port of its own and with an id that cannot be guessed; an answer that does not match is passed
- * over. Calls `onSilence` each time before the datagram is sent again. Fails when the datagram is refused or the
- * answer truncated.
+ * over. Fails when the datagram is refused or the answer truncated.
  */
 export function askDatagram(
   { address, port }: DaemonAddress,
   message: Asked,
   signal: Signal,
-  onSilence?: () => void,
 ): Promise<Answer> {
-  const id = newId(address)
+  const id = builtins.crypto.randomUUID()
   const bytes = encode(id, message).padEnd(PADDED)
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
   let timer: NodeJS.Timeout | undefined
@@ -283,11 +280,7 @@ export function askDatagram(
   const send = (wait: number) => {
     // A datagram that cannot be sent is as good as lost; a refusal comes as an 'error'.
     socket.send(bytes, () => {})
-    timer = setTimeout(again, wait, wait * 2)
-  }
-  const again = (wait: number) => {
-    onSilence?.()
-    send(wait)
+    timer = setTimeout(send, wait, wait * 2)
   }
 
   const answer = new Promise<Answer>((resolve, reject) => {

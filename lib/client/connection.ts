@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { LOOPBACK } from '../address.ts'
 import { cancellable, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import {
@@ -12,6 +13,7 @@ import {
 } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, type Details } from '../errors.ts'
+import { localSockets } from '../node/localsocket.ts'
 import { TIMEOUT } from '../settings.ts'
 import { LineReader } from '../wire/lines.ts'
 import { decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
@@ -25,6 +27,24 @@ export interface DaemonAddress {
   readonly address: string
   /** The designated port. */
   readonly port: number
+  /** The path of its Unix socket, where it is to be asked by that. */
+  readonly path?: string
+}
+
+/** The daemons of this host whose answers depend on who asks. */
+const askers = new Cache<true>()
+
+/** Milliseconds for which that is remembered. */
+const REMEMBERED = 60_000
+
+/** Notes that a daemon of this host wants to know who asks: a Unix socket does not tell it. */
+export function asksUsers({ port }: DaemonAddress): void {
+  askers.set(String(port), true, REMEMBERED)
+}
+
+/** The paths of the Unix sockets by which a daemon may be asked, best first: none unless it is that of this host. */
+export function socketsOf({ address, port }: DaemonAddress): readonly string[] {
+  return address === LOOPBACK[0] && !askers.get(String(port)) ? localSockets(port) : []
 }
 
 /** The answer of a host, and the daemon that gave it. */
@@ -89,9 +109,9 @@ export class Client extends EventEmitter<{ close: [] }> {
     signal?: Signal,
     { quiet = false, background = false }: { quiet?: boolean; background?: boolean } = {},
   ): Promise<Client> {
-    const { address: host, port } = daemon
+    const { address: host, port, path } = daemon
     const keep = { keepAlive: true, keepAliveInitialDelay: 15_000 }
-    const socket = connect({ host, port, noDelay: true, ...keep })
+    const socket = connect(path === undefined ? { host, port, noDelay: true, ...keep } : { path })
     if (quiet || background) socket.unref()
     try {
       await cancellable(once(socket, 'connect'), signal)
@@ -285,10 +305,14 @@ export class Sessions {
       const client = this.#clients.get(keyOf(daemon))
       if (!client) continue
       return client.askSoon(message, BESIDE, options).then(
-        answer =>
-          daemons.length > 1 && 'error' in answer
-            ? undefined
-            : { daemon, answer: accept(answer, details) },
+        answer => {
+          if (answer.truncated) {
+            asksUsers(daemon)
+            client.close()
+          }
+          const isLast = answer.truncated || (daemons.length > 1 && 'error' in answer)
+          return isLast ? undefined : { daemon, answer: accept(answer, details) }
+        },
         () => undefined,
       )
     }
@@ -314,7 +338,7 @@ export class Sessions {
 
   async #open(daemon: DaemonAddress, key: string): Promise<void> {
     const signal = timeLimit(TIMEOUT)
-    const client = await Client.connect(daemon, signal, { background: true })
+    const client = await this.#connect(daemon, signal)
     let asked = 0
     const idle = setInterval(() => {
       if (client.asked === asked) client.close()
@@ -325,6 +349,16 @@ export class Sessions {
       this.#clients.delete(key)
     })
     this.#clients.set(key, client)
+  }
+
+  async #connect(daemon: DaemonAddress, signal: Signal): Promise<Client> {
+    for (const path of socketsOf(daemon)) {
+      const client = await Client.connect({ ...daemon, path }, signal, { background: true }).catch(
+        (error: unknown) => debug('%s: %s', path, (error as Error).message),
+      )
+      if (client) return client
+    }
+    return Client.connect(daemon, signal, { background: true })
   }
 }
 

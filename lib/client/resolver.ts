@@ -15,6 +15,7 @@ import type {
   ResolveOptions,
   Resolving,
   SocketQuestion,
+  OnHint,
 } from '../resolution.ts'
 import { TIMEOUT, policyFile } from '../settings.ts'
 import {
@@ -134,11 +135,17 @@ export class Resolver implements Resolving {
     const { port } = query
     if (failed) return { known, port, answer: Promise.reject(failed.value), leave: () => {} }
     if (query.daemons && !options.wait)
-      return Object.assign(this.#flight(query, query.daemons).join(turned), { known, port })
+      return Object.assign(
+        this.#flight(query, query.daemons, options.onHint).join(turned, options.onHint),
+        {
+          known,
+          port,
+        },
+      )
     const cancel = new Abort()
     const answer = options.wait
       ? this.#await(query, options, options.wait, cancel)
-      : this.#fly(query, addressesOf(query.host, options, query.details), cancel)
+      : this.#fly(query, addressesOf(query.host, options, query.details), cancel, options.onHint)
     return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 
@@ -233,9 +240,10 @@ export class Resolver implements Resolving {
     query: Query,
     found: Promise<readonly string[]> | readonly string[],
     signal: Signal,
+    onHint?: OnHint,
   ): Promise<Resolution> {
     const daemons = daemonsAt(await this.#lookedUp(found, query, signal), query.port)
-    const { answer, leave } = this.#flight(query, daemons).join(turned)
+    const { answer, leave } = this.#flight(query, daemons, onHint).join(turned, onHint)
     try {
       return await cancellable(answer, signal)
     } finally {
@@ -252,7 +260,7 @@ export class Resolver implements Resolving {
       const asked = { ...question, ...(left > 0 && { wait: left }) }
       try {
         const answered = await this.#race(daemons, asked, askWaiting, details, signal, left)
-        return await this.#remember(query, answered)
+        return await this.#resolutionOf(query, answered)
       } catch (error) {
         if (shouldFallBack(query, error)) return this.#fallBack(query, error, signal)
         throw error
@@ -261,15 +269,18 @@ export class Resolver implements Resolving {
     return retry(attempt, wait, { worth: mayStillCome, signal, quiet: true })
   }
 
-  #flight(query: Query, daemons: readonly DaemonAddress[]): Flight<Resolution> {
+  #flight(query: Query, daemons: readonly DaemonAddress[], onHint?: OnHint): Flight<Resolution> {
     const key = query.isThisHost
       ? query.key
       : `${query.key} ${daemons.map(one => one.address).join()}`
-    return this.#shared(key, signal => this.#find(query, daemons, signal))
+    return this.#shared(key, (signal, hint) => this.#find(query, daemons, signal, onHint && hint))
   }
 
   /** The question that is under way for `key`, or else the one that `find` asks. */
-  #shared(key: string, find: (signal: () => Signal) => Promise<Resolution>): Flight<Resolution> {
+  #shared(
+    key: string,
+    find: (signal: () => Signal, hint: OnHint) => Promise<Resolution>,
+  ): Flight<Resolution> {
     const flying = this.#flights.get(key)
     if (flying) return flying
     const flight: Flight<Resolution> = new Flight(find, joined => {
@@ -306,7 +317,12 @@ export class Resolver implements Resolving {
     }
   }
 
-  async #find(query: Query, daemons: readonly DaemonAddress[], signal: () => Signal) {
+  async #find(
+    query: Query,
+    daemons: readonly DaemonAddress[],
+    signal: () => Signal,
+    hint: OnHint | undefined,
+  ): Promise<Resolution> {
     const { question, details, key, port, isThisHost } = query
     try {
       // A question that need not wait for others leaves before `connect` returns.
@@ -314,19 +330,44 @@ export class Resolver implements Resolving {
       const session = sessions.ask(daemons, question, details, { hurry })
       const found =
         (session && (await session)) ??
-        (await this.#race(daemons, question, ask, details, signal()).catch((error: unknown) => {
+        (await this.#askOne(query, daemons, signal(), hint).catch((error: unknown) => {
           const isOurs = daemons.every(({ address }) => LOOPBACK.includes(address))
           const standing = isThisHost && isOurs && isDoubtful(error) && standings.get(port)
           if (!standing) throw error
           return this.#askAgain(standing, query, error, signal())
         }))
-      return await this.#remember(query, found)
+      return await this.#resolutionOf(query, found)
     } catch (error) {
       this.#known.delete(key)
       if (shouldFallBack(query, error)) return this.#fallBack(query, error, signal())
       // A question that was given up is no failure of the host.
       if (!query.isThisHost && !signal().aborted) this.#failed.set(key, error, FAILED)
       throw error
+    }
+  }
+
+  /** Asks the daemons of a host, the first of which that answers may be asked often. */
+  async #askOne(
+    query: Query,
+    daemons: readonly DaemonAddress[],
+    signal: Signal,
+    hint: OnHint | undefined,
+  ): Promise<HostAnswer> {
+    const { question, details } = query
+    const onHint = hint && ((answer: HostAnswer) => void this.#hinted(query, answer, hint))
+    const how: Ask = (daemon, message, signal) => ask(daemon, message, signal, onHint)
+    const found = await this.#race(daemons, question, how, details, signal)
+    sessions.answered(found.daemon)
+    return found
+  }
+
+  /** Tells of where a name may lead. What leads nowhere is no hint. */
+  async #hinted(query: Query, { answer, daemon }: HostAnswer, hint: OnHint): Promise<void> {
+    try {
+      const accepted = { daemon, answer: accept(answer, query.details) }
+      hint(await this.#resolutionOf(query, accepted, true))
+    } catch (error) {
+      debug('no hint: %s', (error as Error).message)
     }
   }
 
@@ -348,9 +389,11 @@ export class Resolver implements Resolving {
     return { ...found, answer: accept(found.answer, details) }
   }
 
-  async #remember(
+  /** The places in an answer that the program may go to. They are remembered, unless it is only a hint. */
+  async #resolutionOf(
     { name, host, details, key, isOwn }: Query,
     { answer, daemon }: HostAnswer,
+    isHint = false,
   ): Promise<Resolution> {
     const { endpoints, ttl } = reachable(answer, daemon.address, details)
     const all = {
@@ -361,7 +404,7 @@ export class Resolver implements Resolving {
     }
     const resolution = this.#fence ? await this.#fence.allow(all, details) : all
     // No other call looks the host up like that; `recall` remembers it for one that does.
-    if (!isOwn) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
+    if (!isOwn && !isHint) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
   }
 
@@ -384,7 +427,8 @@ export class Resolver implements Resolving {
     const details = { host: host || 'localhost', port, syscall: question.op }
     const addresses = await this.#lookedUp(addressesOf(host, options, details), { details }, signal)
     const daemons = daemonsAt(addresses, port)
-    return (await this.#race(daemons, question, askStream, details, signal)).answer
+    const how: Ask = (daemon, message, signal) => askStream(daemon, message, signal)
+    return (await this.#race(daemons, question, how, details, signal)).answer
   }
 
   async #race(
@@ -398,7 +442,6 @@ export class Resolver implements Resolving {
     const all = (signal: Signal) => race(daemons, daemon => how(daemon, question, signal), details)
     const found = await this.#within(all, details, signal, wait)
     debug('%s at %s: %o', details.service ?? question.op, details.host, found.answer)
-    if (how === ask) sessions.answered(found.daemon)
     return found
   }
 

@@ -259,7 +259,7 @@ const OTHERWISE = 'mend first what the message says'
 const REMEDIES: Partial<Record<Reason, string>> = {
   ENODAEMON: 'run monikerd there',
   EPROTOCOL: 'stop that program, or set MONIKER_PORT to another port for all programs',
-  ESILENT: 'is the host up, and does a firewall stop the port?',
+  ESILENT: 'is the host up, and does a firewall stop TCP there?',
   EUNREACHABLE: 'is the host up, and is there a route to its network?',
 }
 
@@ -284,7 +284,10 @@ async function checkUDP(
   )
   if (answers) return [fine(check, `it answers on port ${port}`)]
   const text = `it does not answer on port ${port}${isHere ? await holders('udp', port) : ''}`
-  return [bad(check, text, 'names are found over TCP, but more slowly; does a firewall stop UDP?')]
+  const hint = isHere
+    ? 'programs of this host need it no more, but those of others find names more slowly'
+    : 'names are found over TCP, but more slowly; does a firewall stop UDP?'
+  return [bad(check, text, hint)]
 }
 
 /**

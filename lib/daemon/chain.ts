@@ -46,8 +46,10 @@ export interface Peer {
   readonly address: string
   /** The address and port that it came from. */
   readonly remote: { readonly address: string; readonly port: number }
-  /** The connection that holds its names; none over UDP. */
+  /** The connection that holds its names; none over UDP, nor of a peer that is `nameless`. */
   readonly owner?: Owner
+  /** True if nobody can tell its user, so that it may resolve and no more: it has come by the Unix socket. */
+  readonly nameless?: boolean
 }
 
 /** An answer, now or later; it is later only where something has to happen first. */

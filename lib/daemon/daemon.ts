@@ -11,10 +11,25 @@ import { VERSION, type Answer } from '../wire/protocol.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Access } from './access.ts'
 import { local } from './answer.ts'
-import { chain, inOrder, type Handler, type Owner, type Step, type Steps } from './chain.ts'
+import {
+  chain,
+  inOrder,
+  type Handler,
+  type Owner,
+  type Peer,
+  type Step,
+  type Steps,
+} from './chain.ts'
 import { Bucket, DEFAULTS as LIMITS, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
-import { Arrival, peerOf, type Dialect, type Dialects, type ServeOptions } from './dialect.ts'
+import {
+  Arrival,
+  NAMELESS,
+  peerOf,
+  type Dialect,
+  type Dialects,
+  type ServeOptions,
+} from './dialect.ts'
 import { json } from './json.ts'
 import { DesignatedPort } from './port.ts'
 import { hold } from './hold.ts'
@@ -101,6 +116,8 @@ export interface DaemonStatus extends Counters {
   started: number
   /** The addresses that are answered at by UDP. */
   udp: string[]
+  /** The path of the Unix socket at which programs of this host ask, if there is one. */
+  socket?: string
   /** The number of names that are held. */
   names: number
   /** The number of questions that are held, and of watches. */
@@ -166,7 +183,8 @@ export class Daemon {
       dialects: this.#dialects,
       answer: this.#answer,
       refused: error => this.#refused(error),
-      connected: socket => this.#serve(socket),
+      connected: socket => this.#serve(socket, peerOf(socket)),
+      asked: socket => this.#serve(socket, NAMELESS),
     })
   }
 
@@ -332,6 +350,7 @@ export class Daemon {
       port: this.port,
       started: this.#started,
       udp: this.#port.addresses,
+      ...(this.#port.path !== undefined && { socket: this.#port.path }),
       names: this.#registry.size,
       followers: this.#subscriptions.size,
       open: this.#sockets.size,
@@ -339,10 +358,9 @@ export class Daemon {
     }
   }
 
-  #serve(socket: Socket): void {
+  #serve(socket: Socket, peer: Peer): void {
     if (!this.#isRef) socket.unref()
     this.#counters.connections++
-    const peer = peerOf(socket)
     let leave: () => void
     try {
       leave = this.#limits.enter(peer, () => this.#makeRoom())

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
-import { isOwn, plain } from '../address.ts'
+import { LOOPBACK, isOwn, plain } from '../address.ts'
 import { diagnostics } from '../diagnostics.ts'
 import type { MonikerError } from '../errors.ts'
 import type { Handler, Owner, Peer } from './chain.ts'
@@ -119,7 +119,15 @@ function end(this: Socket): void {
   this.end()
 }
 
-/** The program at the other end of a connection. */
+/** A program that has come by the Unix socket. Its user cannot be known: Node does not tell what the kernel knows. */
+export const NAMELESS: Peer = {
+  local: true,
+  address: LOOPBACK[0]!,
+  remote: { address: LOOPBACK[0]!, port: 0 },
+  nameless: true,
+}
+
+/** The program at the other end of a connection over TCP. */
 export function peerOf(socket: Socket): Peer {
   const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket
   return {

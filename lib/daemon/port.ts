@@ -4,6 +4,7 @@ import { LOOPBACK, isLoopback } from '../address.ts'
 import { timeLimit } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode, isMissing } from '../errors.ts'
+import { LocalSocket } from './localsocket.ts'
 import { Datagrams, type DatagramsOptions } from './udp.ts'
 
 const debug = diagnostics('moniker:daemon')
@@ -19,18 +20,21 @@ export interface PortOptions extends DatagramsOptions {
   embedded: boolean
   /** True if it keeps the process alive. */
   ref: boolean
-  /** Called with each connection that comes. */
+  /** Called with each connection that comes over TCP. */
   connected: (socket: Socket) => void
+  /** Called with each that comes over the Unix socket. */
+  asked: (socket: Socket) => void
 }
 
 /** Whose the port is: nobody's yet or any more, about to be ours, ours, or that of a daemon that has asked for it. */
 type Phase = 'closed' | 'opening' | 'open' | { readonly givenTo: object }
 
-/** The designated port of a host, over TCP and UDP. */
+/** The designated port of a host, over TCP and UDP, and the Unix socket that goes with it. */
 export class DesignatedPort {
   readonly #options: PortOptions
   readonly #servers: Server[] = []
   #datagrams: Datagrams
+  readonly #local: LocalSocket
   #number: number
   #phase: Phase = 'closed'
 
@@ -38,6 +42,7 @@ export class DesignatedPort {
     this.#options = options
     this.#number = options.port
     this.#datagrams = new Datagrams(options)
+    this.#local = new LocalSocket({ ref: options.ref, connected: options.asked })
   }
 
   /** Its number; known for certain once it is open. */
@@ -48,6 +53,11 @@ export class DesignatedPort {
   /** The addresses that are answered at by UDP. */
   get addresses(): string[] {
     return this.#datagrams.addresses
+  }
+
+  /** The path of its Unix socket; `undefined` if it has none. */
+  get path(): string | undefined {
+    return this.#local.path
   }
 
   /** True if all of it is bound. */
@@ -104,6 +114,8 @@ export class DesignatedPort {
   }
 
   async #unbind(): Promise<void> {
+    // Before TCP: whoever has that next makes a socket of the same name.
+    this.#local.close()
     this.#datagrams.close()
     this.#datagrams = new Datagrams(this.#options)
     await Promise.all(
@@ -115,6 +127,9 @@ export class DesignatedPort {
     const { hosts, embedded } = this.#options
     for (const host of hosts)
       await this.#bindIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
+    // Who has but other addresses is not asked for this host.
+    if (hosts.some(host => LOCAL.includes(host))) await this.#local.open(this.number)
+    if (this.#phase !== 'opening') this.#local.close()
   }
 
   /**
@@ -152,6 +167,9 @@ export class DesignatedPort {
     }
   }
 }
+
+/** The addresses of which one is asked by programs of this host, or all that stand for it. */
+const LOCAL: readonly string[] = ['::', '0.0.0.0', LOOPBACK[0]!]
 
 /**
  * The most connections that wait to be taken, if the system lets them: after a restart all programs

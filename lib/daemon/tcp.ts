@@ -52,7 +52,7 @@ export class LineConnection implements Connection {
     const owner = ownerOf(socket, peer)
     this.owner = owner
     this.#socket = socket
-    this.#peer = { ...peer, owner }
+    this.#peer = peer.nameless ? peer : { ...peer, owner }
     this.#options = options
     socket
       .once('data', this.#stream)

@@ -2,7 +2,7 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { Server, type AddressInfo } from 'node:net'
 import { builtins } from './builtins.ts'
-import { pidNamespace } from './pidspace.ts'
+import { pidNamespace } from './spaces.ts'
 
 /** The part of the options of `listen` and `bind` that matters here. */
 interface BindOptions {

@@ -78,6 +78,8 @@ export class Dial {
   /** The failure of a transport of the program's own: that of the call, if no other leads there. */
   #fault: MonikerError | undefined
   #leave: (() => void) | undefined
+  /** True if a guess may still be made, should there be a hint. */
+  #takesHints = false
   /** The way by the other family of addresses, while the connection to a confirmed place of another host is made. */
   #otherFamily: OtherFamily | undefined
   /** Does nothing but keep the process alive while a name is waited for: the question does not. */
@@ -100,7 +102,10 @@ export class Dial {
     if (lookup && typeof lookup !== 'function' && !isIP(host))
       return dial(this.#socket, this.#options)
     const isPlain = isThisHost && !lookup && !this.#isGiven
-    const where = isPlain ? this.#call.where : this.#question()
+    // No guess if the caller filters or selects: only a fresh list will do. No guess with `wait` either: it would hold
+    // a server's connection open for up to an hour.
+    const isChoosy = Boolean(lookup || select || blockList || wait || this.#isGiven)
+    const where = isPlain ? this.#call.where : this.#question(isChoosy)
     const { known, answer, leave, port } = own.ask
       ? own.ask(name, where)
       : askPlainly(own, name, where)
@@ -112,10 +117,8 @@ export class Dial {
       .then(found => nextTick(() => this.#answered(found)))
       .catch((error: unknown) => this.#failed(error as Error))
     try {
-      // No guess if the caller filters or selects: only a fresh list will do. No guess with `wait` either: it would
-      // hold a server's connection open for up to an hour.
-      const isChoosy = lookup || select || blockList || wait || this.#isGiven
       const guess = isChoosy ? undefined : this.#guessFrom(known, port)
+      this.#takesHints = !isChoosy && !guess
       // A connection that is made elsewhere may send bytes at once.
       this.#wait(guess && 'net' in guess.way ? guess : undefined, callback)
     } catch (error) {
@@ -125,13 +128,24 @@ export class Dial {
   }
 
   /** The question where a look-up is to be told of, or the handle is the program's own. */
-  #question(): SocketQuestion {
+  #question(isChoosy: boolean): SocketQuestion {
     const { where, isThisHost, net } = this.#call
     const isTold = net.lookup || !isThisHost
     const onLookup: OnLookup = (error, address, family) =>
       void this.#socket.emit('lookup', error, address, family, net.host || 'localhost')
+    const onHint = isChoosy ? undefined : (hint: Resolution) => this.#hinted(hint)
     const given = this.#isGiven && { transports: ['tcp'] }
-    return Object.assign({}, where, given, isTold && { onLookup })
+    return Object.assign({}, where, given, isTold && { onLookup, onHint })
+  }
+
+  /** Goes where a hint leads: the connection is there by the time that the answer is, if it was right. */
+  #hinted(hint: Resolution): void {
+    if (!this.#takesHints || this.#phase !== 'asking') return
+    this.#takesHints = false
+    const guess = this.#guessFrom(hint, undefined)
+    // A connection that is made elsewhere may send bytes at once.
+    if (guess && 'net' in guess.way)
+      nextTick(() => this.#phase === 'asking' && this.#dialGuess(guess))
   }
 
   #failed(error: Error): void {

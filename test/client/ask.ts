@@ -1,59 +1,116 @@
 import { live } from '../fixtures/live.ts'
 import { Buffer } from 'node:buffer'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ask, newId, askStream } from '../../lib/client/ask.ts'
+import { ask, askDatagram, askStream } from '../../lib/client/ask.ts'
+import { Sessions, type DaemonAddress, type HostAnswer } from '../../lib/client/connection.ts'
+import { localSockets } from '../../lib/node/localsocket.ts'
+import { freePort } from '../../lib/node/proc.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
-import { PADDED } from '../../lib/wire/protocol.ts'
+import { PADDED, type Answer } from '../../lib/wire/protocol.ts'
 import { active } from '../fixtures/active.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { byTCP, client, fake, silent } from '../fixtures/fake.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
-import { line } from '../fixtures/lines.ts'
+import { line, type Message } from '../fixtures/lines.ts'
 
 const resolve = { op: 'resolve', service: 'starwars' } as const
 const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 } as const
 
 const { signal: never } = new AbortController()
 
-t.test('one question is one datagram, padded, and needs no connection', async t => {
-  endless(t)
-  const place = await fake(t, {
-    tcp: byTCP,
-    udp: ({ id }, reply) => reply(line({ id, by: 'udp' })),
-  })
-  t.match(await ask(place, resolve, never), { by: 'udp' })
-  t.match(place.datagrams, [{ v: 1, id: /^\d+$/, ...resolve, bytes: PADDED }])
-  t.equal(place.sockets.length, 0)
-})
+const noHint = () => {}
 
-t.test('no two questions have the same id', async t => {
-  const place = await fake(t, { udp: ({ id }, reply) => reply(line({ id })) })
-  for (let n = 0; n < 5; n++) await ask(place, resolve, never)
-  t.equal(new Set(place.datagrams.map(({ id }) => id)).size, 5)
-})
+const unix = { skip: localSockets(1).length === 0 && 'this user has no folder for a Unix socket' }
 
-t.test('nobody can guess the id of a question to another host', async t => {
-  const ids = [newId('192.0.2.1'), newId('2001:db8::1')]
-  for (const id of ids) t.match(id, /^[0-9a-f-]{36}$/)
-  t.not(ids[0], ids[1])
-})
+/** A stranger that has UDP of a daemon's port, and says so. */
+async function squat(t: Test, { address, port }: DaemonAddress) {
+  const squatter = { heard: 0 }
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  socket.on('message', () => squatter.heard++)
+  await once(socket.bind(port, address), 'listening')
+  return squatter
+}
 
-t.test('a real daemon answers by UDP, a refusal as well', async t => {
-  endless(t)
-  const one = await daemon(t)
-  const place = { address: '127.0.0.1', port: one.port }
+/** The answer over a connection that is kept. */
+async function sessions(t: Test, place: DaemonAddress): Promise<Answer> {
+  const kept = new Sessions({ often: 60_000 })
+  kept.answered(place)
+  kept.answered(place)
+  while (!kept.at(place)) await new Promise(setImmediate)
+  t.teardown(() => kept.at(place)?.close())
+  const found = await kept.ask([place], resolve, { host: 'localhost' }, { hurry: true })
+  return found!.answer
+}
+
+t.test('a daemon of this host is asked over its Unix socket', unix, async t => {
+  const place = { address: '127.0.0.1', port: await freePort() }
+  const squatter = await squat(t, place)
+  await daemon(t, { port: place.port })
   t.match(await ask(place, resolve, never), { error: { code: 'ENOSERVICE' } })
   const owner = await client(t, place)
   await owner.ask(starwars)
   t.match(await ask(place, resolve, never), { endpoints: [{ port: 4000 }] })
-  t.match(one.status(), { connections: 1 })
+  t.match(
+    await sessions(t, place),
+    { endpoints: [{ port: 4000 }] },
+    'a connection that is kept too',
+  )
+  t.equal(squatter.heard, 0)
+})
+
+t.test('where its Unix socket is not there, or hangs up, it is asked by TCP', unix, async t => {
+  const place = await fake(t, { tcp: byTCP, udp: silent })
+  t.match(await ask(place, resolve, never), { by: 'tcp' })
+  const [path] = localSockets(place.port)
+  const server = createServer(socket => socket.destroy())
+  await once(server.listen(path), 'listening')
+  t.match(await ask(place, resolve, never), { by: 'tcp' })
+  await once(server.close(), 'close')
+  // As who was killed leaves it.
+  writeFileSync(path!, '')
+  t.teardown(() => rmSync(path!))
+  t.match(await ask(place, resolve, never), { by: 'tcp' })
+  t.match(await sessions(t, place), { by: 'tcp' })
+  t.strictSame(place.datagrams, [], 'nobody else is asked')
+})
+
+t.test('a daemon that wants to know who asks is asked by TCP', unix, async t => {
+  const dir = t.testdir({ 'policy.yml': 'rules: [{allow: resolve, user: root}]' })
+  const policed = () => daemon(t, { policy: join(dir, 'policy.yml') })
+  const one = await policed()
+  const place = { address: '127.0.0.1', port: one.port }
+  for (const connections of [2, 3]) {
+    t.match(await ask(place, resolve, never), { error: { code: 'ENOSERVICE' } })
+    t.equal(one.status().connections, connections, 'that is remembered')
+  }
+
+  const { port } = await policed()
+  const other = { address: '127.0.0.1', port }
+  const kept = new Sessions({ often: 60_000 })
+  const open = async () => {
+    kept.answered(other)
+    kept.answered(other)
+    while (!kept.at(other)) await new Promise(setImmediate)
+    return kept.ask([other], resolve, { host: 'localhost' }, { hurry: true })
+  }
+  t.equal(await open(), undefined)
+  while (kept.at(other)) await new Promise(setImmediate)
+  await t.rejects(open(), { code: 'ECONNREFUSED' }, 'it tells by TCP')
+  kept.at(other)!.close()
 })
 
 t.test('a daemon is asked over IPv6 as well', { skip: withoutIPv6 }, async t => {
   const { port } = await daemon(t, { hosts: ['::1'] })
-  t.match(await ask({ address: '::1', port }, resolve, never), { error: { code: 'ENOSERVICE' } })
+  const place = { address: '::1', port }
+  t.match(await ask(place, resolve, never), { error: { code: 'ENOSERVICE' } })
+  t.match(await askDatagram(place, resolve, never), { error: { code: 'ENOSERVICE' } })
 })
 
 t.test('an answer too long for a datagram is had over TCP', async t => {
@@ -64,69 +121,56 @@ t.test('an answer too long for a datagram is had over TCP', async t => {
   t.match(answer, { endpoints: [{ metadata: { m: /^m{600}$/ } }] })
 })
 
-t.test('where UDP is refused TCP is asked at once', async t => {
+t.test('another daemon is asked by TCP, and one datagram gives a hint', async t => {
   endless(t)
-  const place = await fake(t, { tcp: byTCP })
-  t.match(await ask(place, resolve, never), { by: 'tcp' })
+  let hinted!: (hint: HostAnswer) => void
+  const hint = new Promise<HostAnswer>(resolve => (hinted = resolve))
+  const place = await fake(t, {
+    address: '127.0.0.2',
+    tcp: (question, socket) => void hint.then(() => byTCP(question, socket)),
+    udp: ({ id }, reply) => reply(line({ id, by: 'udp' })),
+  })
+  t.match(await ask(place, resolve, never, hint => hinted(hint)), { by: 'tcp' })
+  t.match(await hint, { daemon: place, answer: { by: 'udp' } })
+  t.match(place.datagrams, [{ v: 1, id: /^[0-9a-f-]{36}$/, ...resolve, bytes: PADDED }])
   t.match(place.streamed, [resolve])
 })
 
-t.test('where UDP is silent it is asked again, and TCP beside it', async t => {
-  const place = await fake(t, { tcp: byTCP, udp: silent })
+t.test('no hint is asked for where nobody takes it', async t => {
+  const place = await fake(t, { address: '127.0.0.2', tcp: byTCP, udp: silent })
   t.match(await ask(place, resolve, never), { by: 'tcp' })
-  t.ok(place.datagrams.length >= 2)
-  t.equal(new Set(place.datagrams.map(({ id }) => id)).size, 1, 'with the same question')
+  t.strictSame(place.datagrams, [])
 })
 
-t.test('nothing is left of a question to which UDP answers while TCP is silent', async t => {
-  let datagrams = 0
-  const place = await fake(t, {
-    tcp: silent,
-    udp: ({ id }, reply) => ++datagrams > 1 && reply(line({ id, by: 'udp' })),
-  })
-  const before = active('Timeout')
-  t.match(await ask(place, resolve, never), { by: 'udp' })
-  await new Promise(setImmediate)
-  t.equal(active('Timeout'), before)
+t.test('where TCP is refused, or silent, a datagram is not believed', async t => {
+  const hints: HostAnswer[] = []
+  const udp = ({ id }: Message, reply: (text: string) => void) => reply(line({ id, by: 'udp' }))
+  const refused = await fake(t, { address: '127.0.0.2', udp })
+  const onHint = (hint: HostAnswer) => void hints.push(hint)
+  await t.rejects(ask(refused, resolve, never, onHint), { code: 'ECONNREFUSED' })
+  const limit = AbortSignal.timeout(300)
+  const mute = await fake(t, { address: '127.0.0.2', tcp: silent, udp })
+  await t.rejects(ask(mute, resolve, limit, onHint), { name: 'TimeoutError' })
+  t.match(hints.at(-1), { answer: { by: 'udp' } }, 'but it is a hint')
 })
 
-t.test('UDP that wakes up while TCP is silent is heard', async t => {
-  const place = await fake(t, {
-    tcp: silent,
-    udp: ({ id }, reply) => {
-      if (place.streamed.length > 0) reply(line({ id, by: 'udp' }))
-    },
-  })
-  t.match(await ask(place, resolve, never), { by: 'udp' })
-})
-
-t.test('UDP is heard although TCP is refused', async t => {
-  const place = await fake(t, {
-    udp: ({ id }, reply) => {
-      if (place.datagrams.length > 2) reply(line({ id, by: 'udp' }))
-    },
-  })
-  t.match(await ask(place, resolve, never), { by: 'udp' })
-})
-
-t.test('where TCP has failed UDP is waited for a second, and no longer', async t => {
-  const refused = await fake(t, { udp: silent })
-  const began = performance.now()
-  await t.rejects(ask(refused, resolve, never), { code: 'ECONNREFUSED' })
-  t.ok(performance.now() - began < 2_000)
-  const stranger = await fake(t, { udp: silent, tcp: (_question, socket) => void socket.destroy() })
-  await t.rejects(ask(stranger, resolve, never), { code: 'ECONNRESET' })
-})
-
-t.test('a truncated answer is had over TCP at once', async t => {
-  endless(t)
-  const place = await fake(t, {
-    tcp: byTCP,
-    udp: ({ id }, reply) => reply(line({ id, truncated: true })),
-  })
-  t.match(await ask(place, resolve, never), { by: 'tcp' })
-  t.equal(place.datagrams.length, 1)
-})
+t.test(
+  'a datagram to which there is no answer is sent again, and nothing is left of it',
+  async t => {
+    const before = active('Timeout')
+    const place = await fake(t, {
+      address: '127.0.0.2',
+      tcp: silent,
+      udp: () => {
+        if (place.datagrams.length === 2) byTCP(place.streamed[0]!, place.sockets[0]!)
+      },
+    })
+    t.match(await ask(place, resolve, never, noHint), { by: 'tcp' })
+    t.equal(new Set(place.datagrams.map(({ id }) => id)).size, 1, 'with the same question')
+    await new Promise(setImmediate)
+    t.equal(active('Timeout'), before)
+  },
+)
 
 t.test('datagrams that are not the answer are passed over', async t => {
   const place = await fake(t, {
@@ -143,7 +187,12 @@ t.test('datagrams that are not the answer are passed over', async t => {
       reply(line({ id, by: 'udp' }))
     },
   })
-  t.match(await ask(place, resolve, never), { by: 'udp' })
+  t.match(await askDatagram(place, resolve, never), { by: 'udp' })
+})
+
+t.test('a truncated answer is no hint', async t => {
+  const place = await fake(t, { udp: ({ id }, reply) => reply(line({ id, truncated: true })) })
+  await t.rejects(askDatagram(place, resolve, never), { message: /too long for a datagram/ })
 })
 
 t.test('where nobody answers at all, it is because TCP was refused', async t => {
@@ -172,10 +221,10 @@ t.test('where TCP talks nonsense, that is what is told', async t => {
   await t.rejects(ask(place, resolve, never), { code: 'EPROTO', message: /got "SSH-2\.0/ })
 })
 
-t.test('what cannot be reached by UDP at all is asked over TCP, which says why not', async t => {
+t.test('what cannot be reached at all says why not', async t => {
   // Nobody may connect to a broadcast address.
   for (const address of ['127.255.255.255', '255.255.255.255']) {
-    await t.rejects(ask({ address, port: 6664 }, resolve, never), {
+    await t.rejects(ask({ address, port: 6664 }, resolve, never, noHint), {
       code: /^E/,
       syscall: 'connect',
     })
@@ -186,28 +235,23 @@ t.test('a caller that gives up before the question asks nothing', async t => {
   const place = await fake(t, { tcp: byTCP, udp: silent })
   const over = AbortSignal.abort(new Error('before'))
   await t.rejects(ask(place, resolve, over), { message: 'before' })
-  t.strictSame(place.datagrams, [])
+  t.strictSame(place.streamed, [])
 })
 
 t.test('a caller may give up at every stage, and nothing goes on', async t => {
-  const stages: [stage: string, given: (abort: () => void) => Parameters<typeof fake>[1]][] = [
-    ['while UDP is asked', abort => ({ tcp: byTCP, udp: abort })],
-    ['while TCP is asked', abort => ({ tcp: abort, udp: silent })],
-    ['while TCP is asked alone', abort => ({ tcp: abort })],
-  ]
-  for (const [stage, given] of stages) {
+  const addresses = ['127.0.0.1', '127.0.0.2']
+  for (const address of addresses) {
     const controller = new AbortController()
-    const place = await fake(
-      t,
-      given(() => controller.abort(new Error('enough'))),
-    )
-    await t.rejects(ask(place, resolve, controller.signal), { message: 'enough' }, stage)
+    const place = await fake(t, { address, tcp: () => controller.abort(new Error('enough')) })
+    await t.rejects(ask(place, resolve, controller.signal, noHint), { message: 'enough' }, address)
   }
-  const controller = new AbortController()
-  const place = await fake(t, {})
-  const asked = ask(place, resolve, controller.signal)
-  controller.abort(new Error('enough'))
-  await t.rejects(asked, { message: 'enough' }, 'before anything has left')
+  for (const address of addresses) {
+    const controller = new AbortController()
+    const place = await fake(t, { address })
+    const asked = ask(place, resolve, controller.signal, noHint)
+    controller.abort(new Error('enough'))
+    await t.rejects(asked, { message: 'enough' }, 'before anything has left')
+  }
   t.notOk(process.getActiveResourcesInfo().includes('Timeout'), 'and no timer runs')
 })
 

@@ -68,3 +68,39 @@ t.test('a failure that nobody waits for is no fault', async t => {
   await new Promise(setImmediate)
   t.equal(over, 1)
 })
+
+t.test(
+  'a hint is told once to each who joins, before or after, and no more once it is over',
+  async t => {
+    let hint!: (hint: string) => void
+    let settle!: (answer: string) => void
+    const flight = new Flight<string>(
+      (_signal, tell) => {
+        hint = tell
+        return new Promise(resolve => (settle = resolve))
+      },
+      () => {},
+    )
+    const heard: string[] = []
+    const { answer } = flight.join(same, hint => heard.push(`first ${hint}`))
+    hint('one')
+    hint('two')
+    flight.join(same, hint => heard.push(`second ${hint}`))
+    t.strictSame(heard, ['first one', 'second one'])
+    settle('done')
+    t.equal(await answer, 'done')
+
+    const over = new Flight<string>(
+      (_signal, tell) => {
+        hint = tell
+        return Promise.resolve('done')
+      },
+      () => {},
+    )
+    const { answer: early } = over.join(same)
+    hint('unheard')
+    t.equal(await early, 'done')
+    hint('late')
+    t.equal(heard.length, 2)
+  },
+)

@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import { parse, type Name } from '../../lib/name.ts'
+import { sessions } from '../../lib/client/connection.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { watch } from '../../lib/client/watch.ts'
 import { createServer } from '../../lib/sockets/server.ts'
@@ -389,9 +390,8 @@ test('a daemon that is asked often is asked over a connection that is kept', asy
   const { daemon: ours, port } = await counted(t)
   const server = await named(t, { service: 'tie', daemonPort: port })
   const resolver = new Resolver({ port })
-  const { open } = ours.status()
   const ask = () => resolver.resolve(parse('tie'), { host: '127.0.0.1' })
-  while (ours.status().open === open) await ask()
+  while (!sessions.at({ address: '127.0.0.1', port })) await ask()
   const { connections } = ours.status()
   t.match(await ask(), { endpoints: [{ transport: 'tcp' }] })
   await t.rejects(resolver.resolve(parse('wing'), { host: '127.0.0.1' }), {
@@ -399,12 +399,12 @@ test('a daemon that is asked often is asked over a connection that is kept', asy
     reason: 'ENOSERVICE',
   })
   t.match(await resolver.resolve(parse('tie')), { endpoints: [{}] }, 'whatever the host is called')
+  t.equal(ours.status().connections, connections)
   await t.rejects(
     resolver.resolve(parse('wing')),
     { code: 'ECONNREFUSED', reason: 'ENOSERVICE' },
     'asked elsewhere too',
   )
-  t.equal(ours.status().connections, connections)
 
   await once(server.close(), 'close')
   await ours.stop()
@@ -679,7 +679,7 @@ test('a namespace that is no word is not believed, and what is remembered is tak
   const endpoints = [endpoint, { ...endpoint, instance: 'other' }]
   const answer = { namespace: 'No Word', endpoints, ttl: 60_000 }
   const { address, port } = await fake(t, {
-    udp: ({ id }, reply) => reply(line({ v: 1, id, ...answer })),
+    tcp: ({ id }, socket) => void socket.write(line({ id, ...answer })),
   })
   const resolver = new Resolver({ port })
   const name = parse('web')

@@ -9,7 +9,7 @@ import { nobody } from '../fixtures/services.ts'
 // Nothing of what is tested here keeps a process alive.
 awake(t)
 
-const status = { op: 'status' } as const
+const question = { op: 'resolve', service: 'tie' } as const
 
 t.test('a daemon that has answered twice in a second is worth a connection', async t => {
   const ours = await daemon(t)
@@ -21,7 +21,7 @@ t.test('a daemon that has answered twice in a second is worth a connection', asy
   sessions.answered(place)
   while (!sessions.at(place)) await new Promise(setImmediate)
   const client = sessions.at(place)!
-  t.match(await client.ask(status), { pid: process.pid })
+  t.match(await client.ask(question), { error: { code: 'ENOSERVICE' } })
   t.equal(ours.status().connections, 1)
   t.equal(sessions.at({ ...place, port: 1 }), undefined)
 
@@ -51,7 +51,7 @@ t.test('a connection over which nothing is asked is not kept for ever', async t 
   sessions.answered(place)
   while (!sessions.at(place)) await new Promise(setImmediate)
   const client = sessions.at(place)!
-  await client.ask(status)
+  await client.ask(question)
   await once(client, 'close')
   t.equal(sessions.at(place), undefined)
 })
@@ -61,12 +61,13 @@ t.test('a connection that cannot be made is done without', async t => {
   const sessions = new Sessions()
   sessions.answered(place)
   sessions.answered(place)
-  // What is tried later has failed later.
+  // The session has failed, or will.
   await t.rejects(Client.connect(place), { code: 'ECONNREFUSED' })
   t.equal(sessions.at(place), undefined)
   const { port } = await daemon(t, { port: place.port })
-  sessions.answered({ ...place, port })
-  sessions.answered({ ...place, port })
-  while (!sessions.at(place)) await new Promise(setImmediate)
+  while (!sessions.at(place)) {
+    sessions.answered({ ...place, port })
+    await new Promise(setImmediate)
+  }
   sessions.at(place)!.close()
 })

@@ -113,7 +113,7 @@ test('what cannot be asked is told with what may be wrong', async t => {
   const port = await nobody()
   await silence(t, '127.0.0.3', port)
   t.match(await found('127.0.0.3', port), {
-    'tcp 127.0.0.3': { ok: false, text: /ETIMEDOUT/, hint: /does a firewall stop the port/ },
+    'tcp 127.0.0.3': { ok: false, text: /ETIMEDOUT/, hint: /does a firewall stop TCP/ },
   })
   t.match(await found('', port, { lookup: lookup('127.0.0.3') }), {
     'tcp 127.0.0.3': {

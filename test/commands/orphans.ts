@@ -14,7 +14,7 @@ import {
   watchOver,
 } from '../../lib/commands/orphans.ts'
 import { apart, island } from '../fixtures/apart.ts'
-import { pidNamespace } from '../../lib/node/pidspace.ts'
+import { pidNamespace } from '../../lib/node/spaces.ts'
 import { nobody } from '../fixtures/services.ts'
 
 const linux = { skip: process.platform !== 'linux' && 'only Linux has /proc' }

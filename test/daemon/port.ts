@@ -19,6 +19,7 @@ function port(t: Test, given: Partial<PortOptions> = {}) {
     dialects: [json],
     answer: () => ({}),
     refused: () => {},
+    asked: () => {},
     connected: socket => {
       sockets.push(socket.on('error', () => {}))
       socket.write('{"hello":true}\n')

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { MonikerError } from '../../lib/errors.ts'
 import { Dial, type NamedSocket } from '../../lib/sockets/dialer.ts'
 import { handleOf } from '../../lib/node/handle.ts'
@@ -14,7 +14,7 @@ import type { Name } from '../../lib/name.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import type { TransportName } from '../../lib/transports/transports.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
-import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
+import type { Resolution, ResolveOptions, SocketQuestion } from '../../lib/resolution.ts'
 import { connect, type ConnectOptions } from '../../lib/sockets/socket.ts'
 import { firstPath, hasUnix, newPath, openBeside } from '../../lib/transports/unix.ts'
 import { active } from '../fixtures/active.ts'
@@ -27,7 +27,9 @@ import { daemon } from '../fixtures/daemon.ts'
 import { going, kinds, overTCP, placeOf, transportOf } from '../fixtures/kinds.ts'
 import type { Reachable } from '../../lib/wire/protocol.ts'
 import type { Transport } from '../../lib/transports/transport.ts'
-import { named, nobody, portOf } from '../fixtures/services.ts'
+import { fake } from '../fixtures/fake.ts'
+import { line } from '../fixtures/lines.ts'
+import { named, nobody, portOf, stranger } from '../fixtures/services.ts'
 import { noSwallow, swallow } from '../fixtures/swallow.ts'
 
 // A question that is never answered here is no handle.
@@ -750,3 +752,106 @@ function promised<T>() {
   })
   return { promise, resolve, reject }
 }
+
+// The daemon of another host, which is asked by TCP; a datagram gives a hint.
+
+/** A service of another host, and its daemon, which answers by TCP when `answer` is called. */
+async function elsewhere(t: Test, hintPort?: number) {
+  const connections: Socket[] = []
+  const bytes: string[] = []
+  let came!: () => void
+  const connected = new Promise<void>(resolve => (came = resolve))
+  const serve = (socket: Socket) => {
+    connections.push(socket.on('data', chunk => bytes.push(String(chunk))))
+    socket.write('hello')
+    came()
+  }
+  const port = await stranger(t, serve, '127.0.0.2')
+  const endpoint = { transport: 'tcp', port, version: '1.0.0', instance: 'a' }
+  let answer!: () => void
+  const asked = new Promise<void>(resolve => (answer = resolve))
+  const place = await fake(t, {
+    address: '127.0.0.2',
+    tcp: ({ id }, socket) =>
+      void asked.then(() => socket.write(line({ id, endpoints: [endpoint], ttl: 0 }))),
+    udp: ({ id }, reply) => {
+      const endpoints = [{ ...endpoint, port: hintPort ?? port }]
+      if (hintPort !== 0) return reply(line({ id, endpoints, ttl: 0 }))
+      reply(line({ id, error: { code: 'ENOSERVICE', message: 'no' } }))
+    },
+  })
+  const options = { service: 'far', host: '127.0.0.2', daemonPort: place.port }
+  return { place, options, connections, bytes, connected, answer }
+}
+
+t.test('a hint leads there before the answer, and nobody hears of it', async t => {
+  const { options, connected, connections, bytes, answer } = await elsewhere(t)
+  const socket = connect(options)
+  const events = history(socket)
+  socket.write('mine')
+  await connected
+  t.strictSame(events, [])
+  t.strictSame(bytes, [])
+  answer()
+  t.equal(String((await once(socket, 'data'))[0]), 'hello')
+  t.strictSame(events, ['resolve', 'connect', 'ready'])
+  t.equal(connections.length, 1)
+  while (bytes.length === 0) await new Promise(setImmediate)
+  t.strictSame(bytes, ['mine'])
+  socket.destroy()
+})
+
+t.test('a hint that was wrong, or none, costs a connection and no byte', async t => {
+  let met = 0
+  const heard: string[] = []
+  const wrong = await stranger(
+    t,
+    socket => void (met++, socket.on('data', chunk => heard.push(String(chunk)))),
+    '127.0.0.2',
+  )
+  for (const hintPort of [wrong, await nobody(), 0]) {
+    const { options, place, bytes, answer } = await elsewhere(t, hintPort)
+    const socket = connect(options)
+    socket.write('mine')
+    while (place.datagrams.length === 0 || (hintPort === wrong && met === 0))
+      await new Promise(setImmediate)
+    answer()
+    t.equal(String((await once(socket, 'data'))[0]), 'hello')
+    while (bytes.length === 0) await new Promise(setImmediate)
+    t.strictSame(bytes, ['mine'])
+    socket.destroy()
+  }
+  t.strictSame(heard, [])
+})
+
+t.test('a call that only a fresh list will do takes no hint', async t => {
+  const { options, place, answer, connections } = await elsewhere(t)
+  const socket = connect({ ...options, select: ([first]) => first! })
+  while (place.streamed.length === 0) await new Promise(setImmediate)
+  t.equal(connections.length, 0)
+  answer()
+  t.equal(String((await once(socket, 'data'))[0]), 'hello')
+  t.strictSame(place.datagrams, [])
+  socket.destroy()
+})
+
+t.test('a hint that comes when the socket is gone leads nowhere', async t => {
+  const dials: SocketQuestion[] = []
+  const found = { name: { namespace: '', service: 'far', version: '' }, host: 'far', ttl: 0 }
+  const endpoint = { transport: 'tcp' as const, address: '127.0.0.2', port: await nobody() }
+  const endpoints = [{ ...endpoint, version: '1.0.0', instance: 'a' }]
+  const resolver = {
+    resolve: () => Promise.reject(new Error('no')),
+    ask(_name: Name, asked: SocketQuestion = {}) {
+      dials.push(asked)
+      return { known: undefined, port: 1, answer: new Promise<never>(() => {}), leave: () => {} }
+    },
+  }
+  const socket = connect({ service: 'far', host: 'far', resolver })
+  const { onHint } = dials[0]!
+  onHint!({ ...found, endpoints })
+  socket.destroy()
+  onHint!({ ...found, endpoints })
+  await once(socket, 'close')
+  t.pass('and nothing is thrown')
+})

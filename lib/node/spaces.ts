@@ -5,6 +5,15 @@ import { readlinkSync } from 'node:fs'
  * the system has no such namespaces, or does not tell. `link` names the namespace.
  */
 export function pidNamespace(link = '/proc/self/ns/pid'): number | undefined {
+  return numberIn(link)
+}
+
+/** The number of the network namespace that this process is in; `undefined` as above. */
+export function netNamespace(link = '/proc/self/ns/net'): number | undefined {
+  return numberIn(link)
+}
+
+function numberIn(link: string): number | undefined {
   try {
     const [digits] = /\d+/.exec(readlinkSync(link))!
     return Number(digits)

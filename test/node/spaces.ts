@@ -1,6 +1,6 @@
 import { readlinkSync } from 'node:fs'
 import { test } from 'tap'
-import { pidNamespace } from '../../lib/node/pidspace.ts'
+import { pidNamespace } from '../../lib/node/spaces.ts'
 
 const linux = { skip: process.platform !== 'linux' && 'only Linux has such' }
 

@@ -1,0 +1,83 @@
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
+import { netNamespace } from './spaces.ts'
+
+// The Unix sockets by which a daemon is asked on its own host. A file in a folder proves whose it is: only root can
+// have made the folder of the host, or have had it made (as the RuntimeDirectory of systemd), and only root and a user
+// that of the user.
+
+/** A folder for the socket of a daemon, and the user that may have it; `undefined` is any whom root has given it to. */
+export interface Folder {
+  readonly path: string
+  readonly owner: number | undefined
+  /** Its parents, each with the user that must have it. */
+  readonly parents: readonly (readonly [path: string, owner: number])[]
+}
+
+/**
+ * The folders that a program of the user `uid` believes, best first: that of the host, and its own. None where there
+ * are no users. `run` is the folder of what lasts until the system ends.
+ */
+export function socketFolders(uid = ownUser(), run = '/run'): readonly Folder[] {
+  if (uid === undefined) return []
+  const users = join(run, 'user')
+  const own = join(users, String(uid))
+  return [
+    { path: join(run, 'moniker'), owner: undefined, parents: [[run, 0]] },
+    {
+      path: join(own, 'moniker'),
+      owner: uid,
+      parents: [
+        [run, 0],
+        [users, 0],
+        [own, uid],
+      ],
+    },
+  ]
+}
+
+function ownUser(): number | undefined {
+  return process.getuid?.()
+}
+
+/** True if a folder is there, and nobody but its owner, and that of its parents, can have changed it. */
+export function isBelieved({ path, owner, parents }: Folder): boolean {
+  return isSafe(path, owner) && parents.every(([parent, user]) => isSafe(parent, user))
+}
+
+function isSafe(path: string, owner: number | undefined): boolean {
+  const info = lstatSync(path, { throwIfNoEntry: false })
+  if (!info?.isDirectory() || (info.mode & OTHERS_WRITE) !== 0) return false
+  return owner === undefined || info.uid === owner
+}
+
+/** The bits by which a group, or everybody, may write. */
+const OTHERS_WRITE = 0o022
+
+/**
+ * The name of the socket of the daemon that has a port; `undefined` where the system has no network namespaces. In
+ * another of them the same port is another daemon's. `link` names ours.
+ */
+export function socketName(port: number, link?: string): string | undefined {
+  const space = netNamespace(link)
+  return space === undefined ? undefined : `${port}-${space}`
+}
+
+/** The paths at which the daemon of this host that has a port may be asked, best first. */
+export function localSockets(
+  port: number,
+  folders = socketFolders(),
+  name = socketName(port),
+): readonly string[] {
+  if (!name) return []
+  return folders.filter(believed).map(({ path }) => join(path, name))
+}
+
+function believed(folder: Folder): boolean {
+  try {
+    return isBelieved(folder)
+  } catch {
+    // It may not be looked at.
+    return false
+  }
+}

@@ -1,0 +1,137 @@
+import { once } from 'node:events'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { LocalSocket, type LocalSocketOptions } from '../../lib/daemon/localsocket.ts'
+import { awake } from '../fixtures/awake.ts'
+import { restored } from '../fixtures/umask.ts'
+
+awake(t)
+
+/** A Unix socket that greets, in a folder of its own. */
+function local(t: Test, given: Partial<LocalSocketOptions> = {}) {
+  // The path of a socket is short.
+  const run = mkdtempSync(join(tmpdir(), 'moniker-'))
+  t.teardown(() => rmSync(run, { recursive: true, force: true }))
+  const folder = { path: join(run, 'moniker'), owner: undefined, parents: [] }
+  const path = join(folder.path, 'p1')
+  const one = new LocalSocket({
+    ref: false,
+    folders: [folder],
+    nameOf: port => `p${port}`,
+    connected: socket => void socket.end('hello'),
+    ...given,
+  })
+  t.teardown(() => one.close())
+  return { one, folder: folder.path, path }
+}
+
+/** The greeting at a path. */
+async function greeting(path: string): Promise<string> {
+  const socket = connect(path)
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  return chunk.toString()
+}
+
+t.test('all programs may ask at it, and it is gone when it is closed', async t => {
+  restored(t)
+  process.umask(0o077)
+  const { one, folder, path } = local(t, { ref: true })
+  t.equal(one.path, undefined)
+  await one.open(1)
+  t.equal(one.path, path)
+  t.equal(await greeting(path), 'hello')
+  t.equal(statSync(path).mode & 0o666, 0o666)
+  t.equal(statSync(folder).mode & 0o777, 0o755)
+  one.close()
+  one.close()
+  t.notOk(existsSync(path))
+  t.equal(one.path, undefined)
+})
+
+t.test('it takes the place of one that a killed daemon has left', async t => {
+  const { one, folder, path } = local(t)
+  mkdirSync(folder)
+  writeFileSync(path, '')
+  await one.open(1)
+  t.equal(await greeting(path), 'hello')
+})
+
+t.test('it is made again where somebody has removed it', async t => {
+  const { one, folder, path } = local(t, { rescan: 5 })
+  await one.open(1)
+  // A timer that begins later and takes longer ends later: it has been looked for by then.
+  await pause(10)
+  t.equal(await greeting(path), 'hello')
+  rmSync(folder, { recursive: true })
+  while (!existsSync(path)) await new Promise(setImmediate)
+  t.equal(await greeting(path), 'hello')
+  // In the place of another it is made again as well.
+  rmSync(path)
+  writeFileSync(path, '')
+  while (statSync(path).isFile()) await new Promise(setImmediate)
+  t.equal(await greeting(path), 'hello')
+})
+
+t.test('where it cannot be had there is none, until it can', async t => {
+  const { one, folder, path } = local(t, { rescan: 5 })
+  mkdirSync(folder)
+  chmodSync(folder, 0o777)
+  await one.open(1)
+  t.equal(one.path, undefined, 'others could write there')
+  chmodSync(folder, 0o755)
+  mkdirSync(path)
+  chmodSync(folder, 0o755)
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  t.equal(one.path, undefined, 'a folder has its place')
+  rmSync(path, { recursive: true })
+  while (one.path === undefined) await new Promise(setImmediate)
+  t.equal(await greeting(path), 'hello')
+})
+
+const root = { skip: process.getuid?.() !== 0 && 'only root can give files to others' }
+
+t.test('it is not made in the folder of another user', root, async t => {
+  const { one, folder } = local(t)
+  mkdirSync(folder)
+  chownSync(folder, 7, 7)
+  await one.open(1)
+  t.equal(one.path, undefined)
+})
+
+t.test('where there are no network namespaces there is none', async t => {
+  const { one, folder } = local(t, { nameOf: () => undefined })
+  await one.open(1)
+  t.equal(one.path, undefined)
+  t.notOk(existsSync(folder))
+})
+
+t.test('one that is closed while it is opened stays closed', async t => {
+  const { one, path } = local(t)
+  const opened = one.open(1)
+  one.close()
+  await opened
+  t.equal(one.path, undefined)
+  t.notOk(existsSync(path))
+})
+
+t.test('a folder that cannot be made is passed over', async t => {
+  const { path } = local(t)
+  const folders = [{ path: join(path, 'no', 'folder'), owner: undefined, parents: [] }]
+  const { one } = local(t, { folders })
+  await one.open(1)
+  t.equal(one.path, undefined)
+})

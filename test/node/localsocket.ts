@@ -1,0 +1,51 @@
+import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { isBelieved, localSockets, socketFolders, socketName } from '../../lib/node/localsocket.ts'
+
+const root = { skip: process.getuid?.() !== 0 && 'only root can give files to others' }
+
+test('the folder of the host is believed before that of the user', async t => {
+  const paths = (uid: number | undefined) => socketFolders(uid).map(({ path }) => path)
+  t.strictSame(paths(7), ['/run/moniker', '/run/user/7/moniker'])
+  t.intercept(process, 'getuid', { value: undefined })
+  t.strictSame(socketFolders(), [], 'where there are no users there is none')
+})
+
+test('a folder is believed if nobody else can have made it, or can write to it', root, async t => {
+  const run = t.testdir()
+  const [host, own] = socketFolders(7, run)
+  t.notOk(isBelieved(host!), 'it is not there')
+  mkdirSync(host!.path)
+  t.ok(isBelieved(host!))
+  chownSync(host!.path, 8, 8)
+  t.ok(isBelieved(host!), 'root has given it to a service')
+  chmodSync(host!.path, 0o775)
+  t.notOk(isBelieved(host!), 'a group can write to it')
+  chmodSync(host!.path, 0o755)
+  chmodSync(run, 0o757)
+  t.notOk(isBelieved(host!), 'anybody can make it')
+  chmodSync(run, 0o755)
+
+  mkdirSync(own!.path, { recursive: true })
+  t.notOk(isBelieved(own!), 'it is that of root')
+  for (const path of [join(run, 'user', '7'), own!.path]) chownSync(path, 7, 7)
+  t.ok(isBelieved(own!))
+  chownSync(join(run, 'user'), 8, 8)
+  t.notOk(isBelieved(own!), 'another user can make it')
+  const { path, ...rest } = host!
+  symlinkSync(path, join(run, 'link'))
+  t.notOk(isBelieved({ ...rest, path: join(run, 'link') }), 'a link may lead elsewhere later')
+})
+
+test('a socket has a name for each port, and each network namespace', async t => {
+  const run = t.testdir({ moniker: {}, net: t.fixture('symlink', 'net:[7]') })
+  t.equal(socketName(6664, join(run, 'net')), '6664-7')
+  t.equal(socketName(6664, join(run, 'none')), undefined)
+  chmodSync(run, 0o755)
+  const folders = [{ path: join(run, 'moniker'), owner: undefined, parents: [] }]
+  t.strictSame(localSockets(6664, folders, '6664-7'), [join(run, 'moniker', '6664-7')])
+  t.strictSame(localSockets(6664, folders, ''), [], 'where there are none there is no socket')
+  const long = { path: `/${'x'.repeat(5_000)}`, owner: undefined, parents: [] }
+  t.strictSame(localSockets(6664, [long], '6664-7'), [], 'nor where nobody may look')
+})
