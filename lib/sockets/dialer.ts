@@ -324,7 +324,8 @@ export class Dial {
     const { name, endpoints } = found
     const guess = this.#guess
     const confirmed = guess && confirmedIn(endpoints, guess)
-    const place = confirmed ?? endpoints.find(endpoint => this.#guessAt(endpoint))
+    const next = confirmed ? undefined : this.#guessAmong(endpoints)
+    const place = confirmed ?? next?.place
     if (!place) return this.#failed(this.#fault ?? unreachable(this.#call))
     const { host = '' } = this.#call.net
     const { namespace, service } = name
@@ -340,8 +341,17 @@ export class Dial {
     socket.emit('resolve', place)
     if (!this.#isWanted) return
     this.#phase = 'confirmed'
-    if (!confirmed) return this.#redirect(place)
+    if (next) return this.#redirect(next)
     this.#confirm(guess!, place)
+  }
+
+  /** The connection to the first of some places that a transport leads to. */
+  #guessAmong(places: readonly Reachable[]): Guess | undefined {
+    for (const place of places) {
+      const guess = this.#guessAt(place)
+      if (guess) return guess
+    }
+    return undefined
   }
 
   get #isWanted(): boolean {
@@ -385,13 +395,18 @@ export class Dial {
   }
 
   /** Goes from what was a wrong guess to where the name leads. */
-  #redirect(place: Reachable): void {
-    const all = this.#transports
+  #redirect(to: Guess): void {
     const guess = this.#guess
     const isKept = isWrapped(this.#socket)
     if (isKept && guess) return void this.#socket.destroy(moved(this.#call, guess))
     // A handle that TLS has wrapped cannot be replaced, and it is one of TCP.
-    const next = this.#guessAt(place, isKept ? all.filter(one => one === tcp) : all)
+    const isFit = !isKept || to.transport === tcp
+    const next = isFit
+      ? to
+      : this.#guessAt(
+          to.place,
+          this.#transports.filter(one => one === tcp),
+        )
     if (!next) return this.#failed(this.#fault ?? unreachable(this.#call))
     this.#dial(next)
     this.#raceFamilies(next)

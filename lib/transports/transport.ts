@@ -26,7 +26,7 @@ export interface Transport {
   allows(route: Route): boolean
   /** Equal keys are one place, so that a guess was right; `undefined` if this does not lead there. */
   key(endpoint: Endpoint): string | undefined
-  /** The way to an endpoint that has a key. */
+  /** The way to an endpoint that has a key. It opens nothing yet: a way may be left unused. */
   dial(to: Reachable, route: Route): Way
   /** Called once `net` connects the socket, and again if the endpoint turns out to be another. */
   dress?(socket: Socket, to: Reachable): void

@@ -198,6 +198,27 @@ t.test('where a transport does not lead to a server, the next one does', async t
   t.match(await once(by([transport]), 'error'), [{ message: 'no way' }])
 })
 
+t.test('a transport is asked once for the way to a place', async t => {
+  const { port: daemonPort } = await daemon(t)
+  const { transport } = lane()
+  const ways: number[] = []
+  const counting: Transport = {
+    ...transport,
+    dial(to, route) {
+      ways.push(to.port)
+      return transport.dial(to, route)
+    },
+  }
+  const server = createServer(socket => void socket.end('hello'))
+  t.teardown(() => server.close())
+  server.listen({ service: 'web', daemonPort, transports: [transport] })
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const socket = connect({ service: 'web', daemonPort, transports: [counting] })
+  t.equal(await text(socket), 'hello')
+  t.strictSame(ways, [port])
+})
+
 t.test('a server that a transport cannot be opened beside does not listen', async t => {
   const { port: daemonPort } = await daemon(t)
   const { transport, counts } = lane()
