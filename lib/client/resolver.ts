@@ -88,6 +88,7 @@ export class Resolver implements Resolving {
       queries: this.#queries,
       allow: (found, details) => this.#allow(found, details),
       ask: (query, addresses, signal) => this.#fly(query, addresses, signal),
+      lookedUp: (found, about, signal) => this.#lookedUp(found, about, signal),
       within: (run, details, signal) => this.#within(run, details, signal),
     })
     this.#now = now

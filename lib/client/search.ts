@@ -1,4 +1,4 @@
-import { cancellable, firstOf, type Signal } from '../async.ts'
+import { firstOf, type Signal } from '../async.ts'
 import { awayFrom, fault, lookUp, placesIn } from '../directories/directories.ts'
 import type { Directory, Sighting, Wanted } from '../directories/directory.ts'
 import { MonikerError, type Details, type Reason } from '../errors.ts'
@@ -18,6 +18,12 @@ export interface SearchOptions {
     addresses: Promise<readonly string[]>,
     signal: Signal,
   ) => Promise<Resolution>
+  /** The addresses of a host, if its look-up does not take longer than a question may. */
+  readonly lookedUp: (
+    found: readonly string[] | Promise<readonly string[]>,
+    about: { details: Details },
+    signal: Signal,
+  ) => Promise<readonly string[]>
   /** The result of `run`, if that does not take longer than a question may. */
   readonly within: <T>(
     run: (signal: Signal) => Promise<T>,
@@ -109,9 +115,8 @@ export class Search {
     { lookup, family, hints }: SocketQuestion,
     signal: Signal,
   ): Promise<readonly string[]> {
-    const look = (limit: Signal) =>
-      cancellable(Promise.resolve(addressesOf(host, { lookup, family, hints }, details)), limit)
-    const away = awayFrom(host, await this.#options.within(look, details, signal))
+    const found = addressesOf(host, { lookup, family, hints }, details)
+    const away = awayFrom(host, await this.#options.lookedUp(found, { details }, signal))
     if (away.length > 0) return away
     throw new MonikerError('EUNREACHABLE', { ...details, text: LED_HERE })
   }
