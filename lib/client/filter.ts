@@ -117,8 +117,7 @@ export class Egress {
       .map(({ endpoint }) => withAllowed(endpoint, verdictOn))
     if (endpoints.length > 0) return { ...found, endpoints }
     const { file, line } = judged[0]!.verdict!
-    const where = `${file}:${line}`
-    const text = `the policy of this host (${where}) does not let its programs connect to ${format(found.name)} there`
+    const text = `the policy in ${file}:${line} does not let this program connect to ${format(found.name)} there`
     throw new MonikerError('EDENIED', { ...details, text })
   }
 

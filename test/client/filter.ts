@@ -41,7 +41,7 @@ t.test('where nothing is left it says who does not let it', async t => {
     ...details,
     code: 'EACCES',
     reason: 'EDENIED',
-    message: /the policy of this host \(.*p\.json:1\) does not let its programs connect to web@\^1/,
+    message: /the policy in .*p\.json:1 does not let this program connect to web@\^1 there/,
   })
 })
 
