@@ -92,6 +92,7 @@ const isMs = (value: unknown) =>
   Number.isFinite(value) && Number(value) >= 0 && Number(value) <= MAX_WAIT
 const isBoolean = (value: unknown) => typeof value === 'boolean'
 const MS = `a number of ms from 0 to ${MAX_WAIT}`
+const OBJECTS = 'objects with a name, allows, key and dial'
 
 /** THE TABLE: a new option is a row here, and a field above. What passes options on is derived from it. */
 export const OPTIONS = {
@@ -126,7 +127,7 @@ export const OPTIONS = {
   transports: {
     of: ['connect', 'listen', 'resolve'],
     isAsked: true,
-    expected: `some of ${TRANSPORT_NAMES.join(', ')}`,
+    expected: `at most ${MAX_TRANSPORTS} of the words ${TRANSPORT_NAMES.join(', ')}, or ${OBJECTS}`,
     check: value => isListOf(value, isSomeTransport, MAX_TRANSPORTS) && value.length > 0,
   },
   fallback: {

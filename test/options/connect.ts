@@ -130,12 +130,15 @@ const wrong: [options: object, says: RegExp][] = [
   [{ service, wait: '1s' }, /options\.wait to be a number of ms from 0 to 3600000, got "1s"$/],
   [
     { service, transports: 'tcp' },
-    /options\.transports to be some of tcp, udp, unix.*, got "tcp"$/,
+    /options\.transports to be at most 8 of the words tcp, udp, unix, or objects.*, got "tcp"$/,
   ],
-  [{ service, transports: [] }, /options\.transports to be some of tcp, udp, unix.*, got \[\]$/],
+  [
+    { service, transports: [] },
+    /options\.transports to be at most 8 of the words tcp, udp, unix, or objects.*, got \[\]$/,
+  ],
   [
     { service, transports: ['tcp', 'x'] },
-    /options\.transports to be some of .*, got \["tcp","x"\]$/,
+    /options\.transports to be at most 8 .*, got \["tcp","x"\]$/,
   ],
 ]
 
