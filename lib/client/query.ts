@@ -77,7 +77,9 @@ export class Queries {
       if (isAsked && last.family === family && last.fallback === fallback) return last
     }
     const { namespace, service, version } = name
-    const key = `${namespace}:${service}@${version} ${host} ${port} ${transports.join()} ${family} ${also?.join()} ${fallback.join()} ${directories?.map(idOf).join()} ${idOf(lookup)} ${hints}`
+    const wanted = `${namespace}:${service}@${version} ${also?.join()} ${transports.join()}`
+    const ways = `${fallback.join()} ${directories?.map(idOf).join()} ${idOf(lookup)} ${hints}`
+    const key = `${wanted} ${host} ${port} ${family} ${ways}`
     const asked = { op: 'resolve', namespace, service, version, transports } as const
     const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
     const query: Query = {
