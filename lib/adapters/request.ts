@@ -125,7 +125,7 @@ export function fetchBy(load?: () => Promise<object>) {
   }
 }
 
-/** Where a request goes: the name, and the URL that `http` sees. */
+/** The target of a request: the name, and the URL that `http` sees. */
 function aimed(target: string | URL) {
   const { path, userinfo, host } = parseURI(target)
   const { name, net } = namedCall(target)
