@@ -77,7 +77,9 @@ export class Queries {
       if (isAsked && last.family === family && last.fallback === fallback) return last
     }
     const { namespace, service, version } = name
-    const wanted = `${namespace}:${service}@${version} ${also?.join()} ${transports.join()}`
+    // A namespace may be called `undefined`, or be the empty one.
+    const namespaces = also ? `${namespace},${also.join()}` : namespace
+    const wanted = `${namespaces}:${service}@${version} ${transports.join()}`
     const ways = `${fallback.join()} ${directories?.map(idOf).join()} ${idOf(lookup)} ${hints}`
     const key = `${wanted} ${host} ${port} ${family} ${ways}`
     const asked = { op: 'resolve', namespace, service, version, transports } as const

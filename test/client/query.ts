@@ -68,6 +68,13 @@ t.test('what is the caller’s own is for one call alone', async t => {
   t.strictSame(await queries.of(name, { lookup: lookup('10.0.0.1') }).look('a'), ['10.0.0.1'])
 })
 
+t.test('no namespace is taken for another, nor for none', t => {
+  const lists = [undefined, [''], ['undefined'], ['mine'], ['mine', '']]
+  const keys = lists.map(also => new Queries(7).of(name, { also }).key)
+  t.equal(new Set(keys).size, lists.length)
+  t.end()
+})
+
 t.test('directories are those of the call, else of all calls, and for any host alone', async t => {
   const [one, another] = [memory(), memory()]
   const queries = new Queries(7, [one])
