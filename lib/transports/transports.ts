@@ -3,8 +3,10 @@ import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, saidIn, type Details } from '../errors.ts'
 import {
   SOME_ENDPOINTS,
+  SOME_PATH,
   TRANSPORTS,
   isEndpoints,
+  isPath,
   type Offer,
   type ServiceTransport,
 } from '../wire/protocol.ts'
@@ -130,13 +132,18 @@ function rowsOf(named: readonly unknown[]): readonly Transport[] {
 
 function added(open: readonly Beside[]): Beside['adds'] {
   const endpoints = open.flatMap(({ adds }) => adds.endpoints ?? [])
-  // The daemon would refuse it, but not say which transport it was.
-  if (!isEndpoints(endpoints)) {
-    const text = `the transports of a server to add ${SOME_ENDPOINTS}, got ${JSON.stringify(endpoints).slice(0, 80)}`
-    throw new MonikerError('EARGUMENT', { text })
-  }
   const path = open.find(({ adds }) => adds.path)?.adds.path
+  // The daemon would refuse them, but not say that they are of a transport.
+  if (!isEndpoints(endpoints)) throw unfit(SOME_ENDPOINTS, endpoints)
+  if (path && !isPath(path)) throw unfit(`a path of ${SOME_PATH}`, path)
   return { ...(path && { path }), ...(endpoints.length > 0 && { endpoints }) }
+}
+
+function unfit(expected: string, value: unknown): MonikerError {
+  const got = (JSON.stringify(value) ?? typeof value).slice(0, 80)
+  return new MonikerError('EARGUMENT', {
+    text: `the transports of a server to add ${expected}, got ${got}`,
+  })
 }
 
 /** The words for transports, as they stand in a question. */

@@ -456,6 +456,8 @@ const TCP: readonly string[] = ['tcp']
 const SOME_TRANSPORTS = `at most ${MAX_TRANSPORTS} transports, such as ${TRANSPORTS.join(', ')}, unix`
 /** The further endpoints that are expected of an offer, for people. */
 export const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a transport, in ${MAX_ENDPOINTS} bytes`
+/** The path that is expected of an offer, for people. */
+export const SOME_PATH = 'moniker- and lower-case letters, digits or -'
 const SOME_WORD = 'a word of 16 to 64 letters, digits, _ or -'
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
 
@@ -512,7 +514,7 @@ function offerOf(message: Answer): Offer {
     ...claimOf(message),
     port: read(message, 'port', isPort, 'a port'),
     address: read(message, 'address', isAddress, 'an IP address', '::'),
-    ...optional(message, 'path', isPath, 'moniker- and lower-case letters, digits or -'),
+    ...optional(message, 'path', isPath, SOME_PATH),
     ...(Object.hasOwn(message, 'endpoints') && othersIn(message)),
     ...optional(message, 'guarded', isFlag, 'true or false'),
     ...optional(message, 'metadata', isMetadata, `an object of at most ${MAX_METADATA} bytes`),
@@ -602,7 +604,7 @@ const isOtherEndpoint = (value: unknown): value is OtherEndpoint =>
   (value.port === undefined || isPort(value.port)) &&
   (value.path === undefined || isPath(value.path))
 // No client is to be led to the socket of a program that knows nothing of us.
-const isPath = (value: unknown): value is string =>
+export const isPath = (value: unknown): value is string =>
   typeof value === 'string' && /^moniker-[a-z0-9-]{1,90}$/.test(value)
 /** True of an object that a registration may carry as metadata. */
 export const isMetadata = (value: unknown): value is Metadata =>

@@ -225,11 +225,15 @@ t.test('a server that a transport cannot be opened beside does not listen', asyn
   const endpoint = (fields: object) => ({ transport: 'lane', ...fields })
   const adding = (endpoints: unknown[]) =>
     lane({ listen: async () => ({ adds: { endpoints: endpoints as [] }, close: () => {} }) })
+  const leading = (path: unknown) =>
+    lane({ listen: async () => ({ adds: { path: path as string }, close: () => {} }) }).transport
   const wrong: [Transport, expected: object][] = [
     [lane({ listen: () => Promise.reject(new Error('no way')) }).transport, /lane failed: no way/],
     [adding([endpoint({ port: 0 })]).transport, { code: 'ERR_INVALID_ARG_VALUE' }],
     [adding(Array(8).fill(endpoint({}))).transport, /the transports of a server to add at most 8/],
     [adding([endpoint({ key: 'k'.repeat(512) })]).transport, /in 512 bytes, got \[\{"transport"/],
+    [leading('/tmp/sock'), /to add a path of moniker- and lower-case .*, got "\/tmp\/sock"/],
+    [leading(Symbol('path')), /to add a path of moniker- and lower-case .*, got symbol/],
   ].map(([one, says]) => [one, says instanceof RegExp ? { message: says } : says] as never)
   for (const [one, expected] of wrong) {
     const server = createServer()
