@@ -227,8 +227,10 @@ t.test('a server that a transport cannot be opened beside does not listen', asyn
     lane({ listen: async () => ({ adds: { endpoints: endpoints as [] }, close: () => {} }) })
   const leading = (path: unknown) =>
     lane({ listen: async () => ({ adds: { path: path as string }, close: () => {} }) }).transport
+  const taken = Object.assign(new Error('taken'), { code: 'EADDRINUSE' })
   const wrong: [Transport, expected: object][] = [
     [lane({ listen: () => Promise.reject(new Error('no way')) }).transport, /lane failed: no way/],
+    [lane({ listen: () => Promise.reject(taken) }).transport, { code: 'EADDRINUSE' }],
     [adding([endpoint({ port: 0 })]).transport, { code: 'ERR_INVALID_ARG_VALUE' }],
     [adding(Array(8).fill(endpoint({}))).transport, /the transports of a server to add at most 8/],
     [adding([endpoint({ key: 'k'.repeat(512) })]).transport, /in 512 bytes, got \[\{"transport"/],
