@@ -1,5 +1,6 @@
 import type { Socket } from 'node:dgram'
 import { getSystemErrorName } from 'node:util'
+import { symbolIn } from './symbols.ts'
 
 /** The part of the handle of a datagram socket that is used here; the type is internal to Node. */
 interface Handle {
@@ -34,7 +35,5 @@ export function redirectDatagrams(
 
 /** The state that `dgram` keeps of a socket, under a symbol that is internal to Node. */
 function stateOf(socket: Socket): { handle: Handle } {
-  const symbols = Object.getOwnPropertySymbols(socket)
-  const key = symbols.find(({ description }) => description === 'state symbol')!
-  return Reflect.get(socket, key) as { handle: Handle }
+  return Reflect.get(socket, symbolIn(socket, 'state symbol')!) as { handle: Handle }
 }

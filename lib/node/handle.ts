@@ -3,6 +3,7 @@ import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { clearTimeout, setImmediate, setTimeout } from '../clock.ts'
 import { undisguise } from './disguise.ts'
+import { symbolIn } from './symbols.ts'
 
 /** The part of a handle that is used here; the type is internal to Node. */
 export interface Handle {
@@ -93,9 +94,7 @@ function keepBuffer(socket: net.Socket): () => void {
 let bufferKeys: { buffer: symbol; generator: symbol } | undefined
 
 function bufferKeysIn(socket: net.Socket): { buffer: symbol; generator: symbol } {
-  const symbols = Object.getOwnPropertySymbols(socket)
-  const keyOf = (name: string) => symbols.find(({ description }) => description === name)!
-  return { buffer: keyOf('kBuffer'), generator: keyOf('kBufferGen') }
+  return { buffer: symbolIn(socket, 'kBuffer')!, generator: symbolIn(socket, 'kBufferGen')! }
 }
 
 /** Ends the connection of `socket` politely. `net` is about to close its handle, and closes a stand-in instead. */
@@ -119,15 +118,17 @@ function keepStreamState(): void {}
  * Closes a handle that is not connected. Node's events of it come later, when the next may be connected: none is told.
  */
 function abandonHandle(handle: Handle): void {
-  Reflect.set(handle, ownerIn(handle), { destroyed: true })
+  setOwner(handle, { destroyed: true })
   handle.close()
 }
 
-/** The key under which a handle has its socket; it is internal to Node. */
-function ownerIn(handle: Handle): symbol {
-  const symbols = Object.getOwnPropertySymbols(handle)
-  return symbols.find(({ description }) => description === 'owner_symbol')!
+/** Has Node tell `owner` of the events of a handle, in place of the socket that it was made for. */
+function setOwner(handle: Handle, owner: object): void {
+  Reflect.set(handle, (ownerKey ??= symbolIn(handle, 'owner_symbol')!), owner)
 }
+
+/** The key under which all handles have their owner; it is internal to Node. */
+let ownerKey: symbol | undefined
 
 /** Milliseconds that a server which was called by mistake has to say what it says. */
 const FAREWELL = 1_000
@@ -209,14 +210,19 @@ function moveHandle(from: net.Socket, to: net.Socket): void {
     Object.assign(handle, { onerror, onhandshakedone: nothing })
     Object.assign(to, { ssl })
   }
-  Reflect.set(handle, ownerIn(handle), to)
+  setOwner(handle, to)
   Object.assign(to, { _handle: handle, _sockname: null })
   // Settings that the socket keeps for when it is connected.
-  const { kBuffer, kSetNoDelay, kSetKeepAlive, kSetKeepAliveInitialDelay } = symbolsOf(to)
-  if (kBuffer) handle.useUserBuffer?.(kBuffer as Buffer)
-  if (kSetNoDelay) handle.setNoDelay?.(true)
-  if (kSetKeepAlive) handle.setKeepAlive?.(true, kSetKeepAliveInitialDelay as number)
+  const [buffer, noDelay, keepAlive, delay] = SETTINGS.map(
+    setting => Reflect.get(to, symbolIn(to, setting)!) as unknown,
+  )
+  if (buffer) handle.useUserBuffer?.(buffer as Buffer)
+  if (noDelay) handle.setNoDelay?.(true)
+  if (keepAlive) handle.setKeepAlive?.(true, delay as number)
 }
+
+/** The keys under which `net` keeps settings, by their descriptions; they are internal to Node. */
+const SETTINGS = ['kBuffer', 'kSetNoDelay', 'kSetKeepAlive', 'kSetKeepAliveInitialDelay']
 
 /** A handshake in the middle of a connection has nothing to say to the socket. */
 function nothing(): void {}
@@ -226,12 +232,6 @@ interface Native {
   setNoDelay(on: boolean): void
   setKeepAlive(on: boolean, delay: number): void
   useUserBuffer(buffer: Buffer): void
-}
-
-/** The values of an object under symbols, by their descriptions: those of `net` are internal to Node. */
-function symbolsOf(object: object): Record<string, unknown> {
-  const symbols = Object.getOwnPropertySymbols(object)
-  return Object.fromEntries(symbols.map(key => [key.description, Reflect.get(object, key)]))
 }
 
 type Done = (error?: Error | null) => void

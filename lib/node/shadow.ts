@@ -1,4 +1,5 @@
 import net from 'node:net'
+import { symbolIn } from './symbols.ts'
 
 /** The members of a listener that others are put over. */
 type Member = 'emit' | 'close' | 'address' | 'listening' | 'listen' | symbol
@@ -43,6 +44,4 @@ export class Shadow {
 }
 
 /** The method by which Node 24.22 and 26 move a server to another thread, with `postMessage`. */
-const kTransfer = Object.getOwnPropertySymbols(net.Server.prototype).find(
-  ({ description }) => description === 'messaging_transfer_symbol',
-)
+const kTransfer = symbolIn(net.Server.prototype, 'messaging_transfer_symbol')

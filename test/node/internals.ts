@@ -229,7 +229,7 @@ const INTERNALS: readonly Internal[] = [
   },
   {
     name: 'owner_symbol',
-    promise: 'of a handle, the socket that Node tells of it',
+    promise: 'of a handle, the socket that Node tells of it, under one key for all',
     async check(t) {
       const server = await listening(t)
       const socket = connecting(t, server)
@@ -239,6 +239,9 @@ const INTERNALS: readonly Internal[] = [
       )
       if (!owner) return t.fail('the handle has no such symbol')
       t.equal(Reflect.get(handle, owner), socket)
+      const local = net.connect({ path: '\\\\.\\pipe\\moniker-none' }).on('error', () => {})
+      t.equal(Reflect.get(handleOf(local), owner), local)
+      local.destroy()
       const told = new Promise(resolve => {
         Reflect.set(handle, owner, {
           get destroyed() {
