@@ -6,10 +6,9 @@ import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { undisguise } from '../node/disguise.ts'
 import { MonikerError } from '../errors.ts'
+import { attach, isAttachable } from '../node/attach.ts'
 import {
-  attach,
   dial,
-  isAttachable,
   replaceHandle,
   forgetHost,
   closePolitely,
