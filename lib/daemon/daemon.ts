@@ -369,7 +369,7 @@ export class Daemon {
       return this.#dialects[0].turnAway(socket, error as MonikerError)
     }
     socket.once('close', () => this.#leave(socket))
-    const arrival = new Arrival(socket, this.#dialects, this.#serving, peer)
+    const arrival = new Arrival(socket, peer, this.#dialects, this.#serving)
     this.#sockets.set(socket, { arrival, leave })
   }
 

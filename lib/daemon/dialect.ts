@@ -71,11 +71,10 @@ export class Arrival {
   #served: Connection | undefined
 
   /** `options` are the same for all connections of a daemon: most of them ask one question. */
-  constructor(socket: Socket, dialects: Dialects, options: ServeOptions, peer = peerOf(socket)) {
+  constructor(socket: Socket, peer: Peer, dialects: Dialects, options: ServeOptions) {
     this.#socket = socket
-    this.#dialects = dialects
-    // A socket that has closed does not tell any more.
     this.#peer = peer
+    this.#dialects = dialects
     this.#options = options
     socket
       .setKeepAlive(true, 15_000)
@@ -127,7 +126,7 @@ export const NAMELESS: Peer = {
   nameless: true,
 }
 
-/** The program at the other end of a connection over TCP. */
+/** The program at the other end of a connection over TCP that is open: a closed one does not tell any more. */
 export function peerOf(socket: Socket): Peer {
   const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket
   return {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Socket, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { Arrival, type Dialect } from '../../lib/daemon/dialect.ts'
+import { Arrival, peerOf, type Dialect } from '../../lib/daemon/dialect.ts'
 import { json } from '../../lib/daemon/json.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import type { Answer } from '../../lib/wire/protocol.ts'
@@ -13,7 +13,7 @@ const status = { op: 'status' }
 function arriving(socket: Socket, dialects: Dialect[] = [], idle = 60_000) {
   const refused: MonikerError[] = []
   const none = () => {}
-  const arrival = new Arrival(socket, [json, ...dialects], {
+  const arrival = new Arrival(socket, peerOf(socket), [json, ...dialects], {
     answer: question => ({ got: question.op }),
     ended: none,
     closed: none,

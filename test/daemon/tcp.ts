@@ -20,7 +20,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
   const closed: Owner[] = []
   const server = createServer({ allowHalfOpen: true }, socket => {
     served.push(socket)
-    new Arrival(socket, [json], {
+    new Arrival(socket, peerOf(socket), [json], {
       answer: echo,
       ended: () => {},
       closed: owner => closed.push(owner),
@@ -449,7 +449,7 @@ t.test('a connection that is refused later is told why, and heard no more', asyn
     const options = { answer: echo, ended: none, closed: none, refused: none, patience: 60_000 }
     t.match(peerOf(socket), { local: true, remote: { address: '127.0.0.1' } })
     served.push(
-      new Arrival(socket, [json], {
+      new Arrival(socket, peerOf(socket), [json], {
         ...options,
         isInUse: () => false,
         slowness: 1,
