@@ -5,7 +5,7 @@ import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
 import { isPublication, type Publication, type Question, type Reserve } from '../wire/protocol.ts'
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
-import type { Owner, Peer, Reply, Step } from './chain.ts'
+import type { Owner, Peer, Answering, Step } from './chain.ts'
 import type { Entry } from './registry.ts'
 import { Identities } from '../node/proc.ts'
 
@@ -201,7 +201,7 @@ export class Access {
   }
 
   /** Asks the policy. What has been found out by now is enough. */
-  #pass(question: Question, peer: Peer, next: () => Reply): Reply {
+  #pass(question: Question, peer: Peer, next: () => Answering): Answering {
     const { policy } = this
     if (!isPublication(question) || !policy) return next()
     const asker = this.#askerOf(peer)

@@ -81,7 +81,7 @@ export function local(
     return namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
   }
 
-  const hold = (
+  const grant = (
     owner: object,
     { since, ...offer }: Omit<Publication, 'op'>,
     options: ClaimOptions,
@@ -104,14 +104,14 @@ export function local(
   }
 
   const register = ({ op: _, reservation, instead, ...offer }: Register, owner: object): Answer => {
-    if (instead === undefined) return hold(owner, offer, { reservation })
+    if (instead === undefined) return grant(owner, offer, { reservation })
     const word = registry.reservationOf(owner, instead)
     if (word === undefined) throw claimedBefore(offer)
-    return hold(owner, offer, { reservation: word })
+    return grant(owner, offer, { reservation: word })
   }
 
   const reserve = ({ op: _, force, ...offer }: Reserve, owner: object): Answer =>
-    hold(owner, offer, { reservation: offer.reservation, force })
+    grant(owner, offer, { reservation: offer.reservation, force })
 
   const listed = (entries: Iterable<Entry>, peer: Peer): Answer => ({
     services: [...entries]

@@ -53,13 +53,13 @@ export interface Peer {
 }
 
 /** An answer, now or later; it is later only where something has to happen first. */
-export type Reply = Answer | Promise<Answer>
+export type Answering = Answer | Promise<Answer>
 
 /** A step answers, or passes on by calling `next`. It refuses with a `MonikerError`, thrown or rejected. */
-export type Step = (question: Question, peer: Peer, next: () => Reply) => Reply
+export type Step = (question: Question, peer: Peer, next: () => Answering) => Answering
 
 /** Answers a question. It refuses as a step does. */
-export type Handler = (question: Question, peer: Peer) => Reply
+export type Handler = (question: Question, peer: Peer) => Answering
 
 /** Steps that are given by their names, in their order. */
 export function inOrder(steps: Partial<Steps>): Step[] {

@@ -1,7 +1,7 @@
 import { clearTimeout, queueMicrotask, setTimeout } from '../clock.ts'
 import type { MonikerError } from '../errors.ts'
 import { isPublication, type Answer, type Publication, type Resolve } from '../wire/protocol.ts'
-import type { Peer, Reply, Step } from './chain.ts'
+import type { Peer, Answering, Step } from './chain.ts'
 import type { Change } from './registry.ts'
 import type { Interest, Subscriptions } from './subscriptions.ts'
 
@@ -23,7 +23,7 @@ export function hold(
   subscriptions: Subscriptions,
   { settled = () => undefined }: HoldOptions = {},
 ): Step {
-  const resolve = (question: Resolve, { owner }: Peer, next: () => Reply) => {
+  const resolve = (question: Resolve, { owner }: Peer, next: () => Answering) => {
     try {
       return next()
     } catch (refusal) {
@@ -34,7 +34,7 @@ export function hold(
     }
   }
 
-  const register = (question: Publication, { owner }: Peer, next: () => Reply) => {
+  const register = (question: Publication, { owner }: Peer, next: () => Answering) => {
     try {
       return next()
     } catch (refusal) {
@@ -58,7 +58,7 @@ interface Held {
   /** Resolves once a daemon that is young then has waited for long enough as well. */
   readonly settled?: HoldOptions['settled']
   /** Asks again. */
-  readonly next: () => Reply
+  readonly next: () => Answering
   /** The answer if nothing helps. */
   readonly refusal: unknown
 }

@@ -5,11 +5,11 @@ import { timeLimit } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode, isMissing } from '../errors.ts'
 import { LocalSocket } from './localsocket.ts'
-import { Datagrams, type DatagramsOptions } from './udp.ts'
+import { Datagrams, type UDPOptions } from './udp.ts'
 
 const debug = diagnostics('moniker:daemon')
 
-export interface PortOptions extends DatagramsOptions {
+export interface PortOptions extends UDPOptions {
   /** The designated port; 0 is any free one. */
   port: number
   /** The addresses to bind. */

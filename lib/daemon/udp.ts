@@ -11,7 +11,7 @@ import type { DatagramOptions, Dialect, Dialects, Reply } from './dialect.ts'
 
 const debug = diagnostics('moniker:daemon:udp')
 
-export interface DatagramsOptions extends DatagramOptions {
+export interface UDPOptions extends DatagramOptions {
   /** The languages that are spoken. */
   dialects: Dialects
   /** True if these sockets alone keep the process alive. Default true. */
@@ -30,14 +30,14 @@ const MAX_WAITING = 1_024
  * kernel, and its asker turns to TCP.
  */
 export class Datagrams {
-  readonly #options: DatagramsOptions
+  readonly #options: UDPOptions
   /** The part of the daemon that a dialect sees. */
   readonly #seen: DatagramOptions
   readonly #sockets = new Map<string, Socket>()
   #rescan: NodeJS.Timeout | undefined
   #waiting = 0
 
-  constructor(options: DatagramsOptions) {
+  constructor(options: UDPOptions) {
     this.#options = options
     this.#seen = { answer: this.#answer, refused: options.refused }
   }

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import type { Handler, Peer } from '../../lib/daemon/chain.ts'
 import type { Dialect } from '../../lib/daemon/dialect.ts'
 import { json } from '../../lib/daemon/json.ts'
-import { Datagrams, type DatagramsOptions } from '../../lib/daemon/udp.ts'
+import { Datagrams, type UDPOptions } from '../../lib/daemon/udp.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { type Answer } from '../../lib/wire/protocol.ts'
@@ -24,7 +24,7 @@ const echo: Handler = question => ({ got: question.op })
 /** A listener at `host`, on a free port for each address, its sockets, and what it refused. */
 async function listener(
   t: Test,
-  given: Partial<Omit<DatagramsOptions, 'dialects'>> & { host?: string; dialects?: Dialect[] } = {},
+  given: Partial<Omit<UDPOptions, 'dialects'>> & { host?: string; dialects?: Dialect[] } = {},
 ) {
   const { answer = echo, host = '127.0.0.1', dialects = [], ...ref } = given
   const refused: MonikerError[] = []
