@@ -20,6 +20,9 @@ export interface UDPOptions extends DatagramOptions {
   rescan?: number
 }
 
+/** The defaults of `UDPOptions`. */
+export const DEFAULTS = { rescan: 5_000 } satisfies Partial<UDPOptions>
+
 /** The most questions that may be under way without an answer. */
 const MAX_WAITING = 1_024
 
@@ -51,7 +54,7 @@ export class Datagrams {
   async bind(port: number, host: string): Promise<void> {
     if (host !== '::' && host !== '0.0.0.0') return this.#open(port, host)
     const family = host === '::' ? undefined : 'IPv4'
-    const { rescan = 5_000 } = this.#options
+    const { rescan = DEFAULTS.rescan } = this.#options
     this.#rescan = setInterval(() => void this.#scan(port, family), rescan).unref()
     await this.#scan(port, family)
   }
