@@ -290,7 +290,7 @@ function isOlder({ since, port }: Offer, rival: Entry): boolean {
 /** The words for a process whose number means another process, or none, to the program that is told of it. */
 const ELSEWHERE = ' of another PID namespace (a container, say)'
 
-/** The error that says that the server which a name was reserved for has it. */
+/** The refusal of a name that the server which it was reserved for has claimed. */
 export function claimedBefore(offer: Offer): MonikerError {
   const text = 'held by the program that it was reserved for'
   return new MonikerError('ETAKEN', { service: format(offer), text, syscall: 'register' })
