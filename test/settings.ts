@@ -5,9 +5,7 @@ import {
   embeddedHosts,
   isReservation,
   policyFile,
-  portRange,
   reservationWord,
-  shuffled,
 } from '../lib/settings.ts'
 
 function environment(t: Test, name: string, value: string | undefined): void {
@@ -71,48 +69,6 @@ t.test('the policy of this host is in MONIKER_POLICY, if it is set', async t => 
     environment(t, 'MONIKER_POLICY', text)
     t.equal(policyFile(), file)
   }
-})
-
-t.test('the range of ports is in MONIKER_PORTS, if it is set', async t => {
-  const table = [
-    [undefined, undefined],
-    ['', undefined],
-    ['20000-20999', { first: 20_000, last: 20_999 }],
-    ['1-65535', { first: 1, last: 65_535 }],
-    ['7-7', { first: 7, last: 7 }],
-  ] as const
-  for (const [text, range] of table) {
-    environment(t, 'MONIKER_PORTS', text)
-    t.same(portRange(), range, `${text}`)
-  }
-  for (const text of [
-    '7',
-    '0-7',
-    '8-7',
-    '1-65536',
-    '1-',
-    '-7',
-    '1-2-3',
-    'a-b',
-    '1-999999',
-    ' 1-2',
-  ]) {
-    environment(t, 'MONIKER_PORTS', text)
-    const message = `ERR_INVALID_ARG_VALUE: expected MONIKER_PORTS to be a range of ports such as 20000-20999, got "${text}"`
-    t.throws(portRange, { message }, text)
-  }
-})
-
-t.test('the ports of a range come in random order, each once', async t => {
-  const range = { first: 5, last: 104 }
-  const one = [...shuffled(range)]
-  const sorted = Array.from({ length: 100 }, (_, index) => index + 5)
-  t.same(
-    one.toSorted((a, b) => a - b),
-    sorted,
-  )
-  t.notSame(one, sorted)
-  t.notSame([...shuffled(range)], one)
 })
 
 t.test('the word of a reservation is in MONIKER_RESERVATION, if it is one', async t => {

@@ -6,7 +6,7 @@ import { badName, printable } from '../errors.ts'
 import { isScoped, ofPackage, parseURI, type Name, type Rest } from '../name.ts'
 import { NAMESPACE, defaultNamespace, givenNamespace } from '../namespace.ts'
 import { connectCall } from '../options/connect.ts'
-import { PORT_RANGE, toPortRange } from '../settings.ts'
+import { PORT_RANGE, toPortRange } from '../ports.ts'
 import { MAX_WAIT } from '../wire/protocol.ts'
 import { tell } from './terminal.ts'
 

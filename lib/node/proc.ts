@@ -6,7 +6,7 @@ import { basename } from 'node:path'
 import { LOOPBACK, groupsOf, isIPv6, isLoopback } from '../address.ts'
 import { clock, pause } from '../clock.ts'
 import { MonikerError, isWant } from '../errors.ts'
-import { portRange, shuffled } from '../settings.ts'
+import { portRange, shuffled } from '../ports.ts'
 
 /**
  * The range of `freePort` if none is set: below the ports that Linux, macOS and Windows give out by themselves, above
