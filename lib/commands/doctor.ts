@@ -110,6 +110,7 @@ export async function* checkup(
   }
   yield* daemons.length > 0 ? [checkDaemons(daemons)] : []
   if (!isHere) return
+  yield* daemons.flatMap(checkSocket)
   yield checkClock(daemons)
   yield* await checkRuns()
   if (daemons.some(({ udp }) => !udp.every(isLoopback))) yield* firewalls(port)
@@ -277,6 +278,11 @@ async function checkUDP(
     const processes = isThere ? await holders('udp', port, known) : ''
     return processes ? [bad(check, `port ${port} is taken${processes}`, REMEDIES.EPROTOCOL!)] : []
   }
+  // Whoever answers there is not it.
+  if (isHere && !status.udp.includes(address)) {
+    const text = `the daemon has no UDP on port ${port}${await holders('udp', port, [status.pid])}`
+    return [bad(check, text, 'stop what has it: other hosts find names more slowly until then')]
+  }
   const question = { op: 'resolve', service: 'moniker.doctor' } as const
   const asked = askDatagram({ address, port }, question, timeLimit(PATIENCE))
   const answers = await asked.then(
@@ -285,10 +291,7 @@ async function checkUDP(
   )
   if (answers) return [fine(check, `it answers on port ${port}`)]
   const text = `it does not answer on port ${port}${isHere ? await holders('udp', port) : ''}`
-  const hint = isHere
-    ? 'programs of this host need it no more, but those of others find names more slowly'
-    : 'names are found over TCP, but more slowly; does a firewall stop UDP?'
-  return [bad(check, text, hint)]
+  return [bad(check, text, 'names are found over TCP, but more slowly; does a firewall stop UDP?')]
 }
 
 /**
@@ -329,6 +332,14 @@ async function checkRuns(): Promise<Finding[]> {
   if (left.length === 0) return []
   const text = `a moniker run that has ended has left ${wordsFor(left)}`
   return [bad('runs', text, 'moniker doctor --prune ends it')]
+}
+
+/** The finding for the Unix socket at which programs of this host ask a daemon, if it has one. */
+function checkSocket({ socket }: DaemonStatus): Finding[] {
+  if (typeof socket !== 'string') return []
+  if (existsSync(socket)) return [fine('unix socket', `programs of this host ask at ${socket}`)]
+  const hint = 'the daemon makes it again where it may; until then programs ask by TCP'
+  return [bad('unix socket', `${socket} is not there`, hint)]
 }
 
 /** The finding for the clock: it decides which program has held a name for longer, so it must not run backwards. */

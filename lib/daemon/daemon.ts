@@ -71,7 +71,10 @@ export interface DaemonOptions {
   dialects?: readonly Dialect[]
   /** Steps in place of those of this daemon, by their names. */
   steps?: Partial<Steps>
-  /** Called with what is worth a line in a log: what the policy refused, a hundred in a row at most. */
+  /**
+   * Called with what is worth a line in a log: what the policy refused, a hundred in a row at most, and where the port
+   * cannot be had over UDP.
+   */
   log?: (text: string) => void
   /** Milliseconds for which half a line may wait for its end, and answers to be read. Default 10,000. */
   patience?: number
@@ -183,6 +186,7 @@ export class Daemon {
       dialects: this.#dialects,
       answer: this.#answer,
       refused: error => this.#refused(error),
+      lost: address => this.#lost(address),
       connected: socket => this.#serve(socket, peerOf(socket)),
       asked: socket => this.#serve(socket, NAMELESS),
     })
@@ -402,6 +406,12 @@ export class Daemon {
   }
 
   /** Logs a denial. A peer that asks for ever must not fill the disk. */
+  /** Says that another program has UDP of the port at an address. Nobody believes it, but hosts ask more slowly. */
+  #lost(address: string): void {
+    const where = `UDP of port ${this.port} at ${address}`
+    this.#options.log?.(`cannot have ${where}: moniker doctor says which program has it`)
+  }
+
   #denied(text: string): void {
     this.#counters.denied++
     debug('%s', text)

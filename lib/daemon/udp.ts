@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { isOwn, literally, isIPv6 } from '../address.ts'
 import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError } from '../errors.ts'
+import { MonikerError, isMissing } from '../errors.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { refusable, type Handler } from './chain.ts'
 import type { DatagramOptions, Dialect, Dialects, Reply } from './dialect.ts'
@@ -18,6 +18,10 @@ export interface UDPOptions extends DatagramOptions {
   ref?: boolean
   /** Milliseconds between two looks at the addresses of this host. Default 5,000. */
   rescan?: number
+  /** Called once with each address at which the port cannot be had, until it can be had there. Default nothing. */
+  lost?: (address: string, error: Error) => void
+  /** True if this host has an address. Default what the kernel says. */
+  hasAddress?: (address: string) => Promise<boolean>
 }
 
 /** The defaults of `UDPOptions`. */
@@ -30,14 +34,19 @@ const MAX_WAITING = 1_024
  * Answers datagrams, each with one at most and none that is longer, from one socket for each address: a reply so
  * leaves from the address the question came to, and nothing sent to a broadcast or multicast address
  * is ever seen. A question to an address that has come up since the last look is refused by the
- * kernel, and its asker turns to TCP.
+ * kernel. Where another program has the port it is tried again at each look.
  */
 export class Datagrams {
   readonly #options: UDPOptions
   /** The part of the daemon that a dialect sees. */
   readonly #seen: DatagramOptions
   readonly #sockets = new Map<string, Socket>()
+  /** The hosts to answer at. */
+  readonly #hosts: string[] = []
+  /** The addresses of which it was told that the port cannot be had there. */
+  readonly #lost = new Set<string>()
   #rescan: NodeJS.Timeout | undefined
+  #isClosed = false
   #waiting = 0
 
   constructor(options: UDPOptions) {
@@ -50,36 +59,62 @@ export class Datagrams {
     return [...this.#sockets.keys()]
   }
 
-  /** Answers at `host`; `'::'` and `'0.0.0.0'` are every address there is, now and later. */
+  /**
+   * Answers at `host`; `'::'` and `'0.0.0.0'` are every address there is, now and later. Fails where one address cannot be
+   * had; it is tried again all the same.
+   */
   async bind(port: number, host: string): Promise<void> {
-    if (host !== '::' && host !== '0.0.0.0') return this.#open(port, host)
-    const family = host === '::' ? undefined : 'IPv4'
     const { rescan = DEFAULTS.rescan } = this.#options
-    this.#rescan = setInterval(() => void this.#scan(port, family), rescan).unref()
-    await this.#scan(port, family)
+    this.#hosts.push(host)
+    this.#rescan ??= setInterval(() => void this.#scan(port), rescan).unref()
+    if (isEvery(host)) return this.#scan(port)
+    const error = await this.#tryAt(port, host)
+    if (error) throw error
   }
 
   close(): void {
+    this.#isClosed = true
     clearInterval(this.#rescan)
     for (const socket of this.#sockets.values()) socket.close()
     this.#sockets.clear()
   }
 
   /** Looks at the addresses of this host. It never fails: what cannot be had now may be had at the next look. */
-  async #scan(port: number, family: string | undefined): Promise<void> {
+  async #scan(port: number): Promise<void> {
     let found: string[]
     try {
-      found = ownAddresses(family)
+      found = this.#hosts.flatMap(host => (isEvery(host) ? ownAddresses(host) : [host]))
     } catch (error) {
       return debug('the addresses of this host: %s', (error as Error).message)
     }
-    for (const [address, socket] of this.#sockets) {
-      if (!found.includes(address)) socket.close()
-    }
+    const unseen = [...this.#sockets.keys()].filter(address => !found.includes(address))
+    await Promise.all(unseen.map(address => this.#leave(address)))
+    // Meanwhile it may have been closed.
+    if (this.#isClosed) return
     const fresh = found.filter(address => !this.#sockets.has(address))
-    const opened = await Promise.allSettled(fresh.map(address => this.#open(port, address)))
-    for (const { reason } of opened.filter(result => result.status === 'rejected'))
-      debug('%s', reason)
+    await Promise.all(fresh.map(address => this.#tryAt(port, address)))
+  }
+
+  /** Answers at an address no more, if this host has lost it. That of a link that is down is not seen, but still ours. */
+  async #leave(address: string): Promise<void> {
+    const { hasAddress = canBind } = this.#options
+    const socket = this.#sockets.get(address)
+    const isOurs = await hasAddress(address)
+    if (!isOurs && this.#sockets.get(address) === socket) socket!.close()
+  }
+
+  /** The error by which the port cannot be had at an address. */
+  async #tryAt(port: number, address: string): Promise<Error | undefined> {
+    try {
+      await this.#open(port, address)
+      this.#lost.delete(address)
+      return undefined
+    } catch (error) {
+      debug('%s', error)
+      if (!this.#lost.has(address)) this.#options.lost?.(address, error as Error)
+      this.#lost.add(address)
+      return error as Error
+    }
   }
 
   async #open(port: number, address: string): Promise<void> {
@@ -142,8 +177,28 @@ export class Datagrams {
   }
 }
 
-/** Every address of this host, or those of one family; one that is link-local with its zone. */
-function ownAddresses(family: string | undefined): string[] {
+function isEvery(host: string): boolean {
+  return host === '::' || host === '0.0.0.0'
+}
+
+/** True unless the kernel says that this host has no such address. */
+export async function canBind(address: string): Promise<boolean> {
+  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
+  try {
+    const listening = once(socket, 'listening')
+    socket.bind({ port: 0, address, exclusive: true })
+    await listening
+    return true
+  } catch (error) {
+    return !isMissing(error)
+  } finally {
+    socket.close()
+  }
+}
+
+/** Every address of this host, or for `'0.0.0.0'` those of IPv4; one that is link-local with its zone. */
+function ownAddresses(host: string): string[] {
+  const family = host === '::' ? undefined : 'IPv4'
   return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     addresses
       .filter(info => family === undefined || info.family === family)

@@ -164,6 +164,22 @@ test('a daemon that cannot be heard by UDP, or runs ahead of the clock, is not w
   t.match((await found('127.0.0.1', port))['udp 127.0.0.1']!.ok, false)
 })
 
+test('a daemon that another program has taken UDP from, or its Unix socket, is not well', async t => {
+  const port = await pretender(t, { ...status, udp: [], socket: '/no/such/socket' })
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  await once(socket.bind(port, '127.0.0.1'), 'listening')
+  t.match(await found('', port, here), {
+    'udp 127.0.0.1': { ok: false, text: /^the daemon has no UDP on port \d+/, hint: /^stop what/ },
+    'unix socket': { ok: false, text: '/no/such/socket is not there', hint: /makes it again/ },
+  })
+  const well = await pretender(t, { ...status, socket: process.execPath })
+  t.match((await found('', well, here))['unix socket'], {
+    ok: true,
+    text: `programs of this host ask at ${process.execPath}`,
+  })
+})
+
 test('two daemons on one host are one too many', async t => {
   const { port } = await daemon(t)
   await pretender(t, status, '127.0.0.2', port)

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import type { Handler, Peer } from '../../lib/daemon/chain.ts'
 import type { Dialect } from '../../lib/daemon/dialect.ts'
 import { json } from '../../lib/daemon/json.ts'
-import { Datagrams, type UDPOptions } from '../../lib/daemon/udp.ts'
+import { Datagrams, canBind, type UDPOptions } from '../../lib/daemon/udp.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { type Answer } from '../../lib/wire/protocol.ts'
@@ -326,17 +326,81 @@ t.test('a link-local address is told with its zone', { skip: withoutIPv6 }, asyn
 })
 
 t.test('an address where the port is taken does not keep the others from answering', async t => {
-  const { port } = await listener(t, { host: '127.0.0.2' })
+  const { port, datagrams: other } = await listener(t, { host: '127.0.0.2' })
   interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
-  const datagrams = new Datagrams({ dialects: [json], answer: echo, refused: () => {} })
+  const lost: string[] = []
+  const datagrams = new Datagrams({
+    dialects: [json],
+    answer: echo,
+    refused: () => {},
+    rescan: 1,
+    lost: (address, { message }) => lost.push(`${address} ${message.split(' ')[1]}`),
+  })
   t.teardown(() => datagrams.close())
   await datagrams.bind(port, '::')
   t.strictSame(datagrams.addresses, ['127.0.0.1'])
+  other.close()
+  while (datagrams.addresses.length < 2) await setImmediate()
+  t.strictSame(lost, ['127.0.0.2 EADDRINUSE'], 'it is told once, and tried again')
+})
+
+t.test('one address is tried again as well', async t => {
+  const { port, datagrams: other } = await listener(t, { host: '127.0.0.2' })
+  const given = { dialects: [json], answer: echo, refused: () => {}, rescan: 1 } as const
+  const datagrams = new Datagrams(given)
+  t.teardown(() => datagrams.close())
+  await t.rejects(datagrams.bind(port, '127.0.0.2'), { code: 'EADDRINUSE' })
+  other.close()
+  while (datagrams.addresses.length === 0) await setImmediate()
+  t.strictSame(datagrams.addresses, ['127.0.0.2'])
+})
+
+t.test('an address whose link is down is kept, one that is gone is not', async t => {
+  interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
+  const { datagrams, sockets } = await listener(t, { host: '::', rescan: 1 })
+  interfaces(t, { lo: [{ address: '127.0.0.2' }] })
+  // A timer that begins later and takes longer ends later: it has been looked at by then.
+  for (let turn = 0; turn < 5; turn++) await setTimeout(5)
+  t.strictSame(datagrams.addresses, ['127.0.0.1', '127.0.0.2'])
+  t.equal(sockets.filter(({ address }) => address).length > 2, true)
+})
+
+t.test('nothing is bound any more once it is closed, be it during a look', async t => {
+  interfaces(t, { lo: [{ address: '127.0.0.1' }] })
+  let looked!: () => void
+  const looking = new Promise<void>(resolve => (looked = resolve))
+  const hasAddress = async () => {
+    looked()
+    await setImmediate()
+    return true
+  }
+  const { datagrams, sockets } = await listener(t, { host: '::', rescan: 1, hasAddress })
+  interfaces(t, { lo: [{ address: '127.0.0.2' }] })
+  await looking
+  datagrams.close()
+  for (let turn = 0; turn < 5; turn++) await setImmediate()
+  t.strictSame(datagrams.addresses, [])
+  t.equal(sockets.length, 1)
+})
+
+t.test('the kernel knows which addresses of IPv6 a host has', { skip: withoutIPv6 }, async t => {
+  t.equal(await canBind('::1'), true)
+  t.equal(await canBind('2001:db8::1'), false)
+})
+
+t.test('the kernel knows which addresses a host has lost', async t => {
+  t.equal(await canBind('127.0.0.1'), true)
+  t.equal(await canBind('192.0.2.1'), false)
+  interfaces(t, { lo: [{ address: '127.0.0.1' }] })
+  const { datagrams } = await listener(t, { host: '::', rescan: 1, hasAddress: async () => false })
+  interfaces(t, { lo: [] })
+  while (datagrams.addresses.length > 0) await setImmediate()
 })
 
 t.test('addresses that come and go are noticed by the next look', async t => {
   interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
-  const { datagrams, sockets } = await listener(t, { host: '::', rescan: 1 })
+  const hasAddress = async () => false
+  const { datagrams, sockets } = await listener(t, { host: '::', rescan: 1, hasAddress })
   interfaces(t, { lo: [{ address: '127.0.0.2' }, { address: '127.0.0.3' }] })
   const [gone] = sockets
   await once(gone!, 'close')
