@@ -184,16 +184,14 @@ function isEvery(host: string): boolean {
 /** True unless the kernel says that this host has no such address. */
 export async function canBind(address: string): Promise<boolean> {
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: literally })
-  try {
-    const listening = once(socket, 'listening')
-    socket.bind({ port: 0, address, exclusive: true })
-    await listening
-    return true
-  } catch (error) {
-    return !isMissing(error)
-  } finally {
-    socket.close()
-  }
+  const listening = once(socket, 'listening')
+  socket.bind({ port: 0, address, exclusive: true })
+  const isOurs = await listening.then(
+    () => true,
+    (error: unknown) => !isMissing(error),
+  )
+  socket.close()
+  return isOurs
 }
 
 /** Every address of this host, or for `'0.0.0.0'` those of IPv4; one that is link-local with its zone. */
