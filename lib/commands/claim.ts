@@ -12,6 +12,9 @@ import { tell, tellLapses } from './terminal.ts'
 /** Milliseconds until a command that does not listen yet is reported. */
 const LATE = 10_000
 
+/** The failure of a run whose name another program holds: nothing is started then. */
+export class NameTaken extends Error {}
+
 /** The hold that a run has on its name: it is reserved, then registered, unless the program registers it by itself. */
 export class Claim {
   readonly #name: Omit<Offer, 'port' | 'address'>
@@ -31,7 +34,7 @@ export class Claim {
     return { MONIKER_RESERVATION: this.#word }
   }
 
-  /** Reserves the name. A daemon that knows no reservations is used without. Fails with `EADDRINUSE` if it is taken. */
+  /** Reserves the name. A daemon that knows no reservations is used without. Fails with `NameTaken` if it is taken. */
   async reserve(force = false): Promise<void> {
     if (this.#reserved?.state === 'held') return
     const asked = { ...this.#name, reservation: this.#word, force }
@@ -39,7 +42,7 @@ export class Claim {
       this.#reserved = await this.#registrar.reserve(asked)
     } catch (error) {
       const { reason, message } = error as MonikerError
-      if (reason === 'ETAKEN') throw new Error(`${message}; --force takes the name over`)
+      if (reason === 'ETAKEN') throw new NameTaken(`${message}; --force takes the name over`)
       const isOld = reason === 'ENOSYS' || reason === 'EPROTOCOL'
       if (!isOld || force) throw error
       this.#reserved = undefined

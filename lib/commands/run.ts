@@ -14,7 +14,7 @@ import { PASS_ON, dropped } from './dropped.ts'
 import { project } from '../project.ts'
 import { Resolver } from '../client/resolver.ts'
 import { designatedPort } from '../settings.ts'
-import { Claim } from './claim.ts'
+import { Claim, NameTaken } from './claim.ts'
 import { distinct, find, neighbour, type Neighbour } from './env.ts'
 import { flagged } from './flags.ts'
 import {
@@ -79,7 +79,10 @@ export interface ProgramCall {
 export interface RestartOptions {
   /** Called with a line for each crash. */
   tell: (text: string) => void
-  /** Finds the changes to the call for the next start. If it fails, the last one is made again. */
+  /**
+   * Finds the changes to the call for the next start. If it fails, the last one is made again; with `NameTaken` nothing
+   * is started any more.
+   */
   renew: (signal: AbortSignal) => Promise<Partial<ProgramCall>>
   /** The clock, in ms. Default `clock`. */
   now?: () => number
@@ -173,9 +176,9 @@ async function run(
     claim.accompany({ port, pid, ...(metadata && { metadata }) }, signal),
   )
   const renew = async (signal: AbortSignal) => {
+    await claim.reserve()
     // One of its neighbours may have moved, and its old port may not be free yet.
     const found = await find(neighbours, { ...known, signal })
-    await claim.reserve()
     port = fixedPort ?? (await freePort(port))
     return call(found)
   }
@@ -304,7 +307,10 @@ export class Program {
     }
   }
 
-  /** Runs it again and again, until it exits with 0 or a signal of ours ends it; returns its last exit status. */
+  /**
+   * Runs it again and again, until it exits with 0 or a signal of ours ends it; returns its last exit status. Fails with
+   * `NameTaken` if its name is another program's by the time of a start.
+   */
   async keepRunning(options: RestartOptions): Promise<number> {
     const { signal } = this.#stop
     let wait = SOON
@@ -323,14 +329,16 @@ export class Program {
     return status
   }
 
-  /** Pauses, and finds the call for the next start. Never fails. */
+  /** Pauses, and finds the call for the next start. Fails with `NameTaken` alone. */
   async #recover(wait: number, { tell, renew }: RestartOptions): Promise<void> {
     const { signal } = this.#stop
     try {
       await pause(wait, undefined, { signal })
       this.#call = { ...this.#call, ...(await renew(signal)) }
     } catch (error) {
-      if (!signal.aborted) tell((error as Error).message)
+      if (signal.aborted) return
+      if (error instanceof NameTaken) throw error
+      tell((error as Error).message)
     }
   }
 

@@ -16,8 +16,10 @@ import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { t, test, type Test } from 'tap'
 import { pidNamespace } from '../../lib/node/spaces.ts'
+import { NameTaken } from '../../lib/commands/claim.ts'
 import { Program, runCommand, type Beside } from '../../lib/commands/run.ts'
 import { parse } from '../../lib/name.ts'
+import { Registrar } from '../../lib/registration/registrar.ts'
 import { toWord } from '../../lib/namespace.ts'
 import { freePort, isFree } from '../../lib/node/proc.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
@@ -114,6 +116,33 @@ test('one that crashes is started again on request, under its name and at its po
   t.match(await find(port, 'web'), { port: place.port, address: place.address })
   tell('0')
   t.match(await ended, { status: 0 })
+})
+
+test('one that crashes is not started again once its name is taken', async t => {
+  const { port } = await daemon(t)
+  const { said, ended } = moniker(t, ['run', '--restart', 'web', '--', ...serve], { port })
+  await said(/web@0.0.0 is port \d+/)
+  const { endpoints, name } = await new Resolver({ port }).resolve(parse('web'))
+  const { address, version } = endpoints[0]!
+  const offer = { ...name, transport: 'tcp', address, version, port: 1, shared: false } as const
+  const rival = (async () => {
+    for (;;) {
+      // The daemon holds each of these for a moment, and grants one as the name is let go.
+      const lease = await Registrar.at(port)
+        .register(offer)
+        .catch(() => undefined)
+      if (lease) return lease
+    }
+  })()
+  connect({ service: 'web', daemonPort: port })
+    .on('error', () => {})
+    .write('3')
+  const { status, stdout, stderr } = await ended
+  const lease = await rival
+  t.equal(status, 1)
+  t.match(stderr, /crashed with status 3; .*\nmoniker: EADDRINUSE: web@0.0.0 is already registered/)
+  t.equal(stdout.trim().split('\n').length, 1, 'it was started once')
+  await lease.withdraw()
 })
 
 /** A program that cannot bind a port again at once: it closes a connection first, and says so by its end. */
@@ -696,6 +725,14 @@ test(
     t.match(lines, [/again in 100 ms/, 'db is not there', /again in 200 ms/])
   },
 )
+
+test('nothing is started any more once its name is taken', alone, async t => {
+  const lines: string[] = []
+  const tell = (line: string) => void lines.push(line)
+  const renew = () => Promise.reject(new NameTaken('taken'))
+  await t.rejects(shell(t, 'exit 7').keepRunning({ tell, renew }), { message: 'taken' })
+  t.match(lines, [/again in 100 ms/])
+})
 
 test('a signal ends the wait for what it needs', alone, async t => {
   const renew = async (signal: AbortSignal) => {
