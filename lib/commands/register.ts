@@ -76,7 +76,7 @@ export const registerCommand = new Command('register')
   .usage('[options] <name> <port>\n       moniker register [options] --file <file>')
   .argument('[name]', 'such as db@16.1.0')
   .argument('[port]', 'the port that the program listens on', toPort)
-  .option('--udp', 'the port is one of UDP')
+  .addOption(new Option('--udp', 'the port is one of UDP').conflicts('file'))
   .addOption(
     new Option('--address <address>', 'the address that clients are told (default: where it is)')
       .argParser(toAddress)
@@ -88,8 +88,9 @@ export const registerCommand = new Command('register')
     ),
   )
   .option('--file <file>', 'read names and ports from a file, and again whenever it changes')
-  .addOption(sharedOption())
-  .addOption(metadataOption())
+  // In a list each line says this of its own name.
+  .addOption(sharedOption().conflicts('file'))
+  .addOption(metadataOption().conflicts('file'))
   .addOption(namespaceOption())
   .addOption(daemonPortOption())
   .addHelpText(

@@ -90,7 +90,8 @@ test('what cannot work is refused at once', alone, async t => {
   }
   registerCommand.exitOverride()
   const conflict = { code: 'commander.conflictingOption' }
-  for (const flag of ['--address=::1', '--check=true']) {
+  const flags = ['--address=::1', '--check=true', '--udp', '--shared', '--metadata=path=/api']
+  for (const flag of flags) {
     await t.rejects(printed(t, registerCommand, '--file', broken, flag), conflict)
   }
   for (const args of [[], ['db'], ['db', '80', '--file', broken]]) {
