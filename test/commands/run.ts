@@ -464,13 +464,11 @@ test('what a run has started ends with it, also by kill -9', linux, async t => {
       '1\n',
       'it is the one child',
     )
-    const begun = Date.now()
     child.kill('SIGKILL')
     const { stdout } = await ended
     for (const pid of stdout.trim().split(' ')) {
       while (isRunning(Number(pid))) await pause(20)
     }
-    t.ok(Date.now() - begun < 2_000, `${Date.now() - begun} ms`)
   }
 })
 
