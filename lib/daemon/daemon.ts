@@ -221,11 +221,10 @@ export class Daemon {
     const { patience, idle } = this.#options
     return {
       answer: this.#answer,
-      ended: owner => this.#subscriptions.release(owner),
+      ended: owner => this.#release(owner),
       closed: owner => {
         this.#left(owner)
-        this.#subscriptions.release(owner)
-        this.#registry.release(owner)
+        this.#release(owner)
       },
       refused: error => this.#refused(error),
       isInUse: owner => this.#registry.held(owner) > 0 || this.#subscriptions.count(owner) > 0,
@@ -233,6 +232,15 @@ export class Daemon {
       slowness: patience,
       idle,
     }
+  }
+
+  /**
+   * Forgets what a connection has: its program may have been killed, and what it has let go be another's by now. True if
+   * it had names.
+   */
+  #release(owner: Owner): boolean {
+    this.#subscriptions.release(owner)
+    return this.#registry.release(owner) > 0
   }
 
   /** The designated port; known for certain once `start` is done. */

@@ -11,8 +11,11 @@ const debug = diagnostics('moniker:daemon:tcp')
 export interface ServeOptions {
   /** Answers a question. */
   answer: Handler
-  /** Called when no more will be asked: the peer may have gone, and its questions are held no longer. */
-  ended: (owner: Owner) => void
+  /**
+   * Called when no more will be asked: the peer may have gone. Its questions are held no longer, and its names are gone;
+   * true if it had names.
+   */
+  ended: (owner: Owner) => boolean
   /** Called once, when the connection has closed: its names are gone. */
   closed: (owner: Owner) => void
   /** Called for each question that is refused. */

@@ -57,6 +57,7 @@ export class LineConnection implements Connection {
     socket
       .once('data', this.#stream)
       .on('end', this.#end)
+      .on('error', () => void options.ended(owner))
       .on('timeout', () => isInUse(owner) || this.#waiting > 0 || socket.destroy())
       .on('close', () => {
         clearTimeout(this.#dribble)
@@ -106,9 +107,8 @@ export class LineConnection implements Connection {
 
   readonly #end = (): void => {
     this.#isEnded = true
-    this.#options.ended(this.owner)
-    // A process that was killed ends so too: its names go at once.
-    if (this.#waiting === 0 || this.#options.isInUse(this.owner)) this.#socket.end()
+    const hadNames = this.#options.ended(this.owner)
+    if (hadNames || this.#waiting === 0) this.#socket.end()
   }
 
   /** The source of lines, to be paused. */

@@ -2,7 +2,6 @@ import type { Server } from 'node:net'
 import { LOOPBACK } from '../address.ts'
 import { hasBlockList, serverBeside } from '../node/adopt.ts'
 import { disguise } from '../node/disguise.ts'
-import type { Name } from '../name.ts'
 import type { Transport } from './transport.ts'
 import { builtins } from '../node/builtins.ts'
 
@@ -14,22 +13,20 @@ export const unix: Transport = {
   name: 'unix',
   allows: ({ isThisHost, net }) =>
     hasUnix && isThisHost && PARTICULAR.every(option => !Reflect.get(net, option)),
-  // A path is one server's at a time, be it that it has come back since.
-  key: ({ path }) => path,
+  // Another server may have a path that one has let go.
+  key: ({ instance, path }) => (path === undefined ? undefined : `${instance} ${path}`),
   dial: ({ path }) => ({ net: { path: abstract(path!) } }),
   dress: (socket, { address, port }) => disguise(socket, { address }, { address, port }),
   async listen(server, { namespace, service, guarded, shared }, daemonPort) {
     if (!canOpenBeside(server)) return undefined
-    // The path is one that nobody can guess, unless all peers of the name are to come to this server.
-    const isAlone = !guarded && !shared
-    const opened = await openBeside(
-      server,
-      isAlone ? firstPath({ namespace, service }, daemonPort) : undefined,
-    )
+    // The path is one that nobody can guess, unless all peers of the name are to come to this server. In a namespace
+    // too, as that of a user is: who takes the path first would see which programs come for the name.
+    const isAlone = !guarded && !shared && namespace === ''
+    const opened = await openBeside(server, isAlone ? firstPath(service, daemonPort) : undefined)
     return opened && { adds: { path: opened.path }, close: opened.close }
   },
-  likely: (name, daemonPort) => {
-    const path = firstPath(name, daemonPort)
+  likely: ({ namespace, service }, daemonPort) => {
+    const path = namespace === '' ? firstPath(service, daemonPort) : undefined
     return path === undefined ? undefined : Object.assign({ path }, UNKNOWN)
   },
 }
@@ -52,15 +49,12 @@ export function newPath(): string {
 }
 
 /**
- * The name that the first server of a service takes for its abstract Unix socket, so that a client may
- * go there while it asks the daemon at `port` whether that is the place. `undefined` where what the
+ * The name that the first server of a service of the host's own namespace takes for its abstract Unix socket, so that
+ * a client may go there while it asks the daemon at `port` whether that is the place. `undefined` where what the
  * service is called does not fit.
  */
-export function firstPath(
-  { namespace, service }: Pick<Name, 'namespace' | 'service'>,
-  port: number,
-): string | undefined {
-  const path = `moniker-${port}-${namespace}-${service}`
+export function firstPath(service: string, port: number): string | undefined {
+  const path = `moniker-${port}--${service}`
   return /^[a-z0-9-]{1,98}$/.test(path) ? path : undefined
 }
 

@@ -91,6 +91,22 @@ t.test('a daemon speaks another language over connections and datagrams', async 
   t.match(await datagram(t, port, resolve), { endpoints: [{ port: 4000 }] })
 })
 
+t.test(
+  'a name is gone for all who ask after its holder has ended, however busy the daemon is',
+  async t => {
+    const { port } = await daemon(t)
+    const asker = await lines(t, port)
+    for (let id = 1; id <= 20; id++) {
+      const holder = await lines(t, port)
+      holder.ask(starwars)
+      await holder.answer()
+      await new Promise<void>(resolve => holder.socket.end(resolve))
+      asker.ask({ ...resolve, id })
+      t.match(await asker.answer(), { id, error: { code: 'ENOSERVICE' } })
+    }
+  },
+)
+
 t.test('the names of a connection are gone when it is, and so are no others', async t => {
   const { port } = await daemon(t)
   const [owner, other] = [await lines(t, port), await lines(t, port)]

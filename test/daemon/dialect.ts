@@ -15,7 +15,7 @@ function arriving(socket: Socket, dialects: Dialect[] = [], idle = 60_000) {
   const none = () => {}
   const arrival = new Arrival(socket, peerOf(socket), [json, ...dialects], {
     answer: question => ({ got: question.op }),
-    ended: none,
+    ended: () => false,
     closed: none,
     refused: error => refused.push(error),
     isInUse: () => false,

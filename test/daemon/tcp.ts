@@ -22,7 +22,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
     served.push(socket)
     new Arrival(socket, peerOf(socket), [json], {
       answer: echo,
-      ended: () => {},
+      ended: () => false,
       closed: owner => closed.push(owner),
       refused: error => refused.push(error),
       isInUse: () => false,
@@ -161,7 +161,7 @@ t.test('a peer that waits is not idle, and one that has gone is not answered', a
 t.test('a peer that holds names and ends is gone, whatever it waits for', async t => {
   const { port, closed } = await listener(t, {
     answer: () => new Promise(() => {}),
-    isInUse: () => true,
+    ended: () => true,
   })
   const nc = await lines(t, port)
   nc.ask(status)
@@ -446,7 +446,13 @@ t.test('a connection that is refused later is told why, and heard no more', asyn
   const served: Arrival[] = []
   const server = createServer(socket => {
     const none = () => {}
-    const options = { answer: echo, ended: none, closed: none, refused: none, patience: 60_000 }
+    const options = {
+      answer: echo,
+      ended: () => false,
+      closed: none,
+      refused: none,
+      patience: 60_000,
+    }
     t.match(peerOf(socket), { local: true, remote: { address: '127.0.0.1' } })
     served.push(
       new Arrival(socket, peerOf(socket), [json], {

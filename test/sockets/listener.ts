@@ -696,7 +696,7 @@ if (hasUnix) {
     await once(mute.listen(0, '127.0.0.1'), 'listening')
     t.teardown(() => mute.close())
     const daemonPort = portOf(mute)
-    const path = abstract(firstPath({ namespace: '', service: 'slow' }, daemonPort)!)
+    const path = abstract(firstPath('slow', daemonPort)!)
     const server = createServer(socket => void socket.resume())
     server.listen({ service: 'slow', daemonPort })
     const [asking] = (await once(mute, 'connection')) as [net.Socket]

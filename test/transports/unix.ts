@@ -22,10 +22,13 @@ t.test('a path is like no other, and its socket has the longest of names', async
 })
 
 t.test('the first path of a service has its name in it, where that fits', async t => {
-  t.equal(firstPath({ namespace: '', service: 'web' }, 6664), 'moniker-6664--web')
-  t.equal(firstPath({ namespace: 'ns', service: 'web-2' }, 7), 'moniker-7-ns-web-2')
+  t.equal(firstPath('web', 6664), 'moniker-6664--web')
+  t.equal(firstPath('web-2', 7), 'moniker-7--web-2')
+  const likely = (namespace: string) => unix.likely!({ namespace, service: 'web', version: '' }, 7)
+  t.match(likely(''), { path: 'moniker-7--web' })
+  t.equal(likely('luke'), undefined, 'that of a user is not guessed')
   for (const service of ['Web', 'web.app', 'web_1', 'web+', 'a'.repeat(99)]) {
-    t.equal(firstPath({ namespace: '', service }, 6664), undefined, service)
+    t.equal(firstPath(service, 6664), undefined, service)
   }
 })
 
@@ -72,7 +75,7 @@ t.test(
     const offer = {
       ...question({ op: 'register', id: 1, service, transport: 'tcp', port: 1 }),
     } as Register
-    const first = firstPath({ namespace: '', service }, 7)
+    const first = firstPath(service, 7)
     const tcp = { name: 'own', allows: () => true, key: () => 'x', dial: unix.dial }
     const added = async (given: Partial<Offer>, outer = server) => {
       const beside = await listenBeside(
