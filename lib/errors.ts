@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { ANY_HOST, isLoopback, isThisHost } from './address.ts'
+import { ANY_HOST, isHere } from './address.ts'
 
 /** The subject of an error; all of it is kept on the error. */
 export interface Details {
@@ -37,12 +37,12 @@ const at = ({ host = 'this host', port }: Details) => {
   return port ? `${host.includes(':') ? `[${host}]` : host}:${port}` : host
 }
 
-const isHere = ({ host = '' }: Details) => isThisHost(host) || isLoopback(host)
+const isAtHome = ({ host = '' }: Details) => isHere(host)
 
 /** The next thing to look at where there was no answer. */
 const checkUp = (d: Details) => {
   if (isAny(d)) return 'does one of the directories that were asked hang?'
-  if (isHere(d)) return 'does the daemon hang? moniker doctor says which process it is'
+  if (isAtHome(d)) return 'does the daemon hang? moniker doctor says which process it is'
   return `is monikerd running there, and does the firewall let TCP through to port ${d.port}?`
 }
 
@@ -89,7 +89,7 @@ const table = {
     code: 'ECONNREFUSED',
     say: d =>
       `no daemon answers at ${at(d)}${d.service ? `, which was asked for ${d.service}` : ''}; ` +
-      (isHere(d)
+      (isAtHome(d)
         ? `is ${d.service ? 'the program that listens on it' : 'any program that listens on a name'} running?`
         : 'is monikerd running there?'),
   },

@@ -1,4 +1,4 @@
-import { LOOPBACK } from './address.ts'
+import { LOOPBACK, isAll, plain } from './address.ts'
 import { MonikerError } from './errors.ts'
 import { project } from './project.ts'
 
@@ -38,8 +38,8 @@ export function isReservation(value: unknown): value is string {
  * commas), of which `::` and `0.0.0.0` are all there are.
  */
 export function embeddedHosts(): readonly string[] {
-  const hosts = process.env.MONIKER_HOST?.split(',').map(host => host.trim()) ?? []
-  const all = hosts.find(host => host === '::' || host === '0.0.0.0')
+  const hosts = process.env.MONIKER_HOST?.split(',').map(host => plain(host.trim())) ?? []
+  const all = hosts.find(isAll)
   return all ? [all] : [...new Set([...LOOPBACK, ...hosts.filter(Boolean)])]
 }
 

@@ -51,6 +51,9 @@ t.test('an embedded daemon binds the loopback addresses, and those in MONIKER_HO
     ['127.0.0.2', [...loopback, '127.0.0.2']],
     ['127.0.0.2,', [...loopback, '127.0.0.2']],
     ['::', ['::']],
+    ['0::1,::ffff:7f00:1', loopback],
+    ['0:0::0', ['::']],
+    ['::ffff:0.0.0.0', ['0.0.0.0']],
     ['127.0.0.2,0.0.0.0', ['0.0.0.0']],
   ]
   for (const [text, hosts] of table) {

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram'
 import type { LookupAddress, LookupOptions } from 'node:dns'
 import type { LookupFunction } from 'node:net'
-import { LOOPBACK, isLoopback, isThisHost, literally, isIP, isIPv6 } from '../address.ts'
+import { LOOPBACK, dialled, isLoopback, isThisHost, literally, isIP, isIPv6 } from '../address.ts'
 import { Abort, retry, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import { clearTimeout, setImmediate, setTimeout } from '../clock.ts'
@@ -65,7 +65,7 @@ export function literalAddresses(
   host: string,
   { lookup, family = 0 }: LookupHostOptions,
 ): readonly string[] | undefined {
-  if (isIP(host)) return [host]
+  if (isIP(host)) return [dialled(host)]
   if (!isThisHost(host) || lookup) return undefined
   return family === 0 ? LOOPBACK : LOOPBACK.filter(address => isIP(address) === family)
 }
@@ -98,7 +98,7 @@ export function addressesOf(
         const all = typeof found === 'string' ? [{ address: found, family }] : (found ?? [])
         if (error) onLookup(error)
         else for (const { address, family } of all) onLookup(null, address, family)
-        const addresses = all.map(({ address }) => address)
+        const addresses = all.map(({ address }) => dialled(address))
         const isKnown = addresses.length > 0 && addresses.every(address => isIP(address))
         if (error && error.code !== 'ENOTFOUND') reject(error)
         else if (error || !isKnown) reject(unknown(error))

@@ -1,5 +1,14 @@
 import { networkInterfaces } from 'node:os'
-import { LOOPBACK, isLoopback, isThisHost, mayLead } from '../address.ts'
+import {
+  LOOPBACK,
+  isHere,
+  isLoopback,
+  leadsHere,
+  mayLead,
+  plain,
+  toldAt,
+  withoutZone,
+} from '../address.ts'
 import { MonikerError, isReason, type Details } from '../errors.ts'
 import { format } from '../name.ts'
 import { hostPolicy } from '../policy/host.ts'
@@ -41,7 +50,7 @@ export function reachable(
   const isLocal = LOOPBACK.includes(asked) || isLoopback(asked)
   const told = endpoints(answer)
   const found = told
-    .map(endpoint => (isLocal ? endpoint : withoutPath(endpoint)))
+    .map(endpoint => (isLocal ? endpoint : fromAfar(endpoint, asked)))
     .map(endpoint => {
       const { address = asked } = endpoint
       const others = endpoint.endpoints && othersOf(endpoint.endpoints, address, asked, isLocal)
@@ -61,8 +70,10 @@ export function reachable(
 
 const DAEMON = 'daemon'
 
-function withoutPath({ path: _, ...endpoint }: Endpoint): Endpoint {
-  return endpoint
+/** An endpoint that another host has told: its words for sockets and links are for that host alone. */
+function fromAfar({ path: _, ...endpoint }: Endpoint, asked: string): Endpoint {
+  const { address } = endpoint
+  return address === undefined ? endpoint : { ...endpoint, address: toldAt(asked, address) }
 }
 
 /** Those of the further endpoints of the service at `address` that may be gone to, each with an address. */
@@ -74,6 +85,7 @@ function othersOf(
 ): Pick<Endpoint, 'endpoints'> {
   const endpoints = others
     .map(other => ({ ...other, address: other.address ?? address }))
+    .map(other => (isLocal ? other : { ...other, address: toldAt(asked, other.address) }))
     .filter(other => isLocal || (!other.path && mayLead(asked, other.address)))
   return { endpoints }
 }
@@ -152,14 +164,15 @@ function judge(
   { name: { namespace, service }, host }: Resolution,
   { version, address }: Reachable,
 ): Verdict | undefined {
-  const local = isThisHost(host) || isLoopback(address) || isMine(address)
+  const local = isHere(host) || leadsHere(address) || isMine(address)
   const uid = process.getuid?.()
   return policies.judge('connect', { namespace, service, version, local, address, uid, host })
 }
 
 function isMine(address: string): boolean {
   const all = Object.values(networkInterfaces()).flat()
-  return all.some(info => info?.address === address)
+  const bare = withoutZone(address)
+  return all.some(info => info && plain(info.address) === bare)
 }
 
 /** The resolution for the caller number `turn` of those who share an answer: each begins with another endpoint. */

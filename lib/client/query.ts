@@ -1,4 +1,4 @@
-import { ANY_HOST, isLoopback, isThisHost } from '../address.ts'
+import { ANY_HOST, isHere } from '../address.ts'
 import { directoriesOf, type Fallback } from '../directories/directories.ts'
 import type { Directory } from '../directories/directory.ts'
 import type { Details, MonikerError } from '../errors.ts'
@@ -92,7 +92,7 @@ export class Queries {
       details,
       family,
       key,
-      isThisHost: (isThisHost(host) || isLoopback(host)) && !lookup,
+      isThisHost: isHere(host) && !lookup,
       isOwn: lookup !== undefined,
       fallback,
       daemons: literalAddresses(host, options)?.map(address => ({ address, port })),

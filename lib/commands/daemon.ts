@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
-import { LOOPBACK, isLoopback, isThisHost } from '../address.ts'
+import { LOOPBACK, isHere, plain } from '../address.ts'
 import { Daemon } from '../daemon/daemon.ts'
 import { designatedPort } from '../settings.ts'
 import { takeOver } from '../registration/takeover.ts'
@@ -47,7 +47,7 @@ async function daemon({
   policy,
 }: Options): Promise<void> {
   const log = (text: string) => say(`monikerd: ${text}`)
-  const hosts = host && reachable(host)
+  const hosts = host && reachable(host.map(plain))
   const daemon = new Daemon({ port, publicList, policy, log, ...(hosts && { hosts }) })
   try {
     await (ifNeeded ? daemon.start() : takeOver(port, daemon))
@@ -73,10 +73,7 @@ async function daemon({
 
 /** The addresses to bind: those given, and the loopback addresses, at which programs of this host ask. */
 function reachable(hosts: string[]): string[] {
-  const isReached = hosts.some(
-    host => isThisHost(host) || isLoopback(host) || host === '::' || host === '0.0.0.0',
-  )
-  return isReached ? hosts : [...hosts, ...LOOPBACK]
+  return hosts.some(isHere) ? hosts : [...hosts, ...LOOPBACK]
 }
 
 /** The error of a start that failed, with advice if an address is not one of this host. */

@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import { Command, Option } from 'commander'
+import { isIPv6 } from '../address.ts'
 import { clearTimeout, setTimeout } from '../clock.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { Resolution } from '../resolution.ts'

@@ -1,6 +1,5 @@
-import { isIP } from 'node:net'
 import { Argument, InvalidArgumentError, Option } from 'commander'
-import { isThisHost } from '../address.ts'
+import { canonical, isIP, isThisHost } from '../address.ts'
 import type { ResolveOptions } from '../resolution.ts'
 import { badName, printable } from '../errors.ts'
 import { isScoped, ofPackage, parseURI, type Name, type Rest } from '../name.ts'
@@ -205,7 +204,8 @@ export function toPort(text: string): number {
 
 /** Reads an IP address; throws what commander shows as wrong usage. */
 export function toAddress(text: string): string {
-  if (isIP(text)) return text
+  const address = canonical(text)
+  if (address !== undefined) return address
   throw new InvalidArgumentError('Expected an IP address.')
 }
 

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { open, stat } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { Command, Option } from 'commander'
 import { isMap, type Document, type Node, type Pair } from 'yaml'
+import { dialled, isIP, plain } from '../address.ts'
 import { deadline } from '../async.ts'
 import { pause } from '../clock.ts'
 import { format } from '../name.ts'
@@ -282,7 +282,7 @@ async function faultOf(
 ): Promise<string | undefined> {
   if (check === undefined) return undefined
   const limit = deadline(CHECK_TIME, () => new Error('late'), signal)
-  const host = LOCAL[address] ?? address
+  const host = dialled(address)
   const env = { ...process.env, HOST: host, PORT: String(port) }
   const child = spawn(check, { shell: true, stdio: 'ignore', env, detached: true })
   // The processes that the shell has started end with it.
@@ -308,9 +308,6 @@ function kill({ pid }: ChildProcess): void {
   }
 }
 
-/** The address at which this host reaches what is bound to all addresses. */
-const LOCAL: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
-
 /** Milliseconds that a check may take. */
 const CHECK_TIME = 5_000
 
@@ -322,7 +319,7 @@ export function entry(
   const service = meant(text)
   const { name, shared, metadata } = listenCall([{ service, ...options }])!
   const transport: Bindable = udp ? 'udp' : 'tcp'
-  const more = { ...(address && { address }), ...(check && { check }) }
+  const more = { ...(address && { address: plain(address) }), ...(check && { check }) }
   return { name, shared, metadata, transport, port, ...more }
 }
 

@@ -1,4 +1,4 @@
-import { isLoopback } from '../address.ts'
+import { staysHere } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format, isWord } from '../name.ts'
 import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
@@ -33,7 +33,7 @@ export type Visibility = (action: 'resolve' | 'list', peer: Peer, entry: Entry) 
 
 /** True if `peer` can reach what has the name. */
 export const reachable: Visibility = (_action, { local: isLocal }, { address }) =>
-  isLocal || !isLoopback(address)
+  isLocal || !staysHere(address)
 
 /**
  * The one place where it is asked what a peer may do. Only a user may publish in the namespace of that user, and only

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { isIPv6, isLoopback } from '../address.ts'
+import { isIPv6, staysHere } from '../address.ts'
 import {
   refusal,
   type Answer,
@@ -211,7 +211,7 @@ function shown(entry: Entry, generation: number, peer: Peer): Answer {
 
 /** Those of the further endpoints of a service that a peer can reach, as the service itself. */
 function reachableBy(peer: Peer, endpoints: readonly OtherEndpoint[]): readonly OtherEndpoint[] {
-  const isHere = ({ address, path }: OtherEndpoint) => path ?? (address && isLoopback(address))
+  const isHere = ({ address, path }: OtherEndpoint) => path ?? (address && staysHere(address))
   return peer.local ? endpoints : endpoints.filter(one => !isHere(one))
 }
 

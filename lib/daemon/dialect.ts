@@ -132,9 +132,6 @@ export const NAMELESS: Peer = {
 /** The program at the other end of a connection over TCP that is open: a closed one does not tell any more. */
 export function peerOf(socket: Socket): Peer {
   const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket
-  return {
-    local: isOwn(remoteAddress, localAddress),
-    address: plain(localAddress),
-    remote: { address: plain(remoteAddress), port: remotePort },
-  }
+  const [address, from] = [plain(localAddress), plain(remoteAddress)]
+  return { local: isOwn(from, address), address, remote: { address: from, port: remotePort } }
 }

@@ -1,7 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { networkInterfaces } from 'node:os'
-import { isOwn, literally, isIPv6 } from '../address.ts'
+import { isAll, isOwn, literally, isIPv6 } from '../address.ts'
 import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, isMissing } from '../errors.ts'
@@ -67,7 +67,7 @@ export class Datagrams {
     const { rescan = DEFAULTS.rescan } = this.#options
     this.#hosts.push(host)
     this.#rescan ??= setInterval(() => void this.#scan(port), rescan).unref()
-    if (isEvery(host)) return this.#scan(port)
+    if (isAll(host)) return this.#scan(port)
     const error = await this.#tryAt(port, host)
     if (error) throw error
   }
@@ -83,7 +83,7 @@ export class Datagrams {
   async #scan(port: number): Promise<void> {
     let found: string[]
     try {
-      found = this.#hosts.flatMap(host => (isEvery(host) ? ownAddresses(host) : [host]))
+      found = this.#hosts.flatMap(host => (isAll(host) ? ownAddresses(host) : [host]))
     } catch (error) {
       return debug('the addresses of this host: %s', (error as Error).message)
     }
@@ -175,10 +175,6 @@ export class Datagrams {
     this.#waiting++
     return found.finally(() => this.#waiting--)
   }
-}
-
-function isEvery(host: string): boolean {
-  return host === '::' || host === '0.0.0.0'
 }
 
 /** True unless the kernel says that this host has no such address. */

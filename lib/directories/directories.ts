@@ -1,4 +1,4 @@
-import { LOOPBACK, isLoopback, isThisHost, leadsHere, mayLead, isIP } from '../address.ts'
+import { isLoopback, leadsHere, mayLead, isIP, plain } from '../address.ts'
 import { cancellable, type Signal } from '../async.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, saidIn, type Details } from '../errors.ts'
@@ -142,13 +142,17 @@ export function sightingIn(value: unknown): Sighting | undefined {
       const field: unknown = Reflect.get(value, key)
       if (field === undefined && !isNeeded) continue
       if (!check(field)) return undefined
-      fields[key] = field
+      fields[key] = isPlace(key) ? plain(field as string) : field
     }
   } catch {
     // A version may be none, metadata no JSON, and a field a getter that throws.
     return undefined
   }
   return fields as unknown as Sighting
+}
+
+function isPlace(key: string): boolean {
+  return key === 'host' || key === 'address'
 }
 
 function isText(value: unknown): value is string {
@@ -162,7 +166,8 @@ function isPort(value: unknown): boolean {
 /** True of a name, and of an address. One that leads to whichever host uses it is a loopback address that says so. */
 function isHost(value: unknown): boolean {
   if (!isText(value)) return false
-  return isIP(value) ? isLoopback(value) || !leadsHere(value) : /^[\w.-]{1,255}$/.test(value)
+  if (!isIP(value)) return /^[\w.-]{1,255}$/.test(value)
+  return !leadsHere(value) || (isLoopback(value) && value === plain(value))
 }
 
 function isWanted(seen: Sighting, { service, namespaces, version, transports }: Wanted): boolean {
@@ -176,8 +181,7 @@ function isWanted(seen: Sighting, { service, namespaces, version, transports }: 
 
 /** Those addresses of a sighted host that may be gone to: by its name another host leads to none of this one. */
 export function awayFrom(host: string, addresses: readonly string[]): readonly string[] {
-  const asked = isThisHost(host) ? LOOPBACK[0]! : host
-  return addresses.filter(address => mayLead(asked, address))
+  return addresses.filter(address => mayLead(host, address))
 }
 
 /** The places in a sighting, by the word of its directory alone; none if its port is not known. */

@@ -1,4 +1,4 @@
-import { isThisHost, mayLead, isIP } from '../address.ts'
+import { isThisHost, leadsHere, isIP } from '../address.ts'
 import type { Reachable } from '../wire/protocol.ts'
 import { placesOf, type FallbackQuestion } from './directory.ts'
 import { builtins } from '../node/builtins.ts'
@@ -42,7 +42,7 @@ export async function srv({
         const found = wanted.map(async ({ name, port }) => {
           const addresses = await Promise.resolve(look(name)).catch(() => [])
           // No other host leads to loopback addresses of this one, as with a daemon.
-          const away = addresses.filter(address => mayLead('', address))
+          const away = addresses.filter(address => !leadsHere(address))
           return placesOf('srv', away, port, transport)
         })
         return (await Promise.all(found)).flat()

@@ -3,7 +3,15 @@ import { readFile, readdir, readlink } from 'node:fs/promises'
 import { connect, createServer, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { basename } from 'node:path'
-import { LOOPBACK, groupsOf, isIPv6, isLoopback } from '../address.ts'
+import {
+  LOOPBACK,
+  canonical,
+  groupsOf,
+  isAll,
+  isIPv6,
+  isLinkLocal,
+  isLoopback,
+} from '../address.ts'
 import { clock, pause } from '../clock.ts'
 import { MonikerError, isWant } from '../errors.ts'
 import { portRange, shuffled } from '../ports.ts'
@@ -144,19 +152,14 @@ function listed(tables: string, { transport, port, address: wanted }: Spot): str
   return addresses.some(one => isAll(one) || one === wanted) ? wanted : undefined
 }
 
-/** The address that most peers can reach: all of them, else one that other hosts may know. */
+/**
+ * The address that most peers can reach: all of them, else one that other hosts may know. A link-local one is worth
+ * nothing without its zone, which the kernel's tables do not have.
+ */
 function widest(addresses: readonly string[]): string | undefined {
-  const reach = (one: string) => Number(isAll(one)) * 2 + Number(!isLoopback(one) && !isOfLink(one))
+  const reach = (one: string) =>
+    Number(isAll(one)) * 2 + Number(!isLoopback(one) && !isLinkLocal(one))
   return addresses.toSorted((a, b) => reach(b) - reach(a))[0]
-}
-
-function isAll(address: string): boolean {
-  return address === '::' || address === '0.0.0.0'
-}
-
-/** True of an address that is good for nothing without its zone, which the kernel's tables do not have. */
-function isOfLink(address: string): boolean {
-  return /^fe[89ab]/i.test(address)
 }
 
 /** The processes that have a port open, as far as this user may know; on Linux alone, elsewhere none is known. */
@@ -283,9 +286,8 @@ function hex(port: number): string {
 function written(words: string): string {
   if (words.length === 8) return dotted(words)
   const text = words.match(/.{8}/g)!.flatMap(bytes).join('').toLowerCase().match(/.{4}/g)!.join(':')
-  const address = new URL(`http://[${text}]`).hostname.slice(1, -1)
-  // Some programs, those in Java for one, listen so on IPv4.
-  return /^::ffff:\w+:\w+$/.test(address) ? dotted(words.slice(-8)) : address
+  // Some programs, those in Java for one, listen on IPv4 by its form in IPv6.
+  return canonical(text)!
 }
 
 function dotted(word: string): string {
@@ -418,7 +420,7 @@ function all(there: readonly string[]): string | undefined {
 function ownAddresses(): string[] {
   try {
     const found = Object.values(networkInterfaces()).flatMap(one => one ?? [])
-    return found.map(({ address }) => address).filter(one => !isLoopback(one) && !isOfLink(one))
+    return found.map(({ address }) => address).filter(one => !isLoopback(one) && !isLinkLocal(one))
     /* c8 ignore next 3 -- The system may have no descriptor left to tell. */
   } catch {
     return []

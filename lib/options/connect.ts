@@ -1,5 +1,5 @@
 import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
-import { ANY_HOST, isLoopback, isThisHost } from '../address.ts'
+import { ANY_HOST, isHere, isThisHost } from '../address.ts'
 import { parse, parseURI, type Name, type Rest, type Target } from '../name.ts'
 import type { SocketQuestion } from '../resolution.ts'
 import type { Route, Transport } from '../transports/transport.ts'
@@ -217,8 +217,8 @@ export function placed<O extends Pick<Partial<ConnectNameOptions>, 'host' | 'nam
   options: O,
 ): { name: Name; options: O } {
   const { host = '', namespace } = options
-  const isHere = isThisHost(host) || isLoopback(host) || host === ANY_HOST
-  const here = isHere && namespace === undefined ? homed(name) : name
+  const isOurs = isHere(host) || host === ANY_HOST
+  const here = isOurs && namespace === undefined ? homed(name) : name
   if (here.namespace === name.namespace) return { name, options }
   return { name: here, options: { also: HOSTS_OWN, ...options } }
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { open, realpath, stat, type FileHandle } from 'node:fs/promises'
-import { BlockList, isIP } from 'node:net'
+import { BlockList } from 'node:net'
 import { dirname } from 'node:path'
 import {
   Lexer,
@@ -13,6 +13,7 @@ import {
   type Document,
   type Node,
 } from 'yaml'
+import { canonical, isIP, isNumeric } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { ACTIONS, Policies, Policy, type Action, type Places, type Rule } from './policy.ts'
 import { HOST_POLICY } from '../settings.ts'
@@ -261,7 +262,7 @@ class Reader {
     const words = this.#texts(node)
     for (const word of words) {
       if (word === 'local' || word === 'remote' || addTo(list, word)) continue
-      const isHost = named && /^[\w.*-]{1,253}$/.test(word) && !/^[\d./]+$/.test(word)
+      const isHost = named && /^[\w.*-]{1,253}$/.test(word) && !isNumeric(word)
       if (!isHost) throw this.#wrong(node, `expected ${places(named)}, got ${JSON.stringify(word)}`)
       names.push(this.#pattern(node, word))
     }
@@ -316,17 +317,34 @@ function addTo(list: BlockList, text: string): boolean {
   const [address = '', bits, none] = text.split('/')
   const [first = '', last, more] = text.split('-')
   try {
-    if (isIP(text)) list.addAddress(text, family(text))
+    if (isIP(text)) addRange(list, text, text)
     else if (isIP(address) && bits && /^\d{1,3}$/.test(bits) && none === undefined)
-      list.addSubnet(address, Number(bits), family(address))
-    else if (isIP(first) && last && isIP(last) && more === undefined)
-      list.addRange(first, last, family(first))
+      addNetwork(list, address, Number(bits))
+    else if (last && more === undefined) addRange(list, first, last)
     else return false
     return true
   } catch {
-    // Too many bits, or a range that ends before it begins.
+    // No address, too many bits, or a range that ends before it begins or is of two families.
     return false
   }
+}
+
+function addRange(list: BlockList, first: string, last: string): void {
+  const [from, to] = [first, last].map(matchable)
+  list.addRange(from!, to!, family(from!))
+}
+
+/** A network of mapped IPv4 is one of IPv4. */
+function addNetwork(list: BlockList, address: string, bits: number): void {
+  const network = matchable(address)
+  list.addSubnet(network, isIP(address) > isIP(network) ? bits - 96 : bits, family(network))
+}
+
+/** The text of an address as the list is asked for it. An address is matched without its zone, so it may have none. */
+function matchable(text: string): string {
+  const address = canonical(text)
+  if (address === undefined || address.includes('%')) throw new TypeError()
+  return address
 }
 
 function family(address: string): 'ipv4' | 'ipv6' {

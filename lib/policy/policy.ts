@@ -1,5 +1,5 @@
 import type { BlockList } from 'node:net'
-import { isIP } from 'node:net'
+import { isIP, withoutZone } from '../address.ts'
 import { satisfies } from '../version.ts'
 
 /** The actions that a rule can allow or deny. Programs of this host obey `connect`; the daemon enforces the others. */
@@ -157,7 +157,7 @@ function isAt(
   { list, names, local, remote }: Places,
   { local: isLocal, address, host = '' }: Pick<Subject, 'local' | 'address' | 'host'>,
 ): boolean {
-  const bare = address.replace(/%.*/, '')
+  const bare = withoutZone(address)
   return (
     (isLocal ? local : remote) ||
     (isIP(bare) !== 0 && list.check(bare, isIP(bare) === 4 ? 'ipv4' : 'ipv6')) ||

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { isIP } from '../address.ts'
+import { canonical, isIP } from '../address.ts'
 import { MonikerError, printable } from '../errors.ts'
 import { MAX_LINE } from './lines.ts'
 import { isWord } from '../name.ts'
@@ -398,7 +398,7 @@ function endpointIn(entry: Answer): Endpoint {
       version: read(entry, 'version', isText, 'a version'),
       instance: read(entry, 'instance', isText, 'a string'),
     },
-    optional(entry, 'address', isAddress, 'an IP address'),
+    Object.hasOwn(entry, 'address') && { address: addressIn(entry) },
     optional(entry, 'path', isPath, 'the name of an abstract Unix socket'),
     optional(entry, 'metadata', isMetadata, 'an object'),
     optional(entry, 'load', isCount, 'a whole number from 0 on'),
@@ -410,7 +410,9 @@ function endpointIn(entry: Answer): Endpoint {
 /** The further endpoints in an offer or an endpoint. Those of a transport that has fields of its own do not count. */
 function othersIn(message: Answer): { endpoints?: readonly OtherEndpoint[] } {
   const all = read(message, 'endpoints', isEndpoints, SOME_ENDPOINTS)
-  const endpoints = all.filter(({ transport }) => isOfLater(transport) && transport !== 'unix')
+  const endpoints = all
+    .filter(({ transport }) => isOfLater(transport) && transport !== 'unix')
+    .map(one => (one.address === undefined ? one : { ...one, address: addressIn(one) }))
   return endpoints.length > 0 ? { endpoints } : {}
 }
 
@@ -486,6 +488,11 @@ function paginate(items: readonly unknown[], room: number): unknown[][] {
   return pages
 }
 
+/** The address in a message, in canonical text. */
+function addressIn(message: Answer, otherwise?: string): string {
+  return canonical(read(message, 'address', isAddress, 'an IP address', otherwise))!
+}
+
 type Check<T> = (value: unknown) => value is T
 
 function namespaceOf(message: Answer): string {
@@ -513,7 +520,7 @@ function offerOf(message: Answer): Offer {
   return {
     ...claimOf(message),
     port: read(message, 'port', isPort, 'a port'),
-    address: read(message, 'address', isAddress, 'an IP address', '::'),
+    address: addressIn(message, '::'),
     ...optional(message, 'path', isPath, SOME_PATH),
     ...(Object.hasOwn(message, 'endpoints') && othersIn(message)),
     ...optional(message, 'guarded', isFlag, 'true or false'),

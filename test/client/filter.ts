@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Egress, accept, choose, reachable } from '../../lib/client/filter.ts'
 import type { Resolution } from '../../lib/resolution.ts'
+import { interfaces } from '../fixtures/interfaces.ts'
 import { governed, ungoverned } from '../fixtures/governed.ts'
 
 const name = { namespace: '', service: 'web', version: '^1' }
@@ -59,10 +60,13 @@ t.test('of further endpoints those that are not denied may be connected to', asy
 
 t.test('this host is local by whatever name or address', async t => {
   const rules = egress(t, { allow: 'connect', to: 'local' }, { deny: 'connect' })
-  const mine = Object.values(networkInterfaces()).flatMap(infos => infos!.map(info => info.address))
-  for (const address of ['127.0.0.1', '::1', ...mine])
+  interfaces(t, { ...networkInterfaces(), link: [{ address: 'fe80::7' }], none: undefined })
+  const mine = Object.values(networkInterfaces()).flatMap(
+    infos => infos?.map(info => info.address) ?? [],
+  )
+  for (const address of ['127.0.0.1', '::1', '0.0.0.0', '::', ...mine, 'fe80::7%eth0'])
     t.ok(await rules.allow(leading(address), details))
-  for (const host of ['', 'localhost']) {
+  for (const host of ['', 'localhost', '0::1', '0.0.0.0']) {
     t.ok(await rules.allow({ ...leading('192.0.2.7'), host }, details))
   }
   await t.rejects(rules.allow(leading('192.0.2.7'), details), { code: 'EACCES' })
@@ -161,6 +165,21 @@ t.test('a far daemon leads to no place of our own host', async t => {
   const nothing = (endpoints: unknown[]) => () => reachable({ endpoints }, '192.0.2.1', details)
   t.throws(nothing(told.slice(1)), { code: 'ECONNREFUSED', reason: 'ELOOPBACK' })
   t.throws(nothing([]), { code: 'EPROTO', message: /no endpoint that can be reached/ })
+})
+
+t.test('the link of an address that another host tells is that by which it was asked', async t => {
+  const one = { transport: 'tcp', port: 1, version: '1.0.0', instance: 'a' }
+  const address = 'fe80::1%eth7'
+  const told = [
+    { ...one, address, endpoints: [{ transport: 'own', address }, { transport: 'own' }] },
+  ]
+  const from = (asked: string) => {
+    const [found] = reachable({ endpoints: told, ttl: 5 }, asked, details).endpoints
+    return [found!.address, ...found!.endpoints!.map(other => other.address)]
+  }
+  t.strictSame(from('127.0.0.1'), [address, address, address])
+  t.strictSame(from('fe80::9%eth0'), ['fe80::1%eth0', 'fe80::1%eth0', 'fe80::1%eth0'])
+  t.strictSame(from('192.0.2.1'), ['fe80::1', 'fe80::1', 'fe80::1'])
 })
 
 t.test('further endpoints have an address, and lead to no place of our own host', async t => {

@@ -243,13 +243,15 @@ t.test('sightings that are hostile lead nowhere', async t => {
 
   // Names of other hosts do not lead to daemons, nor to strangers, of this one.
   for (const address of ['127.0.0.1', '0.0.0.0', '::ffff:7f00:1']) {
-    const directories = [memory([{ host: 'evil.test', daemonPort: knock }])]
-    const resolved = resolver.resolve('web', { host, directories, lookup: lookup(address) })
-    await t.rejects(resolved, {
-      code: 'EHOSTUNREACH',
-      host: 'evil.test',
-      message: /its name leads to loopback addresses/,
-    })
+    for (const name of ['evil.test', '127.evil.test']) {
+      const directories = [memory([{ host: name, daemonPort: knock }])]
+      const resolved = resolver.resolve('web', { host, directories, lookup: lookup(address) })
+      await t.rejects(resolved, {
+        code: 'EHOSTUNREACH',
+        host: name,
+        message: /its name leads to loopback addresses/,
+      })
+    }
   }
   t.equal(knocked, 0)
 })

@@ -3,7 +3,6 @@ import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { t, test } from 'tap'
@@ -12,6 +11,7 @@ import { isFree, freePort } from '../../lib/node/proc.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { elsewhere, external } from '../fixtures/external.ts'
 import { hasIPv6 } from '../fixtures/ipv6.ts'
 import { lines } from '../fixtures/lines.ts'
 import { named, nobody, stranger } from '../fixtures/services.ts'
@@ -52,6 +52,21 @@ test('or at those it is told, until SIGINT', async t => {
   await t.rejects(status(port, '127.0.0.3'), { code: 'ECONNREFUSED' })
   child.kill('SIGINT')
   t.match(await ended, { status: 0, signal: null })
+})
+
+test('an address to bind may be written in any way', async t => {
+  const port = await freePort()
+  const { said } = moniker(t, ['daemon', '--host', '::ffff:7f00:1', '127.0.0.2'], { port })
+  await said(new RegExp(`answering on port ${port} at 127.0.0.1, 127.0.0.2, `))
+  t.match(await status(port, '::ffff:127.0.0.1'), { udp: ['127.0.0.1', '127.0.0.2'] })
+  await t.rejects(status(port, '127.0.0.3'), { code: 'ECONNREFUSED' })
+})
+
+test('one that stands for all, however it is written, is bound beside no other', async t => {
+  const port = await freePort()
+  const { said } = moniker(t, ['daemon', '--host', '::ffff:0.0.0.0'], { port })
+  await said(new RegExp(`answering on port ${port} at 0.0.0.0, `))
+  t.match(await status(port, '127.0.0.3'), { embedded: false })
 })
 
 test('a daemon that is running already is enough for some', alone, async t => {
@@ -115,16 +130,11 @@ for (const [host, skip] of [
   )
 }
 
-const address = Object.values(networkInterfaces())
-  .flat()
-  .find(one => one?.family === 'IPv4' && !one.internal)?.address
-const elsewhere = { skip: !address && 'this host has no other address' }
-
 test('programs of this host find it, whatever address it is for', elsewhere, async t => {
   const port = await freePort()
-  const { child, said } = moniker(t, ['daemon', '--host', address!], { port })
-  await said(new RegExp(`answering on port ${port} at ${[address, ...loopback].join(', ')}, `))
-  for (const host of ['', address!]) t.match(await status(port, host), { pid: child.pid }, host)
+  const { child, said } = moniker(t, ['daemon', '--host', external!], { port })
+  await said(new RegExp(`answering on port ${port} at ${[external, ...loopback].join(', ')}, `))
+  for (const host of ['', external!]) t.match(await status(port, host), { pid: child.pid }, host)
 })
 
 test('it goes on if nobody reads its log any more', async t => {

@@ -116,6 +116,7 @@ test('a namespace that is given is that of all this process starts', async t => 
 
 test('an address is one of IP', async t => {
   for (const address of ['192.0.2.1', '::1']) t.equal(toAddress(address), address)
+  t.equal(toAddress('::ffff:7F00:1'), '127.0.0.1')
   for (const text of ['', 'localhost']) t.throws(() => toAddress(text), InvalidArgumentError, text)
 })
 

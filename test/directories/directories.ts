@@ -132,6 +132,8 @@ t.test('a sighting with a field that is not what it should be is none', async t 
     '127.0.0.1',
     'fe80::1%eth0',
   ]
+  const odd = { host: '2001:DB8:0::1', address: '::ffff:c000:201' }
+  t.match(sightingIn(sighting(odd)), { host: '2001:db8::1', address: '192.0.2.1' })
   for (const host of right) t.match(sightingIn(sighting({ host })), { host })
   for (const one of [null, undefined, 7, 'web', [], {}]) t.equal(sightingIn(one), undefined)
   const wrong: [field: string, values: unknown[]][] = [
@@ -181,7 +183,9 @@ t.test('a sighting is a place at each address of its host, or at its own', async
 
 t.test('a host leads to this one only if it says so', async t => {
   const addresses = ['127.0.0.1', '192.0.2.1', '::1', '0.0.0.0']
-  t.strictSame(awayFrom('a.test', addresses), ['192.0.2.1'])
+  for (const host of ['a.test', '127.test', '0x7f000001', '192.0.2.9', '64:ff9b::7f00:1']) {
+    t.strictSame(awayFrom(host, addresses), ['192.0.2.1'], host)
+  }
   for (const host of ['', 'localhost', '127.0.0.2', '::1']) {
     t.strictSame(awayFrom(host, addresses), addresses)
   }

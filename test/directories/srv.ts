@@ -4,6 +4,7 @@ import t from 'tap'
 import { inTurn, srv } from '../../lib/directories/srv.ts'
 import { awake } from '../fixtures/awake.ts'
 import { nameServer } from '../fixtures/dns.ts'
+import { LEADING_HERE } from '../fixtures/spellings.ts'
 import { asked, places } from '../fixtures/fallback.ts'
 
 awake(t)
@@ -36,7 +37,7 @@ t.test('a record that says there is none, or leads to ourselves, leads nowhere',
   })
   t.strictSame(await srv(asked({ service: 'none' })), [])
   const look = async (host: string) => {
-    if (host === 'localhost') return ['127.0.0.1', '::1']
+    if (host === 'localhost') return LEADING_HERE
     throw new Error('no such host')
   }
   t.strictSame(await srv(asked({ service: 'evil', look })), [])

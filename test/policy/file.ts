@@ -81,6 +81,21 @@ t.test('places are addresses, networks, ranges, words and hosts', async t => {
   t.equal(to('192.0.2.3', 'a.example.com'), false)
 })
 
+t.test('an address is matched by what it means, not by its text', async t => {
+  const places = [
+    '::ffff:c000:201',
+    '::ffff:10.0.0.0/104',
+    '::ffff:192.0.2.5-192.0.2.9',
+    '2001:DB8:0:0::0/32',
+    '0::1%lo',
+  ]
+  const policy = parse(JSON.stringify({ rules: [{ deny: 'resolve', from: places }] }))
+  const from = (address: string) => policy.judge('resolve', { ...subject, address })?.allowed
+  const denied = ['192.0.2.1', '10.255.0.1', '192.0.2.7', '2001:db8::7', '::1']
+  for (const address of denied) t.equal(from(address), false, address)
+  for (const address of ['192.0.2.2', '11.0.0.1', '::2']) t.equal(from(address), undefined, address)
+})
+
 const broken: [what: string, text: string, says: RegExp][] = [
   ['nothing', '', /^.*p\.yaml:1: expected fields: rules, unproven/],
   ['a text', 'hello', /:1: expected fields/],
@@ -115,6 +130,12 @@ const broken: [what: string, text: string, says: RegExp][] = [
   ['an unknown user', 'rules:\n- deny: all\n  user: han', /:3: expected users .* "han"/],
   ['no address', 'rules:\n- deny: all\n  from: example.com', /:3: expected addresses/],
   ['too many bits', 'rules:\n- deny: all\n  from: 10.0.0.0/33', /:3: expected addresses/],
+  ['too few bits', 'rules:\n- deny: all\n  from: "::ffff:10.0.0.0/95"', /:3: expected addresses/],
+  ['a zone', 'rules:\n- deny: all\n  from: fe80::1%eth0', /:3: expected addresses/],
+  ['two families', 'rules:\n- deny: all\n  from: 10.0.0.1-::1', /:3: expected addresses/],
+  ['hexadecimal', 'rules:\n- deny: connect\n  to: 0x7f.1', /:3: expected hosts, or addresses/],
+  ['a short address', 'rules:\n- deny: connect\n  to: a.127.1', /:3: expected hosts, or addresses/],
+  ['a range back of hosts', 'rules:\n- deny: connect\n  to: 1.0.0.9-1.0.0.1', /:3: expected hosts/],
   ['half a range', 'rules:\n- deny: all\n  from: 10.0.0.1-', /:3: expected addresses/],
   ['a range back', 'rules:\n- deny: all\n  from: 10.0.0.9-10.0.0.1', /:3: expected addresses/],
   ['a broken host', 'rules:\n- deny: connect\n  to: "a b"', /:3: expected hosts, or addresses/],

@@ -282,8 +282,33 @@ t.test('what is inherited is not given, and __proto__ is a key as any other', as
   t.notOk('polluted' in {})
 })
 
+t.test('an address is canonical from where it is read', async t => {
+  const table = [
+    ['::FFFF:7F00:1', '127.0.0.1'],
+    ['0:0::0', '::'],
+    ['::1%lo', '::1'],
+    ['FE80:0::1%eth0', 'fe80::1%eth0'],
+  ] as const
+  for (const [address, expected] of table) {
+    const others = [{ transport: 'own', address, key: 'k' }, { transport: 'own' }]
+    const read = [{ transport: 'own', address: expected, key: 'k' }, { transport: 'own' }]
+    t.match(question({ ...register, address, endpoints: others }), {
+      address: expected,
+      endpoints: read,
+    })
+    const endpoint = { transport: 'tcp', port: 1, version: '1.0.0', instance: 'a' }
+    t.strictSame(endpoints({ endpoints: [{ ...endpoint, address, endpoints: others }] }), [
+      { ...endpoint, address: expected, endpoints: read },
+    ])
+    const { op: _, id: __, ...service } = register
+    const entry = { ...service, version: '1.0.0', instance: 'a', address }
+    t.match(listed({ services: [entry] }), [{ address: expected }])
+    t.match(changeIn({ ...entry, event: 'up' }), { service: { address: expected } })
+  }
+})
+
 t.test('the largest question there is fits into a line', async t => {
-  const address = `fe80::1%${'z'.repeat(504)}`
+  const address = `fe80::1%${'z'.repeat(64)}`
   const metadata = { m: 'm'.repeat(MAX_METADATA - 8) }
   const word = 'a'.repeat(63)
   const version = `1.0.0-${'a'.repeat(250)}`
@@ -320,7 +345,7 @@ const service = fc.record(
     version: fc.constantFrom('1.0.0', `1.0.0-${'a'.repeat(250)}`),
     transport: fc.constant('tcp'),
     port: fc.constant(65_535),
-    address: fc.constantFrom('::', `fe80::1%${'z'.repeat(504)}`),
+    address: fc.constantFrom('::', `fe80::1%${'z'.repeat(64)}`),
     shared: fc.oneof(fc.boolean(), fc.string({ minLength: 1, maxLength: MAX_GROUP })),
     metadata: fc
       .tuple(fc.constantFrom('m', '€', '𝄞', '"'), fc.nat({ max: 1 }))
