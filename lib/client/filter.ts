@@ -6,6 +6,7 @@ import {
   leadsHere,
   mayLead,
   plain,
+  staysHere,
   toldAt,
   withoutZone,
 } from '../address.ts'
@@ -19,6 +20,7 @@ import {
   refusalIn,
   type Answer,
   type Endpoint,
+  type Listed,
   type OtherEndpoint,
   type Reachable,
 } from '../wire/protocol.ts'
@@ -88,6 +90,21 @@ function othersOf(
     .map(other => (isLocal ? other : { ...other, address: toldAt(asked, other.address) }))
     .filter(other => isLocal || (!other.path && mayLead(asked, other.address)))
   return { endpoints }
+}
+
+/**
+ * The services that the daemon at `asked` lists, as that of a far host may list them: none that is bound to a loopback
+ * address, and none with a further endpoint there, or with a path. To what is bound to all addresses, others may go.
+ */
+export function elsewhere(services: readonly Listed[], asked: string): readonly Listed[] {
+  if (isLoopback(asked)) return services
+  const mayBe = ({ address, path }: OtherEndpoint) => !path && !(address && staysHere(address))
+  return services
+    .filter(({ address }) => !staysHere(address))
+    .map(({ path: _, endpoints, ...service }) => ({
+      ...service,
+      ...(endpoints && { endpoints: endpoints.filter(mayBe) }),
+    }))
 }
 
 /**

@@ -27,7 +27,7 @@ import {
 } from '../wire/protocol.ts'
 import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
-import { Egress, accept, reachable, turned } from './filter.ts'
+import { Egress, accept, elsewhere, reachable, turned } from './filter.ts'
 import { Flight } from './flight.ts'
 import { isDoubtful, standings, type Standing } from './standing.ts'
 import { Queries, shouldFallBack, type Query } from './query.ts'
@@ -224,15 +224,17 @@ export class Resolver implements Resolving {
 
   /** The services of a host, or of one namespace there; fails as `resolve` does, or with `EACCES`. */
   async list({ namespace, ...options }: AskOptions & { namespace?: string } = {}): Promise<
-    Listed[]
+    readonly Listed[]
   > {
     const question: Asked = { op: 'list', ...(namespace !== undefined && { namespace }) }
-    return listed(await this.#ask(question, options))
+    const { answer, daemon } = await this.#ask(question, options)
+    return elsewhere(listed(answer), daemon.address)
   }
 
   /** The status of the daemon of a host; fails as `resolve` does. */
   async status(options: AskOptions = {}): Promise<Answer> {
-    const { v: _, id: __, ...status } = await this.#ask({ op: 'status' }, options)
+    const { answer } = await this.#ask({ op: 'status' }, options)
+    const { v: _, id: __, ...status } = answer
     return status
   }
 
@@ -421,7 +423,7 @@ export class Resolver implements Resolving {
   }
 
   /** A question that is asked of the first daemon that answers, by a connection of its own. */
-  async #ask(question: Asked, options: AskOptions): Promise<Answer> {
+  async #ask(question: Asked, options: AskOptions): Promise<HostAnswer> {
     const { signal } = options
     const host = hostOfDaemon(options.host)
     const port = this.#queries.portOf(options)
@@ -429,7 +431,7 @@ export class Resolver implements Resolving {
     const addresses = await this.#lookedUp(addressesOf(host, options, details), { details }, signal)
     const daemons = daemonsAt(addresses, port)
     const how: Ask = (daemon, message, signal) => askStream(daemon, message, signal)
-    return (await this.#race(daemons, question, how, details, signal)).answer
+    return this.#race(daemons, question, how, details, signal)
   }
 
   async #race(

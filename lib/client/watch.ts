@@ -15,12 +15,19 @@ import { ANY_HOST, hostOfDaemon } from '../address.ts'
 import { directoriesOf } from '../directories/directories.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
 import { Client } from './connection.ts'
-import { accept } from './filter.ts'
+import { accept, elsewhere } from './filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, hasCode, located, type Details, type Reason } from '../errors.ts'
 import { hostPolicy } from '../policy/host.ts'
-import { MAX_WAIT, changeIn, listed, type Answer, type Asked } from '../wire/protocol.ts'
+import {
+  MAX_WAIT,
+  changeIn,
+  listed,
+  type Answer,
+  type Asked,
+  type Listed,
+} from '../wire/protocol.ts'
 import { addressesOf } from './ask.ts'
 import { follow } from './follow.ts'
 import { Roster, type Change, type Watched } from './roster.ts'
@@ -219,10 +226,15 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
       const closed = once(client, 'close', { signal: this.#cancel.signal })
       closed.catch(() => {})
       const asked = client.ask(this.#question, limit.signal, event => onEvent(event))
-      for (const service of listed(accept(await asked, details))) {
-        this.#hear({ event: 'up', service })
+      const { address } = client.daemon
+      for (const service of elsewhere(listed(accept(await asked, details)), address)) {
+        this.#hear('up', service)
       }
-      onEvent = event => this.#hear(changeIn(event))
+      onEvent = event => {
+        const change = changeIn(event)
+        const [service] = change ? elsewhere([change.service], address) : []
+        if (service) this.#hear(change!.event, service)
+      }
       for (const event of early) onEvent(event)
       limit.free()
       onReady()
@@ -254,9 +266,8 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     throw failures[0]
   }
 
-  #hear(change: ReturnType<typeof changeIn>): void {
-    if (!change || !satisfies(change.service.version, this.#range)) return
-    this.#roster[change.event](change.service)
+  #hear(event: Change['event'], service: Listed): void {
+    if (satisfies(service.version, this.#range)) this.#roster[event](service)
   }
 
   #found(): void {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { LookupFunction } from 'node:net'
 import t, { type Test } from 'tap'
-import { connect } from '../../index.ts'
+import { connect, watch } from '../../index.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import type { MonikerError } from '../../lib/errors.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -80,6 +80,53 @@ t.test('no further endpoint of a far daemon does', elsewhere, async t => {
     found.push(...resolution.endpoints[0]!.endpoints!)
   }
   t.strictSame(found, [{ transport: 'own', address: '192.0.2.9' }])
+})
+
+t.test('a far daemon tells of no service that only its own host can reach', elsewhere, async t => {
+  const service = (address: string, index: number) => ({
+    namespace: '',
+    service: `s${index}`,
+    version: '1.0.0',
+    transport: 'tcp',
+    port: 1,
+    address,
+    shared: false,
+    instance: `x-${index}`,
+  })
+  const path = 'moniker-path'
+  const endpoints = [
+    { transport: 'own', address: '0::1' },
+    { transport: 'own', path },
+    { transport: 'own' },
+  ]
+  const others = ['0::0', '::FFFF:192.0.2.9'].map((address, index) => ({
+    ...service(address, 100 + index),
+    path,
+    endpoints,
+  }))
+  const all = [...[...LOOPBACKS, ...CARRIED].map(service), ...others]
+  const far = await fake(t, {
+    address: external!,
+    tcp: ({ id, op }, socket) => {
+      const isList = op === 'list'
+      for (const one of isList ? all : []) socket.write(line({ id, services: [one], more: true }))
+      if (op !== 'status') socket.write(line({ id, services: [] }))
+      for (const one of isList ? [] : all) socket.write(line({ id, event: 'up', ...one }))
+    },
+  })
+  const at = { host: external!, daemonPort: far.port }
+  const expected = [
+    { service: 's100', address: '::', endpoints: [{ transport: 'own' }], path: undefined },
+    { service: 's101', address: '192.0.2.9', endpoints: [{ transport: 'own' }], path: undefined },
+  ]
+  const listed = await new Resolver().list(at)
+  t.equal(listed.length, expected.length)
+  t.match(listed, expected)
+  const watched = watch(at)
+  t.teardown(() => watched.close())
+  while (watched.services.length < expected.length) await once(watched, 'up')
+  t.equal(watched.services.length, expected.length)
+  t.match(watched.services, expected)
 })
 
 t.test('no record of the DNS does', elsewhere, async t => {

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { Egress, accept, choose, reachable } from '../../lib/client/filter.ts'
+import { Egress, accept, choose, elsewhere, reachable } from '../../lib/client/filter.ts'
 import type { Resolution } from '../../lib/resolution.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 import { governed, ungoverned } from '../fixtures/governed.ts'
@@ -165,6 +165,41 @@ t.test('a far daemon leads to no place of our own host', async t => {
   const nothing = (endpoints: unknown[]) => () => reachable({ endpoints }, '192.0.2.1', details)
   t.throws(nothing(told.slice(1)), { code: 'ECONNREFUSED', reason: 'ELOOPBACK' })
   t.throws(nothing([]), { code: 'EPROTO', message: /no endpoint that can be reached/ })
+})
+
+t.test('a far daemon lists nothing that only its own host can reach', async t => {
+  const one = {
+    namespace: '',
+    service: 'web',
+    version: '1.0.0',
+    transport: 'tcp' as const,
+    port: 1,
+  }
+  const bound = (address: string, more = {}) => ({
+    ...one,
+    shared: false,
+    instance: 'a',
+    address,
+    ...more,
+  })
+  const own = (more = {}) => ({ transport: 'own', ...more })
+  const told = [
+    bound('127.0.0.1'),
+    bound('::1'),
+    bound('64:ff9b::7f00:1'),
+    bound('192.0.2.1'),
+    bound('::', {
+      path: 'moniker-1',
+      endpoints: [own({ address: '::1' }), own({ path: 'moniker-1' })],
+    }),
+    bound('0.0.0.0', { endpoints: [own(), own({ address: '192.0.2.1' }), own({ address: '::' })] }),
+  ]
+  for (const asked of ['127.0.0.1', '::1', '127.0.0.2']) t.equal(elsewhere(told, asked), told)
+  t.strictSame(elsewhere(told, '192.0.2.9'), [
+    bound('192.0.2.1'),
+    bound('::', { endpoints: [] }),
+    told[5],
+  ])
 })
 
 t.test('the link of an address that another host tells is that by which it was asked', async t => {
