@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { LOOPBACK, isLoopback } from '../address.ts'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { LOOPBACK, isIP, isLoopback, isNumeric, plain } from '../address.ts'
 import { timeLimit } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode, isMissing } from '../errors.ts'
@@ -148,6 +148,7 @@ export class DesignatedPort {
 
   async #bind(host: string): Promise<void> {
     const { ref, connected } = this.#options
+    assertName(host)
     const server = createServer({ allowHalfOpen: true }, connected)
     if (!ref) server.unref()
     server.listen({ port: this.number, host, exclusive: true, backlog: BACKLOG })
@@ -157,9 +158,11 @@ export class DesignatedPort {
     // Meanwhile it may have been given up.
     if (this.#phase !== 'opening') return void server.close()
     this.#servers.push(server)
-    this.#number = (server.address() as { port: number }).port
+    const { address, port } = server.address() as AddressInfo
+    this.#number = port
     try {
-      await this.#datagrams.bind(this.number, host)
+      // A host may be a name: UDP has the address that it stands for.
+      await this.#datagrams.bind(port, isIP(host) ? host : plain(address))
     } catch (error) {
       // Without UDP the daemon is as true, only slower to ask.
       if (this.#options.port === 0) throw error
@@ -179,6 +182,13 @@ const BACKLOG = 4_096
 
 /** Milliseconds for which another daemon is looked for on the port. */
 const PATIENCE = 1_000
+
+/** Throws `ENOTFOUND` on a short, octal or hexadecimal form of IPv4, which the system would take for an address. */
+function assertName(hostname: string): void {
+  if (!isNumeric(hostname) || isIP(hostname)) return
+  const error = new Error(`${hostname} is a number, and no address`)
+  throw Object.assign(error, { code: 'ENOTFOUND', hostname })
+}
 
 /** True if a program listens on a port of 127.0.0.1. */
 function isTaken(port: number): Promise<boolean> {

@@ -115,6 +115,7 @@ test('a program that has the port and is no daemon is in the way', alone, async 
 
 for (const [host, skip] of [
   ['192.0.2.199', false],
+  ['0x7f.1', false],
   ['nowhere.invalid', withoutNames],
 ] as const) {
   test(

@@ -1,11 +1,13 @@
 import { once } from 'node:events'
 import { Server, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
+import { isLoopback } from '../../lib/address.ts'
 import { json } from '../../lib/daemon/json.ts'
 import { DesignatedPort, type PortOptions } from '../../lib/daemon/port.ts'
 import { active } from '../fixtures/active.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { lines } from '../fixtures/lines.ts'
+import { NUMERIC } from '../fixtures/spellings.ts'
 import { want } from '../fixtures/wanting.ts'
 
 /** A designated port whose connections are greeted, on any free port of 127.0.0.1 unless told otherwise. */
@@ -124,6 +126,21 @@ t.test('a port that is taken cannot be opened', async t => {
   const two = port(t, { port: one.number })
   await t.rejects(two.open(), { code: 'EADDRINUSE' })
   t.equal(two.isOpen, false)
+})
+
+t.test('what is bound by a name answers over UDP as well', async t => {
+  const one = port(t, { hosts: ['localhost'] })
+  await one.open()
+  t.equal(one.addresses.length, 1)
+  t.ok(isLoopback(one.addresses[0]!))
+})
+
+t.test('a number that the system would take for an address is none', async t => {
+  for (const host of NUMERIC) {
+    const one = port(t, { hosts: ['127.0.0.1', host] })
+    await t.rejects(one.open(), { code: 'ENOTFOUND', hostname: host }, host)
+    await one.close()
+  }
 })
 
 t.test('an address that this host has not', { skip: withoutIPv6 }, async t => {
