@@ -1,7 +1,7 @@
-import { constants } from 'node:fs'
-import { open, realpath, stat, type FileHandle } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { lstat, open, readlink, type FileHandle } from 'node:fs/promises'
 import { BlockList } from 'node:net'
-import { dirname } from 'node:path'
+import { dirname, isAbsolute, parse, resolve, sep } from 'node:path'
 import {
   Lexer,
   LineCounter,
@@ -109,45 +109,63 @@ async function readSafely(file: string, isHosts: boolean): Promise<string> {
     const info = await handle.stat()
     if (!info.isFile()) throw bad(`${file} is no regular file`)
     if (info.size > MAX_FILE) throw bad(`${file} is longer than ${MAX_FILE} bytes`)
-    if (isHosts) {
-      assertRoots(file, info)
-      for (const folder of await foldersAbove(file)) assertRoots(folder, await stat(folder))
-    } else {
-      assertOurs(file, info)
-      const folder = dirname(file)
-      assertOurs(folder, await stat(folder))
-    }
+    await assertSafe(file, info, isHosts)
     return await handle.readFile('utf8')
   } finally {
     await handle.close()
   }
 }
 
-/** Throws if another user could write to `path`, or exchange it. In a folder with the sticky bit only the owner can. */
-function assertOurs(path: string, { uid, mode }: { uid: number; mode: number }): void {
+/**
+ * Throws if another user than root, and unless it is the policy of the host that of this process, could write to an open
+ * file, or exchange it or a folder or link on the way to it.
+ */
+async function assertSafe(file: string, info: Stats, isHosts: boolean): Promise<void> {
   const own = process.getuid?.()
   // Windows has no such owners and modes.
   if (own === undefined) return
-  const isSticky = (mode & 0o1000) !== 0
-  if (uid !== 0 && uid !== own) throw bad(`${path} belongs to user ${uid}; chown it to root`)
-  if ((mode & 0o002) !== 0 && !isSticky) {
-    throw bad(`${path} can be written by anybody; chmod it to o-w`)
+  const owners = isHosts ? [0] : [0, own]
+  assertOwned(file, info, owners)
+  const folder = dirname(file)
+  for await (const [path, info] of wayTo(
+    isAbsolute(folder) ? folder : `${process.cwd()}${sep}${folder}`,
+  )) {
+    // In a sticky folder of root, such as that for temporary files, an entry is its owner's to take away. A link has no
+    // mode of its own.
+    const isSticky = !isHosts && info.uid === 0 && (info.mode & 0o1000) !== 0
+    assertOwned(path, info, owners, isSticky || info.isSymbolicLink())
   }
 }
 
-/** Throws if anybody but root could write to `path`, or exchange it. */
-function assertRoots(path: string, { uid, mode }: { uid: number; mode: number }): void {
-  if (uid !== 0) throw bad(`${path} belongs to user ${uid}; chown it to root`)
-  if ((mode & 0o022) !== 0) throw bad(`${path} can be written by others; chmod it to go-w`)
+function assertOwned(
+  path: string,
+  { uid, mode }: Stats,
+  owners: readonly number[],
+  mayWrite = false,
+): void {
+  if (!owners.includes(uid)) throw bad(`${path} belongs to user ${uid}; chown it to root`)
+  if (mayWrite || (mode & 0o022) === 0) return
+  throw bad(`${path} can be written by others; chmod it to go-w`)
 }
 
-/** All folders above a file, as its path has them, and as they are behind links. */
-async function foldersAbove(file: string): Promise<Set<string>> {
-  const folders = new Set<string>()
-  for (const first of [dirname(file), await realpath(dirname(file))]) {
-    for (let folder = first; !folders.has(folder); folder = dirname(folder)) folders.add(folder)
+/**
+ * Each folder from the top to this one, and each link on the way, as the system goes it. No text is shortened by its `..`,
+ * which leads elsewhere behind a link.
+ */
+async function* wayTo(folder: string): AsyncGenerator<[path: string, info: Stats], void> {
+  const rest = folder.split(sep)
+  let at = parse(folder).root
+  while (rest.length > 0) {
+    const next = resolve(at, rest.shift()!)
+    const info = await lstat(next)
+    yield [next, info]
+    if (!info.isSymbolicLink()) at = next
+    else {
+      const target = await readlink(next)
+      if (isAbsolute(target)) at = parse(target).root
+      rest.unshift(...target.split(sep))
+    }
   }
-  return folders
 }
 
 function bad(text: string): MonikerError {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   rmSync,
@@ -180,11 +181,13 @@ t.test('a file that somebody else could have written is none', windows, async t 
   writeFileSync(join(dir, 'big.yaml'), ' '.repeat(65_537))
   await refused('big.yaml', /longer than 65536 bytes/)
   chmodSync(join(dir, 'p.yaml'), 0o666)
-  await refused('p.yaml', /p\.yaml can be written by anybody; chmod it to o-w/)
+  await refused('p.yaml', /p\.yaml can be written by others; chmod it to go-w/)
   chmodSync(join(dir, 'open'), 0o777)
-  await refused('open/p.yaml', /open can be written by anybody/)
-  chmodSync(join(dir, 'open'), 0o1777)
-  t.ok(await loadPolicy(join(dir, 'open/p.yaml')), 'unless nobody can take it away there')
+  await refused('open/p.yaml', /open can be written by others/)
+  chmodSync(join(dir, 'open'), 0o770)
+  await refused('open/p.yaml', /open can be written by others/)
+  chmodSync(join(dir, 'open'), 0o755)
+  t.ok(await loadPolicy(join(dir, 'open/p.yaml')))
 })
 
 const root = { skip: process.getuid?.() !== 0 && 'only root can give files away' }
@@ -194,6 +197,51 @@ t.test('nor is one that belongs to somebody else', root, async t => {
   chownSync(file, 12_345, 0)
   await t.rejects(loadPolicy(file), { message: /belongs to user 12345; chown it to root/ })
 })
+
+t.test(
+  'nor is one that others could exchange, by whatever folder or link it is reached',
+  root,
+  async t => {
+    const top = mkdtempSync('/root-policy-')
+    t.teardown(() => rmSync(top, { recursive: true }))
+    const file = join(top, 'a', 'b', 'p.yml')
+    mkdirSync(dirname(file), { recursive: true, mode: 0o755 })
+    chmodSync(top, 0o755)
+    writeFileSync(file, 'rules: []', { mode: 0o644 })
+    const refused = (message: RegExp, path = file) =>
+      t.rejects(loadPolicy(path), { code: 'ERR_MONIKER_POLICY', message }, path)
+    t.ok(await loadPolicy(file))
+
+    chmodSync(top, 0o775)
+    await refused(/root-policy-\w+ can be written by others; chmod it to go-w/)
+    chmodSync(top, 0o1777)
+    t.ok(await loadPolicy(file), 'in a sticky folder of root only the owner can take it away')
+    chownSync(top, 12_345, 0)
+    await refused(/root-policy-\w+ belongs to user 12345/)
+    chownSync(top, 0, 0)
+
+    // A way of links, through a folder that others can write to.
+    const open = join(top, 'open')
+    mkdirSync(open)
+    symlinkSync('../a/./b', join(open, 'back'))
+    symlinkSync(join(open, 'back'), join(top, 'link'))
+    t.ok(await loadPolicy(join(top, 'link', 'p.yml')))
+    chmodSync(open, 0o777)
+    await refused(/open can be written by others/, join(top, 'link', 'p.yml'))
+    chmodSync(open, 0o1777)
+    t.ok(await loadPolicy(join(top, 'link', 'p.yml')))
+    lchownSync(join(open, 'back'), 12_345, 0)
+    await refused(/open\/back belongs to user 12345/, join(top, 'link', 'p.yml'))
+    await refused(/open\/back belongs to user 12345/, `${top}/link/../b/p.yml`)
+
+    const before = process.cwd()
+    t.teardown(() => process.chdir(before))
+    process.chdir(dirname(file))
+    t.ok(await loadPolicy('p.yml'))
+    chmodSync(join(top, 'a'), 0o757)
+    await refused(/a can be written by others/, 'p.yml')
+  },
+)
 
 t.test('that of the host is root’s alone, and so are the folders above it', root, async t => {
   const dir = mkdtempSync('/root-policy-')
