@@ -14,6 +14,7 @@ interface Tool {
 
 const PORT = ['--port', '{port}']
 const STRICT = [...PORT, '--strictPort']
+const DJANGO: Tool = { serves: ['runserver'], flags: ['{port}'], isPositional: true }
 
 /** THE TABLE of tools that may ignore PORT, by the name of the program, or of the module of Python. */
 const TOOLS: Readonly<Record<string, Tool>> = {
@@ -21,7 +22,7 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   vitepress: { serves: ['', 'dev', 'serve', 'preview'], flags: PORT },
   'react-router': { serves: ['dev'], flags: PORT },
   next: { serves: ['', 'dev', 'start'], flags: PORT, also: ['-p'] },
-  astro: { serves: ['', 'dev', 'preview'], flags: PORT },
+  astro: { serves: ['dev', 'preview'], flags: PORT },
   ng: { serves: ['serve', 's', 'dev'], flags: PORT },
   expo: { serves: ['', 'start'], flags: PORT, also: ['-p'] },
   'react-native': { serves: ['start'], flags: PORT },
@@ -40,7 +41,9 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   uvicorn: { serves: [''], flags: PORT },
   fastapi: { serves: ['dev', 'run'], flags: PORT },
   streamlit: { serves: ['run'], flags: ['--server.port', '{port}'] },
-  'manage.py': { serves: ['runserver'], flags: ['{port}'], isPositional: true },
+  'manage.py': DJANGO,
+  'django-admin': DJANGO,
+  django: DJANGO,
   'http.server': { serves: [''], flags: ['{port}'], isPositional: true },
   artisan: { serves: ['serve'], flags: PORT },
 }
@@ -136,13 +139,28 @@ function scriptIn(
 ): Script | undefined {
   const shorthands = MANAGERS[manager]
   if (!shorthands) return undefined
-  const isRun = /^run(?:-script)?$/.test(rest[0] ?? '')
-  const [name = '', ...args] = isRun ? rest.slice(1) : rest
+  const own = afterOptions(rest)
+  const isRun = /^run(?:-script)?$/.test(own[0] ?? '')
+  const [name = '', ...args] = isRun ? afterOptions(own.slice(1)) : own
   const text = Object.hasOwn(scripts, name) ? scripts[name] : undefined
   if (typeof text !== 'string') return undefined
-  if (!isRun && manager === 'npm' && !shorthands.includes(name)) return undefined
-  const isOpen = manager !== 'npm' || args.includes('--')
+  const isNpm = manager === 'npm'
+  if (!isRun && isNpm && !shorthands.includes(name)) return undefined
+  const end = args.indexOf('--')
+  // npm takes options after the script as well.
+  const taken = isNpm ? args.slice(0, end === -1 ? args.length : end) : []
+  if (taken.some(arg => ELSEWHERE.test(arg))) return undefined
+  const isOpen = !isNpm || end !== -1
   return { text, args: args.filter(arg => arg !== '--'), before: isOpen ? [] : ['--'] }
+}
+
+/** The options of a manager that lead to a package elsewhere, whose scripts are others. */
+const ELSEWHERE = /^(?:-[CFrw]|--(?:cwd|dir|filter|prefix|recursive|workspaces?))(?:=|$)/
+
+/** The words after the options of a manager. */
+function afterOptions(words: readonly string[]): readonly string[] {
+  const first = words.findIndex(word => !word.startsWith('-') || ELSEWHERE.test(word))
+  return first === -1 ? [] : words.slice(first)
 }
 
 /** The tool that gets what is added to the call of a script: that of its last command. */
