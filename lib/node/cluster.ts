@@ -64,9 +64,10 @@ function told(read: () => string): string {
   }
 }
 
-/** The name of the app, where PM2 is the one primary of all. */
-export function appOfManager({ pm_id: id, name = '' }: NodeJS.ProcessEnv = process.env): string {
-  return id === undefined ? '' : name
+/** The app, where PM2 is the one primary of all: its name, and the namespace that PM2 keeps it in. */
+export function appOfManager(env: NodeJS.ProcessEnv = process.env): string {
+  const { pm_id: id, namespace = '', name = '' } = env
+  return id === undefined ? '' : `${namespace}/${name}`
 }
 
 /** True in a worker of a cluster. No process is one without a channel to its parent. */

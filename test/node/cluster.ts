@@ -100,20 +100,22 @@ test('a worker takes the word of its own parent, and of no other', linux, async 
 
 test('PM2 is the primary of many apps, each of which is a program', async t => {
   t.equal(appOfManager({ name: 'a' }), '')
-  t.equal(appOfManager({ pm_id: '0', name: 'a' }), 'a')
-  t.equal(appOfManager({ pm_id: '0' }), '')
+  t.equal(appOfManager({ pm_id: '0', namespace: 'default', name: 'a' }), 'default/a')
+  t.equal(appOfManager({ pm_id: '0' }), '/')
   const { port } = await daemon(t)
   cluster.setupPrimary({ exec: fileURLToPath(new URL('../fixtures/worker.ts', import.meta.url)) })
-  const as = (name: string, id: number) => {
-    const env = { MONIKER_PORT: String(port), NAME: 'tie', name, pm_id: String(id) }
+  const as = (name: string, id: number, namespace = 'default') => {
+    const env = { MONIKER_PORT: String(port), NAME: 'tie', name, namespace, pm_id: String(id) }
     const worker = cluster.fork(env)
     t.teardown(() => worker.process.kill('SIGKILL'))
     return worker
   }
   await once(as('one', 0), 'listening')
   await once(as('one', 1), 'listening')
-  const [status] = (await once(as('two', 2), 'exit')) as [number]
-  t.not(status, 0, 'it has been told that the name is taken')
+  for (const [name, namespace] of [['two'], ['one', 'elsewhere']] as const) {
+    const [status] = (await once(as(name, 2, namespace), 'exit')) as [number]
+    t.not(status, 0, 'it has been told that the name is taken')
+  }
 })
 
 const root = { skip: linux.skip || (process.getuid?.() !== 0 && 'only root can make containers') }
