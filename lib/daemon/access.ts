@@ -2,7 +2,13 @@ import { staysHere } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format, isWord } from '../name.ts'
 import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
-import { isPublication, type Publication, type Question, type Reserve } from '../wire/protocol.ts'
+import {
+  isPublication,
+  type Answer,
+  type Publication,
+  type Question,
+  type Reserve,
+} from '../wire/protocol.ts'
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import type { Owner, Peer, Answering, Step } from './chain.ts'
@@ -24,6 +30,8 @@ export interface AccessOptions {
   identities?: Pick<Identities, 'of'>
   /** The names of the host's own namespace that are not for everybody. Default none. */
   protectedNames?: Pick<ProtectedNames, 'of'> | undefined
+  /** Calls a function when all others have had their turn. Default at once. */
+  later?: (work: () => void) => void
   /** The user that the daemon runs as. Default that of this process. */
   uid?: number | undefined
 }
@@ -92,9 +100,11 @@ export class Access {
     return this.#identify(peer).then(async () => {
       assertClaim?.(peer)
       if (rivals) await this.#identifyAll(rivals)
-      // The last before it is passed on: another program may have got the name meanwhile.
-      if (forced) this.#assertSame(forced, rivals!, peer)
-      return this.#pass(question, peer, next)
+      return this.#inTurn(() => {
+        // The last before it is passed on: another program may have got the name meanwhile.
+        if (forced) this.#assertSame(forced, rivals!, peer)
+        return this.#pass(question, peer, next)
+      })
     })
   }
 
@@ -198,6 +208,20 @@ export class Access {
     if ([...this.#rivals(question)].every(isSame)) return
     const text = `${format(question)} is held by a program of another user, or of one that cannot be known`
     throw new MonikerError('EDENIED', { text })
+  }
+
+  /** Many may have waited for the same table. */
+  #inTurn(work: () => Answering): Promise<Answer> {
+    const { later = work => work() } = this.#options
+    return new Promise((resolve, reject) => {
+      later(() => {
+        try {
+          resolve(work())
+        } catch (error) {
+          reject(error as Error)
+        }
+      })
+    })
   }
 
   /** Asks the policy. What has been found out by now is enough. */

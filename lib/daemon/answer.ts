@@ -14,6 +14,7 @@ import {
 } from '../wire/protocol.ts'
 import { reachable, type Visibility } from './access.ts'
 import type { Owner, Peer, Step } from './chain.ts'
+import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
 import { Subscriptions } from './subscriptions.ts'
 
@@ -113,11 +114,13 @@ export function local(
   const reserve = ({ op: _, force, ...offer }: Reserve, owner: object): Answer =>
     grant(owner, offer, { reservation: offer.reservation, force })
 
-  const listed = (entries: Iterable<Entry>, peer: Peer): Answer => ({
-    services: [...entries]
-      .filter(entry => sees('list', peer, entry))
-      .map(entry => shown(entry, generation, peer)),
-  })
+  function* told(entries: Iterable<Entry>, peer: Peer) {
+    for (const entry of entries) {
+      yield sees('list', peer, entry) ? shown(entry, generation, peer) : undefined
+    }
+  }
+
+  const listed = (entries: Iterable<Entry>, peer: Peer) => listing(told(entries, peer))
 
   const list = ({ namespace }: List, peer: Peer) => listed(registry.list(namespace), peer)
 
@@ -131,10 +134,11 @@ export function local(
     })
     const { namespace, service, also = [] } = interest
     const namespaces = namespace === undefined ? [undefined] : new Set([namespace, ...also])
-    return listed(
-      [...namespaces].flatMap(one => [...registry.list(one, service)]),
-      peer,
-    )
+    return listed(inAll(namespaces, service), peer)
+  }
+
+  function* inAll(namespaces: Iterable<string | undefined>, service: string | undefined) {
+    for (const one of namespaces) yield* registry.list(one, service)
   }
 
   return (question, peer, next) => {

@@ -32,6 +32,7 @@ import {
 } from './dialect.ts'
 import { json } from './json.ts'
 import { DesignatedPort } from './port.ts'
+import { Turns } from './turns.ts'
 import { hold } from './hold.ts'
 
 export type { Owner, Peer, Step, Steps } from './chain.ts'
@@ -138,6 +139,7 @@ export class Daemon {
   readonly #subscriptions = new Subscriptions()
   readonly #registry = new Registry((change, entry) => this.#subscriptions.tell(change, entry))
   readonly #port: DesignatedPort
+  readonly #turns = new Turns()
   readonly #limits: Limits
   readonly #access: Access
   readonly #logged = new Bucket({ perSecond: 10, burst: 100 })
@@ -169,6 +171,7 @@ export class Daemon {
       publicList: set.publicList,
       port: () => this.port,
       denied: text => this.#denied(text),
+      later: work => this.#turns.waitAgain(work),
       // The daemon of a program cannot tell what root would have said.
       protectedNames: options.embedded ? undefined : new ProtectedNames(),
       rivals: question => {
@@ -221,6 +224,7 @@ export class Daemon {
     const { patience, idle } = this.#options
     return {
       answer: this.#answer,
+      turns: this.#turns,
       ended: owner => this.#release(owner),
       closed: owner => {
         this.#left(owner)

@@ -4,13 +4,16 @@ import { LOOPBACK, isOwn, plain } from '../address.ts'
 import { diagnostics } from '../diagnostics.ts'
 import type { MonikerError } from '../errors.ts'
 import type { Handler, Owner, Peer } from './chain.ts'
+import type { Turns } from './turns.ts'
 
 const debug = diagnostics('moniker:daemon:tcp')
 
 /** The part of the daemon that a dialect sees. */
 export interface ServeOptions {
-  /** Answers a question. */
+  /** Answers a question. A list of many names has an iterator for its `services`: see `portionOf`. */
   answer: Handler
+  /** The turns of those who have asked for much. */
+  turns: Turns
   /**
    * Called when no more will be asked: the peer may have gone. Its questions are held no longer, and its names are gone;
    * true if it had names.

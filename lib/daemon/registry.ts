@@ -96,6 +96,7 @@ export class Registry {
     evict: (rival: Entry) => void = () => {},
     options: ClaimOptions = {},
   ): Entry {
+    this.#assertRoom(offer)
     const isOwn = this.#makeWay(offer, evict, options).some(reserved => reserved.owner === owner)
     const word = isOwn && offer.reservation === undefined && { word: options.reservation }
     const services = this.#namespaces.get(offer.namespace) ?? new Map<string, Service>()
@@ -172,13 +173,23 @@ export class Registry {
     return byLoad([...equals.slice(turn), ...equals.slice(0, turn)])
   }
 
-  /** Every entry but those that are reserved, or those of one namespace, or of one service, or both. */
+  /**
+   * Every entry but those that are reserved, or those of one namespace, or of one service, or both. It may be walked
+   * slowly: what has gone by then is left out.
+   */
   *list(namespace?: string, service?: string): Iterable<Entry> {
     for (const services of chosen(this.#namespaces, namespace)) {
       for (const { entries } of chosen(services, service)) {
-        for (const entry of entries) if (entry.reservation === undefined) yield entry
+        for (const entry of entries) {
+          if (entry.reservation === undefined && this.#isHeld(entry)) yield entry
+        }
       }
     }
+  }
+
+  #isHeld(entry: Entry): boolean {
+    const service = this.#namespaces.get(entry.namespace)?.get(entry.service)
+    return service?.entries.includes(entry) ?? false
   }
 
   /** The entries that keep an offer from being registered. */
@@ -186,6 +197,14 @@ export class Registry {
     const service = this.#namespaces.get(offer.namespace)?.get(offer.service)
     const entries = service?.entries ?? []
     return entries.filter(entry => clashes(entry, offer) && !isFor(entry, offer, reservation))
+  }
+
+  /** Refuses, with `ELIMIT`, one more server of a service that has too many: each look-up walks them. */
+  #assertRoom({ namespace, service }: Offer): void {
+    const { entries = [] } = this.#namespaces.get(namespace)?.get(service) ?? {}
+    if (entries.length < MAX_SERVERS) return
+    const text = `${MAX_SERVERS} servers have ${format({ namespace, service, version: '' })}`
+    throw new MonikerError('ELIMIT', { text })
   }
 
   #makeWay(
@@ -226,6 +245,9 @@ export class Registry {
     this.#observe('down', entry)
   }
 }
+
+/** The most servers of one service, of all versions together. */
+const MAX_SERVERS = 512
 
 /** The most judgements that are remembered; then all are forgotten. */
 const JUDGEMENTS = 4_096

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
-import { clearTimeout, nextTick, setImmediate, setTimeout } from '../clock.ts'
+import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
 import { LineReader } from '../wire/lines.ts'
 import { LineSplitter } from '../wire/splitter.ts'
@@ -8,6 +8,7 @@ import {
   decode,
   encode,
   encodeAnswer,
+  encodeServices,
   idOf,
   question,
   refusal,
@@ -16,6 +17,7 @@ import {
 } from '../wire/protocol.ts'
 import { refusable, type Owner, type Peer } from './chain.ts'
 import type { Connection, ServeOptions } from './dialect.ts'
+import { isLong, portionOf, type Told } from './listing.ts'
 
 /** Milliseconds that a refused connection is given to read why. */
 const LINGER = 1_000
@@ -25,6 +27,9 @@ const MAX_LINGERING = 1_024
 
 /** The most questions of one connection that may be under way without an answer. */
 const MAX_WAITING = 16_384
+
+/** The most questions of one connection that are answered before all others have their turn. */
+const PORTION = 16
 
 /** The most bytes of events that a connection may leave unread. */
 const MAX_UNREAD = 1_048_576
@@ -40,10 +45,12 @@ export class LineConnection implements Connection {
   #splitter: LineSplitter | undefined
   /** Runs while half a line waits for its end. */
   #dribble: NodeJS.Timeout | undefined
-  /** Runs while the answers are not read. */
-  #late: NodeJS.Timeout | undefined
   /** The number of questions under way. */
   #waiting = 0
+  /** The long lists that are told, one after the other. */
+  #lists = Promise.resolve()
+  /** True while questions that have come wait for their turn, or for answers to be read. */
+  #isHeld = false
   /** True once no more will be asked. */
   #isEnded = false
 
@@ -61,7 +68,6 @@ export class LineConnection implements Connection {
       .on('timeout', () => isInUse(owner) || this.#waiting > 0 || socket.destroy())
       .on('close', () => {
         clearTimeout(this.#dribble)
-        clearTimeout(this.#late)
         closed(owner)
       })
     this.#read(head)
@@ -86,15 +92,23 @@ export class LineConnection implements Connection {
     } catch (error) {
       return this.refuse(error as MonikerError)
     }
-    if (lines.length > 0) this.#reply(lines)
+    if (lines.length > 0) this.#ask(lines)
     this.#watchLine()
+  }
+
+  /** Answers the questions of one read, in its turn. */
+  #ask(lines: string[]): void {
+    const { turns } = this.#options
+    if (!turns.isBusy) return this.#reply(lines)
+    const goOn = this.#pause(lines)
+    turns.wait(goOn)
   }
 
   /** Serves what comes after the first read, from this chunk on. */
   readonly #stream = (chunk: Buffer): void => {
     const socket = this.#socket.off('end', this.#end)
     const splitter = new LineSplitter(this.#reader)
-      .on('data', (lines: string[]) => this.#reply(lines))
+      .on('data', (lines: string[]) => this.#ask(lines))
       .on('error', (error: MonikerError) => this.refuse(error))
       .on('end', this.#end)
     this.#splitter = splitter
@@ -107,8 +121,13 @@ export class LineConnection implements Connection {
 
   readonly #end = (): void => {
     this.#isEnded = true
+    this.#finish()
+  }
+
+  /** Ends the connection, as the peer has: but what it has asked is answered, unless it had names and was killed. */
+  #finish(): void {
     const hadNames = this.#options.ended(this.owner)
-    if (hadNames || this.#waiting === 0) this.#socket.end()
+    if (!this.#isHeld && (hadNames || this.#waiting === 0)) this.#socket.end()
   }
 
   /** The source of lines, to be paused. */
@@ -116,14 +135,15 @@ export class LineConnection implements Connection {
     return this.#splitter ?? this.#socket
   }
 
-  /** The answers to one read, in one write; those that are long, in several. */
+  /** The answers to some questions, in one write; the rest have their turn later. */
   #reply(lines: string[]): void {
     const socket = this.#socket
     // Gone while others had their turn: it can hold nothing any more.
     if (!socket.writable) return
     let text = ''
     for (let at = 0; at < lines.length; at++) {
-      if (text.length > MAX_UNREAD) return this.#hold(socket.write(text), lines.slice(at))
+      if (at >= PORTION || text.length > MAX_UNREAD)
+        return this.#hold(socket.write(text), lines.slice(at))
       let id: Id = null
       try {
         const message = decode(lines[at]!)
@@ -131,6 +151,7 @@ export class LineConnection implements Connection {
         if (this.#waiting >= MAX_WAITING) throw tooMany()
         const found = this.#options.answer(question(message), this.#peer)
         if (found instanceof Promise) void this.#later(id, found)
+        else if (isLong(found)) this.#tellList(id, found.services)
         else text += encodeAnswer(id, found)
       } catch (thrown) {
         const error = refusable(thrown)
@@ -151,12 +172,58 @@ export class LineConnection implements Connection {
     const socket = this.#socket
     this.#waiting++
     const text = await promise.then(
-      found => encodeAnswer(id, found),
+      found => {
+        if (!isLong(found)) return encodeAnswer(id, found)
+        this.#tellList(id, found.services)
+        return ''
+      },
       (thrown: unknown) => this.#no(id, refusable(thrown)),
     )
+    if (socket.writable && text !== '') socket.write(text)
+    this.#answered()
+  }
+
+  /** One question less is under way; after the last the connection ends, if the peer has ended it. */
+  #answered(): void {
     this.#waiting--
-    if (socket.writable) socket.write(text)
-    if (this.#isEnded && this.#waiting === 0) socket.end()
+    if (this.#isEnded && this.#waiting === 0 && !this.#isHeld) this.#socket.end()
+  }
+
+  /** Tells a long list after those that were asked for before. */
+  #tellList(id: Id, services: Told): void {
+    this.#waiting++
+    const tell = () => this.#tellPages(id, services)
+    this.#lists = this.#lists.then(tell).finally(() => this.#answered())
+  }
+
+  /** Tells a list, a few pages in each turn, as fast as they are read. */
+  #tellPages(id: Id, services: Told): Promise<void> {
+    const { turns } = this.#options
+    const socket = this.#socket
+    return new Promise(resolve => {
+      const tell = () => {
+        if (!socket.writable) return resolve()
+        const { services: some, isLast } = portionOf(services)
+        const next = () => (isLast ? resolve() : turns.waitAgain(tell))
+        if (socket.write(encodeServices(id, some, !isLast))) next()
+        else this.#onDrained(next)
+      }
+      tell()
+    })
+  }
+
+  /** Goes on when what was written has been read, or the connection has closed. Who does not read is cut off. */
+  #onDrained(goOn: () => void): void {
+    const { slowness, isInUse } = this.#options
+    const socket = this.#socket
+    const late = () => isInUse(this.owner) || this.refuse(tooLazy(slowness))
+    const timer = setTimeout(late, slowness).unref()
+    const done = () => {
+      clearTimeout(timer)
+      socket.off('drain', done).off('close', done)
+      goOn()
+    }
+    socket.on('drain', done).on('close', done)
   }
 
   #no(id: Id, error: MonikerError): string {
@@ -180,18 +247,23 @@ export class LineConnection implements Connection {
    * that has asked for much, until others have had their turn.
    */
   #hold(isRead: boolean, lines: string[]): void {
-    const { slowness, isInUse } = this.#options
+    const goOn = this.#pause(lines)
+    if (isRead) return this.#options.turns.waitAgain(goOn)
+    this.#onDrained(goOn)
+  }
+
+  /** Reads no more until what is returned is called: it answers these questions, and goes on. */
+  #pause(lines: string[]): () => void {
     const source = this.#source.pause()
-    const goOn = () => {
-      clearTimeout(this.#late)
-      source.resume()
+    this.#isHeld = true
+    return () => {
+      this.#isHeld = false
       this.#reply(lines)
+      if (this.#isHeld) return
+      source.resume()
+      if (this.#isEnded) this.#finish()
       this.#watchLine()
     }
-    if (isRead) return void setImmediate(goOn)
-    const late = () => isInUse(this.owner) || this.refuse(tooLazy(slowness))
-    this.#late = setTimeout(late, slowness).unref()
-    this.#socket.once('drain', goOn)
   }
 }
 

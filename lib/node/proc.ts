@@ -12,7 +12,7 @@ import {
   isLinkLocal,
   isLoopback,
 } from '../address.ts'
-import { clock, pause } from '../clock.ts'
+import { clock, pause, setImmediate } from '../clock.ts'
 import { MonikerError, isWant } from '../errors.ts'
 import { portRange, shuffled } from '../ports.ts'
 
@@ -189,8 +189,8 @@ export async function portsOf(pid: number): Promise<number[]> {
  */
 export class Identities {
   readonly #folder: string | undefined
-  #reading: Promise<string> | undefined
-  #next: Promise<string> | undefined
+  #reading: Promise<Owners> | undefined
+  #next: Promise<Owners> | undefined
 
   /** `folder` has the kernel's tables. */
   constructor(folder?: string) {
@@ -202,11 +202,14 @@ export class Identities {
    * be known. It cannot for a connection that is being closed. Fails for want of descriptors or memory.
    */
   async of(from: End, to: End): Promise<number | undefined> {
-    return uidIn(await this.#tables(), from, to)
+    const owners = await this.#owners()
+    const theirs = forms(to)
+    const found = forms(from).map((form, at) => owners.get(`${form} ${theirs[at]!}`))
+    return found.find(uid => uid !== undefined && uid !== NOBODY)
   }
 
   /** The tables that are being read may be older than the connection: all that ask meanwhile share the next reading. */
-  #tables(): Promise<string> {
+  #owners(): Promise<Owners> {
     if (!this.#reading) return this.#read()
     const read = () => {
       this.#next = undefined
@@ -216,12 +219,37 @@ export class Identities {
     return this.#next
   }
 
-  #read(): Promise<string> {
+  #read(): Promise<Owners> {
     const done = () => (this.#reading = undefined)
-    this.#reading = tablesOf('tcp', this.#folder, knownText).finally(done)
+    this.#reading = tablesOf('tcp', this.#folder, knownText).then(ownersIn).finally(done)
     return this.#reading
   }
 }
+
+/** The users of the connections that are established, by both their ends as the kernel prints them. */
+type Owners = ReadonlyMap<string, number>
+
+/** The most rows of a table that are read at once. */
+const PORTION = 512
+
+/**
+ * The owners in the kernel's tables, which may be long. The kernel says that a socket which its owner has closed is
+ * root's: only one that has an inode counts.
+ */
+async function ownersIn(tables: string): Promise<Owners> {
+  const owners = new Map<string, number>()
+  let walked = 0
+  for (const [, ends, uid, inode] of tables.matchAll(CONNECTION)) {
+    if (inode !== '0' && !owners.has(ends!)) owners.set(ends!, Number(uid))
+    if (++walked % PORTION === 0) await new Promise(setImmediate)
+  }
+  return owners
+}
+
+const CONNECTION = new RegExp(
+  String.raw`: (\w+:\w+ \w+:\w+) ${ESTABLISHED} \S+ \S+ \S+ +(\d+) +\d+ +(\d+) `,
+  'g',
+)
 
 /** The kernel's tables of one transport, of IPv4 first. */
 async function tablesOf(
@@ -246,18 +274,6 @@ function rowsIn(tables: string, local: string, remote: string, state: string): R
   const ends = `: ${local} ${remote} ${state}`
   const row = new RegExp(`${ends} \\S+ \\S+ \\S+ +(?<uid>\\d+) +\\d+ +(?<inode>\\d+) `, 'g')
   return [...tables.matchAll(row)].map(({ groups }) => groups as unknown as Row)
-}
-
-/**
- * The user of the socket from `from` to `to`. The kernel says that a socket which its owner has closed
- * is root's: only one that is established and has an inode counts.
- */
-function uidIn(tables: string, from: End, to: End): number | undefined {
-  const theirs = forms(to)
-  const rows = forms(from).flatMap((form, at) => rowsIn(tables, form, theirs[at]!, ESTABLISHED))
-  const owned = rows.find(({ inode }) => inode !== '0')
-  const uid = Number(owned?.uid ?? NOBODY)
-  return uid === NOBODY ? undefined : uid
 }
 
 /** An address and port as the kernel prints them: in the table of their own family, and in that of IPv6. */

@@ -245,18 +245,20 @@ export function encode(id: Id, message: Asked | Answer): string {
  */
 export function encodeAnswer(id: Id, answer: Answer): string {
   const { services, endpoints } = answer
-  if (Array.isArray(services)) {
-    const pages = paginate(services, roomIn(encode(id, { services: [], more: true })))
-    return pages
-      .map((page, at) =>
-        encode(id, { services: page, ...(at < pages.length - 1 && { more: true }) }),
-      )
-      .join('')
-  }
+  if (Array.isArray(services)) return encodeServices(id, services, false)
   const line = encode(id, answer)
   if (!Array.isArray(endpoints) || roomIn(line) >= 0) return line
   const [first] = paginate(endpoints, roomIn(encode(id, { ...answer, endpoints: [] })))
   return encode(id, { ...answer, endpoints: first })
+}
+
+/** Services of a list, as lines; of which `more` are to come, or not. */
+export function encodeServices(id: Id, services: readonly unknown[], more: boolean): string {
+  const pages = paginate(services, roomIn(encode(id, { services: [], more: true })))
+  const isMore = (at: number) => more || at < pages.length - 1
+  return pages
+    .map((page, at) => encode(id, { services: page, ...(isMore(at) && { more: true }) }))
+    .join('')
 }
 
 /** An error as an answer. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Socket, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { Arrival, peerOf, type Dialect } from '../../lib/daemon/dialect.ts'
+import { Turns } from '../../lib/daemon/turns.ts'
 import { json } from '../../lib/daemon/json.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import type { Answer } from '../../lib/wire/protocol.ts'
@@ -15,6 +16,7 @@ function arriving(socket: Socket, dialects: Dialect[] = [], idle = 60_000) {
   const none = () => {}
   const arrival = new Arrival(socket, peerOf(socket), [json, ...dialects], {
     answer: question => ({ got: question.op }),
+    turns: new Turns(),
     ended: () => false,
     closed: none,
     refused: error => refused.push(error),

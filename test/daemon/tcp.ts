@@ -3,6 +3,7 @@ import { Socket, connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Handler, Owner, Peer } from '../../lib/daemon/chain.ts'
 import { Arrival, peerOf, type ServeOptions } from '../../lib/daemon/dialect.ts'
+import { Turns } from '../../lib/daemon/turns.ts'
 import { json } from '../../lib/daemon/json.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
@@ -22,6 +23,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
     served.push(socket)
     new Arrival(socket, peerOf(socket), [json], {
       answer: echo,
+      turns: new Turns(),
       ended: () => false,
       closed: owner => closed.push(owner),
       refused: error => refused.push(error),
@@ -457,6 +459,7 @@ t.test('a connection that is refused later is told why, and heard no more', asyn
     served.push(
       new Arrival(socket, peerOf(socket), [json], {
         ...options,
+        turns: new Turns(),
         isInUse: () => false,
         slowness: 1,
         idle: 60_000,
