@@ -88,6 +88,7 @@ export function local(
     options: ClaimOptions,
   ): Answer => {
     limit(owner)
+    subscriptions.assertRoom(offer)
     const elder = age() < SETTLING && since !== undefined && { since }
     const tell = ({ owner, id }: Entry, event: Answer) => (owner as Owner).tell(id!, event)
     const evict = (rival: Entry) => {

@@ -136,10 +136,10 @@ export interface DaemonStatus extends Counters {
  */
 export class Daemon {
   readonly #options: DaemonOptions & Required<Pick<DaemonOptions, keyof typeof DEFAULTS>>
-  readonly #subscriptions = new Subscriptions()
+  readonly #turns = new Turns()
+  readonly #subscriptions = new Subscriptions({ later: work => this.#turns.waitAgain(work) })
   readonly #registry = new Registry((change, entry) => this.#subscriptions.tell(change, entry))
   readonly #port: DesignatedPort
-  readonly #turns = new Turns()
   readonly #limits: Limits
   readonly #access: Access
   readonly #logged = new Bucket({ perSecond: 10, burst: 100 })

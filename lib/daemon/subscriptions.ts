@@ -11,7 +11,7 @@ export interface Interest {
 
 /** A watch, or a question that is held. */
 export interface Subscriber {
-  /** Called with each change, at once. */
+  /** Called with each change, in order. Where there are many it may be late, and of a change before it subscribed. */
   tell(change: Change, entry: Entry): void
   /** Called if the owner goes: it is told no more. */
   released(): void
@@ -22,10 +22,46 @@ export interface SubscriptionsOptions {
   max?: number
   /** The most subscribers of one owner. Default 16,384. */
   maxOwned?: number
+  /** Calls a function when all others have had their turn. Default at once. */
+  later?: (work: () => void) => void
 }
 
 /** The defaults of `SubscriptionsOptions`. */
 export const DEFAULTS = { max: 65_536, maxOwned: 16_384 } satisfies SubscriptionsOptions
+
+/** The most subscribers that are told at once. */
+const PORTION = 64
+
+/** The most changes of which not all subscribers have been told; names are refused beyond it. */
+const MAX_NEWS = 1_024
+
+/** The subscribers of one name, or of some, and what they have not all been told yet. */
+class Row extends Set<Subscriber> {
+  readonly news: (readonly [change: Change, entry: Entry])[] = []
+
+  tell(change: Change, entry: Entry, later: (work: () => void) => void): void {
+    this.news.push([change, entry])
+    if (this.news.length > 1) return
+    if (this.size > PORTION) return later(() => this.#goOn(this.values(), later))
+    for (const subscriber of this) subscriber.tell(change, entry)
+    this.news.length = 0
+  }
+
+  /** Tells some more of the first of the news, and then of the next. */
+  #goOn(subscribers: Iterator<Subscriber>, later: (work: () => void) => void): void {
+    const [change, entry] = this.news[0]!
+    for (let told = 0; told < PORTION; told++) {
+      const { value, done } = subscribers.next()
+      if (!done) value.tell(change, entry)
+      else {
+        this.news.shift()
+        if (this.news.length > 0) later(() => this.#goOn(this.values(), later))
+        return
+      }
+    }
+    later(() => this.#goOn(subscribers, later))
+  }
+}
 
 interface Subscription {
   readonly subscriber: Subscriber
@@ -39,13 +75,20 @@ interface Subscription {
 export class Subscriptions {
   readonly #max: number
   readonly #maxOwned: number
-  readonly #rows = new Map<string, Set<Subscriber>>()
+  readonly #rows = new Map<string, Row>()
   readonly #owners = new Map<object, Set<Subscription>>()
   #size = 0
 
-  constructor({ max = DEFAULTS.max, maxOwned = DEFAULTS.maxOwned }: SubscriptionsOptions = {}) {
+  readonly #later: (work: () => void) => void
+
+  constructor({
+    max = DEFAULTS.max,
+    maxOwned = DEFAULTS.maxOwned,
+    later = work => work(),
+  }: SubscriptionsOptions = {}) {
     this.#max = max
     this.#maxOwned = maxOwned
+    this.#later = later
   }
 
   /** The number of subscribers. */
@@ -66,7 +109,7 @@ export class Subscriptions {
     const subscription = { subscriber, keys: keysOf(interest) }
     this.#owners.set(owner, owned.add(subscription))
     for (const key of subscription.keys) {
-      const row = this.#rows.get(key) ?? new Set<Subscriber>()
+      const row = this.#rows.get(key) ?? new Row()
       this.#rows.set(key, row.add(subscriber))
     }
     this.#size++
@@ -80,10 +123,17 @@ export class Subscriptions {
   /** Tells the subscribers of its name that `entry` has come or gone. */
   tell(change: Change, entry: Entry): void {
     if (this.#size === 0) return
-    const { namespace, service } = entry
-    for (const key of [keyOf(namespace, service), keyOf(namespace), keyOf('*', service), keyOf()]) {
-      for (const subscriber of this.#rows.get(key) ?? []) subscriber.tell(change, entry)
-    }
+    for (const key of keysOfEntry(entry)) this.#rows.get(key)?.tell(change, entry, this.#later)
+  }
+
+  /** Throws `ELIMIT` if there are too many whom a name that comes would have to be told to. */
+  assertRoom(entry: Pick<Entry, 'namespace' | 'service'>): void {
+    if (this.#size <= PORTION) return
+    const isBehind = (key: string) => (this.#rows.get(key)?.news.length ?? 0) >= MAX_NEWS
+    if (!keysOfEntry(entry).some(isBehind)) return
+    const text =
+      'so many programs wait for this name, or watch it, that they are not told fast enough'
+    throw new MonikerError('ELIMIT', { text })
   }
 
   /** Forgets all that `owner` follows: its connection has closed. */
@@ -110,6 +160,11 @@ export class Subscriptions {
 /** No word has a `*` or a `:` in it. */
 function keyOf(namespace = '*', service = '*'): string {
   return `${namespace}:${service}`
+}
+
+/** The keys under which a name is of interest. */
+function keysOfEntry({ namespace, service }: Pick<Entry, 'namespace' | 'service'>): string[] {
+  return [keyOf(namespace, service), keyOf(namespace), keyOf('*', service), keyOf()]
 }
 
 /** The keys of an interest. All namespaces are one key, so that other namespaces beside them change nothing. */

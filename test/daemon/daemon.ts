@@ -9,13 +9,14 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { Client } from '../../lib/client/connection.ts'
 import type { Peer } from '../../lib/daemon/chain.ts'
 import { Daemon } from '../../lib/daemon/daemon.ts'
 import type { DatagramOptions, Dialect } from '../../lib/daemon/dialect.ts'
 import { PORT } from '../../lib/settings.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
-import { question, type Endpoint } from '../../lib/wire/protocol.ts'
+import { question, type Asked, type Endpoint } from '../../lib/wire/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { ground } from '../fixtures/ground.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
@@ -748,4 +749,42 @@ t.test('it is young for as long as names come back from the daemon before', asyn
 
   asker.ask({ op: 'resolve', service: 'absent', transports: ['tcp'] })
   t.match(await asker.answer(), { error: { code: 'ENOSERVICE' } })
+})
+
+t.test('a long list is told in turns, to who reads slowly and to who has gone', async t => {
+  const { port } = await daemon(t)
+  const holder = await lines(t, port)
+  const names = Array.from({ length: 3_000 }, (_, n) => `s${n}`)
+  holder.ask(...names.map((service, id) => ({ ...starwars, service, id })))
+  for (const _ of names) await holder.answer()
+
+  const client = await Client.connect({ address: '127.0.0.1', port })
+  t.teardown(() => client.close())
+  const lists = await Promise.all([1, 2].map(() => client.ask({ op: 'list' })))
+  for (const { services } of lists) t.equal((services as object[]).length, 3_000)
+
+  const gone = await lines(t, port)
+  gone.ask(...Array.from({ length: 20 }, (_, id) => ({ op: 'list', id })))
+  await gone.answer()
+  gone.socket.destroy()
+  const slow = connect(port, '127.0.0.1').pause()
+  t.teardown(() => slow.destroy())
+  for (let id = 1; id <= 40; id++) slow.write(`{"v":1,"id":${id},"op":"list"}\n`)
+  slow.end()
+  t.match(await client.ask({ op: 'resolve', service: 's1' }), { endpoints: [{}] })
+  let bytes = 0
+  slow.on('data', chunk => (bytes += chunk.length)).resume()
+  await once(slow, 'end')
+  t.ok(bytes > 40 * 3_000 * 100, 'every name of every list')
+})
+
+t.test('a list that depends on who asks may be long as well', async t => {
+  const dir = t.testdir({ 'policy.yml': `rules: [{allow: list, user: ${userInfo().username}}]` })
+  const { port } = await daemon(t, { policy: join(dir, 'policy.yml') })
+  const client = await Client.connect({ address: '127.0.0.1', port })
+  t.teardown(() => client.close())
+  const names = Array.from({ length: 200 }, (_, n) => `s${n}`)
+  await Promise.all(names.map(service => client.ask({ ...starwars, service } as Asked)))
+  const { services } = await client.ask({ op: 'list' })
+  t.equal((services as object[]).length, 200)
 })

@@ -540,3 +540,29 @@ t.test('the word of a reservation is known to its owner, while it is held', asyn
   registry.register({}, offer(), undefined, { reservation: word })
   t.equal(registry.reservationOf(owner, registration), undefined)
 })
+
+t.test('so many servers have one service, and no more', async t => {
+  const registry = new Registry()
+  for (let n = 0; n < 512; n++) registry.register({}, offer({ shared: true, port: n + 1 }))
+  t.throws(() => registry.register({}, offer({ version: '2.0.0' })), {
+    code: 'EBUSY',
+    reason: 'ELIMIT',
+    message: /512 servers have/,
+  })
+  t.ok(registry.register({}, offer({ service: 'other' })))
+})
+
+t.test('a list that is walked slowly has nothing that has gone meanwhile', async t => {
+  const registry = new Registry()
+  const owner = {}
+  const held = [1, 2, 3].map(port => registry.register(owner, offer({ shared: true, port })))
+  const list = registry.list()[Symbol.iterator]()
+  t.equal(list.next().value, held[0])
+  registry.unregister(owner, held[1]!.registration)
+  t.equal(list.next().value, held[2])
+  t.equal(list.next().done, true)
+  const rest = registry.list()[Symbol.iterator]()
+  rest.next()
+  registry.release(owner)
+  t.equal(rest.next().done, true)
+})

@@ -109,3 +109,43 @@ t.test('there are only so many, of one owner and of all', async t => {
   stop()
   subscriptions.follow({}, {}, noting())
 })
+
+t.test('many are told in portions, in order, and a name too many is refused', async t => {
+  const waiting: (() => void)[] = []
+  const subscriptions = new Subscriptions({ later: work => waiting.push(work) })
+  const followers = Array.from({ length: 200 }, () => {
+    const follower = noting()
+    subscriptions.follow({}, { service: 'a' }, follower)
+    return follower
+  })
+  const other = noting()
+  subscriptions.follow({}, { service: 'b' }, other)
+  subscriptions.tell('up', entry('', 'a'))
+  subscriptions.tell('down', entry('', 'a'))
+  subscriptions.tell('up', entry('', 'b'))
+  t.strictSame(other.notes, ['up :b'], 'others are told at once')
+  const told = () => followers.filter(({ notes }) => notes.length > 0).length
+  t.equal(told(), 0)
+  waiting.shift()!()
+  t.equal(told(), 64)
+  while (waiting.length > 0) waiting.shift()!()
+  for (const { notes } of followers) t.strictSame(notes, ['up :a', 'down :a'])
+
+  for (let n = 0; n < 1_024; n++) {
+    subscriptions.assertRoom(entry('', 'a'))
+    subscriptions.tell('up', entry('', 'a'))
+  }
+  t.throws(() => subscriptions.assertRoom(entry('ns', 'a')), { code: 'EBUSY' })
+  subscriptions.assertRoom(entry('', 'b'))
+})
+
+t.test('by default all are told at once, however many they are', async t => {
+  const subscriptions = new Subscriptions()
+  const followers = Array.from({ length: 200 }, () => {
+    const follower = noting()
+    subscriptions.follow({}, {}, follower)
+    return follower
+  })
+  subscriptions.tell('up', entry('', 'a'))
+  for (const { notes } of followers) t.strictSame(notes, ['up :a'])
+})

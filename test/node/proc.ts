@@ -429,6 +429,16 @@ test('who asks while a table is read is found in the next', async t => {
   t.equal(await identities.of(later!, to!), 7)
 })
 
+test('in a long table as well', async t => {
+  const others = Array.from({ length: 1_100 }, (_, n) =>
+    row(here.replace('1F90', (n + 1).toString(16).toUpperCase().padStart(4, '0')), '01', 7),
+  )
+  const identities = new Identities(t.testdir({ tcp: HEAD + others.join('') + row(here) }))
+  const [from, other, to] = [8080, 1_100, 6664].map(port => ({ address: '127.0.0.1', port }))
+  t.equal(await identities.of(from!, to!), 1000)
+  t.equal(await identities.of(other!, to!), 7)
+})
+
 test('for want of descriptors no user is unknown: that is a failure, and the next is not', async t => {
   const identities = new Identities(t.testdir({ tcp: HEAD + row(here) }))
   const [from, to] = [8080, 6664].map(port => ({ address: '127.0.0.1', port }))
