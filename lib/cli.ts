@@ -13,7 +13,7 @@ const USAGE = ['ENAME', 'EARGUMENT']
 
 // A reader that has closed our output is no failure; any other error in writing it is one.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') fail(error, 1)
+  if (error.code !== 'EPIPE') fail(error.message, 1)
 })
 
 // The daemon runs for long, and as root: it neither needs nor trusts a cache of compiled code.
@@ -37,12 +37,13 @@ async function main(): Promise<void> {
   try {
     await run(argv)
   } catch (error) {
-    const { reason } = error as { reason?: string }
-    fail(error, reason && USAGE.includes(reason) ? 2 : 1)
+    const { printable } = await import('./errors.ts')
+    const { message, reason } = error as { message: string; reason?: string }
+    fail(printable(message), reason && USAGE.includes(reason) ? 2 : 1)
   }
 }
 
-function fail(error: unknown, status: number): void {
-  stderr.write(`${speaker}: ${(error as Error).message}\n`)
+function fail(message: string, status: number): void {
+  stderr.write(`${speaker}: ${message}\n`)
   process.exitCode = status
 }

@@ -158,7 +158,8 @@ const table = {
 
 /**
  * The one error Moniker makes. `code` is one that `net` programs already handle
- * (`ECONNREFUSED`, `EADDRINUSE`, `ETIMEDOUT`, `ENOTFOUND`, …); `reason` tells the cases apart.
+ * (`ECONNREFUSED`, `EADDRINUSE`, `ETIMEDOUT`, `ENOTFOUND`, …); `reason` tells the cases apart. `message` is for a
+ * terminal; `offered` and `text` are as they came.
  */
 export class MonikerError extends Error {
   override readonly name = 'MonikerError'
@@ -177,7 +178,8 @@ export class MonikerError extends Error {
   constructor(reason: Reason, details: Details = {}) {
     const { code, say }: Row = table[reason]
     const { cause, ms: _, ...kept } = details
-    super(`${code}: ${say(details)}`, cause === undefined ? undefined : { cause })
+    const text = printable(`${code}: ${say(details)}`)
+    super(text, cause === undefined ? undefined : { cause })
     this.code = code
     this.reason = reason
     Object.assign(this, kept)
@@ -226,9 +228,27 @@ export function saidIn(thrown: unknown): string {
   return printable(said.slice(0, MAX_SAID))
 }
 
-/** A text that another program may have written, without the characters that would steer a terminal. */
+/**
+ * The characters that steer a terminal: controls, of C1 too; formats, among them those that turn the direction of what
+ * follows; ends of lines and paragraphs; and halves of a pair.
+ */
+const STEERING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
+
+/** A text that another program may have written, with a space for each character that would steer a terminal. */
 export function printable(value: unknown): string {
-  return String(value).replaceAll(/\p{Cc}/gu, ' ')
+  return String(value).replaceAll(STEERING, ' ')
+}
+
+/** A value as JSON, with an escape for each such character: a program that reads it gets the same value. */
+export function printableJSON(value: unknown, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replaceAll(STEERING, escaped)
+}
+
+/** The escape of a character in JSON. The ends of lines are JSON's own: those in a string are escaped already. */
+function escaped(character: string): string {
+  if (character === '\n') return character
+  const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
+  return units.map(unit => `\\u${unit.toString(16).padStart(4, '0')}`).join('')
 }
 
 /** True if `text` is one of our reasons; what a stranger sent may be anything. */

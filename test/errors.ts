@@ -7,6 +7,7 @@ import {
   isReason,
   located,
   printable,
+  printableJSON,
   saidIn,
   type Details,
   type Reason,
@@ -227,8 +228,40 @@ t.test('whatever a program’s own object throws, there are words for it', async
   for (const [one, said] of thrown) t.equal(saidIn(one), said)
 })
 
+/** One of each kind that steers: controls, C1, the turn of a direction, a joiner, ends of lines, a tag, half a pair. */
+const STEERING = ['\u0007', '\u007F', '\u009B', '\u202E', '\u2066', '\u200D', '\uFEFF'].concat([
+  '\u2028',
+  '\u2029',
+  '\u{E0041}',
+  '\uD800',
+])
+
 t.test('what others have written cannot steer the terminal', async t => {
   t.equal(printable('\u001B[2Jgone\r\n\u009B'), ' [2Jgone   ')
+  for (const one of STEERING)
+    t.equal(printable(`a${one}b`), 'a b', one.codePointAt(0)!.toString(16))
+  const plain = 'a\u00A0\u05D0 e\u0301 \u{1F680} ~'
+  t.equal(printable(plain), plain, 'the rest stays, whatever way it is written')
+  t.equal(printableJSON({ plain }), JSON.stringify({ plain }))
+})
+
+t.test('as JSON it is harmless, and still the same', async t => {
+  const value = { [STEERING.join('')]: [STEERING.join('x'), { a: '\n', b: 1 }] }
+  for (const indent of [undefined, 0, 2]) {
+    const text = printableJSON(value, indent)
+    t.strictSame(JSON.parse(text), value)
+    t.notMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u)
+    t.equal(text.split('\n').length, indent ? 9 : 1, 'and its own ends of lines stay')
+  }
+})
+
+t.test('the message of an error steers nothing, and its fields are as they came', async t => {
+  const text = STEERING.join('')
+  const error = new MonikerError('EDENIED', { text, host: 'theforce.net', port: 7 })
+  t.equal(error.message, `EACCES: refused at theforce.net:7: ${' '.repeat(STEERING.length)}`)
+  t.equal(error.text, text)
+  const offered = [`1\u202E0`]
+  t.match(new MonikerError('EVERSION', { offered }), { offered, message: /; 1 0 is$/ })
 })
 
 t.test('what is no name is told in a whole sentence, here and by a daemon', async t => {

@@ -21,7 +21,7 @@ import { VERSION } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { end, orphans, wordsFor } from './orphans.ts'
-import { colour, tell } from './terminal.ts'
+import { colour, printJSON, tell, timeOf } from './terminal.ts'
 import { engines, version } from './version.ts'
 
 /** Milliseconds to wait for an answer. */
@@ -75,7 +75,7 @@ async function doctor(
     findings.push(finding)
     if (!json) console.log(shown(finding))
   }
-  if (json) console.log(JSON.stringify(findings, undefined, 2))
+  if (json) printJSON(findings)
   process.exitCode = findings.every(({ ok }) => ok) ? 0 : 1
 }
 
@@ -344,12 +344,13 @@ function checkSocket({ socket }: DaemonStatus): Finding[] {
 /** The finding for the clock: it decides which program has held a name for longer, so it must not run backwards. */
 function checkClock(daemons: readonly DaemonStatus[]): Finding {
   const now = wallClock()
-  const text = `it is ${new Date(now).toISOString()}`
+  const text = `it is ${timeOf(now)}`
   const late = daemons.map(({ started }) => started).find(started => started > now + PATIENCE)
   if (late === undefined) return fine('clock', text)
-  const then = new Date(late).toISOString()
-  return bad('clock', `${text}, but the daemon started at ${then}`, 'was the clock set back?')
+  return bad('clock', `${text}, but the daemon started at ${timeOf(late)}`, CLOCK)
 }
+
+const CLOCK = 'was the clock set back?'
 
 /** The firewalls of this host. Only another host can tell if they let it through. */
 export function firewalls(port: number, root = '/'): Finding[] {

@@ -17,7 +17,7 @@ import {
   type CommandTarget,
   type TargetOptions,
 } from './options.ts'
-import { tell } from './terminal.ts'
+import { printJSON, tell } from './terminal.ts'
 
 /** The transports of a name, which may have either. */
 const EITHER = ['tcp', 'udp'] as const
@@ -86,7 +86,7 @@ udp://. In a shell (eval fails if a service is missing):
 async function env(names: string[], { format, json, ...options }: Options): Promise<void> {
   try {
     const variables = await variablesFor(names, options)
-    if (json) return console.log(JSON.stringify(variables, undefined, 2))
+    if (json) return printJSON(variables)
     const lines = Object.entries(variables).map(([name, value]) => FORMATS[format](name, value))
     console.log(lines.join('\n'))
   } catch (error) {

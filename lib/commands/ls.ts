@@ -13,7 +13,7 @@ import {
   toNamespace,
 } from './options.ts'
 import { servicesTable, sorted } from './services.ts'
-import { colour } from './terminal.ts'
+import { colour, printJSON } from './terminal.ts'
 import { closeInTime, printChanges, reconnecting } from './watch.ts'
 
 /** Escape sequences that switch to a second screen without a cursor, with lines cut at the edge, and back. */
@@ -49,7 +49,7 @@ async function ls(
   if (live && !json && process.stdout.isTTY) return showLive(watch(asked))
   if (live) return printChanges(watch(asked), json)
   const services = sorted(await new Resolver().list(asked))
-  if (json) return console.log(JSON.stringify(services, undefined, 2))
+  if (json) return printJSON(services)
   const [head = '', ...rows] = servicesTable(services)
   console.log([colour('bold', head), ...rows].join('\n'))
 }

@@ -1,7 +1,7 @@
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import { canonical, isIP, isThisHost } from '../address.ts'
 import type { ResolveOptions } from '../resolution.ts'
-import { badName, printable } from '../errors.ts'
+import { badName } from '../errors.ts'
 import { isScoped, ofPackage, parseURI, type Name, type Rest } from '../name.ts'
 import { NAMESPACE, defaultNamespace, givenNamespace } from '../namespace.ts'
 import { connectCall } from '../options/connect.ts'
@@ -48,7 +48,7 @@ export function meant(text: string, host = '', namespace = ''): string {
   const home = namespace || (isThisHost(host) ? defaultNamespace() : '')
   const name = ofPackage(text, { isScopeKept: home === '' })
   const where = home && `, in the namespace ${home}`
-  tell(`${printable(text)} is ${printable(name)}${where}`)
+  tell(`${text} is ${name}${where}`)
   return name
 }
 
@@ -91,7 +91,7 @@ export function targetOf(
 /** Reports the user and the path of a URI, where the command does nothing with them. */
 export function tellUnused({ rest: { userinfo, path } = NO_REST }: CommandTarget): void {
   const parts = [userinfo && `user ${userinfo}`, path && `path ${path}`].filter(Boolean)
-  if (parts.length > 0) tell(`not used: ${printable(parts.join(', '))}; they are for the program`)
+  if (parts.length > 0) tell(`not used: ${parts.join(', ')}; they are for the program`)
 }
 
 /** The rest of what is no URI. */

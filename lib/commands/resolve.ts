@@ -14,6 +14,7 @@ import {
   useNamespace,
 } from './options.ts'
 import { urlOf } from './env.ts'
+import { printJSON } from './terminal.ts'
 
 interface Options {
   daemonPort?: number
@@ -46,7 +47,7 @@ async function resolve(
   })
   const { rest } = target
   if (url !== undefined) return console.log(urlOf(resolution.endpoints[0]!, url, rest))
-  if (json) return console.log(JSON.stringify({ ...resolution, ...rest }, undefined, 2))
+  if (json) return printJSON({ ...resolution, ...rest })
   tellUnused(target)
   console.log(lines(resolution))
 }

@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { Command } from 'commander'
-import { printable } from '../errors.ts'
 import { clock, pause } from '../clock.ts'
 import { listenCall } from '../options/listen.ts'
 import { isScoped, type Name } from '../name.ts'
@@ -140,7 +139,7 @@ async function run(
 ): Promise<void> {
   useNamespace(options.namespace)
   usePorts(options.ports)
-  for (const one of await dropped(project())) tell(printable(`${one}; ${PASS_ON}`))
+  for (const one of await dropped(project())) tell(`${one}; ${PASS_ON}`)
   const { text, words } = wordsOf(command, first, others)
   const { name, metadata } = listenCall([
     { service: meant(text ?? ownName()), metadata: options.metadata },

@@ -1,3 +1,4 @@
+import { printableJSON } from '../errors.ts'
 import { format } from '../name.ts'
 import type { Listed } from '../wire/protocol.ts'
 import { table } from './table.ts'
@@ -44,6 +45,6 @@ function columns({
 }
 
 function metadataOf({ metadata }: Listed): string {
-  const text = metadata ? JSON.stringify(metadata) : ''
+  const text = metadata ? printableJSON(metadata) : ''
   return text.length > METADATA ? `${text.slice(0, METADATA)}…` : text
 }

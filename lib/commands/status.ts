@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
+import { printableJSON } from '../errors.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { table } from './table.ts'
+import { printJSON, timeOf } from './terminal.ts'
 
 interface Options {
   daemonPort?: number
@@ -17,11 +19,16 @@ export const statusCommand = new Command('status')
 
 async function status(at: HostAndPort | undefined, { json, ...options }: Options): Promise<void> {
   const status = await new Resolver().status({ ...options, ...at })
-  if (json) return console.log(JSON.stringify(status, undefined, 2))
+  if (json) return printJSON(status)
   console.log(table(Object.entries(status).map(([key, value]) => [key, shown(key, value)])))
 }
 
+/** A field for people. The daemon may be that of a stranger, and the field be anything. */
 function shown(key: string, value: unknown): string {
-  if (key === 'started') return new Date(Number(value)).toISOString()
-  return Array.isArray(value) ? value.join(', ') : String(value)
+  if (key === 'started' && typeof value === 'number') return timeOf(value)
+  return Array.isArray(value) ? value.map(worded).join(', ') : worded(value)
+}
+
+function worded(value: unknown): string {
+  return typeof value === 'string' ? value : printableJSON(value)
 }

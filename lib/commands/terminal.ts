@@ -1,6 +1,7 @@
-// Loads nothing of ours when it starts: completion needs it at each key.
+// Loads next to nothing of ours when it starts: completion needs it at each key.
 import { styleText } from 'node:util'
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../clock.ts'
+import { printable, printableJSON } from '../errors.ts'
 import type { Lease } from '../registration/registrar.ts'
 
 /** Milliseconds for which the loss of a daemon is not reported: mostly another takes its place at once. */
@@ -12,9 +13,20 @@ const LONGEST = 2 ** 31 - 1
 /** The colours and styles of a terminal. */
 export type Colour = Parameters<typeof styleText>[0]
 
-/** Writes a line for people on standard error, beside the data. */
+/** Writes a line for people on standard error, beside the data. It has no character that would steer a terminal. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${printable(text)}\n`)
+}
+
+/** Writes a value as JSON on standard output, in as many lines as it takes, or with `indent` 0 in one. */
+export function printJSON(value: unknown, indent = 2): void {
+  console.log(printableJSON(value, indent))
+}
+
+/** A time in ms since 1970, for people. What is no time that there is stays a number. */
+export function timeOf(ms: number): string {
+  const date = new Date(ms)
+  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString()
 }
 
 /** Writes a line for people that names the program. */

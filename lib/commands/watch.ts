@@ -12,7 +12,7 @@ import {
   tellUnused,
   toNamespace,
 } from './options.ts'
-import { colour, stopSignal, tell } from './terminal.ts'
+import { colour, printJSON, stopSignal, tell } from './terminal.ts'
 
 interface Options {
   namespace?: string
@@ -50,7 +50,10 @@ async function run(
 export async function printChanges(watch: Watch, json = false): Promise<void> {
   closeInTime(watch)
   watch.on('lost', error => tell(reconnecting(error)))
-  for await (const change of watch) console.log(json ? JSON.stringify(change) : changeLine(change))
+  for await (const change of watch) {
+    if (json) printJSON(change, 0)
+    else console.log(changeLine(change))
+  }
 }
 
 /** The message for the loss of the daemon: the error, and what the watch does about it. */

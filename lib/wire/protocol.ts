@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { canonical, isIP } from '../address.ts'
-import { MonikerError, printable } from '../errors.ts'
+import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from './lines.ts'
 import { isWord } from '../name.ts'
 import { isReservation } from '../settings.ts'
@@ -29,6 +29,12 @@ export const MAX_ENDPOINTS = 512
 
 /** The longest word for a transport, in characters. */
 export const MAX_TRANSPORT = 64
+
+/** The longest version, in characters. */
+export const MAX_VERSION = 128
+
+/** The most versions that a refusal tells as offered instead. */
+export const MAX_OFFERED = 4
 
 /** The bytes to which a question over UDP is padded: an answer is never longer than its question. */
 export const PADDED = 512
@@ -397,7 +403,7 @@ function endpointIn(entry: Answer): Endpoint {
     {
       transport: entry.transport as ServiceTransport,
       port: read(entry, 'port', isPort, 'a port'),
-      version: read(entry, 'version', isText, 'a version'),
+      version: read(entry, 'version', isVersion, 'a version'),
       instance: read(entry, 'instance', isText, 'a string'),
     },
     Object.hasOwn(entry, 'address') && { address: addressIn(entry) },
@@ -450,9 +456,8 @@ export function refusalIn({ error }: Answer): Refusal | undefined {
   const { code, message, offered } = isObject(error) ? error : {}
   return {
     code: isText(code) ? code : 'EPROTOCOL',
-    // The words of a stranger, on their way to a terminal.
-    message: isText(message) ? printable(message) : 'no reason was given',
-    ...(Array.isArray(offered) && { offered: offered.filter(isText) }),
+    message: isText(message) ? message : 'no reason was given',
+    ...(Array.isArray(offered) && { offered: offered.filter(isVersion).slice(0, MAX_OFFERED) }),
   }
 }
 
@@ -579,6 +584,8 @@ function shown(value: unknown): string {
 const isObject = (value: unknown): value is Answer =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 512
+const isVersion = (value: unknown): value is string =>
+  typeof value === 'string' && value.length <= MAX_VERSION
 const isFlag = (value: unknown): value is boolean => typeof value === 'boolean'
 const isShared = (value: unknown): value is boolean | string =>
   typeof value === 'boolean' || (isText(value) && value.length > 0 && value.length <= MAX_GROUP)

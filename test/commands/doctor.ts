@@ -162,6 +162,8 @@ test('a daemon that cannot be heard by UDP, or runs ahead of the clock, is not w
     clock: { ok: false, text: /but the daemon started at/, hint: 'was the clock set back?' },
   })
   t.match((await found('127.0.0.1', port))['udp 127.0.0.1']!.ok, false)
+  const never = await pretender(t, { ...status, started: 9e15 })
+  t.match((await found('', never, here)).clock, { text: /started at 9000000000000000$/ })
 })
 
 test('a daemon that another program has taken UDP from, or its Unix socket, is not well', async t => {

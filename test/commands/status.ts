@@ -2,7 +2,8 @@ import { test } from 'tap'
 import { statusCommand } from '../../lib/commands/status.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
-import { nobody } from '../fixtures/services.ts'
+import { decode, encode, idOf } from '../../lib/wire/protocol.ts'
+import { nobody, stranger } from '../fixtures/services.ts'
 
 test('a daemon says how it is doing', async t => {
   const ours = await daemon(t)
@@ -20,6 +21,30 @@ test('and as JSON', async t => {
   const text = await printed(t, statusCommand, '--json', '--daemon-port', String(ours.port))
   const { pid, port, udp } = ours.status()
   t.match(JSON.parse(text), { pid, port, udp, started: Number, questions: 1 })
+})
+
+test('whatever a stranger says that it is, that is said', async t => {
+  const answer = {
+    started: 9e15,
+    udp: ['::1', { a: '\u202E' }],
+    names: { toString: 1 },
+    pid: null,
+    '\u009B': true,
+  }
+  const port = await stranger(t, socket =>
+    socket.on('data', data => socket.write(encode(idOf(decode(String(data))), answer))),
+  )
+  const at = ['127.0.0.1', '--daemon-port', String(port)]
+  t.same((await printed(t, statusCommand, ...at)).split('\n'), [
+    'started  9000000000000000',
+    'udp      ::1, {"a":"\\u202e"}',
+    'names    {"toString":1}',
+    'pid      null',
+    '         true',
+    '',
+  ])
+  const when = await printed(t, statusCommand, ...at, '--json')
+  t.same(JSON.parse(when), answer)
 })
 
 test('where no daemon answers, that is said', async t => {

@@ -4,10 +4,12 @@ import { test, type Test } from 'tap'
 import {
   colour,
   keepAlive,
+  printJSON,
   say,
   stopSignal,
   tell,
   tellLapses,
+  timeOf,
 } from '../../lib/commands/terminal.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import type { Lease } from '../../lib/registration/registrar.ts'
@@ -19,6 +21,21 @@ test('what is said to people does not get among the data', async t => {
   say('hello')
   tell('hello')
   t.same(stderr.args(), [['hello\n'], ['moniker: hello\n']])
+})
+
+test('what others have written cannot steer the terminal', async t => {
+  const stderr = t.capture(process.stderr, 'write', () => true)
+  const log = t.capture(console, 'log')
+  tell('a\u202Eb\u009Bc')
+  printJSON({ a: 'b\u202E' })
+  printJSON({ a: 'b\u009B' }, 0)
+  t.same(stderr.args(), [['moniker: a b c\n']])
+  t.same(log.args(), [['{\n  "a": "b\\u202e"\n}'], ['{"a":"b\\u009b"}']])
+})
+
+test('a time is told as such, and what is none as the number that it is', async t => {
+  t.equal(timeOf(0), '1970-01-01T00:00:00.000Z')
+  t.equal(timeOf(8.64e15 + 1), '8640000000000001')
 })
 
 test('a signal stops a command, once', async t => {

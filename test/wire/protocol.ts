@@ -434,11 +434,15 @@ t.test('a refusal is read from whatever a stranger sent', async t => {
     ],
     [
       { code: 'X', message: 'a\u001B[2Jb\nc\u009B' },
-      { code: 'X', message: 'a [2Jb c ' },
+      { code: 'X', message: 'a\u001B[2Jb\nc\u009B' },
     ],
     [
       { code: 'X', message: 'no', offered: ['1', 2] },
       { code: 'X', message: 'no', offered: ['1'] },
+    ],
+    [
+      { code: 'X', message: 'no', offered: ['1'.repeat(129), '1'.repeat(128), ...'23456'] },
+      { code: 'X', message: 'no', offered: ['1'.repeat(128), '2', '3', '4'] },
     ],
   ]
   for (const [error, expected] of table) t.strictSame(refusalIn({ error }), expected)
@@ -464,6 +468,10 @@ t.test('endpoints that are not what they should be are refused', async t => {
     [{ endpoints: {} }, /expected "endpoints" to be an array, got "{}"/],
     [{ endpoints: [{ ...endpoint, port: 0 }] }, /expected "port" to be a port, got "0"/],
     [{ endpoints: [{ ...endpoint, address: 'x' }] }, /expected "address" to be an IP address/],
+    [
+      { endpoints: [{ ...endpoint, version: '1'.repeat(129) }] },
+      /expected "version" to be a version, got "1{40}…"/,
+    ],
     [{ endpoints: [{ ...endpoint, version: 1 }] }, /expected "version" to be a version, got "1"/],
     [{ endpoints: [{ ...endpoint, instance: null }] }, /expected "instance" to be a string/],
     [{ endpoints: [{ ...endpoint, metadata: 'x' }] }, /expected "metadata" to be an object/],
