@@ -8,7 +8,7 @@ import { timeLimit, wallClock } from '../clock.ts'
 import { addressesOf, askDatagram } from '../client/ask.ts'
 import type { LookupHostOptions } from '../resolution.ts'
 import { Resolver } from '../client/resolver.ts'
-import type { DaemonStatus } from '../daemon/daemon.ts'
+import type { DaemonStatus, PublicStatus } from '../daemon/daemon.ts'
 import { MonikerError, printable, type Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
@@ -38,12 +38,15 @@ export interface Finding {
   readonly hint?: string
 }
 
+/** The status of a daemon, which tells other hosts, and users whom its policy keeps names from, but a part of it. */
+type ToldStatus = PublicStatus & Partial<DaemonStatus>
+
 /** The answer, or the error, from the designated port at one address. */
 interface Visit {
   readonly address: string
   readonly port: number
   /** The status of the daemon there. */
-  readonly status?: DaemonStatus
+  readonly status?: ToldStatus
   /** The reason that there is no status. */
   readonly error?: MonikerError
 }
@@ -112,7 +115,7 @@ export async function* checkup(
   yield* daemons.flatMap(checkSocket)
   yield checkClock(daemons)
   yield* await checkRuns()
-  if (daemons.some(({ udp }) => !udp.every(isLoopback))) yield* firewalls(port)
+  if (daemons.some(({ udp = [] }) => !udp.every(isLoopback))) yield* firewalls(port)
 }
 
 /** The versions of Node, of this package and of its protocol. */
@@ -224,8 +227,8 @@ async function visit(address: string, port: number): Promise<Visit> {
 }
 
 /** True if an answer has the fields of a daemon's that are looked at here. */
-function isStatus(answer: unknown): answer is DaemonStatus {
-  const { pid, names, started, udp } = answer as Partial<DaemonStatus>
+function isStatus(answer: unknown): answer is ToldStatus {
+  const { started, pid = 0, names = 0, udp = [] } = answer as Partial<DaemonStatus>
   const isCounted = [pid, names, started].every(Number.isInteger)
   return isCounted && Array.isArray(udp) && udp.every(address => typeof address === 'string')
 }
@@ -268,18 +271,19 @@ const REMEDIES: Partial<Record<Reason, string>> = {
 async function checkUDP(
   { address, port, status, error }: Visit,
   isHere: boolean,
-  daemons: readonly DaemonStatus[],
+  daemons: readonly ToldStatus[],
 ): Promise<Finding[]> {
   const check = `udp ${address}`
   if (!status) {
     const isThere = isHere && error!.reason !== 'EUNREACHABLE'
-    const known = daemons.map(({ pid }) => pid)
+    const known = daemons.flatMap(({ pid = [] }) => pid)
     const processes = isThere ? await holders('udp', port, known) : ''
     return processes ? [bad(check, `port ${port} is taken${processes}`, REMEDIES.EPROTOCOL!)] : []
   }
   // Whoever answers there is not it.
-  if (isHere && !status.udp.includes(address)) {
-    const text = `the daemon has no UDP on port ${port}${await holders('udp', port, [status.pid])}`
+  const { pid = [], udp = [address] } = status
+  if (isHere && !udp.includes(address)) {
+    const text = `the daemon has no UDP on port ${port}${await holders('udp', port, [pid].flat())}`
     return [bad(check, text, 'stop what has it: other hosts find names more slowly until then')]
   }
   const question = { op: 'resolve', service: 'moniker.doctor' } as const
@@ -309,20 +313,23 @@ async function holders(
 }
 
 /** The finding for the daemons that answer: a host must have one only. */
-function checkDaemons(daemons: readonly DaemonStatus[]): Finding {
-  const pids = [...new Set(daemons.map(({ pid }) => pid))]
-  if (pids.length > 1) {
-    const text = `several answer on one port: processes ${pids.join(' and ')}`
+function checkDaemons(daemons: readonly ToldStatus[]): Finding {
+  // No two of them have started in the same ms.
+  const all = [...new Map(daemons.map(one => [one.started, one])).values()]
+  if (all.length > 1) {
+    const pids = all.flatMap(({ pid = [] }) => pid).join(' and ')
+    const text = `several answer on one port${pids && `: processes ${pids}`}`
     return bad('daemon', text, 'neither knows the names of the other; stop one of them')
   }
-  const [{ pid, embedded, names }] = daemons as [DaemonStatus]
-  const known = `${names} ${names === 1 ? 'name' : 'names'}`
+  const [{ pid, embedded, names }] = all as [ToldStatus]
+  const where = pid === undefined ? '' : `process ${pid}`
+  const known = names === undefined ? '' : `, ${names} ${names === 1 ? 'name' : 'names'}`
   return embedded
     ? fine(
         'daemon',
-        `inside process ${pid}, ${known}; another program takes its place when it ends`,
+        `inside ${where || 'a program'}${known}; another program takes its place when it ends`,
       )
-    : fine('daemon', `monikerd, process ${pid}, ${known}`)
+    : fine('daemon', `monikerd${where && `, ${where}`}${known}`)
 }
 
 /** The finding for what runs that have ended have left, if there is such. */
@@ -334,7 +341,7 @@ async function checkRuns(): Promise<Finding[]> {
 }
 
 /** The finding for the Unix socket at which programs of this host ask a daemon, if it has one. */
-function checkSocket({ socket }: DaemonStatus): Finding[] {
+function checkSocket({ socket }: ToldStatus): Finding[] {
   if (typeof socket !== 'string') return []
   if (existsSync(socket)) return [fine('unix socket', `programs of this host ask at ${socket}`)]
   const hint = 'the daemon makes it again where it may; until then programs ask by TCP'
@@ -342,7 +349,7 @@ function checkSocket({ socket }: DaemonStatus): Finding[] {
 }
 
 /** The finding for the clock: it decides which program has held a name for longer, so it must not run backwards. */
-function checkClock(daemons: readonly DaemonStatus[]): Finding {
+function checkClock(daemons: readonly ToldStatus[]): Finding {
   const now = wallClock()
   const text = `it is ${timeOf(now)}`
   const late = daemons.map(({ started }) => started).find(started => started > now + PATIENCE)

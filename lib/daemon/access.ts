@@ -79,19 +79,41 @@ export class Access {
     return false
   }
 
+  /** True if `peer` may resolve a name. It has not asked to, so that a denial is not counted. */
+  readonly mayResolve = (peer: Peer, name: Named): boolean => {
+    const verdict = this.policy?.judge('resolve', { ...nameOf(name), ...this.#askerOf(peer) })
+    return verdict?.allowed !== false
+  }
+
+  /**
+   * True if `peer` may know of the daemon what tells of names that the policy withholds: it is on this host, and the
+   * daemon's own user or root. Where there is no policy, each program of this host may.
+   */
+  readonly oversees = ({ local: isLocal, owner }: Peer): boolean =>
+    isLocal && (!this.policy || this.#isTrusted(this.#uids.get(owner!)))
+
+  /** True of the user that the daemon runs as, and of root. */
+  #isTrusted(uid: number | undefined): boolean {
+    const { uid: own = process.getuid?.() } = this.#options
+    return uid === undefined ? this.policy?.trustful === true : uid === 0 || uid === own
+  }
+
   /** Refuses what the peer may not ask. Finds out its user first, where that matters. */
   readonly step: Step = (question, peer, next) => {
     const { policy } = this
     // Refused to everybody alike, by the end of the chain.
     if (question.op === 'unknown') return next()
     this.#assertPlace(question.op, peer)
+    if (question.op === 'status' && policy && peer.local) return this.#identified(peer, next)
     const action = actionOf(question)
     if (!action) return next()
     const forced = question.op === 'reserve' && question.force ? question : undefined
     const rivals = forced && this.#rivals(forced)
     const assertClaim = isPublication(question) ? this.#claimOn(question) : undefined
     if (!policy && !assertClaim && !rivals?.size) return next()
-    const asksUser = policy?.asksUser(action) && peer.local
+    // Of a clash a program is told by which process, if it may resolve the name.
+    const asks = (one: Action) => policy?.asksUser(one) === true
+    const asksUser = peer.local && (asks(action) || (isPublication(question) && asks('resolve')))
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }
     if (!assertClaim && !rivals?.size && (!asksUser || this.#uids.has(peer.owner!))) {
@@ -150,6 +172,12 @@ export class Access {
     if (!owner.isOpen) throw new MonikerError('EDENIED', { text: 'the connection has closed' })
   }
 
+  /** Passes a question on once the user is known, if that can be. */
+  async #identified(peer: Peer, next: () => Answering): Promise<Answer> {
+    await this.#identify(peer)
+    return next()
+  }
+
   #assertOwner(
     { namespace }: Publication,
     owners: ReadonlySet<number>,
@@ -168,10 +196,9 @@ export class Access {
 
   /** A name with a port below 1024, say, is root's, the daemon's user's, and whom a rule allows it. */
   #assertMayHave(question: Publication, { port, start }: ProtectedName, peer: Peer): void {
-    const { uid: own = process.getuid?.() } = this.#options
     const asker = this.#askerOf(peer)
     const { uid } = asker
-    if (uid === undefined ? this.policy?.trustful : uid === 0 || uid === own) return
+    if (this.#isTrusted(uid)) return
     const verdict = this.policy?.judge('publish', { ...nameOf(question), ...asker })
     // A denial by a rule is told in its own words.
     if (verdict) return

@@ -5,6 +5,7 @@ import {
   type Answer,
   type Endpoint,
   type List,
+  type Offer,
   type OtherEndpoint,
   type Publication,
   type Register,
@@ -14,6 +15,7 @@ import {
 } from '../wire/protocol.ts'
 import { reachable, type Visibility } from './access.ts'
 import type { Owner, Peer, Step } from './chain.ts'
+import { NAMELESS } from './dialect.ts'
 import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -41,6 +43,10 @@ export interface LocalOptions {
   connections?: () => number
   /** True of the entries that a peer may see. Default those that it can reach. */
   sees?: Visibility
+  /** True if a peer may have all of the status. Default any of this host. */
+  oversees?: (peer: Peer) => boolean
+  /** True if a peer may be told which process holds a name that it clashes with. Default always. */
+  mayResolve?: (peer: Peer, name: Offer) => boolean
   /** The watches. Default none, as nothing tells them. */
   subscriptions?: Subscriptions
 }
@@ -57,6 +63,8 @@ export function local(
     returned = () => {},
     connections,
     sees = reachable,
+    oversees = ({ local: isLocal }) => isLocal,
+    mayResolve = () => true,
     subscriptions = new Subscriptions(),
   }: LocalOptions,
 ): Step {
@@ -83,37 +91,40 @@ export function local(
   }
 
   const grant = (
-    owner: object,
+    peer: Peer,
     { since, ...offer }: Omit<Publication, 'op'>,
     options: ClaimOptions,
   ): Answer => {
+    const owner = peer.owner!
     limit(owner)
     subscriptions.assertRoom(offer)
     const elder = age() < SETTLING && since !== undefined && { since }
     const tell = ({ owner, id }: Entry, event: Answer) => (owner as Owner).tell(id!, event)
     const evict = (rival: Entry) => {
       const { registration } = rival
-      tell(rival, { event: 'evicted', registration, ...refusal(taken(offer, rival)) })
+      const loser = rival.owner as Owner
+      const isTold = mayResolve({ ...NAMELESS, ...loser.ends, owner: loser }, offer)
+      tell(rival, { event: 'evicted', registration, ...refusal(taken(offer, rival, isTold)) })
     }
     const claim = (reserved: Entry) => {
       if (reserved.owner === owner) return
       tell(reserved, { event: 'claimed', registration: reserved.registration })
     }
-    const all = { ...options, claim }
+    const all = { ...options, claim, isTold: (rival: Entry) => mayResolve(peer, rival) }
     const { registration } = registry.register(owner, { ...offer, ...elder }, evict, all)
     if (since !== undefined) returned()
     return { registration, generation, ...(connections && { connections: connections() }) }
   }
 
-  const register = ({ op: _, reservation, instead, ...offer }: Register, owner: object): Answer => {
-    if (instead === undefined) return grant(owner, offer, { reservation })
-    const word = registry.reservationOf(owner, instead)
+  const register = ({ op: _, reservation, instead, ...offer }: Register, peer: Peer): Answer => {
+    if (instead === undefined) return grant(peer, offer, { reservation })
+    const word = registry.reservationOf(peer.owner!, instead)
     if (word === undefined) throw claimedBefore(offer)
-    return grant(owner, offer, { reservation: word })
+    return grant(peer, offer, { reservation: word })
   }
 
-  const reserve = ({ op: _, force, ...offer }: Reserve, owner: object): Answer =>
-    grant(owner, offer, { reservation: offer.reservation, force })
+  const reserve = ({ op: _, force, ...offer }: Reserve, peer: Peer): Answer =>
+    grant(peer, offer, { reservation: offer.reservation, force })
 
   function* told(entries: Iterable<Entry>, peer: Peer) {
     for (const entry of entries) {
@@ -147,9 +158,9 @@ export function local(
       case 'resolve':
         return resolve(question, peer)
       case 'register':
-        return register(question, peer.owner!)
+        return register(question, peer)
       case 'reserve':
-        return reserve(question, peer.owner!)
+        return reserve(question, peer)
       case 'update':
         return { updated: registry.update(peer.owner!, question.registration, question.load) }
       case 'unregister':
@@ -157,7 +168,7 @@ export function local(
       case 'list':
         return list(question, peer)
       case 'status':
-        return status()
+        return oversees(peer) ? status() : withheld(status(), peer)
       case 'watch':
         return peer.owner ? watch(question, peer, peer.owner) : next()
       case 'handover':
@@ -165,6 +176,18 @@ export function local(
         return next()
     }
   }
+}
+
+/** The fields of a status that other hosts are told. */
+const PUBLIC: readonly string[] = ['protocol', 'embedded', 'port', 'started']
+
+/**
+ * The part of a status that is for everybody. Another host is told that the daemon is there, and nothing that a question
+ * or a name of others changes. A program of this host is not told what tells withheld names from absent ones.
+ */
+function withheld({ names: _, denied: __, ...own }: Answer, { local: isLocal }: Peer): Answer {
+  if (isLocal) return own
+  return Object.fromEntries(Object.entries(own).filter(([field]) => PUBLIC.includes(field)))
 }
 
 /** The entries in the first of the namespaces that has any. */

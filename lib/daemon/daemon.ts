@@ -108,7 +108,10 @@ export interface Counters {
   connections: number
 }
 
-/** The state of a daemon. */
+/** The state of a daemon, as other hosts are told it. */
+export type PublicStatus = Pick<DaemonStatus, 'protocol' | 'embedded' | 'port' | 'started'>
+
+/** The state of a daemon, as its own user is told it. */
 export interface DaemonStatus extends Counters {
   /** The version of the protocol. */
   protocol: number
@@ -209,11 +212,13 @@ export class Daemon {
         generation: this.#started,
         ttl,
         status: () => ({ ...this.status() }),
+        oversees: this.#access.oversees,
         age: () => this.#age(),
         limit: owner => this.#limits.checkNames(owner),
         returned: () => (this.#returned = clock()),
         connections: () => this.#sockets.size,
         sees: this.#access.sees,
+        mayResolve: this.#access.mayResolve,
         subscriptions: this.#subscriptions,
       }),
       handover: ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),

@@ -23,6 +23,8 @@ export interface ClaimOptions {
   claim?: (reserved: Entry) => void
   /** True to take the name from whichever program holds it. Default false. */
   force?: boolean | undefined
+  /** True if a refusal may name the process that holds an entry, and its port. Default always. */
+  isTold?: (rival: Entry) => boolean
 }
 
 /** The entries of one service, highest version first, and whose turn it is, if there are several. */
@@ -210,12 +212,12 @@ export class Registry {
   #makeWay(
     offer: Offer,
     evict: (rival: Entry) => void,
-    { reservation, claim = () => {}, force = false }: ClaimOptions,
+    { reservation, claim = () => {}, force = false, isTold = () => true }: ClaimOptions,
   ): readonly Entry[] {
     const rivals = this.rivals(offer, reservation)
     const claimed = this.#reserved(offer, reservation)
     const elder = force ? undefined : rivals.find(rival => !isOlder(offer, rival))
-    if (elder) throw taken(elder, offer)
+    if (elder) throw taken(elder, offer, isTold(elder))
     for (const reserved of claimed) {
       this.unregister(reserved.owner, reserved.registration)
       claim(reserved)
@@ -312,6 +314,9 @@ function isOlder({ since, port }: Offer, rival: Entry): boolean {
 /** The words for a process whose number means another process, or none, to the program that is told of it. */
 const ELSEWHERE = ' of another PID namespace (a container, say)'
 
+/** The words for a holder of which the asker may not know. */
+const UNTOLD = 'held by another program'
+
 /** The refusal of a name that the server which it was reserved for has claimed. */
 export function claimedBefore(offer: Offer): MonikerError {
   const text = 'held by the program that it was reserved for'
@@ -324,12 +329,16 @@ function isFor(entry: Entry, { transport }: Offer, reservation: string | undefin
   return reservation !== undefined && word === reservation && entry.transport === transport
 }
 
-/** The error that tells `asker` that a name is held, and by which process. */
-export function taken(rival: Offer, asker: Offer): MonikerError {
+/** The error that tells `asker` that a name is held, and by which process, if it may know that. */
+export function taken(rival: Offer, asker: Offer, isTold: boolean): MonikerError {
+  const service = format(rival)
+  if (!isTold) {
+    return new MonikerError('ETAKEN', { service, text: UNTOLD, syscall: 'register' })
+  }
   const { pid, pidNamespace, port } = rival
   const { pidNamespace: ours = pidNamespace } = asker
   const where = pidNamespace !== undefined && pidNamespace !== ours ? ELSEWHERE : ''
   const holder = pid ? `by process ${pid}${where} ` : ''
   const text = port === 0 ? `reserved ${holder}`.trim() : `held ${holder}on port ${port}`
-  return new MonikerError('ETAKEN', { service: format(rival), text, syscall: 'register' })
+  return new MonikerError('ETAKEN', { service, text, syscall: 'register' })
 }

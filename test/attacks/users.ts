@@ -67,6 +67,36 @@ t.test('a well-known name of a shared host is not to be had', table, async t => 
   await othersAreServed()
 })
 
+t.test('a name that is withheld cannot be told from one that is not there', root, async t => {
+  const rules = [{ deny: ['resolve', 'list'], name: 'secret', user: 12_345 }]
+  const policy = join(t.testdir({ 'p.yaml': JSON.stringify({ rules }) }), 'p.yaml')
+  const { come, port } = await siege(t, { policy })
+  const register = { op: 'register', service: 'secret', transport: 'tcp', port: 1, pid: 4_711 }
+  const status = () => asked(t, 12_345, port, { op: 'status' })
+
+  /** The answer about a name, and what of the status has changed by the question. */
+  const traces = async (service: string) => {
+    const before = await status()
+    const { error } = await asked(t, 12_345, port, { op: 'resolve', service })
+    const after = Object.entries(await status())
+    const grown = after.map(([key, value]) => [key, Number(value) - Number(before[key])])
+    return { error: JSON.stringify(error).replaceAll(service, 'NAME'), grown }
+  }
+  const before = await status()
+  const holder = await come()
+  holder.ask(register)
+  t.match(await holder.answer(), { registration: Number })
+  t.strictSame(Object.keys(await status()), Object.keys(before))
+  t.notOk('names' in before)
+  t.strictSame(await traces('secret'), await traces('nobody'))
+
+  const theirs = await asked(t, 12_345, port, register)
+  t.match(theirs, { error: { code: 'ETAKEN', message: 'held by another program' } })
+  const roots = await asked(t, 0, port, register)
+  t.match(roots, { error: { code: 'ETAKEN', message: 'held by process 4711 on port 1' } })
+  t.match(await asked(t, 0, port, { op: 'status' }), { names: 2, denied: 1 }, 'root is told all')
+})
+
 t.test('a policy that somebody has put a link in the place of is not gone by', async t => {
   const dir = t.testdir({ 'real.yaml': 'rules: []' })
   const policy = join(dir, 'policy.yaml')

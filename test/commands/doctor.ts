@@ -182,6 +182,26 @@ test('a daemon that another program has taken UDP from, or its Unix socket, is n
   })
 })
 
+test('a daemon of another host says less of itself, and is well', async t => {
+  const told = { protocol: 1, started: 1 }
+  const both = { lookup: lookup('127.0.0.1', '127.0.0.2') }
+  for (const [embedded, text] of [
+    [true, 'inside a program; another program takes its place when it ends'],
+    [false, 'monikerd'],
+  ] as const) {
+    const port = await pretender(t, { ...told, embedded })
+    await pretender(t, { ...told, embedded }, '127.0.0.2', port)
+    t.match((await found('theforce.net', port, both)).daemon, { ok: true, text })
+  }
+  const port = await pretender(t, told)
+  await pretender(t, { ...told, started: 2 }, '127.0.0.2', port)
+  t.match((await found('theforce.net', port, both)).daemon, {
+    ok: false,
+    text: 'several answer on one port',
+  })
+  t.match((await found('', port, here))['udp 127.0.0.1'], { ok: false, text: /does not answer/ })
+})
+
 test('two daemons on one host are one too many', async t => {
   const { port } = await daemon(t)
   await pretender(t, status, '127.0.0.2', port)

@@ -38,7 +38,14 @@ function guarded(
   const registry = new Registry()
   const handle = chain(
     access.step,
-    local(registry, { generation: 36, ttl: 1, status: () => ({}), sees: access.sees }),
+    local(registry, {
+      generation: 36,
+      ttl: 1,
+      status: () => ({ started: 1, pid: 2, names: registry.size, denied: denied.length }),
+      sees: access.sees,
+      oversees: access.oversees,
+      mayResolve: access.mayResolve,
+    }),
   )
   // A refusal may be thrown or rejected: here it is always rejected.
   const ask = async (question: Question, peer: Peer = here()) => handle(question, peer)
@@ -200,6 +207,74 @@ t.test('what is not for somebody is as if it were not there', async t => {
   t.match(denied.at(-1), 'denied 192.0.2.2: resolve b@0.0.0 (p.yaml:1)')
 })
 
+for (const [uid, rules, unproven, sees] of [
+  [7, undefined, undefined, true],
+  [undefined, undefined, undefined, true],
+  [0, [], undefined, true],
+  [9, [], undefined, true],
+  [7, [], undefined, false],
+  [undefined, [], undefined, false],
+  [undefined, [], 'allow', true],
+] as const) {
+  const about = rules ? `with a policy${unproven ? ' that trusts' : ''}` : 'without a policy'
+  t.test(`user ${uid} ${sees ? 'has all' : 'has a part'} of the status ${about}`, async t => {
+    const { ask, access, asked } = guarded(uid, undefined, { uid: 9 })
+    if (rules) {
+      access.policy = parsePolicy(JSON.stringify({ rules, unproven }), 'p.yaml', users)
+    }
+    const [names, denied] = [0, 0]
+    const own = { started: 1, pid: 2 }
+    t.strictSame(await ask({ op: 'status' }), sees ? { ...own, names, denied } : own)
+    t.equal(asked.length, rules ? 1 : 0)
+  })
+}
+
+t.test('a question for a name that is withheld changes no status that is told', async t => {
+  const { ask, denied } = guarded(7, [{ deny: 'resolve', name: ['a', 'b'] }], { uid: 9 })
+  for (const peer of [here(), far()]) {
+    const service = peer.local ? 'a' : 'b'
+    const before = await ask({ op: 'status' }, peer)
+    await ask(register({ service }))
+    await t.rejects(ask(resolve({ service }), peer), { code: 'ECONNREFUSED' })
+    t.strictSame(await ask({ op: 'status' }, peer), before)
+  }
+  t.equal(denied.length, 2)
+})
+
+t.test('a clash names its holder only to those who may resolve the name', async t => {
+  const rules = [{ deny: 'resolve', name: 'a', user: 'luke' }]
+  const { ask, world, denied } = guarded(0, rules)
+  await ask(register({ pid: 4711 }))
+  const clash = async () => ask(register({ port: 81 })).catch((error: Error) => error.message)
+  t.match(await clash(), 'held by process 4711 on port 80')
+  for (const uid of [7, undefined]) {
+    world.uid = uid
+    t.match(await clash(), /, held by another program;/)
+  }
+  world.uid = 8
+  t.match(await clash(), 'held by process 4711 on port 80')
+  t.strictSame(denied, [], 'nobody has asked where it is')
+})
+
+t.test('nor is a program that loses its name told by whom, if it may not resolve it', async t => {
+  for (const [rules, says] of [
+    [[{ deny: 'resolve', user: 'luke' }], 'held by another program'],
+    [[{ deny: 'resolve', from: '192.0.2.9' }], 'held by another program'],
+    [[{ deny: 'resolve', from: '192.0.2.8' }], 'reserved by process 4711'],
+  ] as const) {
+    const { ask } = guarded(7, [...rules])
+    const told: unknown[] = []
+    const ends = { address: '192.0.2.9', remote: { address: '192.0.2.9', port: 1 } }
+    const loser = { ...silent(), ends, tell: (_id: unknown, event: unknown) => told.push(event) }
+    await ask(register(), here(loser))
+    const word = { reservation: 'a-secret-of-16-letters', force: true }
+    await ask(
+      question({ id: 1, op: 'reserve', service: 'a', transport: 'tcp', pid: 4711, ...word }),
+    )
+    t.match(told, [{ event: 'evicted', error: { code: 'ETAKEN', message: says } }])
+  }
+})
+
 t.test('a list has what is for whoever asks', async t => {
   const rules = [
     { deny: 'list', name: 'secret' },
@@ -245,7 +320,7 @@ t.test('where the user matters it is asked for, and over UDP cannot be', async t
 t.test('what is neither published, resolved nor listed is no matter of policy', async t => {
   const { handle } = guarded(7, [{ deny: 'all', user: 'luke' }])
   t.match(handle({ op: 'unregister', registration: 1 }, here()), { unregistered: false })
-  t.strictSame(handle({ op: 'status' }, far()), {})
+  t.strictSame(handle({ op: 'status' }, far()), { started: 1 }, 'and another host is told less')
 })
 
 t.test('to watch is to list', async t => {
