@@ -10,7 +10,7 @@ const debug = diagnostics('moniker:daemon:tcp')
 
 /** The part of the daemon that a dialect sees. */
 export interface ServeOptions {
-  /** Answers a question. A list of many names has an iterator for its `services`: see `portionOf`. */
+  /** Answers a question. A list of many names has an iterator for its `services`: see `pagesOf`. */
   answer: Handler
   /** The turns of those who have asked for much. */
   turns: Turns

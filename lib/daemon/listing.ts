@@ -8,8 +8,29 @@ export type Told = Iterator<Answer | undefined, void>
 /** The most names that are walked at once. */
 const PORTION = 64
 
+/** A part of a list, as it is told at once. */
+export interface Page {
+  readonly services: readonly Answer[]
+  readonly isLast: boolean
+}
+
+/**
+ * The pages of a list, for a turn each; `undefined` in a turn that has found no whole page. Names that are not told make
+ * no page shorter, and none more: nobody can count them.
+ */
+export function* pagesOf(services: Told): Generator<Page | undefined, undefined> {
+  const kept: Answer[] = []
+  for (;;) {
+    const { services: some, isLast } = portionOf(services)
+    kept.push(...some)
+    if (kept.length >= PORTION) yield { services: kept.splice(0, PORTION), isLast: false }
+    else if (!isLast) yield undefined
+    if (isLast) return void (yield { services: kept, isLast })
+  }
+}
+
 /** The next names of a list, and whether they are the last. */
-export function portionOf(services: Told): { services: Answer[]; isLast: boolean } {
+function portionOf(services: Told): { services: Answer[]; isLast: boolean } {
   const found: Answer[] = []
   for (let walked = 0; walked < PORTION; walked++) {
     const { value, done } = services.next()

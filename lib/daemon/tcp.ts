@@ -17,7 +17,7 @@ import {
 } from '../wire/protocol.ts'
 import { refusable, type Owner, type Peer } from './chain.ts'
 import type { Connection, ServeOptions } from './dialect.ts'
-import { isLong, portionOf, type Told } from './listing.ts'
+import { isLong, pagesOf, type Told } from './listing.ts'
 
 /** Milliseconds that a refused connection is given to read why. */
 const LINGER = 1_000
@@ -200,12 +200,13 @@ export class LineConnection implements Connection {
   #tellPages(id: Id, services: Told): Promise<void> {
     const { turns } = this.#options
     const socket = this.#socket
+    const pages = pagesOf(services)
     return new Promise(resolve => {
       const tell = () => {
         if (!socket.writable) return resolve()
-        const { services: some, isLast } = portionOf(services)
-        const next = () => (isLast ? resolve() : turns.waitAgain(tell))
-        if (socket.write(encodeServices(id, some, !isLast))) next()
+        const { value: page } = pages.next()
+        const next = () => (page?.isLast ? resolve() : turns.waitAgain(tell))
+        if (!page || socket.write(encodeServices(id, page.services, !page.isLast))) next()
         else this.#onDrained(next)
       }
       tell()
