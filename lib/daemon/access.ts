@@ -1,4 +1,4 @@
-import { staysHere } from '../address.ts'
+import { isOwn, staysHere } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format, isWord } from '../name.ts'
 import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
@@ -11,7 +11,7 @@ import {
 } from '../wire/protocol.ts'
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
-import type { Owner, Peer, Answering, Step } from './chain.ts'
+import { isProven, type Answering, type Owner, type Peer, type Step } from './chain.ts'
 import type { Entry } from './registry.ts'
 import { Identities } from '../node/proc.ts'
 
@@ -116,6 +116,7 @@ export class Access {
     const asksUser = peer.local && (asks(action) || (isPublication(question) && asks('resolve')))
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }
+    if (policy && mayBeLocal(peer)) return { truncated: true }
     if (!assertClaim && !rivals?.size && (!asksUser || this.#uids.has(peer.owner!))) {
       return this.#pass(question, peer, next)
     }
@@ -266,6 +267,11 @@ export class Access {
   #askerOf(peer: Peer): Asker {
     return { ...placeOf(peer), uid: peer.owner && this.#uids.get(peer.owner) }
   }
+}
+
+/** True if a datagram carries an address of this host: its sender may be here, or elsewhere. */
+function mayBeLocal(peer: Peer): boolean {
+  return !isProven(peer) && isOwn(peer.remote.address, peer.address)
 }
 
 type Asker = Pick<Subject, 'local' | 'address' | 'uid'>

@@ -14,8 +14,8 @@ import {
   type Watch,
 } from '../wire/protocol.ts'
 import { reachable, type Visibility } from './access.ts'
-import type { Owner, Peer, Step } from './chain.ts'
 import { NAMELESS } from './dialect.ts'
+import { isProven, type Owner, type Peer, type Step } from './chain.ts'
 import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -72,7 +72,7 @@ export function local(
     const entries = search(registry, question, entry => sees('resolve', peer, entry))
     const { namespace } = entries[0]!
     const chosen = entries.slice(0, 8)
-    for (const entry of chosen) if (entry.guarded) announce(entry, peer, ttl)
+    if (isProven(peer)) for (const entry of chosen) if (entry.guarded) announce(entry, peer, ttl)
     const mayUsePath = wantsPath(question, peer)
     const endpoints = chosen.map((entry): Endpoint => {
       const { transport, port, path, version, metadata, load, endpoints } = entry
@@ -261,7 +261,7 @@ function wantsPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
 }
 
 /**
- * Tells a guarded server which peer to expect. A server that is frozen is not told: it could let no peer in,
+ * Tells a guarded server which peer to expect: one that is proven, or anybody could have it expect others. A server that is frozen is not told: it could let no peer in,
  * and it is not to be dropped for what it does not read.
  */
 function announce({ owner, id }: Entry, { local: isLocal, remote }: Peer, ttl: number): void {

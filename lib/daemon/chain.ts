@@ -40,7 +40,7 @@ export interface Owner {
 
 /** The program at the other end. */
 export interface Peer {
-  /** True if it is on this host. */
+  /** True if it is known to be on this host: never over UDP, where a sender may write any address. */
   readonly local: boolean
   /** The address of ours that the question came to. */
   readonly address: string
@@ -50,6 +50,11 @@ export interface Peer {
   readonly owner?: Owner
   /** True if nobody can tell its user, so that it may resolve and no more: it has come by the Unix socket. */
   readonly nameless?: boolean
+}
+
+/** True if a peer is where its address says: a connection proves that, and a datagram does not. */
+export function isProven({ owner, nameless }: Peer): boolean {
+  return owner !== undefined || nameless === true
 }
 
 /** An answer, now or later; it is later only where something has to happen first. */

@@ -1,7 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { networkInterfaces } from 'node:os'
-import { isAll, isOwn, literally, isIPv6 } from '../address.ts'
+import { isAll, isIPv6, literally, plain } from '../address.ts'
 import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError, isMissing } from '../errors.ts'
@@ -148,7 +148,9 @@ export class Datagrams {
       if (from.port === 0) throw new MonikerError('EPROTOCOL', { text: 'a datagram from port 0' })
       if (bytes.length > MAX_LINE)
         throw new MonikerError('EPROTOCOL', { text: 'a datagram too long' })
-      const peer = { local: isOwn(from.address, address), address, remote: from }
+      // The sender may have written any address: nobody is local.
+      const remote = { address: plain(from.address), port: from.port }
+      const peer = { local: false, address, remote }
       const reply = this.#dialectOf(bytes).datagram?.(bytes, peer, this.#seen)
       if (reply instanceof Promise) reply.then(send).catch(refuse)
       else send(reply)

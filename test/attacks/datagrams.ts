@@ -49,6 +49,36 @@ t.test('a daemon that is sent the answers of another says nothing', async t => {
   await othersAreServed()
 })
 
+t.test(
+  'a datagram is told nothing that is for this host alone, and has no server expect it',
+  async t => {
+    const { port, come, othersAreServed } = await siege(t)
+    const owner = await come()
+    const offers = [
+      { service: 'inner', port: 1, address: '127.0.0.1' },
+      { service: 'beside', port: 2, path: 'moniker-beside' },
+      { service: 'far', port: 3, endpoints: [{ transport: 'own', address: '127.0.0.1', port: 4 }] },
+      { service: 'guarded', port: 5, guarded: true },
+    ]
+    owner.ask(...offers.map((offer, id) => ({ id, op: 'register', transport: 'tcp', ...offer })))
+    for (const _ of offers) t.match(await owner.answer(), { registration: Number })
+    const transports = ['tcp', 'unix', 'own']
+    const questions = offers.map(({ service }) => ({ op: 'resolve', service, transports }))
+    // Its sender is 127.0.0.1: that is what anybody may write.
+    const datagrams = questions.map(question => line(question).padEnd(PADDED))
+    const { answers } = await volley(t, port, datagrams)
+    t.equal(answers.length, 4)
+    const told = JSON.stringify(answers)
+    t.notMatch(told, /127\.0\.0\.1|moniker-beside/)
+    t.match(told, /ENOSERVICE.*"port":2.*"port":3.*"port":5/)
+
+    owner.ask({ op: 'resolve', service: 'guarded', id: 'own' })
+    t.match(await owner.answer(), { id: 'own', endpoints: [{ port: 5 }] }, 'nothing came before')
+  t.match(await owner.answer(), { id: 3, event: 'expect', address: '127.0.0.1' })
+  await othersAreServed()
+  },
+)
+
 /** Somebody at the designated port of 127.0.0.1 whose answers come when we say. */
 async function daemonless(t: Test): Promise<{ socket: Socket; port: number }> {
   const socket = createSocket('udp4').bind(0, '127.0.0.1')

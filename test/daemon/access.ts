@@ -2,11 +2,12 @@ import t from 'tap'
 import { Access, type AccessOptions } from '../../lib/daemon/access.ts'
 import { local } from '../../lib/daemon/answer.ts'
 import { chain, type Owner, type Peer } from '../../lib/daemon/chain.ts'
+import { NAMELESS } from '../../lib/daemon/dialect.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { parsePolicy } from '../../lib/policy/file.ts'
 import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
 import { offer } from '../fixtures/offers.ts'
-import { far, here, silent } from '../fixtures/peers.ts'
+import { far, here, sender, silent } from '../fixtures/peers.ts'
 
 const users = new Map([
   ['root', new Set([0])],
@@ -301,7 +302,7 @@ t.test('a service of the loopback addresses is of this host, whatever the policy
   t.strictSame(await names(ask(list, far())), [])
 })
 
-t.test('where the user matters it is asked for, and over UDP cannot be', async t => {
+t.test('where the user matters it is asked for, and over the Unix socket cannot be', async t => {
   const rules = [{ allow: ['resolve', 'list'], user: 'luke' }, { deny: ['resolve', 'list'] }]
   const { ask, world, denied } = guarded(7, rules)
   await ask(register())
@@ -312,9 +313,24 @@ t.test('where the user matters it is asked for, and over UDP cannot be', async t
   t.strictSame(denied, ['denied 127.0.0.1, user 8: resolve a@0.0.0 (p.yaml:1)'])
   t.strictSame(await names(ask(list)), [])
   await t.rejects(ask(resolve(), far()), { code: 'ECONNREFUSED' })
-  const { owner: _, ...udp } = here()
-  t.strictSame(await ask(resolve(), udp), { truncated: true })
-  t.strictSame(await ask(resolve({ service: 'none' }), udp), { truncated: true })
+  t.strictSame(await ask(resolve(), NAMELESS), { truncated: true })
+  t.strictSame(await ask(resolve({ service: 'none' }), NAMELESS), { truncated: true })
+})
+
+t.test('a datagram from an address of this host is judged by no policy', async t => {
+  for (const rules of [[{ deny: 'resolve', user: 'luke' }], [{ deny: 'resolve', from: 'local' }]]) {
+    const { ask, world } = guarded(7, rules)
+    world.uid = 8
+    await ask(register())
+    for (const address of ['127.0.0.1', '127.0.0.2', '::1']) {
+      t.strictSame(await ask(resolve(), sender(address)), { truncated: true }, address)
+      t.strictSame(await ask(resolve({ service: 'none' }), sender(address)), { truncated: true })
+    }
+    t.match(await ask(resolve(), sender('192.0.2.2')), { endpoints: [{}] })
+  }
+  const { ask } = guarded(8, undefined)
+  await ask(register())
+  t.match(await ask(resolve(), sender('127.0.0.1')), { endpoints: [{}] }, 'where there is one')
 })
 
 t.test('what is neither published, resolved nor listed is no matter of policy', async t => {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { Access } from '../../lib/daemon/access.ts'
 import { local } from '../../lib/daemon/answer.ts'
 import { chain, type Peer } from '../../lib/daemon/chain.ts'
+import { NAMELESS } from '../../lib/daemon/dialect.ts'
 import { Subscriptions } from '../../lib/daemon/subscriptions.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import {
@@ -13,7 +14,7 @@ import {
 } from '../../lib/wire/protocol.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 import { offer } from '../fixtures/offers.ts'
-import { far, here as program, silent } from '../fixtures/peers.ts'
+import { far, here as program, sender, silent } from '../fixtures/peers.ts'
 
 const here = program()
 const remote = far()
@@ -135,10 +136,15 @@ t.test('a guarded server is told whom it was given to, unless it is behind', asy
     ['mine', { event: 'expect', address: '127.0.0.1', ttl: 7 }],
     ['mine', { event: 'expect', address: '192.0.2.2', ttl: 7 }],
   ])
+  handle(resolve(), sender('127.0.0.1'))
+  handle(resolve(), sender('192.0.2.2'))
+  t.equal(told.length, 2, 'a datagram may have any sender')
+  handle(resolve(), NAMELESS)
+  t.equal(told.length, 3)
   holder.isBehind = true
   handle(resolve(), remote)
   handle({ op: 'list' }, here)
-  t.equal(told.length, 2)
+  t.equal(told.length, 3)
 })
 
 t.test(

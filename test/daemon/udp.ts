@@ -159,7 +159,7 @@ t.test('the longest datagram that is allowed is answered', async t => {
   t.match((await answer()).message, { got: 'status' })
 })
 
-t.test('a question is answered as one of this host, and owns nothing', async t => {
+t.test('a question is never taken for one of this host, and owns nothing', async t => {
   const peers: Peer[] = []
   const { port } = await listener(t, {
     answer: (_question, peer) => {
@@ -170,7 +170,7 @@ t.test('a question is answered as one of this host, and owns nothing', async t =
   const { ask, answer } = await asker(t, port)
   ask(padded(status))
   await answer()
-  t.match(peers, [{ local: true, address: '127.0.0.1', remote: { address: '127.0.0.1' } }])
+  t.match(peers, [{ local: false, address: '127.0.0.1', remote: { address: '127.0.0.1' } }])
   t.notOk('owner' in peers[0]!)
 })
 
