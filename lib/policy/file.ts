@@ -43,7 +43,16 @@ interface Parsed {
  */
 export async function loadPolicy(file: string, isHosts = file === HOST_POLICY): Promise<Policy> {
   const text = await readSafely(file, isHosts)
-  return parsePolicy(text, file, new UserTable().users)
+  return parsePolicy(text, file, usersFor(file))
+}
+
+/** The users that a policy may name. It cannot be read without. */
+function usersFor(file: string): Users {
+  try {
+    return new UserTable().users
+  } catch (error) {
+    throw bad(`${file} cannot be read without the users of this host: ${(error as Error).message}`)
+  }
 }
 
 /** Reads the policies in several files, to be in force together. Fails as `loadPolicy` does. */

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os'
+import { MonikerError, isWant } from '../errors.ts'
 import { SystemTable } from './table.ts'
 
 /** The numbers of the users of this host by name, in lower case. Two names may differ in case alone. */
@@ -12,10 +13,17 @@ export class UserTable {
   readonly #table: SystemTable<Users>
 
   constructor(file = '/etc/passwd') {
-    this.#table = new SystemTable(file, usersIn)
+    let wasThere = false
+    this.#table = new SystemTable(file, text => {
+      // A table of users is exchanged, and never taken away: it is being written.
+      if (wasThere && text === '') throw new MonikerError('EDENIED', { text: `${file} is gone` })
+      const users = usersIn(text)
+      wasThere ||= text !== ''
+      return users
+    })
   }
 
-  /** The users now. */
+  /** The users now. Throws as `SystemTable` does, and `EDENIED` if a table that was there is there no longer. */
   get users(): Users {
     return this.#table.content
   }
@@ -30,12 +38,13 @@ function usersIn(text: string): Users {
   return users
 }
 
-/** The user of this process; none if it has no name, as it may be in a container. */
+/** The user of this process; none if it has no name, as it may be in a container. Throws for want of descriptors. */
 function ownUser(): [string, Set<number>][] {
   try {
     const { username, uid } = userInfo()
     return [[username.toLowerCase(), new Set([uid])]]
-  } catch {
+  } catch (error) {
+    if (isWant(error)) throw error
     return []
   }
 }

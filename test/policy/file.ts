@@ -20,6 +20,7 @@ import {
   parsePolicy,
   parseYaml,
 } from '../../lib/policy/file.ts'
+import { wanting } from '../fixtures/wanting.ts'
 
 const users = new Map([['luke', new Set([7])]])
 const parse = (text: string) => parsePolicy(text, 'p.yaml', users)
@@ -326,4 +327,13 @@ t.test('no text throws', async t => {
     { numRuns: 2_000 },
   )
   t.pass('all were read or refused')
+})
+
+t.test('without the users of this host no policy is read, and that is not remembered', async t => {
+  const file = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  const { again } = wanting(t)
+  const message = /p\.yaml cannot be read without the users of this host: EMFILE/
+  await t.rejects(loadPolicy(file), { code: 'ERR_MONIKER_POLICY', message })
+  again()
+  t.ok(await loadPolicy(file))
 })

@@ -64,3 +64,11 @@ t.test('where there is no table, or no such setting, there is no rule', async t 
 t.test('those of this host are its own', async t => {
   t.notOk(new ProtectedNames().of('no-such-service-at-all'))
 })
+
+t.test('where the setting or the table cannot be read, nobody is let in by that', async t => {
+  const dir = t.testdir({ services: table, folder: {} })
+  const [services, folder] = [join(dir, 'services'), join(dir, 'folder')]
+  const unreadable = { reason: 'EDENIED', message: /folder cannot be read/ }
+  t.throws(() => new ProtectedNames({ table: services, setting: folder }).of('http'), unreadable)
+  t.throws(() => new ProtectedNames({ table: folder, setting: services }).of('http'), unreadable)
+})
