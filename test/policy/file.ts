@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
@@ -245,7 +246,7 @@ t.test(
 )
 
 t.test('that of the host is root’s alone, and so are the folders above it', root, async t => {
-  const dir = mkdtempSync('/root-policy-')
+  const dir = mkdtempSync(join(homedir(), 'root-policy-'))
   t.teardown(() => rmSync(dir, { recursive: true }))
   const file = join(dir, 'a', 'p.yml')
   mkdirSync(dirname(file), { mode: 0o755 })
