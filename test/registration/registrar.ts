@@ -581,10 +581,10 @@ t.test('daemons that come and go while a name is asked for are not one that is s
   const port = await nobody()
   const start = async () => {
     if (++starts === 1) return taken()
-    await pause(1_050)
+    await pause(250)
     await daemon(t, { port })
   }
-  const lease = await new Registrar(port, start).register(offer('tie'), { timeout: 1_000 })
+  const lease = await new Registrar(port, start).register(offer('tie'), { timeout: 200 })
   t.equal(lease.state, 'held')
   await lease.withdraw()
 })
