@@ -411,18 +411,21 @@ t.test('addresses that come and go are noticed by the next look', async t => {
   t.match((await answer()).message, { got: 'status' })
 
   datagrams.close()
-  interfaces(t, { lo: [{ address: '127.0.0.4' }] })
-  for (let turn = 0; turn < 10; turn++) await setTimeout(2)
+  const { datagrams: others } = await listener(t, { host: '::', rescan: 1 })
+  for (const address of ['127.0.0.4', '127.0.0.5']) {
+    interfaces(t, { lo: [{ address }] })
+    while (!others.addresses.includes(address)) await setImmediate()
+  }
   t.strictSame(datagrams.addresses, [], 'nobody looks after the end')
 })
 
 t.test('addresses that cannot be known now are looked for at the next look', async t => {
-  const { again } = wanting(t)
+  const { again, tries } = wanting(t)
   const given = { dialects: [json], answer: echo, refused: () => {}, rescan: 1 } as const
   const datagrams = new Datagrams(given)
   t.teardown(() => datagrams.close())
   await datagrams.bind(await nobody(), '0.0.0.0')
-  for (let turn = 0; turn < 5; turn++) await setTimeout(2)
+  while (tries.addresses < 2) await setImmediate()
   t.strictSame(datagrams.addresses, [])
   again()
   while (!datagrams.addresses.includes('127.0.0.1')) await setImmediate()

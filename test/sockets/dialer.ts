@@ -19,6 +19,7 @@ import { connect, type ConnectOptions } from '../../lib/sockets/socket.ts'
 import { firstPath, hasUnix, newPath, openBeside } from '../../lib/transports/unix.ts'
 import { active } from '../fixtures/active.ts'
 import { awake } from '../fixtures/awake.ts'
+import { failed } from '../fixtures/failed.ts'
 import { greeting } from '../fixtures/greeting.ts'
 import { Held, site, type Place } from '../fixtures/held.ts'
 import { cert, key } from '../fixtures/certificate.ts'
@@ -138,8 +139,7 @@ t.test('what has failed already where the daemon still sees it has failed', asyn
   const resolver = new Held(gone)
   const socket = connect({ ...OFFERED, transports: ['tcp'], resolver })
   const events = history(socket)
-  // As many turns as it takes to be refused.
-  for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+  await failed(socket)
   t.strictSame(events, [])
   resolver.answer(gone)
   const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]

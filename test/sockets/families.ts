@@ -8,6 +8,7 @@ import type { Name } from '../../lib/name.ts'
 import type { ResolveOptions } from '../../lib/resolution.ts'
 import { connect, type ConnectOptions } from '../../lib/sockets/socket.ts'
 import { awake } from '../fixtures/awake.ts'
+import { failed } from '../fixtures/failed.ts'
 import { Held, site, type Place } from '../fixtures/held.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { noSwallow, swallow } from '../fixtures/swallow.ts'
@@ -72,7 +73,7 @@ t.test('what was remembered of one family and fails is reached by the other', as
   const { resolver } = twoFamilies(refusing, place)
   const held = Object.assign(new Held(refusing), { resolve: resolver.resolve })
   const socket = connect({ ...FAR, resolver: held })
-  for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+  await failed(socket)
   held.answer(refusing)
   t.equal(await hello(socket), 'hello')
 })
