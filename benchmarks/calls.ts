@@ -10,20 +10,20 @@ export interface Calls {
   road: Road
   count: number
   width: number
-  /** Whether to pause before, so that no daemon counts as one that was asked lately. */
+  /** True to pause before, so that no daemon counts as one that was asked lately. */
   rested?: boolean
 }
 
-/** Whom to call. */
+/** The daemon, or the daemons, to call. */
 export interface Callee {
   /** The designated ports of several daemons that know the name; the first is that of warm calls. */
   ports: number[]
   host?: string
-  /** Whether to go by TCP alone. */
+  /** True to go by TCP alone. */
   tcp?: boolean
 }
 
-/** How many daemons there are to be called cold, each once. */
+/** The number of daemons that are there to be called cold, each once. */
 export const DAEMONS = 100
 
 /** After so long a daemon is not one that was asked lately, in ms. */

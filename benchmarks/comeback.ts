@@ -39,8 +39,8 @@ export class Flock {
 }
 
 /**
- * How many seconds it takes until as many programs, of which each has a connection, have their names
- * again once there is a daemon again, after it was killed.
+ * Seconds until as many programs, of which each has a connection, have their names again once there is a daemon again,
+ * after it was killed.
  */
 export async function comeback(count: number): Promise<number> {
   const before = await peer<{ port: number }>('state')

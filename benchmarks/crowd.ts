@@ -4,10 +4,10 @@ import { encode } from '../lib/wire/protocol.ts'
 import { seconds, times } from './measure.ts'
 import { dial, hold, nameOf, numbered } from './names.ts'
 
-/** What a crowd is to do next. */
+/** The next task of a crowd. */
 export type Deed = { dial: number } | { hold: number } | 'watch' | 'hear'
 
-/** How many connections are busy at once. */
+/** The number of connections that are busy at once. */
 const WIDTH = 32
 
 /** Many connections to a daemon, each of which holds names or watches one; they last as long as the process. */

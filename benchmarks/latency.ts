@@ -10,7 +10,7 @@ const LOSS = 0.01
 
 type Pair = (road: Road, calls: Omit<Calls, 'road'>, part: number) => [Way, Way]
 
-/** How long it takes to connect to a host that is some way off. */
+/** The time that it takes to connect to a host that is some way off. */
 export const latency: Benchmark = async options => {
   const { smoke } = options
   const few = smoke ? { count: 8, width: 4 } : { count: DAEMONS, width: 4 }
@@ -53,7 +53,7 @@ export const latency: Benchmark = async options => {
   }
 }
 
-/** What is done between two hosts, the daemon and the service on the far one; or why there are none. */
+/** The measurements between two hosts, the daemon and the service on the far one; or why there are none. */
 async function between<Done>(
   loss: number,
   work: (pair: Pair) => Promise<Done>,

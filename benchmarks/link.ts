@@ -9,7 +9,7 @@ const program = fileURLToPath(new URL('../../benchmarks/delaylink.py', import.me
 
 /** Two hosts, each a network namespace of this machine, and a link between them. */
 export interface Link {
-  /** What to run a program by, so that it is there. */
+  /** The words to run a program by, so that it is there. */
   near: string[]
   far: string[]
   /** The address of the far host. */

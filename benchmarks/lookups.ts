@@ -16,7 +16,7 @@ import type { TargetName } from './targets.ts'
 import { metered, type Metered } from './usage.ts'
 import { asker } from './volley.ts'
 
-/** How many names the daemon holds; all are asked for, in turn. */
+/** The number of names that the daemon holds; all are asked for, in turn. */
 const NAMES = 1_000
 
 type Ask = (count: number) => Promise<unknown>

@@ -3,7 +3,7 @@ import { Bonjour } from 'bonjour-service'
 
 const PORT = 4_567
 
-/** How long an answer is waited for, in ms. */
+/** Milliseconds for which an answer is waited for. */
 const PATIENCE = 5_000
 
 /** Bound to one address it would hear nothing that is sent to all. */

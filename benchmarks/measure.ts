@@ -10,7 +10,7 @@ export interface Spread {
 
 /** One way beside another, in interleaved pairs. */
 export interface Comparison {
-  /** What is measured, and in what unit. */
+  /** The quantity that is measured, and its unit. */
   what: string
   unit: string
   /** The names of the two: ours, and the one it is measured by. */
@@ -21,22 +21,22 @@ export interface Comparison {
   beside: Spread
   /** Ours over the other, pair by pair. */
   ratio: Spread
-  /** What the ratio has to reach, or how much more ours may be. */
+  /** The least that the ratio has to reach, or how much more ours may be. */
   target?: TargetName
 }
 
-/** How a figure grows with the number of what there is. */
+/** The growth of a figure with the number of what there is. */
 export interface Growth {
   what: string
   unit: string
   sizes: number[]
   /** One for each size. */
   figures: number[]
-  /** What the last of them has to reach. */
+  /** The least that the last of them has to reach. */
   target?: TargetName
 }
 
-/** What could not be measured here. */
+/** A figure that could not be measured here. */
 export interface Skipped {
   what: string
   why: string
@@ -44,15 +44,15 @@ export interface Skipped {
 }
 
 export interface BenchmarkOptions {
-  /** How many interleaved pairs to measure. */
+  /** The number of interleaved pairs to measure. */
   pairs: number
-  /** Whether to do only enough to see that it works. */
+  /** True to do only enough to see that it works. */
   smoke: boolean
   /** Told how far it is. */
   progress: (text: string) => void
 }
 
-/** What a benchmark found. */
+/** The findings of a benchmark. */
 export interface Findings {
   /** In one sentence, what the figures mean. */
   measures: string
@@ -60,7 +60,7 @@ export interface Findings {
   growths?: Growth[]
   skipped?: Skipped[]
   profiles?: Profile[]
-  /** What else there is to say. */
+  /** Further remarks. */
   notes: string[]
 }
 
@@ -116,7 +116,7 @@ export function percentile(figures: number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
 }
 
-/** How many seconds `work` takes. */
+/** Seconds that `work` takes. */
 export async function seconds(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now()
   await work()

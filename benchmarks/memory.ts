@@ -1,11 +1,11 @@
-// How many bytes of heap a registry of so many names takes: memory SIZE EACH, with --expose-gc
+// Bytes of heap that a registry of so many names takes: memory SIZE EACH, with --expose-gc
 import { filled, owners } from './registry.ts'
 
 const collect = (globalThis as { gc?: () => void }).gc!
 const [size, each] = process.argv.slice(2).map(Number) as [number, number]
 
 const holders = owners(size / each)
-// What is only made once, such as the code of it, is no name's.
+// Things that are only made once, such as the code, are no name's.
 filled(each, owners(1))
 collect()
 const before = process.memoryUsage().heapUsed

@@ -4,7 +4,7 @@ import { PADDED, encode } from '../lib/wire/protocol.ts'
 import type { Script } from './script.ts'
 import type { Volley } from './volley.ts'
 
-/** How many questions there are in one write. */
+/** The number of questions in one write. */
 const EACH = 256
 
 /** The names of a benchmark are numbered, and so are the ports they lead to. */

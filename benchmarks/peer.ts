@@ -93,7 +93,7 @@ async function state(port = '0'): Promise<{ port: number; ms: number }> {
 
 function memory(): Memory {
   const { gc } = globalThis as { gc?: () => void }
-  // What only a finalizer lets go of is there until the second time.
+  // Memory that only a finalizer lets go of is there until the second time.
   gc?.()
   gc?.()
   const { heapUsed, rss } = process.memoryUsage()

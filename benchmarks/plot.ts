@@ -77,7 +77,7 @@ export function ratioPlot(bars: Bar[]): string {
   })
 }
 
-/** How each grows with the number, side by side, each on a scale of its own that begins at 0. */
+/** The growth of each with the number, side by side, each on a scale of its own that begins at 0. */
 export function growthPlot(growths: Growth[]): string {
   const columns = 3
   const width = WIDTH / columns

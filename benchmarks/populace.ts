@@ -1,27 +1,27 @@
 import { seconds } from './measure.ts'
 import { peer, type Peer } from './process.ts'
 
-/** What a daemon takes, in bytes. */
+/** Bytes that a daemon takes. */
 export interface Memory {
   /** On the heap, once the collector has been. */
   heap: number
   resident: number
 }
 
-/** What has become of a daemon as it was settled. */
+/** The state of a daemon as it was settled. */
 export interface Settled {
-  /** How long it took to open all connections, and then to register all names, in s. */
+  /** Seconds that it took to open all connections, and then to register all names. */
   connected: number
   registered: number
-  /** How many bytes of heap all connections take, and all names; and how many the whole process does. */
+  /** Bytes of heap that all connections take, and all names; and those of the whole process. */
   memory: { connections: number; names: number; resident: number }
 }
 
-/** What it takes that many watch. */
+/** The costs of many that watch. */
 export interface Watched {
-  /** How many bytes of heap all take, beside their connections. */
+  /** Bytes of heap that all take, beside their connections. */
   memory: number
-  /** How many seconds it took from a registration until all had heard. */
+  /** Seconds from a registration until all had heard. */
   told: number
 }
 
@@ -29,7 +29,7 @@ export interface Watched {
 export class Populace {
   readonly #daemon: Peer<{ port: number; ms: number }>
   #holders: Peer<string> | undefined
-  /** How many names there are. */
+  /** The number of names. */
   size = 0
 
   private constructor(daemon: Peer<{ port: number; ms: number }>) {
@@ -45,7 +45,7 @@ export class Populace {
     return this.#daemon.ready.port
   }
 
-  /** How long the daemon took to start, in ms. */
+  /** Milliseconds that the daemon took to start. */
   get started(): number {
     return this.#daemon.ready.ms
   }

@@ -8,15 +8,15 @@ export interface PeerOptions {
   /** The designated port. */
   port?: number
   args?: string[]
-  /** What to run it by, such as `ip netns exec NAME`. */
+  /** The words to run it by, such as `ip netns exec NAME`. */
   by?: string[]
-  /** What Node is told. */
+  /** The options of Node. */
   node?: string[]
 }
 
 /** A process of ours, of which something can be asked. It ends when it is stopped, or when we do. */
 export interface Peer<Ready> {
-  /** What it had to say once it was ready. */
+  /** The words that it had to say once it was ready. */
   ready: Ready
   pid: number
   ask: <Answer>(question: unknown) => Promise<Answer>
@@ -42,7 +42,7 @@ export async function peer<Ready>(
   return { ready: await said<Ready>(child, role), pid: child.pid!, ask, stop }
 }
 
-/** What it says next. */
+/** The next message from it. */
 async function said<T>(child: ChildProcess, role: string): Promise<T> {
   const over = new AbortController()
   const gone = once(child, 'exit', over).then(([status]): never => {

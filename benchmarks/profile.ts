@@ -7,7 +7,7 @@ export interface Profile {
   shares: [share: number, where: string][]
 }
 
-/** How many places to tell. */
+/** The number of places to tell. */
 const TOP = 12
 
 /** Does some work, and says where the time of this process went meanwhile; by function, itself alone. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** How long a program may take to come to listen, in ms. */
+/** Milliseconds that a program may take to come to listen. */
 const PATIENCE = 5_000
 
 /** A program of the system that runs for as long as it is wanted. */
@@ -54,7 +54,7 @@ export async function patiently(port: number, program: Program): Promise<net.Soc
   }
 }
 
-/** Whether somebody listens at a port. */
+/** True if a program listens at a port. */
 export async function answers(port: number): Promise<boolean> {
   const socket = net.connect(port, '127.0.0.1')
   try {

@@ -10,10 +10,10 @@ const execute = promisify(execFile)
 /** The package, from where this was built to. */
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url))
 
-/** How long a process may take, in ms. */
+/** Milliseconds that a process may take. */
 const PATIENCE = 30_000
 
-/** What makes Node, or us, start in another way than by default. */
+/** Variables that make Node, or us, start in another way than by default. */
 const TUNING = /^(NODE_|MONIKER_|DEBUG$)/
 
 /** The command `moniker`, in a project. */

@@ -8,7 +8,7 @@ import { bound, isMet, targets, type Target, type TargetName } from './targets.t
 /** Where and how something was measured, for the reader to judge by. */
 export type Machine = Record<string, string | number>
 
-/** What was found, by the name of the benchmark. */
+/** The findings, by the name of the benchmark. */
 export type Found = Record<string, Findings>
 
 /**
@@ -74,7 +74,7 @@ export function report(machine: Machine, found: Found): string {
 /** Why nothing was found of what was not asked for. */
 export const NOT_RUN = 'was not run'
 
-/** What was found of a target, or why nothing was. */
+/** The finding for a target, or why there is none. */
 export interface Verdict {
   target: Target
   spread?: Spread

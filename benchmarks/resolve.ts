@@ -24,7 +24,7 @@ const NAME = parse(nameOf(0))
 
 interface Rival {
   ask: () => Promise<unknown>
-  /** How many look-ups there are to a figure. */
+  /** The number of look-ups to a figure. */
   count: number
   stop: () => Promise<void>
 }

@@ -84,7 +84,7 @@ function showTargets(found: Found): void {
   if (rows.length > 0) console.log(`\n${table(rows, ['target', 'of', 'measured', ''])}`)
 }
 
-/** What is measured, and what measures; the report is neither. */
+/** The benchmarks and their helpers; the report is neither. */
 const SOURCES = ['index.ts', 'lib', 'package.json', 'package-lock.json', 'benchmarks/*.ts']
 
 /** Which state of the sources this is; nothing where there is no git. */

@@ -13,13 +13,13 @@ import { rehearse } from './names.ts'
 import { Populace } from './populace.ts'
 import { recite } from './script.ts'
 
-/** How many names one connection holds, unless there may not be as many connections. */
+/** The number of names that one connection holds, unless there may not be as many connections. */
 const EACH = 100
 
-/** How many of the names are asked for when pipelined, all over; as many for every size. */
+/** The number of names that are asked for when pipelined, all over; as many for every size. */
 const ASKED = 65_536
 
-/** What is found at each size, and in what unit. */
+/** The figures at each size, and their units. */
 const units = {
   'memory a name': 'bytes of heap',
   'memory a connection': 'bytes of heap',
@@ -77,7 +77,7 @@ export const scale: Benchmark = async options => {
   }
 }
 
-/** What so many names take and cost; `work` is done while they are held. */
+/** The costs of so many names; `work` is done while they are held. */
 async function census(
   size: number,
   each: number,
@@ -106,7 +106,7 @@ async function census(
   }
 }
 
-/** What it takes that so many connections watch one name, and how long until all are told of it. */
+/** The costs of so many connections that watch one name, and how long until all are told of it. */
 async function watching(sizes: number[]): Promise<Growth[]> {
   const memory: number[] = []
   const told: number[] = []
@@ -126,7 +126,7 @@ async function watching(sizes: number[]): Promise<Growth[]> {
   ]
 }
 
-/** How long it takes until as many programs have their names again once the daemon, which was killed, is back. */
+/** The time until as many programs have their names again once the daemon, which was killed, is back. */
 async function returning(sizes: number[]): Promise<Growth> {
   const figures: number[] = []
   for (const size of sizes) figures.push(await comeback(size))
@@ -162,7 +162,7 @@ async function lookUps(
   ]
 }
 
-/** How long one of so many takes, in µs. */
+/** The time of one of so many, in µs. */
 async function timeOf(count: number, work: () => Promise<void>): Promise<number> {
   return ((await seconds(work)) / count) * 1e6
 }
@@ -181,7 +181,7 @@ function growths(sizes: number[], found: Figures[]): Growth[] {
   }))
 }
 
-/** How many connections a process may have, with some files to spare; as many as are wanted, where nobody says. */
+/** The number of connections that a process may have, with some files to spare; all that are wanted, where nobody says. */
 function openFiles(): number {
   try {
     const [, limit] = /Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))!

@@ -7,7 +7,7 @@ export interface Script {
   writes: Buffer[]
   /** The answers to each write. */
   answers: Buffer[]
-  /** How many questions there are in a write. */
+  /** The number of questions in a write. */
   each: number
 }
 
@@ -26,7 +26,7 @@ export async function recite(
   const total = Math.ceil(count / each)
   let asked = 0
   let answered = 0
-  /** How much there is already of the answers to one write. */
+  /** The part that there is already of the answers to one write. */
   let have = 0
   const more = () => {
     if (asked < total) socket.write(writes[asked++ % writes.length]!)

@@ -131,7 +131,7 @@ export const start: Benchmark = async options => {
   }
 }
 
-/** What there is in the project, by its file. `echo` is a port. */
+/** The contents of the project, by file. `echo` is a port. */
 function programs(echo: number): Record<string, string> {
   return {
     'load-ours.mjs': load(OURS),

@@ -1,11 +1,11 @@
-/** What has to be reached, as a median: a ratio of ours to the other, or else a figure, such as how much more ours is. */
+/** A median that has to be reached: a ratio of ours to the other, or else a figure, such as how much more ours is. */
 export interface Target {
   what: string
   beside: string
   /** One of the two. */
   least?: number
   most?: number
-  /** What a figure that is no ratio is counted in. */
+  /** The unit of a figure that is no ratio. */
   unit?: string
 }
 
@@ -85,7 +85,7 @@ export function bound({ least, most, unit }: Target): string {
   return `${least === undefined ? '≤' : '≥'} ${unit ? `${number} ${unit}` : number.toFixed(2)}`
 }
 
-/** Whether `median` reaches the target. */
+/** True if `median` reaches the target. */
 export function isMet({ least = -Infinity, most = Infinity }: Target, median: number): boolean {
   return median >= least && median <= most
 }

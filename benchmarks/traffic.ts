@@ -3,7 +3,7 @@ import net, { type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Resolver, connect } from '../index.ts'
 
-/** What is sent, again and again: no two of its bytes are alike by rule, so a lost one is found. */
+/** The bytes that are sent, again and again: no two of them are alike by rule, so a lost one is found. */
 export const block = Buffer.from(
   Array.from({ length: 65_536 }, (_, at) => (at * 2_654_435_761) >>> 11),
 )
@@ -15,7 +15,7 @@ export interface Named {
   /** The designated port. */
   port: number
   host?: string
-  /** Whether to go by TCP alone, and not by the faster road on one host. */
+  /** True to go by TCP alone, and not by the faster road on one host. */
   tcp?: boolean
 }
 
@@ -50,7 +50,7 @@ export function byNumber(port: number, host = '127.0.0.1'): Open {
   return () => net.connect(port, host)
 }
 
-/** How many ms it took from the call until … */
+/** Milliseconds from the call until … */
 export interface Touch {
   /** … it was connected. */
   connected: number

@@ -6,7 +6,7 @@ const TICK = 0.01
 
 /** A way, and how busy the two sides of it have been. */
 export interface Metered extends Way {
-  /** What there is to say of it; nothing where the system does not tell. */
+  /** The usage of it; nothing where the system does not tell. */
   note: () => string[]
 }
 
@@ -35,7 +35,7 @@ export function metered(way: Way, count: number, server: number): Metered {
   }
 }
 
-/** How much processor time a process has used, in s; `NaN` where the system does not tell. */
+/** Seconds of processor time that a process has used; `NaN` where the system does not tell. */
 function used(pid: number): number {
   try {
     // The name, in brackets, may have spaces in it.

@@ -11,10 +11,10 @@ export interface Volley {
   check: (answer: Buffer, at: number) => void
 }
 
-/** How many are under way at once: so many fit into any socket's buffer. */
+/** The number that are under way at once: so many fit into any socket's buffer. */
 const WIDTH = 64
 
-/** How long one is waited for before it is sent again, in ms. */
+/** Milliseconds for which one is waited for before it is sent again. */
 const PAUSE = 200
 
 /**

@@ -28,7 +28,7 @@ export class Program {
     this.#ended = this.#watched()
   }
 
-  /** What it says once it can be reached. */
+  /** The words that it says once it can be reached. */
   async ready(signal: AbortSignal): Promise<Ready> {
     const late = () => this.#failed(new Error(`${this.#service} takes too long to start`))
     const timer = setTimeout(late, PATIENCE)

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createServer } from '../index.ts'
 
-/** What the demo is told once the service can be reached, by name and, to compare, by port. */
+/** The message to the demo once the service can be reached, by name and, to compare, by port. */
 export interface Ready {
   pid: number
   /** The port that the system chose for the name. */

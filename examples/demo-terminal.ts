@@ -1,4 +1,4 @@
-// What the demo says: lines, and on a terminal one line of progress that is written over.
+// The output of the demo: lines, and on a terminal one line of progress that is written over.
 import { styleText } from 'node:util'
 
 const { stdout, env } = process

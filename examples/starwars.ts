@@ -1,4 +1,4 @@
-// What client and server agree on: the service string, its version, and what they say to each other.
+// The agreement of client and server: the service string, its version, and what they say to each other.
 
 /** The service string. Where it listens is nobody's business. */
 export const SERVICE = 'starwars'
