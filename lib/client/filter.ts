@@ -123,7 +123,7 @@ export class Egress {
   /** The fence around a program, if there is a policy. */
   static around(own: string | undefined): Egress | undefined {
     const host = hostPolicy()
-    // Whoever asks for a name hears of the failure.
+    // A program that asks for a name hears of the failure.
     host?.catch(() => {})
     return host || own !== undefined ? new Egress(own) : undefined
   }

@@ -280,7 +280,7 @@ async function checkUDP(
     const processes = isThere ? await holders('udp', port, known) : ''
     return processes ? [bad(check, `port ${port} is taken${processes}`, REMEDIES.EPROTOCOL!)] : []
   }
-  // Whoever answers there is not it.
+  // Another program answers there, if any does.
   const { pid = [], udp = [address] } = status
   if (isHere && !udp.includes(address)) {
     const text = `the daemon has no UDP on port ${port}${await holders('udp', port, [pid].flat())}`

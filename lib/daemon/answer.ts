@@ -209,7 +209,7 @@ function search(
   }
 }
 
-/** What is told of a name where it is listed, beside its endpoints and its instance. */
+/** The fields of a name where it is listed, beside its endpoints and its instance. */
 const LISTED = [
   'namespace',
   'service',

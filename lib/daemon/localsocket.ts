@@ -91,7 +91,7 @@ export class LocalSocket {
     const rescan = this.#rescan
     const server = createServer({ allowHalfOpen: true }, connected)
     if (!ref) server.unref()
-    // Who had the port before may have been killed.
+    // A daemon that had the port before may have been killed.
     remove(path)
     server.listen({ path, exclusive: true, readableAll: true, writableAll: true, backlog: BACKLOG })
     await once(server, 'listening')

@@ -26,7 +26,7 @@ export interface PortOptions extends UDPOptions {
   asked: (socket: Socket) => void
 }
 
-/** Whose the port is: nobody's yet or any more, about to be ours, ours, or that of a daemon that has asked for it. */
+/** The holder of the port: none yet or any more, soon we, we, or a daemon that has asked for it. */
 type Phase = 'closed' | 'opening' | 'open' | { readonly givenTo: object }
 
 /** The designated port of a host, over TCP and UDP, and the Unix socket that goes with it. */
@@ -127,7 +127,7 @@ export class DesignatedPort {
     const { hosts, embedded } = this.#options
     for (const host of hosts)
       await this.#bindIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
-    // Who has but other addresses is not asked for this host.
+    // A daemon that has but other addresses is not asked for this host.
     if (hosts.some(host => LOCAL.includes(host))) await this.#local.open(this.number)
     if (this.#phase !== 'opening') this.#local.close()
   }

@@ -115,7 +115,7 @@ export class MonikerDatagram extends Base {
       throw alreadyConnected()
     }
     if (call) return void this.#connect(call)
-    // What a connect by name has left that failed.
+    // A connect by name that failed has left these.
     if (!this.#isConnected()) this.#connected = this.#link = undefined
     Reflect.apply(super.connect, this, args)
   }
