@@ -74,8 +74,8 @@ t.test(
 
     owner.ask({ op: 'resolve', service: 'guarded', id: 'own' })
     t.match(await owner.answer(), { id: 'own', endpoints: [{ port: 5 }] }, 'nothing came before')
-  t.match(await owner.answer(), { id: 3, event: 'expect', address: '127.0.0.1' })
-  await othersAreServed()
+    t.match(await owner.answer(), { id: 3, event: 'expect', address: '127.0.0.1' })
+    await othersAreServed()
   },
 )
 
