@@ -4,6 +4,7 @@ import { clock, pause, setTimeout, wallClock } from '../clock.ts'
 import { designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { MonikerError } from '../errors.ts'
+import { Descriptors } from '../node/descriptors.ts'
 import { policyFiles } from '../policy/host.ts'
 import type { Policies } from '../policy/policy.ts'
 import { ProtectedNames } from '../policy/protected.ts'
@@ -144,6 +145,7 @@ export class Daemon {
   readonly #registry = new Registry((change, entry) => this.#subscriptions.tell(change, entry))
   readonly #port: DesignatedPort
   readonly #limits: Limits
+  readonly #descriptors = new Descriptors()
   readonly #access: Access
   readonly #logged = new Bucket({ perSecond: 10, burst: 100 })
   readonly #dialects: Dialects
@@ -384,6 +386,7 @@ export class Daemon {
     this.#counters.connections++
     let leave: () => void
     try {
+      if (this.#descriptors.areScarce(socket, this.#sockets.size)) this.#spare(peer)
       leave = this.#limits.enter(peer, () => this.#makeRoom())
     } catch (error) {
       this.#refused(error as MonikerError)
@@ -400,19 +403,26 @@ export class Daemon {
     this.#sockets.delete(socket)
   }
 
+  /** Closes another connection for one of this host that has come where few descriptors are left; throws `ELIMIT`. */
+  #spare({ local: isLocal }: Peer): void {
+    if (isLocal && this.#makeRoom()) return
+    throw new MonikerError('ELIMIT', { text: 'few descriptors are left; ask again in a moment' })
+  }
+
   /**
    * Closes the oldest connection that holds no name, for a new one of this host. A program that takes all
-   * places takes them from itself first.
+   * places takes them from itself first. False if there is none.
    */
-  #makeRoom(): void {
+  #makeRoom(): boolean {
     for (const [socket, { arrival }] of this.#sockets) {
       const { owner } = arrival
       if (owner && this.#registry.held(owner) > 0) continue
       this.#leave(socket)
-      return arrival.refuse(
-        new MonikerError('ELIMIT', { text: 'the connection made room for a new one' }),
-      )
+      const text = 'the connection made room for a new one'
+      arrival.refuse(new MonikerError('ELIMIT', { text }))
+      return true
     }
+    return false
   }
 
   /** The number of bytes of answers that wait to be read. */
@@ -422,13 +432,13 @@ export class Daemon {
     return unread
   }
 
-  /** Logs a denial. A peer that asks for ever must not fill the disk. */
   /** Says that another program has UDP of the port at an address. Nobody believes it, but hosts ask more slowly. */
   #lost(address: string): void {
     const where = `UDP of port ${this.port} at ${address}`
     this.#options.log?.(`cannot have ${where}: moniker doctor says which program has it`)
   }
 
+  /** Logs a denial. A peer that asks for ever must not fill the disk. */
   #denied(text: string): void {
     this.#counters.denied++
     debug('%s', text)

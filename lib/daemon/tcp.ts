@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
+import { RESERVE } from '../node/descriptors.ts'
 import { LineReader } from '../wire/lines.ts'
 import { LineSplitter } from '../wire/splitter.ts'
 import {
@@ -22,8 +23,8 @@ import { isLong, pagesOf, type Told } from './listing.ts'
 /** Milliseconds that a refused connection is given to read why. */
 const LINGER = 1_000
 
-/** The most refused connections that are given that. */
-const MAX_LINGERING = 1_024
+/** The most refused connections that are given that: with their descriptors they leave half of the reserve. */
+const MAX_LINGERING = RESERVE / 2
 
 /** The most questions of one connection that may be under way without an answer. */
 const MAX_WAITING = 16_384

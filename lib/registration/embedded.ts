@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { setTimeout } from '../clock.ts'
 import { Daemon } from '../daemon/daemon.ts'
 import { embeddedHosts, policyFile } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
+import { limitOf } from '../node/descriptors.ts'
 
 const debug = diagnostics('moniker:embedded')
 
@@ -48,12 +48,7 @@ export function embedded(port: number, { ref = false } = {}): Daemon {
  * cannot have them.
  */
 function isAddressSpaceLimited(): boolean {
-  try {
-    return /^Max address space +\d/m.test(readFileSync('/proc/self/limits', 'utf8'))
-    /* c8 ignore next 3 -- Only Linux tells it there. */
-  } catch {
-    return false
-  }
+  return limitOf('address space') < Infinity
 }
 
 function startThread(port: number, execArgv: string[]): void {

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { symlinkSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
@@ -7,6 +9,7 @@ import { Daemon } from '../../lib/daemon/daemon.ts'
 import { ProtectedNames } from '../../lib/policy/protected.ts'
 import { UserTable } from '../../lib/policy/users.ts'
 import { line, type Message } from '../fixtures/lines.ts'
+import { scarce } from '../fixtures/scarce.ts'
 import { siege } from '../fixtures/siege.ts'
 
 const isRoot = process.platform === 'linux' && process.getuid?.() === 0
@@ -47,6 +50,22 @@ t.test('the namespace of another user is not to be had', root, async t => {
   t.match(await asked(t, 12_345, port, register), { registration: Number }, 'the plain one is')
   t.match(daemon.status(), { refused: 3 })
   await othersAreServed()
+})
+
+t.test('nor is it while connections take all descriptors that they can have', root, async t => {
+  const { port } = await scarce(t, 64)
+  const held = Array.from({ length: 200 }, () => connect(port, '127.0.0.1').on('error', () => {}))
+  t.teardown(() => held.forEach(socket => socket.destroy()))
+  await Promise.all(held.map(socket => once(socket, 'connect')))
+  const register = { op: 'register', service: 'x', transport: 'tcp', port: 1 }
+  const others = [...new UserTable().users].filter(([, uids]) => !uids.has(0))
+  const [[namespace, uids] = ['', new Set<number>()]] = others
+  const [uid] = uids
+  t.match(await asked(t, 12_345, port, { ...register, namespace }), {
+    error: { code: 'EDENIED', message: new RegExp(`is that of user ${namespace}`) },
+  })
+  t.match(await asked(t, uid!, port, { ...register, namespace }), { registration: Number })
+  t.match(await asked(t, 12_345, port, register), { registration: Number })
 })
 
 const table = {

@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { t, test } from 'tap'
 import { daemonCommand } from '../../lib/commands/daemon.ts'
 import { isFree, freePort } from '../../lib/node/proc.ts'
@@ -14,6 +12,7 @@ import { daemon } from '../fixtures/daemon.ts'
 import { elsewhere, external } from '../fixtures/external.ts'
 import { hasIPv6 } from '../fixtures/ipv6.ts'
 import { lines } from '../fixtures/lines.ts'
+import { linux, scarce } from '../fixtures/scarce.ts'
 import { named, nobody, stranger } from '../fixtures/services.ts'
 
 // A process takes its time to start; the tests need not wait for each other.
@@ -155,26 +154,21 @@ test('it goes on if nobody reads its log any more', async t => {
   t.match(await ended, { status: 0 })
 })
 
-const linux = { skip: process.platform !== 'linux' && 'only Linux has ulimit as this test has it' }
-
-test('out of descriptors it refuses, lives, and answers again', linux, async t => {
-  const port = await freePort()
-  const cli = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))
-  const command = [process.execPath, ...process.execArgv, cli, 'daemon', '--host', '0.0.0.0']
-  const script = 'ulimit -n 64; exec "$@"'
-  const env = { ...process.env, MONIKER_PORT: String(port) }
-  const child = spawn('sh', ['-c', script, 'sh', ...command], { env })
-  t.teardown(() => child.kill())
-  await once(child.stderr, 'data')
-  const held = Array.from({ length: 90 }, () => connect(port, '127.0.0.1').on('error', () => {}))
-  t.teardown(() => held.forEach(socket => socket.destroy()))
-  // Longer than from one look at the addresses of the host to the next.
-  const ended = once(child, 'exit', { signal: AbortSignal.timeout(6_000) })
-  await t.rejects(ended, { name: 'AbortError' })
-  for (const socket of held) socket.destroy()
-  while (!(await status(port).catch(() => undefined)));
-  t.match(await status(port), { pid: child.pid })
-})
+test(
+  'short of descriptors it lives, answers programs of this host, and holds no other up',
+  linux,
+  async t => {
+    const { child, port } = await scarce(t, 64)
+    const held = Array.from({ length: 90 }, () => connect(port, '127.0.0.1').on('error', () => {}))
+    t.teardown(() => held.forEach(socket => socket.destroy()))
+    await Promise.all(held.map(socket => once(socket, 'connect')))
+    t.match(await status(port), { pid: child.pid }, 'while they are there')
+    // Longer than from one look at the addresses of the host to the next.
+    const ended = once(child, 'exit', { signal: AbortSignal.timeout(6_000) })
+    await t.rejects(ended, { name: 'AbortError' })
+    t.match(await status(port), { pid: child.pid })
+  },
+)
 
 test('a policy is read at the start, and again on SIGHUP', async t => {
   const port = await freePort()

@@ -22,6 +22,7 @@ import { ground } from '../fixtures/ground.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { line, lines, type Message } from '../fixtures/lines.ts'
+import { linux, scarce } from '../fixtures/scarce.ts'
 import { nobody } from '../fixtures/services.ts'
 
 const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 }
@@ -380,6 +381,34 @@ t.test('the oldest connection without a name makes room for a new one', async t 
   }
   t.match(one.status(), { open: 3, limited: 1 })
 })
+
+t.test(
+  'where few descriptors are left there is room for programs of this host alone',
+  linux,
+  async t => {
+    const { port } = await scarce(t, 64)
+    /** A new connection, and the answer to a question over it: the daemon may refuse before it has come. */
+    const come = async (question: object, host = '127.0.0.1') => {
+      const nc = await lines(t, port, { host })
+      nc.ask(question)
+      return { nc, answer: await nc.answer() }
+    }
+    const idle = []
+    for (let count = 0; count < 40; count++) idle.push((await come({ op: 'status' })).nc)
+    const first = idle[0]!
+    const room = { code: 'ELIMIT', message: /made room for a new one/ }
+    t.match(await first.rest(), [{ error: room }], 'the oldest has gone')
+    const { answer } = await come(starwars)
+    t.match(answer, { registration: Number }, 'and the newest is served')
+
+    const names = Array.from({ length: 60 }, (_, at) => ({ ...starwars, service: `s${at}` }))
+    const answers = []
+    for (const name of names) answers.push((await come(name)).answer)
+    const few = { id: null, error: { code: 'ELIMIT', message: /^few descriptors are left/ } }
+    t.match(answers.at(-1), few, 'where all hold names, none makes room, and it is said')
+    t.match(await datagram(t, port, resolve), { endpoints: [{}] }, 'over UDP it answers')
+  },
+)
 
 t.test('no list is told while too much waits to be read', async t => {
   const { port } = await daemon(t, { limits: { unread: -1 } })
