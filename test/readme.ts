@@ -13,12 +13,12 @@ t.jobs = 4
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** How long a command has, in ms; none of those that wait do so for longer. */
+/** Milliseconds that a command has; none of those that wait do so for longer. */
 const PATIENCE = 60_000
 
 /**
- * What tap has each program of ours load is not for the reader's; and Python may not write half a line, in which
- * another program would then write.
+ * The words that unset what tap has each program of ours load, which is not for the reader's; and Python may not write
+ * half a line, in which another program would then write.
  */
 const OUTSIDE = 'unset NODE_OPTIONS PYTHONUNBUFFERED'
 
@@ -189,7 +189,7 @@ test('no error and no setting of monikerd is left out', t => {
   t.end()
 })
 
-/** What can stand behind a `#` in a link to a page; headings that are the same could not be told apart. */
+/** The fragments of a link to a page; headings that are the same could not be told apart. */
 function anchorsOf(text: string): Set<string> {
   const headings = [...prose(text).matchAll(HEADING)].map(([, heading = '']) =>
     heading

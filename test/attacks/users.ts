@@ -15,7 +15,7 @@ import { siege } from '../fixtures/siege.ts'
 const isRoot = process.platform === 'linux' && process.getuid?.() === 0
 const root = { skip: !isRoot && 'only root can run programs as somebody else' }
 
-/** What a program of user `uid` is answered. */
+/** The answer to a program of user `uid`. */
 async function asked(t: Test, uid: number, port: number, question: object): Promise<Message> {
   const program = `
     const socket = require('net').connect(${port}, '127.0.0.1')

@@ -241,4 +241,4 @@ t.test('a quiet connection keeps no process alive, even then', async t => {
   await t.rejects(asked, { code: 'ECONNRESET' })
 })
 
-/** What an error should match. */
+/** The shape of an error. */

@@ -12,7 +12,7 @@ awake(t)
 const details = { service: 'tie', host: 'far.example', port: 1 }
 const daemons = ['a', 'b', 'c'].map(address => ({ address, port: 1 }))
 
-/** What is asked for each place, and when to settle it. */
+/** The questions for each place, and when to settle them. */
 function asked() {
   const questions: Record<string, (outcome: Answer | Error) => void> = {}
   const how = ({ address }: DaemonAddress) =>

@@ -14,7 +14,7 @@ t.jobs = 3
 
 const run = promisify(execFile)
 
-/** How each shell is had to complete `line`, and to print what it would offer. */
+/** The words that have each shell complete `line`, and print what it would offer. */
 const SHELLS = {
   bash: (line: string) => [
     '-c',
@@ -40,7 +40,7 @@ function quoted(text: string): string {
   return `'${text}'`
 }
 
-/** What a shell offers for a line, in which our command is the one in this directory. */
+/** The offer of a shell for a line, in which our command is the one in this directory. */
 async function offered(t: Test, shell: Shell, line: string, port: number): Promise<string[]> {
   const cli = fileURLToPath(new URL('../../lib/cli.ts', import.meta.url))
   const command = [process.execPath, ...process.execArgv, cli].map(quoted).join(' ')

@@ -98,7 +98,7 @@ class Half extends EventEmitter {
   writableNeedDrain = false
 }
 
-/** How long a pause is, in ms: more than a busy machine takes between two lines. */
+/** Milliseconds of a pause: more than a busy machine takes between two lines. */
 const PAUSE = 400
 
 test('what has ended, and a terminal, is not waited for', async t => {

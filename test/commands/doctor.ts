@@ -49,7 +49,7 @@ test('this host and its usual port are meant unless told otherwise', async t => 
   t.match(await printed(t, doctorCommand), `a daemon answers on port ${port}`)
 })
 
-/** What is found, but for the versions and the environment: what was looked at, and whether it is well. */
+/** The findings, but for the versions and the environment: what was looked at, and whether it is well. */
 async function found(...args: Parameters<typeof checkup>): Promise<Record<string, Finding>> {
   const findings: Finding[] = []
   for await (const finding of checkup(...args)) findings.push(finding)
@@ -57,7 +57,7 @@ async function found(...args: Parameters<typeof checkup>): Promise<Record<string
   return Object.fromEntries(others.map(finding => [finding.check, finding]))
 }
 
-/** What says of itself over TCP what it is told to; by UDP it does not answer. */
+/** A program that says of itself over TCP what it is told to; by UDP it does not answer. */
 function pretender(t: Test, answer: Answer, host?: string, port?: number): Promise<number> {
   return stranger(
     t,

@@ -18,7 +18,7 @@ t.jobs = 4
 const find = (port: number, name: string) =>
   new Resolver({ port }).resolve(parse(name)).then(({ endpoints }) => endpoints[0]!)
 
-/** What is said of a name once it has gone, which may take the time that whoever connects is given. */
+/** The failure of a name once it has gone, which may take the time that a client is given to connect. */
 async function gone(port: number, name: string): Promise<unknown> {
   for (;;) {
     try {

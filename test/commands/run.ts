@@ -558,7 +558,7 @@ function isRunning(pid: number): boolean {
 
 const idle: Beside = async (_pid, signal) => void (await once(signal, 'abort'))
 
-/** How it goes on: with the same environment. */
+/** The options to go on with the same environment. */
 const as = (tell: (text: string) => void) => ({ tell, renew: async () => ({}) })
 
 /** A program in the words of a shell, or in others. */

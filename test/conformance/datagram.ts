@@ -49,7 +49,7 @@ async function heard(socket: dgram.Socket): Promise<[string, object]> {
   return [String(message), { address, family, size }]
 }
 
-/** What `use` gives, of a socket that is closed afterwards. */
+/** The result of `use` with a socket that is closed afterwards. */
 async function client<T>(road: Road, use: (socket: dgram.Socket) => T | Promise<T>): Promise<T> {
   const socket = road.createSocket('udp4')
   try {

@@ -31,7 +31,7 @@ async function serve(
   return server
 }
 
-/** What a socket says of itself. */
+/** The state that a socket tells of itself. */
 function state(socket: net.Socket) {
   const {
     connecting,
@@ -46,7 +46,7 @@ function state(socket: net.Socket) {
   return { connecting, pending, readyState, destroyed, bytesWritten, bytesRead, writable, readable }
 }
 
-/** What a socket remembers to have been set, under symbols that are internal to Node. */
+/** The settings that a socket remembers, under symbols that are internal to Node. */
 function kept(socket: net.Socket): unknown[] {
   return Object.getOwnPropertySymbols(socket)
     .filter(({ description = '' }) => /^kSet(NoDelay|KeepAlive)/.test(description))
@@ -631,7 +631,7 @@ const DIFFERS = new Set([
   'a socket is moved to another thread, where Node can',
 ])
 
-/** What has come without the look-ups of this host, which there are none of where an address is given. */
+/** The events without the look-ups of this host, which there are none of where an address is given. */
 function withoutLookups(found: unknown): unknown {
   if (!Array.isArray(found)) return found
   return found.filter(one => one !== 'lookup').map(withoutLookups)

@@ -24,7 +24,7 @@ const resolve = (given: Answer = {}) => question({ op: 'resolve', service: 'a', 
 const register = (given: Answer = {}) =>
   question({ id: 1, op: 'register', service: 'a', transport: 'tcp', port: 80, ...given })
 
-/** What `register` offers, as it is listed. */
+/** The offer of `register`, as it is listed. */
 const listed = {
   namespace: '',
   service: 'a',

@@ -217,7 +217,7 @@ t.test('what is not said has a default', async t => {
   t.ok(limits.step(status, at('192.0.2.7'), () => ({ ok: true })))
 })
 
-/** How many tokens are taken when so many are asked for. */
+/** The number of tokens that are taken when so many are asked for. */
 function taken(bucket: { take: () => boolean }, asked: number): number {
   return Array.from({ length: asked }, () => bucket.take()).filter(Boolean).length
 }

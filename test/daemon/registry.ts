@@ -259,7 +259,7 @@ t.test('names such as __proto__ are names as any other', async t => {
   t.ok(registry.resolve(asked({ service, namespace: 'tostring' })))
 })
 
-/** What a registry should do, in the plainest words: a list, and no index. */
+/** The behaviour of a registry in the plainest words: a list, and no index. */
 class Model {
   entries: (Offer & { owner: number; registration: number })[] = []
   last = 0
@@ -307,7 +307,7 @@ type Refused = 'ENOSERVICE' | 'EVERSION' | 'ETAKEN'
 const numbers = (entries: Iterable<{ registration: number }>) =>
   [...entries].map(entry => entry.registration).toSorted((a, b) => a - b)
 
-/** What `call` returns, or why it was refused. */
+/** The result of `call`, or why it was refused. */
 function outcome<T>(call: () => T): T | Refused {
   try {
     return call()

@@ -11,7 +11,7 @@ import { type Answer } from '../../lib/wire/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { line, lines } from '../fixtures/lines.ts'
 
-/** What `nc` is told of a question, so that answers can be told apart. */
+/** The answer to a question of `nc`, so that answers can be told apart. */
 const echo: Handler = question => ({ got: question.op })
 
 /** A server that answers lines, and what it says of them. */

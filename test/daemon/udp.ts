@@ -444,7 +444,7 @@ t.test('to close is to answer no more, however often it is said', async t => {
 })
 
 t.test('sockets that are not to be waited for are not', async t => {
-  /** How many datagram sockets keep this process alive, when those that are closing have closed. */
+  /** The number of datagram sockets that keep this process alive, when those that are closing have closed. */
   const counted = async () => {
     // Handles close at the end of a turn of the loop.
     for (let turn = 0; turn < 2; turn++) await setImmediate()

@@ -6,7 +6,7 @@ import { listen } from '../../lib/sockets/server.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { home } from '../fixtures/home.ts'
 
-/** What a server of mysql2 has that its types leave out. */
+/** The members of a server of mysql2 that its types leave out. */
 interface Peer {
   sequenceId: number
   serverHandshake(options: object): void

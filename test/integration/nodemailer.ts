@@ -6,7 +6,7 @@ import { listen } from '../../lib/sockets/server.ts'
 import { connect } from '../../lib/sockets/socket.ts'
 import { home } from '../fixtures/home.ts'
 
-/** What its types leave out. */
+/** The members that its types leave out. */
 interface Transport {
   getSocket(options: object, done: (error: Error | null, socket?: object) => void): void
 }

@@ -19,7 +19,7 @@ t.test('what net takes is left to net', async t => {
 
 const nowhere = { service: 'starwars', host: undefined }
 
-/** What a test says of a call. */
+/** The claims of a test about a call. */
 function said(call: Call | undefined): object {
   const { name, net, callback } = call!
   return { name, net, callback }

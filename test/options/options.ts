@@ -23,7 +23,7 @@ const service = 'starwars'
 /** Compiles only if both are the same type. */
 type Same<A, B> = [A, B] extends [B, A] ? true : never
 
-// What the question is made of, and what `resolve` takes, is what the table says.
+// The table says what the question is made of, and what `resolve` takes.
 true satisfies Same<AskedKey, Exclude<keyof ResolveOptions, 'signal'>>
 true satisfies Same<OptionsOf<'resolve'>, ResolveOptions>
 

@@ -13,7 +13,7 @@ const tsdown: Bundler = {
       outDir: folder,
       deps: { alwaysBundle: [/./] },
       dts: false,
-      // How long it takes says nothing of the package.
+      // The time that it takes says nothing of the package.
       inputOptions: { checks: { pluginTimings: false } },
       config: false,
       logLevel: 'warn',

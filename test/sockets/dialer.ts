@@ -36,7 +36,7 @@ import { noSwallow, swallow } from '../fixtures/swallow.ts'
 // A question that is never answered here is no handle.
 awake(t)
 
-/** What has happened to a socket, in order. */
+/** The events of a socket, in order. */
 function history(socket: Socket): string[] {
   const events: string[] = []
   for (const event of ['resolve', 'connect', 'ready', 'error', 'close']) {
@@ -211,7 +211,7 @@ if (hasUnix) {
           t.teardown(() => socket.destroy())
           const called = once(server, 'connection') as Promise<[Socket]>
           await (isThere ? called : new Promise(process.nextTick))
-          // What he says is there to be read.
+          // The words of the server are there to be read.
           if (isThere) await new Promise(setImmediate)
           meet(socket, resolver)
           const [peer] = await called
@@ -229,7 +229,7 @@ if (hasUnix) {
     const socket = connect({ ...OFFERED, resolver })
     t.teardown(() => socket.destroy())
     socket.write('hello')
-    // What connects to no Unix socket has failed in the turn after.
+    // A connect to no Unix socket has failed in the turn after.
     for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate)
     resolver.answer({ ...place, path: firstPath('echo', port)! })
     const [echo] = (await once(socket, 'data')) as [Buffer]

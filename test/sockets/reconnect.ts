@@ -67,7 +67,7 @@ t.test('a connection that breaks is an error that is told to lost alone', async 
   t.teardown(() => server.close())
   const errors: unknown[] = []
   const lost = (error: unknown) => errors.push(error)
-  // What is reset by a Unix socket just ends.
+  // A Unix socket that is reset just ends.
   const transports = ['tcp'] as const
   let connections = 0
   for await (const socket of reconnect('web', { first: 1, longest: 1, lost, transports })) {

@@ -242,7 +242,7 @@ t.test('an old daemon is told that ours makes way for none', async t => {
 
 const OPS = ['resolve', 'register', 'update', 'unregister', 'list', 'watch', 'status', 'handover']
 
-/** What a daemon of 0.1.0 would not have understood: it answers `EPROTOCOL`, and closes. */
+/** Messages that a daemon of 0.1.0 would not have understood: it answers `EPROTOCOL`, and closes. */
 function fault({ v, id, op, service, transport, transports }: Message): string | undefined {
   if (v !== 1) return 'v'
   if (typeof id !== 'string' && !Number.isInteger(id)) return 'id'

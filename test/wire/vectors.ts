@@ -23,7 +23,7 @@ async function ask(t: Test, port: number, question: object): Promise<Lines & { t
   return { ...connection, told: (await connection.answer())! }
 }
 
-/** What `answer` says of a version: the one that it has, or the code of a refusal. */
+/** The version in `answer`, or the code of a refusal. */
 function versionIn({ error, endpoints, services }: Message): unknown {
   const { code } = (error ?? {}) as Message
   return code ?? ((endpoints ?? services) as Message[])[0]!.version
