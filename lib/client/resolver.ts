@@ -405,7 +405,7 @@ export class Resolver implements Resolving {
       endpoints,
       ttl,
     }
-    const resolution = this.#fence ? await this.#fence.allow(all, details) : all
+    const resolution = await this.#allow(all, details)
     // No other call looks the host up like that; `recall` remembers it for one that does.
     if (!isOwn && !isHint) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution
