@@ -27,7 +27,7 @@ export interface ServeOptions {
   isInUse: (owner: Owner) => boolean
   /** Milliseconds for which half a line may wait for its end. */
   patience: number
-  /** Milliseconds for which a connection that is not in use may leave answers unread. */
+  /** Milliseconds for which a connection may leave answers unread. */
   slowness: number
   /** Milliseconds for which a connection that is not in use may be silent. */
   idle: number

@@ -216,9 +216,9 @@ export class LineConnection implements Connection {
 
   /** Goes on when what was written has been read, or the connection has closed. Who does not read is cut off. */
   #onDrained(goOn: () => void): void {
-    const { slowness, isInUse } = this.#options
+    const { slowness } = this.#options
     const socket = this.#socket
-    const late = () => isInUse(this.owner) || this.refuse(tooLazy(slowness))
+    const late = () => this.refuse(tooLazy(slowness))
     const timer = setTimeout(late, slowness).unref()
     const done = () => {
       clearTimeout(timer)
