@@ -6,7 +6,6 @@ import { envCommand } from '../../lib/commands/env.ts'
 import { lsCommand } from '../../lib/commands/ls.ts'
 import { resolveCommand } from '../../lib/commands/resolve.ts'
 import { statusCommand } from '../../lib/commands/status.ts'
-import { watchCommand } from '../../lib/commands/watch.ts'
 import { LineSplitter } from '../../lib/wire/splitter.ts'
 import { decode, encode, idOf, type Answer } from '../../lib/wire/protocol.ts'
 import { moniker, printed } from '../fixtures/command.ts'
@@ -71,10 +70,11 @@ t.test('whatever a daemon says, no command passes on what steers a terminal', as
     t.match(JSON.parse(json), data, `and ${about} --json says the same as it was told`)
   }
   for (const args of [[], ['--json']]) {
-    const soon = setInterval(() => process.listenerCount('SIGTERM') && process.emit('SIGTERM'), 50)
-    const text = await printed(t, watchCommand, 'tie', ...at, ...args)
-    clearInterval(soon)
-    isHarmless(t, text, `watch ${args.join()}`)
+    const { child, said, ended } = moniker(t, ['watch', 'tie', ...at, ...args])
+    await said(/tie.*\n/, 'stdout')
+    child.kill()
+    const { stdout } = await ended
+    isHarmless(t, stdout, `watch ${args.join()}`)
   }
   t.match(await new Resolver({ port }).status({ host: '127.0.0.1' }), status, 'the API says all')
 })
