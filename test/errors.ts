@@ -113,7 +113,7 @@ const table: [reason: Reason, details: Details, code: string, says: RegExp][] = 
     'ESILENT',
     { host: 'theforce.net', port: 1, ms: 5 },
     'ETIMEDOUT',
-    /is monikerd running there, and does the firewall let port 1 through/,
+    /is monikerd running there, and does the firewall let TCP through to port 1/,
   ],
   [
     'EUNREACHABLE',
