@@ -147,3 +147,34 @@ t.test('the names of Object are names like any other', async t => {
   }
   await othersAreServed()
 })
+
+/** First lines that are no messages, such as a browser can be made to send, before lines that are. */
+const strangers: [what: string, first: string][] = [
+  ['a request of HTTP', 'POST / HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n'],
+  ['an empty line', '\n'],
+  ['an array', '[]\n'],
+  ['a string', '"register"\n'],
+  ['null', 'null\n'],
+  ['an object without v', '{"id":1,"op":"status"}\n'],
+  ['an object of another version', '{"v":2,"id":1,"op":"status"}\n'],
+  ['half an object', '{"v":1,"id":1,\n'],
+  ['a line too long', `{"v":1,"x":"${'x'.repeat(MAX_LINE)}"}\n`],
+]
+
+for (const [what, first] of strangers) {
+  t.test(`after ${what} nothing is read as a message`, async t => {
+    const { daemon, come, othersAreServed } = await siege(t)
+    const late = line(register)
+    for (const at of ['one', 'many'] as const) {
+      const { questions, refused } = daemon.status()
+      const nc = await come()
+      if (at === 'one') nc.socket.write(first + late)
+      else for (const part of [...first.match(/[^]{1,100}/g)!, late, late]) nc.socket.write(part)
+      const answers = await nc.rest()
+      t.match(answers, [{ id: null, error: { code: 'EPROTOCOL' } }], `in ${at}`)
+      t.equal(answers.length, 1)
+      t.match(daemon.status(), { names: 1, questions, refused: refused + 1 })
+      if (at === 'many') await othersAreServed()
+    }
+  })
+}
