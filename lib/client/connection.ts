@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { LOOPBACK } from '../address.ts'
+import { LOOPBACK, isLoopback } from '../address.ts'
 import { cancellable, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
 import {
@@ -56,14 +56,32 @@ export interface HostAnswer {
 /** Milliseconds until a question that went over a session goes out by datagram as well. */
 const BESIDE = 250
 
-/** The most services in one list; a longer one is not believed. */
-const MAX_LIST = 5_000_000
+/**
+ * The most that a daemon may tell of services in one list, or to one watch, in characters of JSON: that of this host has as
+ * much as a million names take, and another could fill the memory of a program that asks it.
+ */
+export const MAX_TOLD = { here: 1_073_741_824, elsewhere: 33_554_432 }
+
+/** Throws `ELIMIT` if a daemon has told so much of services that a program should not keep it. */
+export function checkTold(
+  { address: host, port }: DaemonAddress,
+  { service }: Asked,
+  size: number,
+): void {
+  const most = isLoopback(host) ? MAX_TOLD.here : MAX_TOLD.elsewhere
+  if (size <= most) return
+  const text = `it tells of services in more than ${most} characters`
+  throw new MonikerError('ELIMIT', { host, port, text, ...(service !== undefined && { service }) })
+}
 
 interface Pending {
+  readonly message: Asked
   resolve: (answer: Answer) => void
   reject: (error: unknown) => void
   /** The services told so far, while `more` are to come. */
   services: unknown[]
+  /** The characters of what has come by now, changes among it. */
+  size: number
 }
 
 /**
@@ -142,7 +160,7 @@ export class Client extends EventEmitter<{ close: [] }> {
     const id = ++this.#last
     if (onEvent) this.#onEvent.set(id, onEvent)
     const answer = new Promise<Answer>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, services: [] })
+      this.#pending.set(id, { message, resolve, reject, services: [], size: 0 })
     })
     const abort = () => this.#settle(id)?.reject(signal!.reason)
     signal?.addEventListener('abort', abort, { once: true })
@@ -226,23 +244,33 @@ export class Client extends EventEmitter<{ close: [] }> {
   #read(reader: LineReader, chunk: Buffer): void {
     this.#heard++
     try {
-      for (const line of reader.read(chunk)) this.#take(decode(line))
+      for (const line of reader.read(chunk)) this.#take(decode(line), line.length)
     } catch (error) {
       this.#socket.destroy(error as Error)
     }
   }
 
-  #take(answer: Answer): void {
+  #take(answer: Answer, size: number): void {
     const { id, services, more } = answer as { id: Id; services?: unknown; more?: unknown }
     const pending = this.#pending.get(id)
-    if ('event' in answer) return this.#onEvent.get(id)?.(answer)
+    if ('event' in answer) {
+      if (pending) this.#grow(pending, size)
+      return this.#onEvent.get(id)?.(answer)
+    }
     // The question was given up, or the daemon could not read its id.
     if (!pending) return debug('nobody asked: %o', answer)
     if ('error' in answer) this.#onEvent.delete(id)
     if (!Array.isArray(services)) return this.#settle(id)?.resolve(answer)
+    this.#grow(pending, size)
     for (const service of services) pending.services.push(service)
-    if (more && pending.services.length < MAX_LIST) return
+    if (more) return
     this.#settle(id)?.resolve({ ...answer, services: pending.services })
+  }
+
+  /** Notes how much of an answer has come, changes before its end among it. */
+  #grow(pending: Pending, size: number): void {
+    pending.size += size
+    checkTold(this.daemon, pending.message, pending.size)
   }
 
   #settle(id: Id): Pending | undefined {

@@ -19,12 +19,16 @@ export interface Change extends Watched {
  */
 export class Roster {
   readonly #tell: (event: Change['event'], service: Watched) => void
+  #weight = 0
   /** By instance, as the daemon of the moment has it; each as it was first told. */
   readonly #known = new Map<string, Watched>()
   readonly #doubted = new Map<string, Watched[]>()
 
   constructor(tell: (event: Change['event'], service: Watched) => void) {
-    this.#tell = tell
+    this.#tell = (event, service) => {
+      this.#weight += JSON.stringify(service).length * (event === 'up' ? 1 : -1)
+      tell(event, service)
+    }
   }
 
   /** The services that are up, or were when their daemon went; each as it was first told. */
@@ -35,6 +39,11 @@ export class Roster {
   /** The number of services that are up. */
   get size(): number {
     return this.#known.size
+  }
+
+  /** The characters of JSON that they all take, those in doubt among them. */
+  get weight(): number {
+    return this.#weight
   }
 
   /** True if a service that was up may have gone. */
@@ -62,7 +71,9 @@ export class Roster {
   doubt(): void {
     for (const service of this.#known.values()) {
       const key = identity(service)
-      this.#doubted.set(key, [...(this.#doubted.get(key) ?? []), service])
+      const alike = this.#doubted.get(key)
+      if (alike) alike.push(service)
+      else this.#doubted.set(key, [service])
     }
     this.#known.clear()
   }
@@ -76,9 +87,9 @@ export class Roster {
 
   #recall(service: Watched): Watched | undefined {
     const key = identity(service)
-    const [found, ...others] = this.#doubted.get(key) ?? []
-    if (others.length > 0) this.#doubted.set(key, others)
-    else this.#doubted.delete(key)
+    const alike = this.#doubted.get(key)
+    const found = alike?.pop()
+    if (alike?.length === 0) this.#doubted.delete(key)
     return found
   }
 }

@@ -14,7 +14,7 @@ import { Backlog } from './reader.ts'
 import { ANY_HOST, hostOfDaemon } from '../address.ts'
 import { directoriesOf } from '../directories/directories.ts'
 import { cancellable, deadline, type Signal } from '../async.ts'
-import { Client } from './connection.ts'
+import { Client, checkTold, type DaemonAddress } from './connection.ts'
 import { accept, elsewhere } from './filter.ts'
 import { TIMEOUT, designatedPort } from '../settings.ts'
 import { diagnostics } from '../diagnostics.ts'
@@ -56,6 +56,10 @@ const LIFE = { least: 1_000, longest: 15_000 }
 
 /** The errors that asking again does not change. */
 const FINAL: readonly Reason[] = ['EDENIED', 'ELIMIT', 'EARGUMENT', 'ENAME', 'EPOLICY']
+
+function isFinal(error: unknown): boolean {
+  return FINAL.includes((error as MonikerError).reason)
+}
 
 /**
  * The services that are up, and each that comes and goes, until it is closed. Emits `'up'` and `'down'` with the
@@ -202,7 +206,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
       const lost = this.#follow(() => (wait = PAUSE))
       const error = await lost.catch((thrown: unknown) => located(thrown, this.#details))
       if (signal.aborted) return
-      if (FINAL.includes((error as MonikerError).reason)) return this.#fail(error)
+      if (isFinal(error)) return this.#fail(error)
       this.#lost(error)
       // Those who lost the same daemon do not all come back at once.
       const some = wait * (0.5 + Math.random() / 2)
@@ -226,14 +230,15 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
       const closed = once(client, 'close', { signal: this.#cancel.signal })
       closed.catch(() => {})
       const asked = client.ask(this.#question, limit.signal, event => onEvent(event))
-      const { address } = client.daemon
+      const { daemon } = client
+      const { address } = daemon
       for (const service of elsewhere(listed(accept(await asked, details)), address)) {
-        this.#hear('up', service)
+        this.#hear('up', service, daemon)
       }
       onEvent = event => {
         const change = changeIn(event)
         const [service] = change ? elsewhere([change.service], address) : []
-        if (service) this.#hear(change!.event, service)
+        if (service) this.#hear(change!.event, service, daemon)
       }
       for (const event of early) onEvent(event)
       limit.free()
@@ -242,6 +247,7 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
       client.expectLife(Math.min(LIFE.longest, Math.max(LIFE.least, 3 * ms)), ms)
       await closed
       const { failure } = client
+      if (failure && isFinal(failure)) throw failure
       return failure && hasCode(failure, 'ETIMEDOUT') ? late() : new MonikerError('ELOST', details)
     } finally {
       limit.free()
@@ -266,8 +272,11 @@ export class Watch extends EventEmitter<WatchEvents> implements AsyncIterable<Ch
     throw failures[0]
   }
 
-  #hear(event: Change['event'], service: Listed): void {
-    if (satisfies(service.version, this.#range)) this.#roster[event](service)
+  /** Throws `ELIMIT` if the daemon has told of more than a program should keep. */
+  #hear(event: Change['event'], service: Listed, daemon: DaemonAddress): void {
+    if (!satisfies(service.version, this.#range)) return
+    this.#roster[event](service)
+    checkTold(daemon, this.#question, this.#roster.weight)
   }
 
   #found(): void {

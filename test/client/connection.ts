@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
-import { Client } from '../../lib/client/connection.ts'
+import { Client, MAX_TOLD, checkTold } from '../../lib/client/connection.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { active } from '../fixtures/active.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -241,4 +241,16 @@ t.test('a quiet connection keeps no process alive, even then', async t => {
   await t.rejects(asked, { code: 'ECONNRESET' })
 })
 
-/** The shape of an error. */
+t.test('a daemon of this host may tell more of services than another', async t => {
+  const [near, far] = ['127.0.0.1', '192.0.2.1'].map(address => ({ address, port: 6664 }))
+  const list = { op: 'list' } as const
+  checkTold(far!, list, MAX_TOLD.elsewhere)
+  t.throws(() => checkTold(far!, list, MAX_TOLD.elsewhere + 1), {
+    reason: 'ELIMIT',
+    message: /refused at 192\.0\.2\.1:6664: it tells of services in more than 33554432 characters/,
+  })
+  checkTold(near!, list, MAX_TOLD.elsewhere + 1)
+  t.throws(() => checkTold(near!, list, MAX_TOLD.here + 1), {
+    code: 'EBUSY',
+  })
+})

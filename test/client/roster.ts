@@ -89,3 +89,20 @@ t.test('whatever happens, what was told adds up to what is known', async () => {
     }),
   )
 })
+
+t.test('its weight is that of what is up or in doubt, however that comes and goes', async t => {
+  const { roster: known } = roster()
+  t.equal(known.weight, 0)
+  const alike = Array.from({ length: 50_000 }, (_, at) => service(`i${at}`))
+  const weight = alike.reduce((sum, one) => sum + JSON.stringify(one).length, 0)
+  for (const one of alike) known.up(one)
+  for (const one of alike) known.up(one)
+  t.equal(known.weight, weight)
+  known.doubt()
+  t.equal(known.weight, weight)
+  for (const one of alike) known.up({ ...one, instance: `again ${one.instance}` })
+  t.equal(known.weight, weight, 'they have come back, each in the time of one')
+  known.doubt()
+  known.settle()
+  t.equal(known.weight, 0)
+})

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { Daemon } from '../../lib/daemon/daemon.ts'
@@ -7,6 +8,7 @@ import type { MonikerError } from '../../lib/errors.ts'
 import type { Listed } from '../../lib/wire/protocol.ts'
 import { watch, type Watch } from '../../lib/client/watch.ts'
 import { awake } from '../fixtures/awake.ts'
+import { elsewhere, external } from '../fixtures/external.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { memory, sighting } from '../fixtures/directory.ts'
 import { fake } from '../fixtures/fake.ts'
@@ -273,6 +275,61 @@ t.test('a program that was stopped itself reads first what has come', async t =>
   while (daemon.streamed.length < 3) await new Promise(resolve => setTimeout(resolve, 20))
   t.strictSame(told, ['ready'])
 })
+
+/** So many services in lines of a kilobyte each, from a number on, of the same metadata. */
+function heavy(id: unknown, from: number, count: number, event?: string): string {
+  const fat = 'x'.repeat(900)
+  return Array.from({ length: count }, (_, at) => {
+    const port = 1 + ((from + at) % 65_535)
+    const one = {
+      service: 'web',
+      transport: 'tcp',
+      port,
+      instance: `${from + at}`,
+      metadata: { fat },
+    }
+    return line(event ? { id, event, ...one } : { id, services: [one], more: true })
+  }).join('')
+}
+
+/** Writes what `more` gives, as fast as it is read, until the peer has had enough. */
+async function flood(socket: Socket, more: (round: number) => string): Promise<void> {
+  for (let round = 0; !socket.destroyed;) {
+    if (!socket.writableNeedDrain) socket.write(more(round++), () => {})
+    await new Promise(setImmediate)
+  }
+}
+
+for (const [what, first, more] of [
+  ['a list without end', '', (id: unknown, round: number) => heavy(id, round * 100, 100)],
+  [
+    'changes before its list',
+    '',
+    (id: unknown, round: number) => heavy(id, round * 100, 100, 'up'),
+  ],
+  [
+    'ever more services',
+    { services: [] },
+    (id: unknown, round: number) => heavy(id, round * 100, 100, 'up'),
+  ],
+] as const) {
+  t.test(`a far daemon does not fill a watcher with ${what}`, elsewhere, async t => {
+    const place = await fake(t, {
+      address: external!,
+      tcp: ({ id }, socket) => {
+        if (first) socket.write(line({ id, ...first }))
+        void flood(socket, round => more(id, round))
+      },
+    })
+    const { address: host, port: daemonPort } = place
+    const before = process.memoryUsage().heapUsed
+    const { watched } = watching(t, 'web', { host, daemonPort, timeout: 60_000 })
+    const [error] = (await once(watched, 'error')) as [MonikerError]
+    t.match(error, { code: 'EBUSY', reason: 'ELIMIT', service: 'web', host })
+    const grown = process.memoryUsage().heapUsed - before
+    t.ok(grown < 300_000_000, `grown by ${grown >> 20} MB`)
+  })
+}
 
 t.test('every address of a host is tried, of a family', async t => {
   const { port: daemonPort } = await daemon(t)
