@@ -265,7 +265,7 @@ async function askOverStream(
 
 /**
  * Asks by UDP, from a port of its own and with an id that cannot be guessed; an answer that does not match is passed
- * over. Fails when the datagram is refused or the answer truncated.
+ * over. One that is `truncated` is to be had by TCP. Fails when the datagram is refused.
  */
 export function askDatagram(
   { address, port }: DaemonAddress,
@@ -289,8 +289,7 @@ export function askDatagram(
       .on('error', reject)
       .on('message', bytes => {
         const answer = matching(bytes, id)
-        if (answer?.truncated) reject(new Error('the answer is too long for a datagram'))
-        else if (answer) resolve(answer)
+        if (answer) resolve(answer)
       })
       .connect(port, address)
     try {

@@ -67,10 +67,13 @@ export function reachable(
     })
   }
   const { ttl } = answer
-  return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? ttl : 0 }
+  return { endpoints: found, ttl: typeof ttl === 'number' && ttl >= 0 ? Math.min(ttl, MAX_TTL) : 0 }
 }
 
 const DAEMON = 'daemon'
+
+/** The longest that an answer is remembered, in ms: an hour, whatever a daemon says. */
+const MAX_TTL = 3_600_000
 
 /** An endpoint that another host has told: its words for sockets and links are for that host alone. */
 function fromAfar({ path: _, ...endpoint }: Endpoint, asked: string): Endpoint {

@@ -112,7 +112,7 @@ export async function* checkup(
   }
   yield* daemons.length > 0 ? [checkDaemons(daemons)] : []
   if (!isHere) return
-  yield* daemons.flatMap(checkSocket)
+  yield* [...new Set(daemons.map(({ socket }) => socket))].flatMap(checkSocket)
   yield checkClock(daemons)
   yield* await checkRuns()
   if (daemons.some(({ udp = [] }) => !udp.every(isLoopback))) yield* firewalls(port)
@@ -341,7 +341,7 @@ async function checkRuns(): Promise<Finding[]> {
 }
 
 /** The finding for the Unix socket at which programs of this host ask a daemon, if it has one. */
-function checkSocket({ socket }: ToldStatus): Finding[] {
+function checkSocket(socket: unknown): Finding[] {
   if (typeof socket !== 'string') return []
   if (existsSync(socket)) return [fine('unix socket', `programs of this host ask at ${socket}`)]
   const hint = 'the daemon makes it again where it may; until then programs ask by TCP'

@@ -161,6 +161,7 @@ t.test('a far daemon leads to no place of our own host', async t => {
     ttl: 5,
   })
   t.match(from('127.0.0.1'), { endpoints: [{ path: 'moniker-1' }, { address: '127.0.0.1' }] })
+  t.equal(from('127.0.0.1', Infinity).ttl, 3_600_000)
   for (const ttl of [-1, '5', null]) t.equal(from('127.0.0.1', ttl).ttl, 0)
   const nothing = (endpoints: unknown[]) => () => reachable({ endpoints }, '192.0.2.1', details)
   t.throws(nothing(told.slice(1)), { code: 'ECONNREFUSED', reason: 'ELOOPBACK' })
