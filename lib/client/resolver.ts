@@ -405,7 +405,8 @@ export class Resolver implements Resolving {
       endpoints,
       ttl,
     }
-    const resolution = await this.#allow(all, details)
+    // Most have no fence, and need not wait for one.
+    const resolution = this.#fence ? await this.#fence.allow(all, details) : all
     // No other call looks the host up like that; `recall` remembers it for one that does.
     if (!isOwn && !isHint) this.#known.set(key, { resolution, turn: 0 }, resolution.ttl)
     return resolution

@@ -1,9 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
-import { parse } from '../../lib/name.ts'
 import { PADDED } from '../../lib/wire/protocol.ts'
-import { Resolver } from '../../lib/client/resolver.ts'
+import { askDatagram } from '../../lib/client/ask.ts'
 import { line } from '../fixtures/lines.ts'
 import { siege, volley } from '../fixtures/siege.ts'
 
@@ -90,11 +89,14 @@ async function daemonless(t: Test): Promise<{ socket: Socket; port: number }> {
 const answer = (id: unknown, port: number) =>
   line({ id, endpoints: [{ transport: 'tcp', port, version: '1.0.0', instance: 'x' }], ttl: 1 })
 
+const bank = { op: 'resolve', service: 'bank' } as const
+const { signal: never } = new AbortController()
+
 t.test('an answer from where nobody was asked is not believed, whatever it says', async t => {
   const { socket, port } = await daemonless(t)
   const forger = createSocket('udp4')
   t.teardown(() => forger.close())
-  const found = new Resolver({ port }).resolve(parse('bank'), { host: '127.0.0.1' })
+  const found = askDatagram({ address: '127.0.0.1', port }, bank, never)
   const [question, from] = (await once(socket, 'message')) as [Buffer, { port: number }]
   const { id } = JSON.parse(question.toString()) as { id: string }
   t.equal(question.length, PADDED)
@@ -106,7 +108,7 @@ t.test('an answer from where nobody was asked is not believed, whatever it says'
 
 t.test('an answer whose question was guessed is not believed', async t => {
   const { socket, port } = await daemonless(t)
-  const found = new Resolver({ port }).resolve(parse('bank'), { host: '127.0.0.1' })
+  const found = askDatagram({ address: '127.0.0.1', port }, bank, never)
   const [question, from] = (await once(socket, 'message')) as [Buffer, { port: number }]
   const { id } = JSON.parse(question.toString()) as { id: string }
   const guesses = [null, 1, '', '0000000000000000', `${id}0`, id.toUpperCase() + ' ', [id], { id }]
