@@ -479,10 +479,9 @@ export class Dial {
 function confirmedIn(endpoints: Resolution['endpoints'], guess: Guess): Reachable | undefined {
   const { transport, key, isLikely, failure } = guess
   try {
-    if (!isLikely) return endpoints.find(endpoint => transport.key(endpoint) === key)
-    // Nobody knew yet which server it is.
-    const [first] = endpoints
-    return transport.key({ ...first!, instance: '' }) === key && !failure ? first : undefined
+    const same = endpoints.find(endpoint => transport.key(endpoint) === key)
+    if (!same || !isLikely) return same
+    return same === endpoints[0] && !failure ? same : undefined
   } catch {
     // A way to the first of them is looked for, and the failure is noted there.
     return undefined

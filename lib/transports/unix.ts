@@ -13,8 +13,9 @@ export const unix: Transport = {
   name: 'unix',
   allows: ({ isThisHost, net }) =>
     hasUnix && isThisHost && PARTICULAR.every(option => !Reflect.get(net, option)),
-  // Another server may have a path that one has let go.
-  key: ({ instance, path }) => (path === undefined ? undefined : `${instance} ${path}`),
+  // A path that can be guessed is that of its service, be it that the server has come back since; another is one server's.
+  key: ({ instance, path }) =>
+    path === undefined || IS_FIRST.test(path) ? path : `${instance} ${path}`,
   dial: ({ path }) => ({ net: { path: abstract(path!) } }),
   dress: (socket, { address, port }) => disguise(socket, { address }, { address, port }),
   async listen(server, { namespace, service, guarded, shared }, daemonPort) {
@@ -30,6 +31,9 @@ export const unix: Transport = {
     return path === undefined ? undefined : Object.assign({ path }, UNKNOWN)
   },
 }
+
+/** True of the path that the first server of a service takes. See `firstPath`. */
+const IS_FIRST = /^moniker-\d+--/
 
 /** The options of a call that asks for particular addresses. */
 const PARTICULAR = ['lookup', 'family', 'hints', 'localAddress', 'localPort', 'blockList']

@@ -75,6 +75,7 @@ t.test('each knows where it leads, and what is one place', async t => {
   t.strictSame(tcp.dial(place, here), { net: { host: '127.0.0.1', port: 80 } })
   t.equal(unix.key(place), undefined)
   t.equal(unix.key({ ...place, path: 'moniker-1' }), 'x moniker-1')
+  t.equal(unix.key({ ...place, path: 'moniker-7--web' }), 'moniker-7--web')
   const likely = unix.likely!({ namespace: '', service: 'web', version: '' }, 7)!
   t.match(likely, { path: 'moniker-7--web', port: 0 })
   t.match(unix.dial(likely, here), { net: { path: /^\0moniker-7--web\.+$/ } })
