@@ -11,8 +11,8 @@ export class Flight<T> {
   #onHint: ((hint: T) => void)[] | undefined
 
   /**
-   * `ask` calls `signal` if it can be given up, and `hint` with what may be the answer; `onSettled` is called once, when it has been answered or
-   * given up, with the number of those who have joined: it is too late to join then.
+   * `ask` calls `signal` if it can be given up, and `hint` with what may be the answer; `onSettled` is called once,
+   * when it has been answered or given up, with the number of those who have joined: it is too late to join then.
    */
   constructor(
     ask: (signal: () => Signal, hint: (found: T) => void) => Promise<T>,

@@ -131,22 +131,20 @@ export class Resolver implements Resolving {
     const flight = query.isThisHost && !options.wait && this.#flights.get(query.key)
     if (flight)
       return Object.assign(flight.join(turned), { known: this.#turn(query), port: query.port })
+    const { onHint } = options
     const failed = query.isThisHost ? undefined : this.#failed.get(query.key)
     const known = this.#turn(query)
     const { port } = query
     if (failed) return { known, port, answer: Promise.reject(failed.value), leave: () => {} }
     if (query.daemons && !options.wait)
-      return Object.assign(
-        this.#flight(query, query.daemons, options.onHint).join(turned, options.onHint),
-        {
-          known,
-          port,
-        },
-      )
+      return Object.assign(this.#flight(query, query.daemons, onHint).join(turned, onHint), {
+        known,
+        port,
+      })
     const cancel = new Abort()
     const answer = options.wait
       ? this.#await(query, options, options.wait, cancel)
-      : this.#fly(query, addressesOf(query.host, options, query.details), cancel, options.onHint)
+      : this.#fly(query, addressesOf(query.host, options, query.details), cancel, onHint)
     return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 

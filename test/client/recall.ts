@@ -148,6 +148,29 @@ t.test('a watch ends that is not used, and begins again', async t => {
   await once(watched.sockets[1]!, 'close')
 })
 
+t.test('a watch that cannot begin, or begins too late, is done without', async t => {
+  const port = -1
+  const { at, recall } = await recalled(t, { watch: { service: 'tie', daemonPort: port } })
+  for (let asked = 1; asked <= 5; asked++) {
+    at.time += 100
+    await recall.get()
+    t.equal(at.asked, asked)
+    await new Promise(setImmediate)
+  }
+  const watched = await fake(t, {
+    tcp: ({ id }, socket) => void socket.write(line({ id, services: [] })),
+  })
+  const late = await recalled(t, { watch: { daemonPort: watched.port } })
+  await late.recall.get()
+  late.at.time += 100
+  const again = late.recall.get()
+  late.recall.close()
+  await again
+  late.at.time += 100
+  await late.recall.get()
+  t.equal(watched.sockets.filter(socket => !socket.destroyed).length, 0)
+})
+
 t.test('where names may not be watched each answer is good for a moment', async t => {
   const refusal = { error: { code: 'EDENIED', message: 'not you' } }
   const denying = await fake(t, {

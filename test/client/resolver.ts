@@ -8,9 +8,9 @@ import { sessions } from '../../lib/client/connection.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { watch } from '../../lib/client/watch.ts'
 import { createServer } from '../../lib/sockets/server.ts'
-import type { Resolution, ResolveOptions } from '../../lib/resolution.ts'
+import type { Resolution, ResolveOptions, SocketQuestion } from '../../lib/resolution.ts'
 import { elsewhere, external } from '../fixtures/external.ts'
-import { fake } from '../fixtures/fake.ts'
+import { fake, silent as mute } from '../fixtures/fake.ts'
 import { line } from '../fixtures/lines.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { nameServer } from '../fixtures/dns.ts'
@@ -686,4 +686,36 @@ test('a namespace that is no word is not believed, and what is remembered is tak
   await Promise.all(asked.map(one => one.answer))
   const known = asked.map(one => one.known!.endpoints[0]!.instance)
   t.strictSame(known.toSorted(), ['one', 'other'])
+})
+
+test('a hint is where a name may lead; what leads nowhere is none, and what is told is not remembered', async t => {
+  const endpoint = { transport: 'tcp', port: 80, version: '1.0.0', instance: 'one' }
+  const answers = [
+    { endpoints: [endpoint], ttl: 60_000 },
+    { error: { code: 'ENOSERVICE', message: 'no' } },
+  ]
+  for (const hint of answers) {
+    const place = await fake(t, {
+      address: '127.0.0.2',
+      udp: ({ id }, reply) => reply(line({ id, ...hint })),
+      tcp: mute,
+    })
+    const resolver = new Resolver({ port: place.port })
+    const hints: Resolution[] = []
+    const onHint = (one: Resolution) => void hints.push(one)
+    const name = parse('web')
+    const ask = (given: SocketQuestion) => resolver.ask(name, { host: '127.0.0.2', ...given })
+    const asked = [ask({ onHint }), ask({}), ask({})]
+    while (place.datagrams.length === 0) await new Promise(setImmediate)
+    while ('endpoints' in hint && hints.length < 1) await new Promise(setImmediate)
+    for (const { known } of asked) t.equal(known, undefined)
+    // It is told in the turn after the datagram has come.
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+    for (const one of hints) t.match(one, { host: '127.0.0.2', endpoints: [{ port: 80 }] })
+    for (const { answer, leave } of asked) {
+      leave(new Error('enough'))
+      answer.catch(() => {})
+    }
+    t.equal(hints.length, 'endpoints' in hint ? 1 : 0)
+  }
 })

@@ -817,3 +817,19 @@ t.test('a list that depends on who asks may be long as well', async t => {
   const { services } = await client.ask({ op: 'list' })
   t.equal((services as object[]).length, 200)
 })
+
+t.test('over its Unix socket it resolves, and no more, as it cannot know who asks', async t => {
+  const one = await daemon(t)
+  const { socket: path } = one.status()
+  if (path === undefined) return t.pass('this user has no folder for one')
+  const holder = await lines(t, one.port)
+  holder.ask(starwars)
+  await holder.answer()
+  const client = await Client.connect({ address: '127.0.0.1', port: one.port, path })
+  t.teardown(() => client.close())
+  t.match(await client.ask(resolve as Asked), { endpoints: [{ port: 4000 }] })
+  for (const op of ['status', 'list', 'register'] as const) {
+    t.match(await client.ask({ ...starwars, op } as Asked), { error: { code: 'EDENIED' } })
+  }
+  t.equal(one.status().names, 1)
+})
