@@ -1,10 +1,12 @@
+import { connect as connectNet, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
-import { PADDED, encode } from '../lib/wire/protocol.ts'
+import { localSockets } from '../lib/node/localsocket.ts'
+import { encode } from '../lib/wire/protocol.ts'
 import { DAEMONS, FORGOTTEN, call, type Road } from './calls.ts'
 import { compare, percentile, seconds, type Benchmark, type Way } from './measure.ts'
 import { profile } from './profile.ts'
 import { peer } from './process.ts'
-import { asker, type Volley } from './volley.ts'
 import type { Touch } from './traffic.ts'
 
 const WIDTH = 32
@@ -17,7 +19,6 @@ export const connecting: Benchmark = async options => {
   const port = ports[0]!
   const echo = await peer<number>('echo', { args: [ports.join()] })
   const count = smoke ? 20 : 1_000
-  const asks = ports.map(daemonPort => asker(question(daemonPort)))
 
   const first = (name: string, args: string[]): Way => ({
     name,
@@ -57,7 +58,7 @@ export const connecting: Benchmark = async options => {
         await compare(
           'a bare question, beside until connected',
           'µs',
-          [{ name: 'one datagram each way', run: () => asking(asks) }, cold('connected')[1]],
+          [{ name: 'one line each way', run: () => asking(ports) }, cold('connected')[1]],
           options,
         ),
         await compare('warm, TCP, until a byte is back', 'µs', one(true, 'answered'), options),
@@ -80,7 +81,7 @@ export const connecting: Benchmark = async options => {
       ],
       notes: [
         'A warm connect has connected to that name before. A cold one knows nothing of the name, and has not asked that daemon, in a program that is warmed up.',
-        'The bare question is what a cold connect waits for before it can begin, asked by a program that does nothing else: a socket, a datagram, its answer.',
+        'The bare question is what a cold connect waits for before it can begin, asked by a program that does nothing else: a connection to the Unix socket of the daemon, a line, its answer.',
         'The first of a process is cold, and its code has never run.',
       ],
     }
@@ -89,16 +90,13 @@ export const connecting: Benchmark = async options => {
   }
 }
 
-/** The question where the service is, in a datagram. */
-function question(port: number): Volley {
-  return {
-    port,
-    questions: [Buffer.from(encode(0, { op: 'resolve', service: 'bench' }).padEnd(PADDED))],
-    slot: () => 0,
-    check: answer => {
-      if (!answer.includes('"endpoints":[{')) throw new Error(`the daemon said ${String(answer)}`)
-    },
-  }
+/** Asks a daemon where the service is, over its Unix socket if it has one. */
+async function ask(port: number): Promise<void> {
+  const [path] = localSockets(port)
+  const socket: Socket = path ? connectNet(path) : connectNet(port, '127.0.0.1')
+  socket.end(encode(0, { op: 'resolve', service: 'bench' }))
+  const answer = await text(socket)
+  if (!answer.includes('"endpoints":[{')) throw new Error(`the daemon said ${answer}`)
 }
 
 /** The median, in µs. */
@@ -112,9 +110,9 @@ function median(taken: Touch[], until: keyof Touch): number {
 }
 
 /** The median of one question to each daemon, one after the other, in µs. */
-async function asking(asks: ((count: number) => Promise<void>)[]): Promise<number> {
+async function asking(ports: readonly number[]): Promise<number> {
   await pause(FORGOTTEN)
   const taken: number[] = []
-  for (const ask of asks) taken.push(await seconds(() => ask(1)))
+  for (const port of ports) taken.push(await seconds(() => ask(port)))
   return percentile(taken, 0.5) * 1e6
 }

@@ -47,7 +47,7 @@ export const latency: Benchmark = async options => {
     comparisons: [...clean, ...(lossy as Comparison[])],
     notes: [
       `Each figure is of ${few.count} connects, ${few.width} at a time; with loss, of ${many.count}, ${many.width} at a time.`,
-      `A cold connect knows nothing of the name, and has not asked that daemon: one question by UDP, then the connect. Each goes to another of ${DAEMONS} daemons.`,
+      `A cold connect knows nothing of the name, and has not asked that daemon: one question by UDP and by TCP, and the connect begins when UDP has answered. Each goes to another of ${DAEMONS} daemons.`,
       'With loss, about 2 of 100 connects lose their SYN or its answer, and TCP sends it again after 1 s.',
     ],
   }

@@ -833,3 +833,21 @@ t.test('over its Unix socket it resolves, and no more, as it cannot know who ask
   }
   t.equal(one.status().names, 1)
 })
+
+t.test('many who watch a name are all told of it', async t => {
+  const { port } = await daemon(t)
+  const watchers = await lines(t, port)
+  const count = 100
+  watchers.ask(
+    ...Array.from({ length: count }, (_, id) => ({ op: 'watch', service: 'starwars', id })),
+  )
+  for (let id = 0; id < count; id++) t.match(await watchers.answer(), { id, services: [] })
+  const holder = await lines(t, port)
+  holder.ask(starwars)
+  const told = new Set<unknown>()
+  for (let n = 0; n < count; n++) {
+    const { id, event } = (await watchers.answer())!
+    if (event === 'up') told.add(id)
+  }
+  t.equal(told.size, count)
+})
