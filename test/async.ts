@@ -1,6 +1,15 @@
 import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { Abort, cancellable, deadline, firstOf, retry, backoff, type Signal } from '../lib/async.ts'
+import {
+  Abort,
+  backoff,
+  cancellable,
+  deadline,
+  firstOf,
+  heard,
+  retry,
+  type Signal,
+} from '../lib/async.ts'
 import { active } from './fixtures/active.ts'
 import { awake } from './fixtures/awake.ts'
 
@@ -233,4 +242,11 @@ t.test('a quiet one keeps nothing alive in its pauses', async t => {
   await new Promise(setImmediate)
   t.equal(active('Timeout'), before)
   t.equal(await made, 'made')
+})
+
+t.test('the loop has turned, and polled, before one goes on', async t => {
+  const told: string[] = []
+  setImmediate(() => setImmediate(() => told.push('a turn later')))
+  await heard()
+  t.strictSame(told, ['a turn later'])
 })
