@@ -2,13 +2,14 @@ import { live } from '../fixtures/live.ts'
 import { Buffer } from 'node:buffer'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { accessSync, constants, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ask, askDatagram, askStream } from '../../lib/client/ask.ts'
 import { Sessions, type DaemonAddress, type HostAnswer } from '../../lib/client/connection.ts'
-import { localSockets } from '../../lib/node/localsocket.ts'
+import { LocalSocket } from '../../lib/daemon/localsocket.ts'
+import { socketName } from '../../lib/node/localsocket.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { PADDED, type Answer } from '../../lib/wire/protocol.ts'
@@ -26,18 +27,13 @@ const { signal: never } = new AbortController()
 
 const noHint = () => {}
 
-/** True if this user may have a Unix socket where a daemon's is looked for first. */
-function hasFolder(): boolean {
-  const [path] = localSockets(1)
-  try {
-    accessSync(dirname(path!), constants.W_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+/** A Unix socket as a daemon of this user has it, if it can have one. */
+const trial = new LocalSocket({ ref: false, connected: () => {} })
+await trial.open(1)
+const folder = trial.path && dirname(trial.path)
+trial.close()
 
-const unix = { skip: !hasFolder() && 'this user has no folder for a Unix socket' }
+const unix = { skip: folder === undefined && 'this user has no folder for a Unix socket' }
 
 /** A stranger that has UDP of a daemon's port, and says so. */
 async function squat(t: Test, { address, port }: DaemonAddress) {
@@ -79,14 +75,14 @@ t.test('a daemon of this host is asked over its Unix socket', unix, async t => {
 t.test('where its Unix socket is not there, or hangs up, it is asked by TCP', unix, async t => {
   const place = await fake(t, { tcp: byTCP, udp: silent })
   t.match(await ask(place, resolve, never), { by: 'tcp' })
-  const [path] = localSockets(place.port)
+  const path = join(folder!, socketName(place.port)!)
   const server = createServer(socket => socket.destroy())
   await once(server.listen(path), 'listening')
   t.match(await ask(place, resolve, never), { by: 'tcp' })
   await once(server.close(), 'close')
   // As who was killed leaves it.
-  writeFileSync(path!, '')
-  t.teardown(() => rmSync(path!))
+  writeFileSync(path, '')
+  t.teardown(() => rmSync(path))
   t.match(await ask(place, resolve, never), { by: 'tcp' })
   t.match(await sessions(t, place), { by: 'tcp' })
   t.strictSame(place.datagrams, [], 'nobody else is asked')
