@@ -1,4 +1,3 @@
-import { printable } from '../errors.ts'
 // A shell waits for this at each key, so it loads neither the command line nor, but for names, the library.
 import type { Listed } from '../wire/protocol.ts'
 import { shape, type Shape } from './shape.ts'
@@ -38,8 +37,14 @@ interface Typed {
  * of `moniker completion` read it.
  */
 export async function complete(words: readonly string[]): Promise<void> {
-  const found = await candidates(await shape(), words, services)
-  const lines = new Set(found.map(({ word, about }) => [word, about].map(printable).join('\t')))
+  // The words of ours are clean.
+  let clean: (text: string) => string = String
+  const found = await candidates(await shape(), words, async () => {
+    const { printable } = await import('../errors.ts')
+    clean = printable
+    return services()
+  })
+  const lines = new Set(found.map(({ word, about }) => [word, about].map(clean).join('\t')))
   for (const line of lines) console.log(line)
 }
 
