@@ -349,6 +349,19 @@ t.test('a connection that is silent is closed, unless it is wanted', async t => 
   t.strictSame(idle.refused, [])
 })
 
+t.test('whoever has not read a long answer is answered again once that is read', async t => {
+  const fat = 'x'.repeat(8_000_000)
+  const { port, served } = await listener(t, { answer: () => ({ fat }) })
+  const socket = connect({ host: '127.0.0.1', port })
+  t.teardown(() => socket.destroy())
+  socket.write(line(status))
+  while (!served[0]?.isPaused()) await new Promise(setImmediate)
+  socket.end(line(status))
+  let bytes = 0
+  for await (const chunk of socket) bytes += (chunk as Buffer).length
+  t.ok(bytes > 2 * fat.length)
+})
+
 t.test('a peer that does not read has to wait, and gets every answer in the end', async t => {
   const count = 80_000
   let answered = 0
