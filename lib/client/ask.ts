@@ -10,7 +10,7 @@ import { MonikerError, hasCode, isMissing, located, saidIn, type Details } from 
 import type { LookupHostOptions, OnLookup } from '../resolution.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { PADDED, decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
-import { Client, asksUsers, socketsOf, type DaemonAddress, type HostAnswer } from './connection.ts'
+import { Client, asksUsers, overSocket, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { accept } from './filter.ts'
 import { builtins } from '../node/builtins.ts'
 
@@ -19,7 +19,8 @@ const debug = diagnostics('moniker:ask')
 // One question to one host, in time:
 //
 //      0 ms  over the session, if one is kept to a daemon of the host
-//            else, of this host, over the Unix socket of its daemon; where there is none, or it answers who asks, by TCP
+//            else, of this host, over the Unix socket of its daemon; where there is none, or its answer depends on who
+//            asks, by TCP
 //            else by TCP to its first address, and one datagram beside it: what that says is a hint
 //  +  50 ms  no answer: the next address is asked as well, and so on (STAGGER)
 //  + 200 ms  no answer to the datagram: it is sent again, after pauses that double (PAUSE)
@@ -53,12 +54,7 @@ const REMEMBERED = 60_000
 const answered = new Cache<true>()
 
 /** Asks one daemon; fails when it has refused, cannot be reached or stays silent. */
-export type Ask = (
-  daemon: DaemonAddress,
-  message: Asked,
-  signal: Signal,
-  onHint?: (answer: HostAnswer) => void,
-) => Promise<Answer>
+export type Ask = (daemon: DaemonAddress, message: Asked, signal: Signal) => Promise<Answer>
 
 /** The addresses of a host that no look-up is needed for: an address, or this host. */
 export function literalAddresses(
@@ -220,14 +216,10 @@ async function insist(
 }
 
 async function askHere(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
-  for (const path of socketsOf(daemon)) {
-    const answer = await askOverStream({ ...daemon, path }, message, signal).catch(
-      (error: unknown) => debug('%s: %s', path, (error as Error).message),
-    )
-    signal.throwIfAborted()
-    if (answer && !answer.truncated) return answer
-    if (answer) asksUsers(daemon)
-  }
+  const answer = await overSocket(daemon, way => askOverStream(way, message, signal))
+  signal.throwIfAborted()
+  if (answer && !answer.truncated) return answer
+  if (answer) asksUsers(daemon)
   return askOverStream(daemon, message, signal)
 }
 

@@ -42,9 +42,24 @@ export function asksUsers({ port }: DaemonAddress): void {
   askers.set(String(port), true, REMEMBERED)
 }
 
-/** The paths of the Unix sockets by which a daemon may be asked, best first: none unless it is that of this host. */
-export function socketsOf({ address, port }: DaemonAddress): readonly string[] {
-  return address === LOOPBACK[0] && !askers.get(String(port)) ? localSockets(port) : []
+/**
+ * The result of `how` over a Unix socket of a daemon, tried one after the other; `undefined` unless one leads to it. Only
+ * that of this host has some.
+ */
+export async function overSocket<T>(
+  daemon: DaemonAddress,
+  how: (way: DaemonAddress) => Promise<T>,
+): Promise<T | undefined> {
+  const { address, port } = daemon
+  if (address !== LOOPBACK[0] || askers.get(String(port))) return undefined
+  for (const path of localSockets(port)) {
+    try {
+      return await how({ ...daemon, path })
+    } catch (error) {
+      debug('%s: %s', path, (error as Error).message)
+    }
+  }
+  return undefined
 }
 
 /** The answer of a host, and the daemon that gave it. */
@@ -53,12 +68,12 @@ export interface HostAnswer {
   readonly answer: Answer
 }
 
-/** Milliseconds until a question that went over a session goes out by datagram as well. */
+/** Milliseconds until a question that went over a session is asked as if there were none. */
 const BESIDE = 250
 
 /**
- * The most that a daemon may tell of services in one list, or to one watch, in characters of JSON: that of this host has as
- * much as a million names take, and another could fill the memory of a program that asks it.
+ * The most that a daemon may tell of services in one list, or to one watch, in characters of JSON: that of this host has
+ * as much as a million names take, and another could fill the memory of a program that asks it.
  */
 export const MAX_TOLD = { here: 1_073_741_824, elsewhere: 33_554_432 }
 
@@ -366,7 +381,8 @@ export class Sessions {
 
   async #open(daemon: DaemonAddress, key: string): Promise<void> {
     const signal = timeLimit(TIMEOUT)
-    const client = await this.#connect(daemon, signal)
+    const connect = (way: DaemonAddress) => Client.connect(way, signal, { background: true })
+    const client = (await overSocket(daemon, connect)) ?? (await connect(daemon))
     let asked = 0
     const idle = setInterval(() => {
       if (client.asked === asked) client.close()
@@ -377,16 +393,6 @@ export class Sessions {
       this.#clients.delete(key)
     })
     this.#clients.set(key, client)
-  }
-
-  async #connect(daemon: DaemonAddress, signal: Signal): Promise<Client> {
-    for (const path of socketsOf(daemon)) {
-      const client = await Client.connect({ ...daemon, path }, signal, { background: true }).catch(
-        (error: unknown) => debug('%s: %s', path, (error as Error).message),
-      )
-      if (client) return client
-    }
-    return Client.connect(daemon, signal, { background: true })
   }
 }
 

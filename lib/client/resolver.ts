@@ -429,8 +429,7 @@ export class Resolver implements Resolving {
     const details = { host: host || 'localhost', port, syscall: question.op }
     const addresses = await this.#lookedUp(addressesOf(host, options, details), { details }, signal)
     const daemons = daemonsAt(addresses, port)
-    const how: Ask = (daemon, message, signal) => askStream(daemon, message, signal)
-    return this.#race(daemons, question, how, details, signal)
+    return this.#race(daemons, question, askStream, details, signal)
   }
 
   async #race(

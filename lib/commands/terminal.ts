@@ -1,4 +1,3 @@
-// Loads next to nothing of ours when it starts: completion needs it at each key.
 import { styleText } from 'node:util'
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../clock.ts'
 import { printable, printableJSON } from '../errors.ts'

@@ -23,39 +23,45 @@ export interface SubscriptionsOptions {
   /** The most subscribers of one owner. Default 16,384. */
   maxOwned?: number
   /** Calls a function when all others have had their turn. Default at once. */
-  later?: (work: () => void) => void
+  later?: Later
 }
 
 /** The defaults of `SubscriptionsOptions`. */
 export const DEFAULTS = { max: 65_536, maxOwned: 16_384 } satisfies SubscriptionsOptions
 
-/** The most subscribers that are told at once. */
+/** The number of subscribers that are told in one turn; fewer are told at once. */
 const PORTION = 64
 
 /** The most changes of which not all subscribers have been told; names are refused beyond it. */
 const MAX_NEWS = 1_024
 
+/** Calls a function when all others have had their turn. */
+type Later = (work: () => void) => void
+
 /** The subscribers of one name, or of some, and what they have not all been told yet. */
 class Row extends Set<Subscriber> {
   readonly news: (readonly [change: Change, entry: Entry])[] = []
 
-  tell(change: Change, entry: Entry, later: (work: () => void) => void): void {
-    this.news.push([change, entry])
-    if (this.news.length > 1) return
-    if (this.size > PORTION) return later(() => this.#goOn(this.values(), later))
-    for (const subscriber of this) subscriber.tell(change, entry)
-    this.news.length = 0
+  tell(change: Change, entry: Entry, later: Later): void {
+    if (this.news.push([change, entry]) === 1) this.#begin(later)
+  }
+
+  /** A few are told at once. */
+  #begin(later: Later): void {
+    const subscribers = this.values()
+    if (this.size >= PORTION) later(() => this.#goOn(subscribers, later))
+    else this.#goOn(subscribers, later)
   }
 
   /** Tells some more of the first of the news, and then of the next. */
-  #goOn(subscribers: Iterator<Subscriber>, later: (work: () => void) => void): void {
+  #goOn(subscribers: Iterator<Subscriber>, later: Later): void {
     const [change, entry] = this.news[0]!
     for (let told = 0; told < PORTION; told++) {
       const { value, done } = subscribers.next()
       if (!done) value.tell(change, entry)
       else {
         this.news.shift()
-        if (this.news.length > 0) later(() => this.#goOn(this.values(), later))
+        if (this.news.length > 0) this.#begin(later)
         return
       }
     }
@@ -75,11 +81,10 @@ interface Subscription {
 export class Subscriptions {
   readonly #max: number
   readonly #maxOwned: number
+  readonly #later: Later
   readonly #rows = new Map<string, Row>()
   readonly #owners = new Map<object, Set<Subscription>>()
   #size = 0
-
-  readonly #later: (work: () => void) => void
 
   constructor({
     max = DEFAULTS.max,

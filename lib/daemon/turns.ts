@@ -9,8 +9,8 @@ const SLICE = 2
  */
 export class Turns {
   /** Those who have just asked, and those who have had a turn. */
-  #first: (() => void)[] = []
-  #again: (() => void)[] = []
+  readonly #first: (() => void)[] = []
+  readonly #again: (() => void)[] = []
   readonly #now: () => number
   #isScheduled = false
 
@@ -24,13 +24,13 @@ export class Turns {
     return this.#isScheduled
   }
 
-  /** Calls `work` once what has come by now has been read, before those who have had a turn. It must not throw. */
+  /** Calls `work` once what has come by now has been read, before those who have had a turn. */
   wait(work: () => void): void {
     this.#first.push(work)
     this.#schedule()
   }
 
-  /** Calls `work` when all who wait have had their turn. It must not throw. */
+  /** Calls `work` when all who wait have had their turn. */
   waitAgain(work: () => void): void {
     this.#again.push(work)
     this.#schedule()
@@ -45,25 +45,29 @@ export class Turns {
   #run(): void {
     const end = this.#now() + SLICE
     const isLate = () => this.#now() >= end
-    const first = this.#first
-    this.#first = []
-    const left = work(first, isLate)
-    this.#first = [...left, ...this.#first]
-    const again = this.#again
-    this.#again = []
-    // One at least, or those who have just asked could keep them waiting for ever.
-    this.#again = [...work(again, isLate), ...this.#again]
-    this.#isScheduled = false
-    if (this.#first.length > 0 || this.#again.length > 0) this.#schedule()
+    try {
+      serve(this.#first, isLate)
+      serve(this.#again, isLate)
+    } finally {
+      this.#isScheduled = false
+      if (this.#first.length > 0 || this.#again.length > 0) this.#schedule()
+    }
   }
 }
 
-/** Calls one after the other, one at least, until it is late. Returns the rest. */
-function work(all: readonly (() => void)[], isLate: () => boolean): readonly (() => void)[] {
+/**
+ * Serves those who wait by now, one at least, until it is late. One of each kind has its turn, or those who have just
+ * asked could keep the others waiting for ever.
+ */
+function serve(waiting: (() => void)[], isLate: () => boolean): void {
+  const count = waiting.length
   let done = 0
-  while (done < all.length) {
-    all[done++]!()
-    if (isLate()) break
+  try {
+    while (done < count) {
+      waiting[done++]!()
+      if (isLate()) return
+    }
+  } finally {
+    waiting.splice(0, done)
   }
-  return all.slice(done)
 }

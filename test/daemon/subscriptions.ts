@@ -149,3 +149,29 @@ t.test('by default all are told at once, however many they are', async t => {
   subscriptions.tell('up', entry('', 'a'))
   for (const { notes } of followers) t.strictSame(notes, ['up :a'])
 })
+
+t.test('a change that comes of another is told after it', async t => {
+  const subscriptions = new Subscriptions()
+  const told: string[] = []
+  subscriptions.follow(
+    {},
+    {},
+    {
+      tell(change, { service }) {
+        told.push(`${change} ${service}`)
+        if (service === 'a') subscriptions.tell('down', entry('', 'b'))
+      },
+      released() {},
+    },
+  )
+  subscriptions.follow(
+    {},
+    {},
+    {
+      tell: (change, { service }) => told.push(`other ${change} ${service}`),
+      released() {},
+    },
+  )
+  subscriptions.tell('up', entry('', 'a'))
+  t.strictSame(told, ['up a', 'other up a', 'down b', 'other down b'])
+})
