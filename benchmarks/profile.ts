@@ -1,6 +1,6 @@
 import { Session, type Profiler } from 'node:inspector/promises'
 
-/** Where the time of some work goes, in this process. */
+/** The places where the time of some work goes, in this process. */
 export interface Profile {
   what: string
   /** The greatest first: the share of all time, and where it is spent. */

@@ -5,7 +5,7 @@ import { growthPlot, ratioPlot, type Bar } from './plot.ts'
 import type { Profile } from './profile.ts'
 import { bound, isMet, targets, type Target, type TargetName } from './targets.ts'
 
-/** Where and how something was measured, for the reader to judge by. */
+/** The place and the way of a measurement, for the reader to judge by. */
 export type Machine = Record<string, string | number>
 
 /** The findings, by the name of the benchmark. */

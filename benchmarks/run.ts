@@ -87,7 +87,7 @@ function showTargets(found: Found): void {
 /** The benchmarks and their helpers; the report is neither. */
 const SOURCES = ['index.ts', 'lib', 'package.json', 'package-lock.json', 'benchmarks/*.ts']
 
-/** Which state of the sources this is; nothing where there is no git. */
+/** The state of the sources; nothing where there is no git. */
 function commit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 export interface Volley {
   port: number
   questions: Buffer[]
-  /** Which of the questions an answer is to. */
+  /** The number of the question that an answer is to. */
   slot: (answer: Buffer) => number
   /** Throws where an answer is not the right one. */
   check: (answer: Buffer, at: number) => void

@@ -77,7 +77,9 @@ export function isLoopback(address: string): boolean {
   return text === '::1' || (text !== undefined && text.startsWith('127.'))
 }
 
-/** True if `address` stands for all of a family. Where it is connected to, it is the loopback address: see `dialled`. */
+/**
+ * True if `address` stands for all of a family. Where it is connected to, it is the loopback address: see `dialled`.
+ */
 export function isAll(address: string): boolean {
   return Object.hasOwn(ALL, plain(address))
 }

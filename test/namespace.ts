@@ -117,7 +117,7 @@ t.test('the branch is that which git has written down', async t => {
       two: { '.git': 'gitdir: ../.bare/worktrees/two' },
     },
   })
-  // Where git writes the whole path, as it does unless told otherwise.
+  // Git writes the whole path, unless told otherwise.
   const fix = join(place, 'fix')
   writeFileSync(join(fix, '.git'), `gitdir: ${join(place, 'shop', '.git', 'worktrees', 'fix')}\n`)
   const cases: [top: string, namespace: string][] = [

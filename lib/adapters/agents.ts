@@ -6,7 +6,7 @@ import { keyOf } from '../client/query.ts'
 import { keysOf } from '../options/options.ts'
 import { connect } from '../sockets/socket.ts'
 
-/** Which service an agent's requests go to; each request may say otherwise in its own options. */
+/** The service that an agent's requests go to; each request may say otherwise in its own options. */
 export type NamedAgentOptions = Partial<ConnectNameOptions>
 
 /** An agent that knows names. */

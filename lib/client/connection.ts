@@ -43,8 +43,8 @@ export function asksUsers({ port }: DaemonAddress): void {
 }
 
 /**
- * The result of `how` over a Unix socket of a daemon, tried one after the other; `undefined` unless one leads to it. Only
- * that of this host has some.
+ * The result of `how` over a Unix socket of a daemon, tried one after the other; `undefined` unless one leads to it.
+ * Only that of this host has some.
  */
 export async function overSocket<T>(
   daemon: DaemonAddress,
@@ -72,8 +72,8 @@ export interface HostAnswer {
 const BESIDE = 250
 
 /**
- * The most that a daemon may tell of services in one list, or to one watch, in characters of JSON: that of this host has
- * as much as a million names take, and another could fill the memory of a program that asks it.
+ * The most that a daemon may tell of services in one list, or to one watch, in characters of JSON: that of this host
+ * has as much as a million names take, and another could fill the memory of a program that asks it.
  */
 export const MAX_TOLD = { here: 1_073_741_824, elsewhere: 33_554_432 }
 

@@ -307,8 +307,8 @@ export class Program {
   }
 
   /**
-   * Runs it again and again, until it exits with 0 or a signal of ours ends it; returns its last exit status. Fails with
-   * `NameTaken` if its name is another program's by the time of a start.
+   * Runs it again and again, until it exits with 0 or a signal of ours ends it; returns its last exit status. Fails
+   * with `NameTaken` if its name is another program's by the time of a start.
    */
   async keepRunning(options: RestartOptions): Promise<number> {
     const { signal } = this.#stop

@@ -182,8 +182,8 @@ export function local(
 const PUBLIC: readonly string[] = ['protocol', 'embedded', 'port', 'started']
 
 /**
- * The part of a status that is for everybody. Another host is told that the daemon is there, and nothing that a question
- * or a name of others changes. A program of this host is not told what tells withheld names from absent ones.
+ * The part of a status that is for everybody. Another host is told that the daemon is there, and nothing that a
+ * question or a name of others changes. A program of this host is not told what tells withheld names from absent ones.
  */
 function withheld({ names: _, denied: __, ...own }: Answer, { local: isLocal }: Peer): Answer {
   if (isLocal) return own
@@ -261,8 +261,8 @@ function wantsPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
 }
 
 /**
- * Tells a guarded server which peer to expect: one that is proven, or anybody could have it expect others. A server that is frozen is not told: it could let no peer in,
- * and it is not to be dropped for what it does not read.
+ * Tells a guarded server which peer to expect. It must be a proven one, or anybody could have it expect others. A server
+ * that is frozen is not told: it could let no peer in, and it is not to be dropped for what it does not read.
  */
 function announce({ owner, id }: Entry, { local: isLocal, remote }: Peer, ttl: number): void {
   const { isBehind = false, tell } = owner as Owner

@@ -246,8 +246,8 @@ export class Daemon {
   }
 
   /**
-   * Forgets what a connection has: its program may have been killed, and what it has let go be another's by now. True if
-   * it had names.
+   * Forgets what a connection has: its program may have been killed, and what it has let go be another's by now. True
+   * if it had names.
    */
   #release(owner: Owner): boolean {
     this.#subscriptions.release(owner)

@@ -15,8 +15,8 @@ export interface ServeOptions {
   /** The turns of those who have asked for much. */
   turns: Turns
   /**
-   * Called when no more will be asked: the peer may have gone. Its questions are held no longer, and its names are gone;
-   * true if it had names.
+   * Called when no more will be asked: the peer may have gone. Its questions are held no longer, and its names are
+   * gone; true if it had names.
    */
   ended: (owner: Owner) => boolean
   /** Called once, when the connection has closed: its names are gone. */

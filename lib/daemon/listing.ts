@@ -15,8 +15,8 @@ export interface Page {
 }
 
 /**
- * The pages of a list, for a turn each; `undefined` in a turn that has found no whole page. Names that are not told make
- * no page shorter, and none more: nobody can count them.
+ * The pages of a list, for a turn each; `undefined` in a turn that has found no whole page. Names that are not told
+ * make no page shorter, and none more: nobody can count them.
  */
 export function* pagesOf(services: Told): Generator<Page | undefined, undefined> {
   const kept: Answer[] = []

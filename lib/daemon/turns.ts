@@ -4,8 +4,8 @@ import { clock, setImmediate } from '../clock.ts'
 const SLICE = 2
 
 /**
- * The turns of those who ask. Whoever asks for much does a part of it, and waits for all others before the next: so he
- * waits for himself, and those who ask for little hardly wait.
+ * The turns of those who ask. Those who ask for much do a part of it, and wait for all others before the next. They so
+ * wait for themselves, and those who ask for little hardly wait.
  */
 export class Turns {
   /** Those who have just asked, and those who have had a turn. */

@@ -60,8 +60,8 @@ export class Datagrams {
   }
 
   /**
-   * Answers at `host`; `'::'` and `'0.0.0.0'` are every address there is, now and later. Fails where one address cannot be
-   * had; it is tried again all the same.
+   * Answers at `host`; `'::'` and `'0.0.0.0'` are every address there is, now and later. Fails where one address cannot
+   * be had; it is tried again all the same.
    */
   async bind(port: number, host: string): Promise<void> {
     const { rescan = DEFAULTS.rescan } = this.#options
@@ -95,7 +95,9 @@ export class Datagrams {
     await Promise.all(fresh.map(address => this.#tryAt(port, address)))
   }
 
-  /** Answers at an address no more, if this host has lost it. That of a link that is down is not seen, but still ours. */
+  /**
+   * Answers at an address no more, if this host has lost it. That of a link that is down is not seen, but still ours.
+   */
   async #leave(address: string): Promise<void> {
     const { hasAddress = canBind } = this.#options
     const socket = this.#sockets.get(address)

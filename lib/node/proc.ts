@@ -368,8 +368,8 @@ async function parentOf(pid: string): Promise<string | undefined> {
 }
 
 /**
- * The name of a process; `''` if it has ended meanwhile. Node names its main thread from 24 on, by which the kernel would
- * know each of its programs: there it is the word that the program was started by.
+ * The name of a process; `''` if it has ended meanwhile. Node names its main thread from 24 on, by which the kernel
+ * would know each of its programs: there it is the word that the program was started by.
  */
 export async function processName(pid: string, folder = '/proc'): Promise<string> {
   const name = (await textOf(`${folder}/${pid}/comm`)).trim()

@@ -126,8 +126,8 @@ async function readSafely(file: string, isHosts: boolean): Promise<string> {
 }
 
 /**
- * Throws if another user than root, and unless it is the policy of the host that of this process, could write to an open
- * file, or exchange it or a folder or link on the way to it.
+ * Throws if another user than root, and unless it is the policy of the host that of this process, could write to an
+ * open file, or exchange it or a folder or link on the way to it.
  */
 async function assertSafe(file: string, info: Stats, isHosts: boolean): Promise<void> {
   const own = process.getuid?.()
@@ -158,8 +158,8 @@ function assertOwned(
 }
 
 /**
- * Each folder from the top to this one, and each link on the way, as the system goes it. No text is shortened by its `..`,
- * which leads elsewhere behind a link.
+ * Each folder from the top to this one, and each link on the way, as the system goes it. No text is shortened by its
+ * `..`, which leads elsewhere behind a link.
  */
 async function* wayTo(folder: string): AsyncGenerator<[path: string, info: Stats], void> {
   const rest = folder.split(sep)

@@ -116,7 +116,9 @@ async function listening(transport: Transport, ...call: Listening): Promise<Besi
 
 type Listening = Parameters<NonNullable<Transport['listen']>>
 
-/** Closes what a transport has opened. One of the program's own may throw something: the others are closed all the same. */
+/**
+ * Closes what a transport has opened. One of the program's own may throw something: the others are closed all the same.
+ */
 function closed(one: Beside): void {
   try {
     one.close()

@@ -607,7 +607,7 @@ test('what is done beside it is told when it ends, and ends it by failing', alon
   t.equal(await late.run(), 4, 'a failure that comes after the end is none')
 })
 
-/** Where a script says that it is ready, in words that say so, and the wait for that. */
+/** The words in which a script says that it is ready, and the wait for them. */
 async function readiness(t: Test) {
   const server = createServer(socket => socket.destroy())
   t.teardown(() => server.close())

@@ -55,7 +55,7 @@ for (const [what, given, says] of faults) {
     const place = await placeOf(t, kinds['a socket']!, socket => void socket.end('hello'))
     const error = { code: 'ERR_MONIKER_TRANSPORT', reason: 'ETRANSPORT', syscall: 'connect' }
     const more = { service: 'tell', host: 'localhost' }
-    // Where nothing was known, and where the place was.
+    // Nothing was known, and then the place was.
     for (const known of [undefined, place]) {
       const resolver = new Held(known)
       const call = { service: 'tell', resolver, transports: [faulty(given)] }
