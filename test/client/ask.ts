@@ -4,11 +4,10 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ask, askDatagram, askStream } from '../../lib/client/ask.ts'
 import { Sessions, type DaemonAddress, type HostAnswer } from '../../lib/client/connection.ts'
-import { LocalSocket } from '../../lib/daemon/localsocket.ts'
 import { socketName } from '../../lib/node/localsocket.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
@@ -19,6 +18,7 @@ import { daemon } from '../fixtures/daemon.ts'
 import { byTCP, client, fake, silent } from '../fixtures/fake.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 import { line, type Message } from '../fixtures/lines.ts'
+import { folder, unix } from '../fixtures/localsocket.ts'
 
 const resolve = { op: 'resolve', service: 'starwars' } as const
 const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 } as const
@@ -26,14 +26,6 @@ const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 
 const { signal: never } = new AbortController()
 
 const noHint = () => {}
-
-/** A Unix socket as a daemon of this user has it, if it can have one. */
-const trial = new LocalSocket({ ref: false, connected: () => {} })
-await trial.open(1)
-const folder = trial.path && dirname(trial.path)
-trial.close()
-
-const unix = { skip: folder === undefined && 'this user has no folder for a Unix socket' }
 
 /** A stranger that has UDP of a daemon's port, and says so. */
 async function squat(t: Test, { address, port }: DaemonAddress) {

@@ -8,6 +8,7 @@ const root = { skip: process.getuid?.() !== 0 && 'only root can give files to ot
 test('the folder of the host is believed before that of the user', async t => {
   const paths = (uid: number | undefined) => socketFolders(uid).map(({ path }) => path)
   t.strictSame(paths(7), ['/run/moniker', '/run/user/7/moniker'])
+  t.equal(paths(undefined)[1], `/run/user/${process.getuid!()}/moniker`)
   t.intercept(process, 'getuid', { value: undefined })
   t.strictSame(socketFolders(), [], 'where there are no users there is none')
 })

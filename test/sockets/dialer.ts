@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { BlockList, Socket, createServer, type Server } from 'node:net'
+import { BlockList, Socket, connect as connectNet, createServer, type Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
@@ -837,7 +837,9 @@ t.test('a call that only a fresh list will do takes no hint', async t => {
 t.test('a hint that comes when the socket is gone leads nowhere', async t => {
   const dials: SocketQuestion[] = []
   const found = { name: { namespace: '', service: 'far', version: '' }, host: 'far', ttl: 0 }
-  const endpoint = { transport: 'tcp' as const, address: '127.0.0.2', port: await nobody() }
+  let met = 0
+  const port = await stranger(t, () => met++, '127.0.0.2')
+  const endpoint = { transport: 'tcp' as const, address: '127.0.0.2', port }
   const endpoints = [{ ...endpoint, version: '1.0.0', instance: 'a' }]
   const resolver = {
     resolve: () => Promise.reject(new Error('no')),
@@ -852,5 +854,8 @@ t.test('a hint that comes when the socket is gone leads nowhere', async t => {
   socket.destroy()
   onHint!({ ...found, endpoints })
   await once(socket, 'close')
-  t.pass('and nothing is thrown')
+  // Connections are taken in their order.
+  await once(connectNet(port, '127.0.0.2'), 'connect')
+  while (met === 0) await new Promise(setImmediate)
+  t.equal(met, 1)
 })
