@@ -1,4 +1,4 @@
-import { droppedVariables, type Inherited } from '../node/proc.ts'
+import { droppedVariables, type Inherited } from '../node/processes.ts'
 import type { Project } from '../project.ts'
 
 /** The advice for variables that are dropped. */

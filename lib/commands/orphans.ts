@@ -9,7 +9,7 @@ import { printable } from '../errors.ts'
 import { pause } from '../clock.ts'
 import { builtins } from '../node/builtins.ts'
 import { pidNamespace } from '../node/spaces.ts'
-import { processName } from '../node/proc.ts'
+import { processName } from '../node/processes.ts'
 
 // A run ends the programs that it has started, also when it is killed and can do nothing any more.
 

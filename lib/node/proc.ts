@@ -1,8 +1,7 @@
 import { createSocket } from 'node:dgram'
-import { readFile, readdir, readlink } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { connect, createServer, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { basename } from 'node:path'
 import {
   LOOPBACK,
   canonical,
@@ -15,6 +14,7 @@ import {
 import { clock, pause, setImmediate } from '../clock.ts'
 import { MonikerError, isWant } from '../errors.ts'
 import { portRange, shuffled } from '../ports.ts'
+import { familyOf, linksOf, pids, processName, textOf, type Process } from './processes.ts'
 
 /**
  * The range of `freePort` if none is set: below the ports that Linux, macOS and Windows give out by themselves, above
@@ -58,13 +58,6 @@ export interface Spot {
 export interface End {
   readonly address: string
   readonly port: number
-}
-
-/** A process that has a port open. */
-export interface Occupant {
-  readonly pid: number
-  /** The name of the process. */
-  readonly name: string
 }
 
 /**
@@ -163,7 +156,7 @@ function widest(addresses: readonly string[]): string | undefined {
 }
 
 /** The processes that have a port open, as far as this user may know; on Linux alone, elsewhere none is known. */
-export async function occupants({ transport, port }: Spot): Promise<Occupant[]> {
+export async function occupants({ transport, port }: Spot): Promise<Process[]> {
   if (process.platform !== 'linux') return []
   const tables = await tablesOf(transport)
   const rows = rowsIn(tables, `\\w+:${hex(port)}`, ANY, WAITING[transport])
@@ -312,86 +305,10 @@ function dotted(word: string): string {
     .join('.')
 }
 
-/** A process and all its descendants. */
-async function familyOf(pid: string): Promise<string[]> {
-  const all = await pids()
-  const parents = await Promise.all(all.map(parentOf))
-  const family = new Set([pid])
-  // A child may have a lower number than its parent.
-  for (let size = 0; size < family.size;) {
-    size = family.size
-    for (const [index, one] of all.entries()) if (family.has(parents[index]!)) family.add(one)
-  }
-  return [...family]
-}
-
-/** A variable of the environment of a process that this one descends from. */
-export interface Inherited {
-  readonly name: string
-  readonly value: string
-  /** The process that had it when it was started. */
-  readonly from: Occupant
-}
-
-/**
- * The variables that a name matches which ancestors of this process were started with and it was not, each from the
- * nearest that had it. Linux alone tells: root of all processes, others of their own.
- */
-export async function droppedVariables(
-  pattern: RegExp,
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<Inherited[]> {
-  const found = new Map<string, Inherited>()
-  let pid: string | undefined = String(process.ppid)
-  for (let hops = 0; pid && Number(pid) > 0 && hops < MAX_ANCESTORS; hops++) {
-    const variables = (await textOf(`/proc/${pid}/environ`)).split('\0')
-    const from = { pid: Number(pid), name: await processName(pid) }
-    for (const [, name = '', value = ''] of variables.map(
-      one => /^([^=]+)=(.*)$/s.exec(one) ?? [],
-    )) {
-      const isNew = pattern.test(name) && env[name] === undefined && !found.has(name)
-      if (isNew) found.set(name, { name, value, from })
-    }
-    pid = await parentOf(pid)
-  }
-  return [...found.values()]
-}
-
-/** The most ancestors of a process that are looked at. */
-const MAX_ANCESTORS = 64
-
-/** The parent of a process; `undefined` if the process has ended meanwhile. */
-async function parentOf(pid: string): Promise<string | undefined> {
-  // The name, in parentheses, may be anything.
-  const stat = await textOf(`/proc/${pid}/stat`)
-  return stat.slice(stat.lastIndexOf(')') + 1).split(' ')[2]
-}
-
-/**
- * The name of a process; `''` if it has ended meanwhile. Node names its main thread from 24 on, by which the kernel
- * would know each of its programs: there it is the word that the program was started by.
- */
-export async function processName(pid: string, folder = '/proc'): Promise<string> {
-  const name = (await textOf(`${folder}/${pid}/comm`)).trim()
-  if (!name.endsWith('MainThread')) return name
-  const [word = ''] = (await textOf(`${folder}/${pid}/cmdline`)).split('\0')
-  return basename(word) || name
-}
-
-async function pids(): Promise<string[]> {
-  return (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
-}
-
-async function occupant(pid: string, links: ReadonlySet<string>): Promise<Occupant | undefined> {
+async function occupant(pid: string, links: ReadonlySet<string>): Promise<Process | undefined> {
   const open = await linksOf(pid)
   if (!open.some(link => links.has(link))) return undefined
   return { pid: Number(pid), name: await processName(pid) }
-}
-
-/** The files and sockets that a process has open; none if it is another user's, or has ended by now. */
-async function linksOf(pid: string): Promise<string[]> {
-  const fds = await readdir(`/proc/${pid}/fd`).catch(() => [])
-  return Promise.all(fds.map(fd => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
 }
 
 /** The text by which a process has the socket of a row among its files. */
@@ -399,11 +316,7 @@ function linkOf({ inode }: Row): string {
   return `socket:[${inode}]`
 }
 
-function textOf(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch(() => '')
-}
-
-/** The same, but fails for want of descriptors or memory: then nothing is known. */
+/** The text of a file, as `textOf` gives it; but fails for want of descriptors or memory: then nothing is known. */
 async function knownText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')

@@ -10,7 +10,6 @@ import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import {
   Identities,
-  droppedVariables,
   bound,
   freePort,
   isFree,
@@ -18,7 +17,6 @@ import {
   occupants,
   portFor,
   portsOf,
-  processName,
   type End,
 } from '../../lib/node/proc.ts'
 import { plain } from '../../lib/address.ts'
@@ -447,22 +445,4 @@ test('for want of descriptors no user is unknown: that is a failure, and the nex
   for (const one of asked) await t.rejects(one, { code: 'EMFILE' })
   again()
   t.equal(await identities.of(from!, to!), 1000)
-})
-
-test('a process has the name of its program, whatever its main thread is called', async t => {
-  const folder = t.testdir({
-    1: { comm: 'sleep\n', cmdline: 'sleep\x005\0' },
-    2: { comm: 'MainThread\n', cmdline: '/usr/bin/node\0--inspect\0' },
-    3: { comm: 'node-MainThread\n', cmdline: '' },
-  })
-  const names = ['1', '2', '3', '4'].map(one => processName(one, folder))
-  t.strictSame(await Promise.all(names), ['sleep', 'node', 'node-MainThread', ''])
-})
-
-test('variables that an ancestor had and this process has not are told', linux, async t => {
-  const [path, ...others] = await droppedVariables(/^PATH$/, {})
-  t.match(path, { name: 'PATH', value: /./, from: { pid: process.ppid, name: /./ } })
-  t.strictSame(others, [], 'by the nearest')
-  t.strictSame(await droppedVariables(/^PATH$/, { PATH: '' }), [])
-  t.strictSame(await droppedVariables(/^NO_SUCH_VARIABLE$/), [])
 })
