@@ -128,7 +128,7 @@ t.test('an answer that comes later is written then, and holds the end up', async
     question.op === 'list'
       ? new Promise((resolve, reject) => settle.push({ resolve, reject }))
       : { got: question.op }
-  const { port, refused } = await listener(t, { answer, idle: 20 })
+  const { port, refused } = await listener(t, { answer })
   const nc = await lines(t, port, { allowHalfOpen: true } as object)
   const list = { op: 'list' }
   nc.ask({ ...list, id: 1 }, { ...list, id: 2 }, { ...status, id: 3 })
