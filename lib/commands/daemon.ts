@@ -6,7 +6,7 @@ import { designatedPort } from '../settings.ts'
 import { takeOver } from '../registration/takeover.ts'
 import { Resolver } from '../client/resolver.ts'
 import { policyFiles } from '../policy/host.ts'
-import { policyOption, toPort } from './options.ts'
+import { policyOption, toCount, toPort } from './options.ts'
 import { version } from './version.ts'
 import { say } from './terminal.ts'
 
@@ -16,6 +16,7 @@ interface Options {
   ifNeeded?: boolean
   publicList?: boolean
   policy?: string
+  userNames?: number
 }
 
 export const daemonCommand = new Command('daemon')
@@ -29,6 +30,7 @@ export const daemonCommand = new Command('daemon')
   .option('--if-needed', 'succeed if a daemon is already running')
   .option('--public-list', 'let programs on other hosts list the services')
   .addOption(policyOption())
+  .option('--user-names <number>', 'the most names of one user but root (default: 524288)', toCount)
   .addHelpText(
     'after',
     `
@@ -45,10 +47,12 @@ async function daemon({
   ifNeeded,
   publicList = false,
   policy,
+  userNames,
 }: Options): Promise<void> {
   const log = (text: string) => say(`monikerd: ${text}`)
   const hosts = host && reachable(host.map(plain))
-  const daemon = new Daemon({ port, publicList, policy, log, ...(hosts && { hosts }) })
+  const limits = userNames === undefined ? {} : { userNames }
+  const daemon = new Daemon({ port, publicList, policy, log, limits, ...(hosts && { hosts }) })
   try {
     await (ifNeeded ? daemon.start() : takeOver(port, daemon))
   } catch (error) {

@@ -202,6 +202,13 @@ export function toPort(text: string): number {
   throw new InvalidArgumentError('Expected a port from 1 to 65535.')
 }
 
+/** Reads a number of things; throws what commander shows as wrong usage. */
+export function toCount(text: string): number {
+  const count = Number(text)
+  if (Number.isSafeInteger(count) && count > 0) return count
+  throw new InvalidArgumentError('Expected a whole number from 1.')
+}
+
 /** Reads an IP address; throws what commander shows as wrong usage. */
 export function toAddress(text: string): string {
   const address = canonical(text)

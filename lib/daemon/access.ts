@@ -12,6 +12,7 @@ import {
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import { isProven, type Answering, type Owner, type Peer, type Step } from './chain.ts'
+import type { Quota } from './quota.ts'
 import type { Entry } from './registry.ts'
 import { Identities } from '../node/proc.ts'
 
@@ -30,6 +31,8 @@ export interface AccessOptions {
   identities?: Pick<Identities, 'of'>
   /** The names of the host's own namespace that are not for everybody. Default none. */
   protectedNames?: Pick<ProtectedNames, 'of'> | undefined
+  /** The share of names of each user. Default none. */
+  quota?: Pick<Quota, 'asks' | 'found'>
   /** Calls a function when all others have had their turn. Default at once. */
   later?: (work: () => void) => void
   /** The user that the daemon runs as. Default that of this process. */
@@ -110,14 +113,16 @@ export class Access {
     const forced = question.op === 'reserve' && question.force ? question : undefined
     const rivals = forced && this.#rivals(forced)
     const assertClaim = isPublication(question) ? this.#claimOn(question) : undefined
-    if (!policy && !assertClaim && !rivals?.size) return next()
+    const isCounted = isPublication(question) && this.#options.quota?.asks(peer.owner!) === true
+    const isOpen = !assertClaim && !rivals?.size && !isCounted
+    if (!policy && isOpen) return next()
     // Of a clash a program is told by which process, if it may resolve the name.
     const asks = (one: Action) => policy?.asksUser(one) === true
     const asksUser = peer.local && (asks(action) || (isPublication(question) && asks('resolve')))
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }
     if (policy && mayBeLocal(peer)) return { truncated: true }
-    if (!assertClaim && !rivals?.size && (!asksUser || this.#uids.has(peer.owner!))) {
+    if (isOpen && (!asksUser || this.#uids.has(peer.owner!))) {
       return this.#pass(question, peer, next)
     }
     return this.#identify(peer).then(async () => {
@@ -169,6 +174,7 @@ export class Access {
       const uid = await this.#identities.of(peer.remote, ours)
       if (uid !== undefined) this.#uids.set(owner, uid)
     }
+    this.#options.quota?.found(owner, this.#uids.get(owner))
     // A name that was registered for a closed connection would be held for ever.
     if (!owner.isOpen) throw new MonikerError('EDENIED', { text: 'the connection has closed' })
   }

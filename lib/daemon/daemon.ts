@@ -142,7 +142,10 @@ export class Daemon {
   readonly #options: DaemonOptions & Required<Pick<DaemonOptions, keyof typeof DEFAULTS>>
   readonly #turns = new Turns()
   readonly #subscriptions = new Subscriptions({ later: work => this.#turns.waitAgain(work) })
-  readonly #registry = new Registry((change, entry) => this.#subscriptions.tell(change, entry))
+  readonly #registry = new Registry((change, entry) => {
+    this.#limits.quota.observe(change, entry)
+    this.#subscriptions.tell(change, entry)
+  })
   readonly #port: DesignatedPort
   readonly #limits: Limits
   readonly #descriptors = new Descriptors()
@@ -176,6 +179,7 @@ export class Daemon {
       publicList: set.publicList,
       port: () => this.port,
       denied: text => this.#denied(text),
+      quota: this.#limits.quota,
       later: work => this.#turns.waitAgain(work),
       // The daemon of a program cannot tell what root would have said.
       protectedNames: options.embedded ? undefined : new ProtectedNames(),

@@ -3,6 +3,7 @@ import { clock } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
 import { isPublication } from '../wire/protocol.ts'
 import type { Peer, Step } from './chain.ts'
+import { Quota } from './quota.ts'
 import type { Registry } from './registry.ts'
 
 /** A limit to how often something may be done. */
@@ -24,6 +25,8 @@ export interface LimitsOptions {
   names?: number
   /** The most names in all. Default 1,048,576. */
   allNames?: number
+  /** The most names of one user but root. Default half of `allNames`. */
+  userNames?: number
   /** The most names that one connection registers and withdraws. Default 50,000 a second, 100,000 at once. */
   changes?: Rate
   /** The most questions that one other host asks. Default 20,000 a second, 40,000 at once. */
@@ -60,6 +63,8 @@ export interface LimitsSources {
  * its address, of IPv6 by the 64 bits of its network.
  */
 export class Limits {
+  /** The share of names of each user. */
+  readonly quota: Quota
   readonly #options: Required<Omit<LimitsOptions, 'now'>>
   readonly #now: () => number
   readonly #sources: LimitsSources
@@ -72,14 +77,20 @@ export class Limits {
   #remoteOpen = 0
 
   constructor(sources: LimitsSources, options: LimitsOptions = {}) {
-    const { now = clock, connections = DEFAULTS.connections } = options
+    const {
+      now = clock,
+      connections = DEFAULTS.connections,
+      allNames = DEFAULTS.allNames,
+    } = options
     this.#sources = sources
     this.#now = now
     this.#options = {
       ...DEFAULTS,
       remoteConnections: Math.ceil(connections / 2),
+      userNames: Math.ceil(allNames / 2),
       ...options,
     }
+    this.quota = new Quota(sources.registry, { max: this.#options.userNames, connections })
     this.#hosts = new Buckets(this.#options.hostQuestions, { now })
     this.#remote = new Bucket(this.#options.remoteQuestions, now)
   }
@@ -149,6 +160,7 @@ export class Limits {
     const { registry } = this.#sources
     if (registry.held(owner) >= names) throw limit(`one connection may hold ${names} names`)
     if (registry.size >= allNames) throw limit(`${allNames} names are held`)
+    this.quota.check(owner)
   }
 
   #checkChanges(owner: object): void {

@@ -17,19 +17,49 @@ const root = { skip: !isRoot && 'only root can run programs as somebody else' }
 
 /** The answer to a program of user `uid`. */
 async function asked(t: Test, uid: number, port: number, question: object): Promise<Message> {
+  const [answer] = await allAsked(t, uid, port, [question])
+  return answer!
+}
+
+/** The answers to a program of user `uid` that asks each question over a connection of its own, and keeps them. */
+async function allAsked(
+  t: Test,
+  uid: number,
+  port: number,
+  questions: object[],
+): Promise<Message[]> {
   const program = `
-    const socket = require('net').connect(${port}, '127.0.0.1')
-    socket.write(${JSON.stringify(line(question))})
-    socket.once('data', data => { process.stdout.write(data); socket.destroy() })
-    socket.on('close', () => process.stdout.end())`
+    const { connect } = require('net')
+    const ask = text => new Promise((resolve, reject) => {
+      const socket = connect(${port}, '127.0.0.1').once('data', resolve).once('error', reject)
+      socket.write(text)
+    })
+    const all = async () => {
+      for (const text of ${JSON.stringify(questions.map(line))}) process.stdout.write(await ask(text))
+    }
+    all().finally(() => process.exit())`
   const child = spawn(process.execPath, ['-e', program], {
     uid,
     env: {},
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill())
-  return JSON.parse(await text(child.stdout)) as Message
+  const lines = (await text(child.stdout)).trim().split('\n')
+  return lines.map(each => JSON.parse(each) as Message)
 }
+
+t.test('one user does not get all names there are', root, async t => {
+  const { port, othersAreServed } = await siege(t, { limits: { userNames: 2 } })
+  const questions = ['x', 'y', 'z'].map(service => {
+    return { op: 'register', service, transport: 'tcp', port: 1 }
+  })
+  const free = { registration: Number }
+  const refused = { error: { code: 'ELIMIT', message: /user 12345 may hold 2 names/ } }
+  t.match(await allAsked(t, 12_345, port, questions), [free, free, refused])
+  t.match(await allAsked(t, 12_346, port, questions.slice(1)), [free, free], 'nor do others not')
+  t.match(await allAsked(t, 0, port, questions), [free, free, free], 'and root gets any')
+  await othersAreServed()
+})
 
 t.test('the namespace of another user is not to be had', root, async t => {
   const { daemon, port, othersAreServed } = await siege(t)

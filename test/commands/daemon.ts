@@ -10,6 +10,7 @@ import { Resolver } from '../../lib/client/resolver.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { elsewhere, external } from '../fixtures/external.ts'
+import { client } from '../fixtures/fake.ts'
 import { hasIPv6 } from '../fixtures/ipv6.ts'
 import { lines } from '../fixtures/lines.ts'
 import { linux, scarce } from '../fixtures/scarce.ts'
@@ -59,6 +60,19 @@ test('an address to bind may be written in any way', async t => {
   await said(new RegExp(`answering on port ${port} at 127.0.0.1, 127.0.0.2, `))
   t.match(await status(port, '::ffff:127.0.0.1'), { udp: ['127.0.0.1', '127.0.0.2'] })
   await t.rejects(status(port, '127.0.0.3'), { code: 'ECONNREFUSED' })
+})
+
+test('a user gets as many names as it says, and root as many as there are', async t => {
+  const port = await freePort()
+  const args = ['daemon', '--host', '127.0.0.1', '--user-names', '1']
+  const { said } = moniker(t, args, { port })
+  await said(/answering on port/)
+  const owner = await client(t, { port })
+  const register = (service: string) =>
+    owner.ask({ op: 'register', service, transport: 'tcp', port: 4_000 })
+  t.match(await register('x'), { registration: Number })
+  const isRoot = process.getuid?.() === 0
+  t.match(await register('y'), isRoot ? { registration: Number } : { error: { code: 'ELIMIT' } })
 })
 
 test('one that stands for all, however it is written, is bound beside no other', async t => {

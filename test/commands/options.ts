@@ -14,6 +14,7 @@ import {
   toDuration,
   toHostAndPort,
   toList,
+  toCount,
   toMetadata,
   toNamespace,
   toPort,
@@ -28,6 +29,13 @@ test('a port is a whole number from 1 to 65535', async t => {
   for (const port of [1, 80, 6664, 65_535]) t.equal(toPort(String(port)), port)
   for (const text of ['0', '65536', '-1', '80.5', 'http', '']) {
     t.throws(() => toPort(text), InvalidArgumentError, text)
+  }
+})
+
+test('a number of things is a whole number from 1', async t => {
+  for (const count of [1, 524_288]) t.equal(toCount(String(count)), count)
+  for (const text of ['0', '-1', '1.5', 'many', '', '1e99']) {
+    t.throws(() => toCount(text), InvalidArgumentError, text)
   }
 })
 

@@ -1,0 +1,68 @@
+import { MonikerError } from '../errors.ts'
+import type { Observer, Registry } from './registry.ts'
+
+export interface QuotaOptions {
+  /** The most names of one user. */
+  max: number
+  /** The most connections that there can be. */
+  connections: number
+}
+
+/**
+ * The share of names that each user but root may have. To find out the user of a connection takes the kernel's table,
+ * so that it is not asked for the first few names: all that hold so few have an eighth of a share at most. Those whose
+ * user cannot be known count as one.
+ */
+export class Quota {
+  readonly #registry: Pick<Registry, 'held'>
+  readonly #max: number
+  /** The number of names that a connection may have before its user is looked for. */
+  readonly #free: number
+  /** The user of each connection for which one was looked for. */
+  readonly #users = new WeakMap<object, number | undefined>()
+  /** The number of names that each of these users has. */
+  readonly #names = new Map<number | undefined, number>()
+
+  constructor(registry: Pick<Registry, 'held'>, { max, connections }: QuotaOptions) {
+    this.#registry = registry
+    this.#max = max
+    this.#free = Math.floor(max / connections / 8)
+  }
+
+  /** True if the user of a connection is to be found out before it gets a further name. */
+  asks(owner: object): boolean {
+    return !this.#users.has(owner) && this.#registry.held(owner) >= this.#free
+  }
+
+  /** Notes the user of a connection; `undefined` is one that cannot be known. */
+  found(owner: object, uid: number | undefined): void {
+    if (this.#users.has(owner)) return
+    this.#users.set(owner, uid)
+    this.#count(uid, this.#registry.held(owner))
+  }
+
+  /** Throws `ELIMIT` if the user of a connection has as many names as a user may have. */
+  check(owner: object): void {
+    const uid = this.#users.get(owner)
+    if (uid === 0 || !this.#users.has(owner)) return
+    if (this.held(uid) < this.#max) return
+    const user = uid === undefined ? 'users that cannot be known' : `user ${uid}`
+    throw new MonikerError('ELIMIT', { text: `${user} may hold ${this.#max} names` })
+  }
+
+  /** The number of names that a user is known to have. */
+  held(uid: number | undefined): number {
+    return this.#names.get(uid) ?? 0
+  }
+
+  /** Counts each name that comes or goes. */
+  readonly observe: Observer = (change, { owner }) => {
+    if (this.#users.has(owner)) this.#count(this.#users.get(owner), change === 'up' ? 1 : -1)
+  }
+
+  #count(uid: number | undefined, more: number): void {
+    const names = this.held(uid) + more
+    if (names === 0) this.#names.delete(uid)
+    else this.#names.set(uid, names)
+  }
+}

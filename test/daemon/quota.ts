@@ -1,0 +1,79 @@
+import t from 'tap'
+import { Quota } from '../../lib/daemon/quota.ts'
+import { Registry } from '../../lib/daemon/registry.ts'
+import { offer } from '../fixtures/offers.ts'
+
+/** A registry with a quota, which is checked before each name. */
+function shared({ max = 3, connections = 1 } = {}) {
+  const registry: Registry = new Registry((change, entry) => quota.observe(change, entry))
+  const quota = new Quota(registry, { max, connections })
+  let last = 0
+  const take = (owner: object) => {
+    quota.check(owner)
+    return registry.register(owner, offer({ service: `s${last++}` })).registration
+  }
+  return { registry, quota, take }
+}
+
+const owner = (uid?: number) => ({ uid })
+
+t.test('a user may hold so many names and no more, on whichever connections', t => {
+  const { registry, quota, take } = shared()
+  const [one, other, stranger] = [owner(7), owner(7), owner(8)]
+  for (const each of [one, other, stranger]) quota.found(each, each.uid)
+  const first = take(one)
+  take(one)
+  take(other)
+  for (const each of [one, other]) {
+    t.throws(() => take(each), {
+      code: 'EBUSY',
+      reason: 'ELIMIT',
+      message: /user 7 may hold 3 names/,
+    })
+  }
+  t.ok(take(stranger), 'another user may')
+  registry.unregister(one, first)
+  t.ok(take(other), 'and this one for a name that it lets go')
+  registry.release(one)
+  registry.release(other)
+  t.equal(quota.held(7), 0)
+  t.end()
+})
+
+t.test('root may hold all', t => {
+  const { quota, take } = shared({ max: 1 })
+  const root = owner(0)
+  quota.found(root, 0)
+  take(root)
+  t.ok(take(root))
+  t.end()
+})
+
+t.test('users that cannot be known have one share', t => {
+  const { quota, take } = shared({ max: 1 })
+  const [one, other] = [owner(), owner()]
+  for (const each of [one, other]) quota.found(each, undefined)
+  take(one)
+  t.throws(() => take(other), {
+    reason: 'ELIMIT',
+    message: /users that cannot be known may hold 1/,
+  })
+  t.end()
+})
+
+t.test('a user is looked for once, when a connection has more than a few names', t => {
+  const { quota, take } = shared({ max: 48, connections: 3 })
+  const one = owner(7)
+  t.notOk(quota.asks(one))
+  take(one)
+  t.notOk(quota.asks(one))
+  take(one)
+  t.ok(quota.asks(one))
+  quota.found(one, 7)
+  t.notOk(quota.asks(one))
+  t.equal(quota.held(7), 2, 'what it had counts')
+  quota.found(one, 7)
+  t.equal(quota.held(7), 2, 'and counts once')
+  t.ok(shared().quota.asks(owner()), 'where a share is small, before the first')
+  t.end()
+})
