@@ -169,8 +169,7 @@ export class Daemon {
     const set = { ...DEFAULTS, ...defined(options) }
     this.#dialects = [json, ...dialects]
     this.#options = set
-    const sources = { registry: this.#registry, unread: () => this.#unread() }
-    this.#limits = new Limits(sources, {
+    this.#limits = new Limits(this.#registry, {
       connections: set.maxConnections,
       names: set.maxNames,
       ...limits,
@@ -236,6 +235,7 @@ export class Daemon {
     return {
       answer: this.#answer,
       turns: this.#turns,
+      unread: this.#limits.unread,
       ended: owner => this.#release(owner),
       closed: owner => {
         this.#left(owner)
@@ -427,13 +427,6 @@ export class Daemon {
       return true
     }
     return false
-  }
-
-  /** The number of bytes of answers that wait to be read. */
-  #unread(): number {
-    let unread = 0
-    for (const socket of this.#sockets.keys()) unread += socket.writableLength
-    return unread
   }
 
   /** Says that another program has UDP of the port at an address. Nobody believes it, but hosts ask more slowly. */

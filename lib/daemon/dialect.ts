@@ -5,6 +5,7 @@ import { diagnostics } from '../diagnostics.ts'
 import type { MonikerError } from '../errors.ts'
 import type { Handler, Owner, Peer } from './chain.ts'
 import type { Turns } from './turns.ts'
+import type { Unread } from './unread.ts'
 
 const debug = diagnostics('moniker:daemon:tcp')
 
@@ -14,6 +15,8 @@ export interface ServeOptions {
   answer: Handler
   /** The turns of those who have asked for much. */
   turns: Turns
+  /** The accounts of what waits to be read. */
+  unread: Pick<Unread, 'note'>
   /**
    * Called when no more will be asked: the peer may have gone. Its questions are held no longer, and its names are
    * gone; true if it had names.

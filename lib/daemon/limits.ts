@@ -5,6 +5,7 @@ import { isPublication } from '../wire/protocol.ts'
 import type { Peer, Step } from './chain.ts'
 import { Quota } from './quota.ts'
 import type { Registry } from './registry.ts'
+import { Unread } from './unread.ts'
 
 /** A limit to how often something may be done. */
 export interface Rate {
@@ -33,8 +34,15 @@ export interface LimitsOptions {
   hostQuestions?: Rate
   /** The most questions that all other hosts ask. Default 100,000 a second, 200,000 at once. */
   remoteQuestions?: Rate
-  /** The most bytes of answers that wait to be read; beyond it no list is told. Default 256 MiB. */
+  /**
+   * The most bytes that programs of this host together leave unread; beyond it, it is cut off who has not read for the
+   * longest. Default 256 MiB.
+   */
   unread?: number
+  /** The most bytes that one other host leaves unread. Default 32 MiB. */
+  hostUnread?: number
+  /** The most bytes that all other hosts leave unread. Default 128 MiB. */
+  remoteUnread?: number
   /** The clock, in ms. Default `clock`. */
   now?: () => number
 }
@@ -49,13 +57,9 @@ export const DEFAULTS = {
   hostQuestions: { perSecond: 20_000, burst: 40_000 },
   remoteQuestions: { perSecond: 100_000, burst: 200_000 },
   unread: 268_435_456,
+  hostUnread: 33_554_432,
+  remoteUnread: 134_217_728,
 } satisfies LimitsOptions
-
-export interface LimitsSources {
-  registry: Registry
-  /** The number of bytes of answers that wait to be read. */
-  unread: () => number
-}
 
 /**
  * The limits to what a peer may use of the daemon. Programs of this host may ask as much as they like: what
@@ -65,9 +69,11 @@ export interface LimitsSources {
 export class Limits {
   /** The share of names of each user. */
   readonly quota: Quota
+  /** The accounts of what waits to be read. */
+  readonly unread: Unread
   readonly #options: Required<Omit<LimitsOptions, 'now'>>
   readonly #now: () => number
-  readonly #sources: LimitsSources
+  readonly #registry: Registry
   readonly #hosts: Buckets
   readonly #remote: Bucket
   readonly #changes = new WeakMap<object, Bucket>()
@@ -76,13 +82,13 @@ export class Limits {
   #open = 0
   #remoteOpen = 0
 
-  constructor(sources: LimitsSources, options: LimitsOptions = {}) {
+  constructor(registry: Registry, options: LimitsOptions = {}) {
     const {
       now = clock,
       connections = DEFAULTS.connections,
       allNames = DEFAULTS.allNames,
     } = options
-    this.#sources = sources
+    this.#registry = registry
     this.#now = now
     this.#options = {
       ...DEFAULTS,
@@ -90,7 +96,9 @@ export class Limits {
       userNames: Math.ceil(allNames / 2),
       ...options,
     }
-    this.quota = new Quota(sources.registry, { max: this.#options.userNames, connections })
+    const { userNames, unread, hostUnread, remoteUnread } = this.#options
+    this.quota = new Quota(registry, { max: userNames, connections })
+    this.unread = new Unread({ here: unread, host: hostUnread, remote: remoteUnread })
     this.#hosts = new Buckets(this.#options.hostQuestions, { now })
     this.#remote = new Bucket(this.#options.remoteQuestions, now)
   }
@@ -141,7 +149,6 @@ export class Limits {
     const { owner } = peer
     const isChange = isPublication(question) || op === 'unregister'
     if (owner && isChange) this.#checkChanges(owner)
-    if (op === 'list') this.#checkUnread()
     return next()
   }
 
@@ -157,7 +164,7 @@ export class Limits {
    */
   checkNames(owner: object): void {
     const { names, allNames } = this.#options
-    const { registry } = this.#sources
+    const registry = this.#registry
     if (registry.held(owner) >= names) throw limit(`one connection may hold ${names} names`)
     if (registry.size >= allNames) throw limit(`${allNames} names are held`)
     this.quota.check(owner)
@@ -168,12 +175,6 @@ export class Limits {
     let bucket = this.#changes.get(owner)
     if (!bucket) this.#changes.set(owner, (bucket = new Bucket(changes, this.#now)))
     if (!bucket.take()) throw tooFast(changes, 'registrations over one connection')
-  }
-
-  /** A list is as long as there are names, and a peer that does not read it has us keep it. */
-  #checkUnread(): void {
-    const unread = this.#sources.unread()
-    if (unread > this.#options.unread) throw limit(`${unread} bytes of answers wait to be read`)
   }
 }
 

@@ -19,6 +19,7 @@ import {
 import { refusable, type Owner, type Peer } from './chain.ts'
 import type { Connection, ServeOptions } from './dialect.ts'
 import { isLong, pagesOf, type Told } from './listing.ts'
+import type { Reader } from './unread.ts'
 
 /** Milliseconds that a refused connection is given to read why. */
 const LINGER = 1_000
@@ -36,7 +37,7 @@ const PORTION = 16
 const MAX_UNREAD = 1_048_576
 
 /** Answers the questions that come over one connection, a line each. */
-export class LineConnection implements Connection {
+export class LineConnection implements Connection, Reader {
   readonly owner: Owner
   readonly #socket: Socket
   readonly #peer: Peer
@@ -52,12 +53,14 @@ export class LineConnection implements Connection {
   #lists = Promise.resolve()
   /** True while questions that have come wait for their turn, or for answers to be read. */
   #isHeld = false
+  /** True while what was written waits to be read. */
+  #isBehind = false
   /** True once no more will be asked. */
   #isEnded = false
 
   constructor(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions) {
     const { closed, isInUse } = options
-    const owner = ownerOf(socket, peer)
+    const owner = ownerOf(socket, peer, this.#write)
     this.owner = owner
     this.#socket = socket
     this.#peer = peer.nameless ? peer : { ...peer, owner }
@@ -83,6 +86,12 @@ export class LineConnection implements Connection {
     // The rest is read, and dropped.
     socket.off('data', this.#stream).resume()
     turnAway(socket, error, before, id)
+  }
+
+  /** Cuts it off at once: what it has not read is too much. */
+  drop(): void {
+    this.#options.refused(tooLazy())
+    this.#socket.destroy()
   }
 
   /** Answers what came first. */
@@ -144,7 +153,7 @@ export class LineConnection implements Connection {
     let text = ''
     for (let at = 0; at < lines.length; at++) {
       if (at >= PORTION || text.length > MAX_UNREAD)
-        return this.#hold(socket.write(text), lines.slice(at))
+        return this.#hold(this.#write(text), lines.slice(at))
       let id: Id = null
       try {
         const message = decode(lines[at]!)
@@ -160,7 +169,7 @@ export class LineConnection implements Connection {
         text += this.#no(id, error)
       }
     }
-    if (text !== '' && !socket.write(text)) this.#hold(false, [])
+    if (text !== '' && !this.#write(text)) this.#hold(false, [])
   }
 
   /** True if a connection outlives a bad question: names or watches depend on it, and the next can be told from it. */
@@ -180,7 +189,7 @@ export class LineConnection implements Connection {
       },
       (thrown: unknown) => this.#no(id, refusable(thrown)),
     )
-    if (socket.writable && text !== '') socket.write(text)
+    if (socket.writable && text !== '') this.#write(text)
     this.#answered()
   }
 
@@ -207,21 +216,38 @@ export class LineConnection implements Connection {
         if (!socket.writable) return resolve()
         const { value: page } = pages.next()
         const next = () => (page?.isLast ? resolve() : turns.waitAgain(tell))
-        if (!page || socket.write(encodeServices(id, page.services, !page.isLast))) next()
+        if (!page || this.#write(encodeServices(id, page.services, !page.isLast))) next()
         else this.#onDrained(next)
       }
       tell()
     })
   }
 
-  /** Goes on when what was written has been read, or the connection has closed. Who does not read is cut off. */
-  #onDrained(goOn: () => void): void {
-    const { slowness } = this.#options
+  /** Writes what the peer is told. False if it waits to be read. */
+  readonly #write = (text: string): boolean => {
     const socket = this.#socket
-    const late = () => this.refuse(tooLazy(slowness))
-    const timer = setTimeout(late, slowness).unref()
-    const done = () => {
+    if (socket.write(text)) return true
+    this.#options.unread.note(this.#peer, this, socket.writableLength)
+    if (!this.#isBehind) this.#watchReading()
+    return false
+  }
+
+  /** Cuts off who does not read in time, whatever it is told. */
+  #watchReading(): void {
+    const { slowness, unread } = this.#options
+    this.#isBehind = true
+    const timer = setTimeout(() => this.refuse(tooLazy(slowness)), slowness).unref()
+    this.#onDrained(() => {
       clearTimeout(timer)
+      this.#isBehind = false
+      unread.note(this.#peer, this, 0)
+    })
+  }
+
+  /** Goes on when what was written has been read, or the connection has closed. */
+  #onDrained(goOn: () => void): void {
+    const socket = this.#socket
+    const done = () => {
       socket.off('drain', done).off('close', done)
       goOn()
     }
@@ -284,7 +310,11 @@ export function turnAway(socket: Socket, error: MonikerError, before = '', id: I
 /** The number of refused connections that have not closed yet. */
 let lingering = 0
 
-function ownerOf(socket: Socket, { address, remote }: Peer): Owner {
+function ownerOf(
+  socket: Socket,
+  { address, remote }: Peer,
+  write: (text: string) => boolean,
+): Owner {
   return {
     ends: { address, remote },
     get isOpen() {
@@ -293,7 +323,7 @@ function ownerOf(socket: Socket, { address, remote }: Peer): Owner {
     get isBehind() {
       return socket.writableLength > MAX_UNREAD / 2
     },
-    tell: teller(socket),
+    tell: teller(socket, write),
   }
 }
 
@@ -301,11 +331,11 @@ function ownerOf(socket: Socket, { address, remote }: Peer): Owner {
  * Tells what happens in one turn by one write, and after what is being answered. A peer that does not
  * read what it is told is closed.
  */
-function teller(socket: Socket): Owner['tell'] {
+function teller(socket: Socket, write: (text: string) => boolean): Owner['tell'] {
   let text = ''
   const flush = () => {
     if (socket.writableLength > MAX_UNREAD) socket.destroy()
-    else if (socket.writable && text !== '') socket.write(text)
+    else if (socket.writable && text !== '') write(text)
     text = ''
   }
   return (id, event) => {
@@ -324,8 +354,9 @@ function tooMany(): MonikerError {
   return new MonikerError('ELIMIT', { text: `${MAX_WAITING} questions are waiting for an answer` })
 }
 
-function tooLazy(slowness: number): MonikerError {
-  return new MonikerError('ELIMIT', { text: `the answers were not read within ${slowness} ms` })
+function tooLazy(slowness?: number): MonikerError {
+  const when = slowness === undefined ? 'fast enough' : `within ${slowness} ms`
+  return new MonikerError('ELIMIT', { text: `the answers were not read ${when}` })
 }
 
 function tooSlow(patience: number): MonikerError {

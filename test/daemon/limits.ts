@@ -19,12 +19,11 @@ const at = (address: string): Peer => {
 const register = (service = 'a') =>
   question({ id: 1, op: 'register', service, transport: 'tcp', port: 80 })
 
-/** Limits before a registry, a clock that stands, and what is unread. */
+/** Limits before a registry, and a clock that stands. */
 function limited(given: LimitsOptions = {}) {
   const registry = new Registry()
-  const world = { now: 0, unread: 0 }
-  const sources = { registry, unread: () => world.unread }
-  const limits = new Limits(sources, { now: () => world.now, ...given })
+  const world = { now: 0 }
+  const limits = new Limits(registry, { now: () => world.now, ...given })
   const handle = chain(
     limits.step,
     local(registry, {
@@ -56,7 +55,7 @@ t.test('one connection may hold so many names and no more', async t => {
 
 t.test('no more are had by asking for many before it is known whose they are', async t => {
   const registry = new Registry()
-  const limits = new Limits({ registry, unread: () => 0 }, { names: 2 })
+  const limits = new Limits(registry, { names: 2 })
   const handle = chain(
     limits.step,
     async (_question, _peer, next) => {
@@ -165,15 +164,6 @@ t.test('what is never answered over UDP is no matter of limits', async t => {
   )
 })
 
-t.test('no list is told while too much waits to be read', async t => {
-  const { handle, world } = limited({ unread: 100 })
-  world.unread = 101
-  t.throws(() => handle({ op: 'list' }, here), { reason: 'ELIMIT', message: /101 bytes/ })
-  t.ok(handle(status, here))
-  world.unread = 100
-  t.ok(handle({ op: 'list' }, here))
-})
-
 t.test('there may be so many connections and no more', async t => {
   const { limits } = limited({ connections: 2 })
   const leave = limits.enter(here)
@@ -212,7 +202,7 @@ t.test('other hosts may take half of the connections, and one of them a few', as
 })
 
 t.test('what is not said has a default', async t => {
-  const limits = new Limits({ registry: new Registry(), unread: () => 0 })
+  const limits = new Limits(new Registry())
   t.ok(limits.enter(here))
   t.ok(limits.step(status, at('192.0.2.7'), () => ({ ok: true })))
 })

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import type { Handler, Owner, Peer } from '../../lib/daemon/chain.ts'
 import { Arrival, peerOf, type ServeOptions } from '../../lib/daemon/dialect.ts'
 import { Turns } from '../../lib/daemon/turns.ts'
+import { Unread } from '../../lib/daemon/unread.ts'
 import { json } from '../../lib/daemon/json.ts'
 import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
@@ -24,6 +25,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
     new Arrival(socket, peerOf(socket), [json], {
       answer: echo,
       turns: new Turns(),
+      unread: { note: () => {} },
       ended: () => false,
       closed: owner => closed.push(owner),
       refused: error => refused.push(error),
@@ -437,6 +439,42 @@ t.test('a peer that does not read for long is dropped, also one that holds a nam
   }
 })
 
+t.test('nor is one kept that does not read what happens', async t => {
+  let told!: Owner
+  const unread: number[] = []
+  const { port, served, refused } = await listener(t, {
+    answer: (_question, { owner }) => {
+      told = owner!
+      return {}
+    },
+    slowness: 30,
+    unread: { note: (_peer, _reader, bytes) => unread.push(bytes) },
+  })
+  const nc = await lines(t, port)
+  nc.ask(status)
+  await nc.answer()
+  t.strictSame(unread, [], 'who reads has no account')
+  nc.socket.pause()
+  const closed = gone(served[0]!)
+  while (!told.isBehind) {
+    told.tell(1, { event: 'x'.repeat(100_000) })
+    await new Promise(setImmediate)
+  }
+  await closed
+  t.match(refused, [{ reason: 'ELIMIT', message: /not read within 30 ms/ }])
+  t.ok(Math.max(...unread) > 500_000)
+  t.equal(unread.at(-1), 0, 'and what is closed has none')
+})
+
+t.test('who has not read for the longest is dropped where too much waits', async t => {
+  const unread = new Unread({ here: 60_000, host: 0, remote: 0 })
+  const { served, refused } = await lazy(t, { slowness: 60_000, unread })
+  const other = await lazy(t, { slowness: 60_000, unread })
+  await gone(served)
+  t.match(refused, [{ reason: 'ELIMIT', message: /not read fast enough/ }])
+  t.notOk(other.served.destroyed, 'and not who came later')
+})
+
 t.test('only so many of the refused are waited for', async t => {
   const sockets = Array.from({ length: 1_026 }, () => new Socket())
   t.teardown(() => sockets.forEach(socket => socket.destroy()))
@@ -460,6 +498,7 @@ t.test('a connection that is refused later is told why, and heard no more', asyn
       new Arrival(socket, peerOf(socket), [json], {
         ...options,
         turns: new Turns(),
+        unread: { note: () => {} },
         isInUse: () => false,
         slowness: 1,
         idle: 60_000,
