@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { LOOPBACK, isHere, plain } from '../address.ts'
 import { Daemon } from '../daemon/daemon.ts'
+import { hasCode } from '../errors.ts'
 import { designatedPort } from '../settings.ts'
 import { takeOver } from '../registration/takeover.ts'
 import { Resolver } from '../client/resolver.ts'
@@ -110,7 +111,12 @@ async function reread(daemon: Daemon): Promise<void> {
 async function occupied(port: number, hosts = [''], ifNeeded?: boolean): Promise<void> {
   const resolver = new Resolver({ port, timeout: 2_000 })
   const answers = hosts.map(host => resolver.status({ host }))
-  const status = await Promise.any(answers).catch(() => undefined)
+  const status = await Promise.any(answers).catch(isSilent)
+  if (status === true) {
+    throw new Error(
+      `port ${port} is taken by a program that does not answer: a daemon that is stopped or busy, or none; \`ss -ltnp\` says which, or choose another with --port`,
+    )
+  }
   if (!status) {
     throw new Error(
       `port ${port} is taken by a program that is not a daemon; stop it, or choose another with --port`,
@@ -121,4 +127,9 @@ async function occupied(port: number, hosts = [''], ifNeeded?: boolean): Promise
   const text = `a daemon is already running on port ${port}, ${where}`
   if (!ifNeeded) throw new Error(text)
   say(`monikerd: ${text}`)
+}
+
+/** True if nobody has said anything in time: one that is no daemon cannot be told from one that is stopped. */
+function isSilent({ errors }: AggregateError): boolean {
+  return errors.some(error => hasCode(error, 'ETIMEDOUT'))
 }

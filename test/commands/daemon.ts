@@ -114,7 +114,6 @@ test('an embedded daemon gives way', async t => {
 
 test('a program that has the port and is no daemon is in the way', alone, async t => {
   const programs = [
-    await stranger(t),
     await stranger(t, socket => void socket.write('220 mail ready\r\n')),
     await stranger(t, socket => void socket.end()),
   ]
@@ -124,6 +123,19 @@ test('a program that has the port and is no daemon is in the way', alone, async 
     }),
   )
   await Promise.all(tries)
+})
+
+test('one that says nothing may be a daemon that is stopped', alone, async t => {
+  const port = await freePort()
+  const { child, said } = moniker(t, ['daemon', '--host', '127.0.0.1'], { port })
+  await said(/answering on port/)
+  child.kill('SIGSTOP')
+  const args = ['--if-needed', '--port', String(port), '--host', '127.0.0.1']
+  await t.rejects(printed(t, daemonCommand, ...args), {
+    message:
+      /is taken by a program that does not answer: a daemon that is stopped or busy, or none/,
+  })
+  child.kill('SIGKILL')
 })
 
 for (const [host, skip] of [
