@@ -34,6 +34,8 @@ export class LocalSocket {
   readonly #options: LocalSocketOptions
   #server: Server | undefined
   #path: string | undefined
+  /** The last path that it had. */
+  #last: string | undefined
   #inode: number | undefined
   #rescan: NodeJS.Timeout | undefined
 
@@ -44,6 +46,11 @@ export class LocalSocket {
   /** Its path; `undefined` if there is none. */
   get path(): string | undefined {
     return this.#path
+  }
+
+  /** The path that it had, if it was removed there and has not been made again yet. */
+  get lost(): string | undefined {
+    return this.#path === undefined ? this.#last : undefined
   }
 
   /** Opens it for a port, in the first folder that can be had. It never fails. */
@@ -58,7 +65,7 @@ export class LocalSocket {
 
   close(): void {
     clearInterval(this.#rescan)
-    this.#rescan = undefined
+    this.#rescan = this.#last = undefined
     this.#closeSocket()
   }
 
@@ -99,7 +106,7 @@ export class LocalSocket {
     // Meanwhile it may have been closed.
     if (this.#rescan !== rescan || this.#server) return void server.close()
     this.#server = server
-    this.#path = path
+    this.#path = this.#last = path
     this.#inode = inodeOf(path)
   }
 }
@@ -128,6 +135,11 @@ function remove(path: string): void {
   }
 }
 
+/** The inode of a file; `undefined` if it is not there, or if something else than a folder is in its way. */
 function inodeOf(path: string): number | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })?.ino
+  try {
+    return lstatSync(path).ino
+  } catch {
+    return undefined
+  }
 }

@@ -60,6 +60,7 @@ t.test('all programs may ask at it, and it is gone when it is closed', async t =
   one.close()
   t.notOk(existsSync(path))
   t.equal(one.path, undefined)
+  t.equal(one.lost, undefined)
 })
 
 t.test('it takes the place of one that a killed daemon has left', async t => {
@@ -86,7 +87,13 @@ t.test(
     look()
     t.equal(statSync(path).ino, ino)
     t.equal(await greeting(path), 'hello')
+    t.equal(one.lost, undefined)
     rmSync(folder, { recursive: true })
+    writeFileSync(folder, '')
+    look()
+    t.equal(one.path, undefined)
+    t.equal(one.lost, path, 'where it cannot be made again')
+    rmSync(folder)
     look()
     while (one.path === undefined) await new Promise(setImmediate)
     t.equal(await greeting(path), 'hello')
