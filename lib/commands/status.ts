@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
+import type { Share } from '../daemon/limits.ts'
 import { printableJSON } from '../errors.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { table } from './table.ts'
@@ -29,6 +30,13 @@ function shown(key: string, value: unknown): string {
   return Array.isArray(value) ? value.map(worded).join(', ') : worded(value)
 }
 
+/** True of a share, as a daemon tells it. */
+export function isShare(value: unknown): value is Share {
+  const { of, used, most } = (value ?? {}) as Partial<Share>
+  return typeof of === 'string' && [used, most].every(Number.isInteger)
+}
+
 function worded(value: unknown): string {
+  if (isShare(value)) return `${value.used} of ${value.most} ${value.of}`
   return typeof value === 'string' ? value : printableJSON(value)
 }

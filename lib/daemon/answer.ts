@@ -181,13 +181,16 @@ export function local(
 /** The fields of a status that other hosts are told. */
 const PUBLIC: readonly string[] = ['protocol', 'embedded', 'port', 'started']
 
+/** Those that only the user of the daemon, and root, are told where there is a policy. */
+const GUARDED: readonly string[] = ['names', 'denied', 'shares', 'full', 'policies']
+
 /**
  * The part of a status that is for everybody. Another host is told that the daemon is there, and nothing that a
  * question or a name of others changes. A program of this host is not told what tells withheld names from absent ones.
  */
-function withheld({ names: _, denied: __, ...own }: Answer, { local: isLocal }: Peer): Answer {
-  if (isLocal) return own
-  return Object.fromEntries(Object.entries(own).filter(([field]) => PUBLIC.includes(field)))
+function withheld(status: Answer, { local: isLocal }: Peer): Answer {
+  const isTold = (field: string) => (isLocal ? !GUARDED.includes(field) : PUBLIC.includes(field))
+  return Object.fromEntries(Object.entries(status).filter(([field]) => isTold(field)))
 }
 
 /** The entries in the first of the namespaces that has any. */

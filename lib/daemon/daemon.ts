@@ -1,4 +1,7 @@
+import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
+import { resolve } from 'node:path'
+import { isLoopback } from '../address.ts'
 import { heard } from '../async.ts'
 import { clock, pause, setTimeout, wallClock } from '../clock.ts'
 import { designatedPort } from '../settings.ts'
@@ -21,7 +24,14 @@ import {
   type Step,
   type Steps,
 } from './chain.ts'
-import { Bucket, DEFAULTS as LIMITS, Limits, type LimitsOptions } from './limits.ts'
+import {
+  Bucket,
+  DEFAULTS as LIMITS,
+  LatestBounds,
+  Limits,
+  type LimitsOptions,
+  type Share,
+} from './limits.ts'
 import { Registry } from './registry.ts'
 import {
   Arrival,
@@ -122,10 +132,20 @@ export interface DaemonStatus extends Counters {
   port: number
   /** When it started, in ms since 1970; also the `generation` of what it registers. */
   started: number
-  /** The addresses that are answered at by UDP. */
+  /** The addresses that are answered at by UDP, those of the loopback interface first; 24 of them at most. */
   udp: string[]
-  /** The path of the Unix socket at which programs of this host ask, if there is one. */
+  /** Those at which it cannot answer by UDP, as another program has the port there; 8 at most. */
+  lost: string[]
+  /** The path of the Unix socket at which programs of this host ask, if there is one; also while it is lost. */
   socket?: string
+  /** The user that it runs as, where there are users. */
+  uid?: number
+  /** The files with the policies that it goes by; none whose path is longer than 512 bytes. */
+  policies: string[]
+  /** What is used of the bounds that all peers share. */
+  shares: Share[]
+  /** The bounds by which it has refused something in the last minute, in words; four of them at most. */
+  full: string[]
   /** The number of names that are held. */
   names: number
   /** The number of questions that are held, and of watches. */
@@ -154,6 +174,7 @@ export class Daemon {
   readonly #dialects: Dialects
   readonly #sockets = new Map<Socket, { arrival: Arrival; leave: () => void }>()
   readonly #counters: Counters = { questions: 0, refused: 0, limited: 0, denied: 0, connections: 0 }
+  readonly #bounds = new LatestBounds()
   readonly #started = wallClock()
   #born = clock()
   /** The time at which a name of the daemon before came last. */
@@ -163,6 +184,8 @@ export class Daemon {
   readonly #answer: Handler
   readonly #serving: ServeOptions
   #starting: Promise<void> | undefined
+  /** The files with the policies in force. */
+  #policies: readonly string[] = []
 
   constructor(options: DaemonOptions = {}) {
     const { steps, dialects = [], limits } = options
@@ -343,6 +366,7 @@ export class Daemon {
   async reload(): Promise<readonly string[]> {
     const files = policyFiles(this.#options.policy)
     this.#access.policy = files.length > 0 ? await readPolicies(files) : undefined
+    this.#policies = files.map(file => resolve(file))
     return files
   }
 
@@ -370,16 +394,23 @@ export class Daemon {
 
   /** The answer to `status`. */
   status(): DaemonStatus {
+    const { max, size } = this.#subscriptions
+    const uid = process.getuid?.()
     return {
       protocol: VERSION,
       pid: process.pid,
       embedded: this.#options.embedded,
       port: this.port,
       started: this.#started,
-      udp: this.#port.addresses,
+      udp: firstOf(this.#port.addresses, 24),
+      lost: firstOf(this.#port.lost, 8),
       ...(this.#port.path !== undefined && { socket: this.#port.path }),
+      ...(uid !== undefined && { uid }),
+      policies: this.#policies.filter(file => Buffer.byteLength(file) <= 512),
+      shares: [...this.#limits.shares, { of: 'questions held and watches', used: size, most: max }],
+      full: this.#bounds.texts,
       names: this.#registry.size,
-      followers: this.#subscriptions.size,
+      followers: size,
       open: this.#sockets.size,
       ...this.#counters,
     }
@@ -444,9 +475,18 @@ export class Daemon {
 
   #refused(error: MonikerError): void {
     this.#counters.refused++
-    if (error.reason === 'ELIMIT') this.#counters.limited++
+    if (error.reason === 'ELIMIT') {
+      this.#counters.limited++
+      this.#bounds.note(error.text!)
+    }
     debug('%s', error.message)
   }
+}
+
+/** The first of some addresses, those of the loopback interface before others: an answer is one short line. */
+function firstOf(addresses: readonly string[], most: number): string[] {
+  const isFar = (address: string) => Number(!isLoopback(address))
+  return addresses.toSorted((one, other) => isFar(one) - isFar(other)).slice(0, most)
 }
 
 /** The most milliseconds for which a daemon is young, while names come back. */

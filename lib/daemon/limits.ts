@@ -47,6 +47,14 @@ export interface LimitsOptions {
   now?: () => number
 }
 
+/** A bound, and how much of it is used. */
+export interface Share {
+  /** The things that are counted, in words. */
+  readonly of: string
+  readonly used: number
+  readonly most: number
+}
+
 /** The defaults of `LimitsOptions`. */
 export const DEFAULTS = {
   connections: 16_384,
@@ -119,6 +127,27 @@ export class Limits {
     }
   }
 
+  /** What is used of the bounds that peers share. */
+  get shares(): Share[] {
+    const { connections, remoteConnections, hostConnections, allNames } = this.#options
+    const [host, used] = this.#busiest()
+    return [
+      { of: 'connections', used: this.#open, most: connections },
+      { of: 'connections from other hosts', used: this.#remoteOpen, most: remoteConnections },
+      ...(host === undefined
+        ? []
+        : [{ of: `connections from ${host}`, used, most: hostConnections }]),
+      { of: 'names', used: this.#sources.registry.size, most: allNames },
+    ]
+  }
+
+  /** The other host that has the most connections, and their number. */
+  #busiest(): [host: string | undefined, count: number] {
+    let busiest: [string | undefined, number] = [undefined, 0]
+    for (const one of this.#counts) if (one[1] > busiest[1]) busiest = one
+    return busiest
+  }
+
   get #isFull(): boolean {
     return this.#open >= this.#options.connections
   }
@@ -185,6 +214,34 @@ function limit(text: string): MonikerError {
 function tooFast({ perSecond }: Rate, what: string): MonikerError {
   return limit(`there may be ${perSecond} ${what} a second; ask again in a moment`)
 }
+
+/** The bounds by which something was refused lately, in words. */
+export class LatestBounds {
+  readonly #now: Now
+  /** The times of the last refusals, the latest last. */
+  readonly #times = new Map<string, number>()
+
+  constructor(now: Now = clock) {
+    this.#now = now
+  }
+
+  get texts(): string[] {
+    const since = this.#now() - LATELY
+    return [...this.#times].filter(([, at]) => at >= since).map(([text]) => text)
+  }
+
+  note(text: string): void {
+    this.#times.delete(text)
+    this.#times.set(text, this.#now())
+    if (this.#times.size > MAX_BOUNDS) this.#times.delete([...this.#times.keys()][0]!)
+  }
+}
+
+/** Milliseconds for which it is told that a bound was reached. */
+const LATELY = 60_000
+
+/** The most bounds that are told. */
+const MAX_BOUNDS = 4
 
 /** The clock, in ms. */
 type Now = () => number

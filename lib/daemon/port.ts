@@ -55,9 +55,14 @@ export class DesignatedPort {
     return this.#datagrams.addresses
   }
 
-  /** The path of its Unix socket; `undefined` if it has none. */
+  /** The addresses at which another program has the port of UDP. */
+  get lost(): string[] {
+    return this.#datagrams.lost
+  }
+
+  /** The path of its Unix socket, also while that is lost; `undefined` if it has never had one. */
   get path(): string | undefined {
-    return this.#local.path
+    return this.#local.path ?? this.#local.lost
   }
 
   /** True if all of it is bound. */

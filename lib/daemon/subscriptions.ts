@@ -101,6 +101,11 @@ export class Subscriptions {
     return this.#size
   }
 
+  /** The most subscribers that there may be. */
+  get max(): number {
+    return this.#max
+  }
+
   /** The number of subscribers that `owner` has. */
   count(owner: object): number {
     return this.#owners.get(owner)?.size ?? 0

@@ -59,6 +59,11 @@ export class Datagrams {
     return [...this.#sockets.keys()]
   }
 
+  /** The addresses at which the port cannot be had. */
+  get lost(): string[] {
+    return [...this.#lost]
+  }
+
   /**
    * Answers at `host`; `'::'` and `'0.0.0.0'` are every address there is, now and later. Fails where one address cannot
    * be had; it is tried again all the same.
@@ -87,6 +92,7 @@ export class Datagrams {
     } catch (error) {
       return debug('the addresses of this host: %s', (error as Error).message)
     }
+    for (const address of this.#lost) if (!found.includes(address)) this.#lost.delete(address)
     const unseen = [...this.#sockets.keys()].filter(address => !found.includes(address))
     await Promise.all(unseen.map(address => this.#leave(address)))
     // Meanwhile it may have been closed.

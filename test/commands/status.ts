@@ -14,6 +14,7 @@ test('a daemon says how it is doing', async t => {
   t.match(lines, new RegExp(`^started +${new Date(started).toISOString()}$`, 'm'))
   t.match(lines, /^udp +127.0.0.1$/m)
   t.match(lines, /^embedded +false$/m)
+  t.match(lines, /^shares +1 of 16384 connections, 0 of 8192 connections from other hosts, /m)
 })
 
 test('and as JSON', async t => {
@@ -28,6 +29,7 @@ test('whatever a stranger says that it is, that is said', async t => {
     started: 9e15,
     udp: ['::1', { a: '\u202E' }],
     names: { toString: 1 },
+    shares: [null, { of: 'names' }],
     pid: null,
     '\u009B': true,
   }
@@ -39,6 +41,7 @@ test('whatever a stranger says that it is, that is said', async t => {
     'started  9000000000000000',
     'udp      ::1, {"a":"\\u202e"}',
     'names    {"toString":1}',
+    'shares   null, {"of":"names"}',
     'pid      null',
     '         true',
     '',

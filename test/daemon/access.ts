@@ -42,7 +42,15 @@ function guarded(
     local(registry, {
       generation: 36,
       ttl: 1,
-      status: () => ({ started: 1, pid: 2, names: registry.size, denied: denied.length }),
+      status: () => ({
+        started: 1,
+        pid: 2,
+        names: registry.size,
+        denied: denied.length,
+        shares: [registry.size],
+        full: [`${denied.length} denied`],
+        policies: ['p.yaml'],
+      }),
       sees: access.sees,
       oversees: access.oversees,
       mayResolve: access.mayResolve,
@@ -223,9 +231,9 @@ for (const [uid, rules, unproven, sees] of [
     if (rules) {
       access.policy = parsePolicy(JSON.stringify({ rules, unproven }), 'p.yaml', users)
     }
-    const [names, denied] = [0, 0]
     const own = { started: 1, pid: 2 }
-    t.strictSame(await ask({ op: 'status' }), sees ? { ...own, names, denied } : own)
+    const more = { names: 0, denied: 0, shares: [0], full: ['0 denied'], policies: ['p.yaml'] }
+    t.strictSame(await ask({ op: 'status' }), sees ? { ...own, ...more } : own)
     t.equal(asked.length, rules ? 1 : 0)
   })
 }

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { Socket, connect, createServer } from 'node:net'
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { userInfo } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
@@ -325,6 +325,26 @@ t.test('a status tells what the daemon has done', async t => {
   })
   t.strictSame(status, one.status())
   t.ok(one.status().started <= Date.now())
+})
+
+t.test('a status tells of bounds that were reached, and of the policy', async t => {
+  const policy = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  const one = await daemon(t, { maxNames: 1, policy: relative(process.cwd(), policy) })
+  const nc = await lines(t, one.port)
+  t.strictSame(one.status().full, [])
+  nc.ask(starwars, { ...starwars, id: 2, service: 'a' }, { op: 'watch', id: 3 })
+  for (let answers = 0; answers < 3; answers++) await nc.answer()
+  const { full, policies, shares, uid } = one.status()
+  t.strictSame(full, ['one connection may hold 1 names'])
+  t.ok(policies.includes(policy))
+  t.equal(uid, process.getuid?.())
+  t.match(shares.at(-1), { of: 'questions held and watches', used: 1, most: 65_536 })
+})
+
+t.test('of many addresses a status tells some, as it is one short line', async t => {
+  const hosts = Array.from({ length: 30 }, (_, at) => `127.0.0.${at + 1}`)
+  const one = await daemon(t, { hosts })
+  t.strictSame(one.status().udp, hosts.slice(0, 24))
 })
 
 t.test('a status says that a stand-alone daemon is one', async t => {

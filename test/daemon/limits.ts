@@ -2,7 +2,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { local } from '../../lib/daemon/answer.ts'
 import { chain, type Peer } from '../../lib/daemon/chain.ts'
-import { Bucket, Buckets, Limits, type LimitsOptions } from '../../lib/daemon/limits.ts'
+import {
+  Bucket,
+  Buckets,
+  LatestBounds,
+  Limits,
+  type LimitsOptions,
+} from '../../lib/daemon/limits.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
 import { far, here as program, silent } from '../fixtures/peers.ts'
@@ -94,6 +100,48 @@ t.test('all together may hold so many names and no more', async t => {
     reason: 'ELIMIT',
     message: /1 names are held/,
   })
+})
+
+t.test('it is told what is used of each bound, and which other host uses most', t => {
+  const { limits, handle } = limited({ connections: 8, hostConnections: 3, allNames: 9 })
+  const used = (of: string, used: number, most: number) => ({ of, used, most })
+  const [all, others, names] = ['connections', 'connections from other hosts', 'names']
+  t.strictSame(limits.shares, [used(all!, 0, 8), used(others!, 0, 4), used(names!, 0, 9)])
+  handle(register(), here)
+  const leave = ['192.0.2.1', '192.0.2.2', '192.0.2.2', '192.0.2.1', '192.0.2.2'].map(address => {
+    try {
+      return limits.enter(at(address))
+    } catch {
+      return () => {}
+    }
+  })
+  limits.enter(here)
+  const most = (host: string, count: number) => used(`connections from ${host}`, count, 3)
+  t.strictSame(limits.shares, [
+    used(all!, 5, 8),
+    used(others!, 4, 4),
+    most('192.0.2.1', 2),
+    used(names!, 1, 9),
+  ])
+  leave[0]!()
+  t.strictSame(limits.shares[2], most('192.0.2.2', 2))
+  t.end()
+})
+
+t.test('the last bounds that were reached are known for a minute, each once', t => {
+  const world = { now: 0 }
+  const bounds = new LatestBounds(() => world.now)
+  for (const text of ['a', 'b', 'c', 'a', 'd', 'e']) {
+    bounds.note(text)
+    world.now += 10_000
+  }
+  t.strictSame(bounds.texts, ['c', 'a', 'd', 'e'])
+  world.now = 90_000
+  t.strictSame(bounds.texts, ['a', 'd', 'e'])
+  world.now = 110_001
+  t.strictSame(bounds.texts, [])
+  t.strictSame(new LatestBounds().texts, [])
+  t.end()
 })
 
 t.test('one connection may register and withdraw so fast and no faster', async t => {

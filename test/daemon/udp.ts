@@ -339,9 +339,24 @@ t.test('an address where the port is taken does not keep the others from answeri
   t.teardown(() => datagrams.close())
   await datagrams.bind(port, '::')
   t.strictSame(datagrams.addresses, ['127.0.0.1'])
+  t.strictSame(datagrams.lost, ['127.0.0.2'])
   other.close()
   while (datagrams.addresses.length < 2) await setImmediate()
   t.strictSame(lost, ['127.0.0.2 EADDRINUSE'], 'it is told once, and tried again')
+  t.strictSame(datagrams.lost, [])
+})
+
+t.test('an address that this host has no more is not one where the port is taken', async t => {
+  const { port } = await listener(t, { host: '127.0.0.2' })
+  interfaces(t, { lo: [{ address: '127.0.0.1' }, { address: '127.0.0.2' }] })
+  const given = { dialects: [json], answer: echo, refused: () => {}, rescan: 1 } as const
+  const datagrams = new Datagrams(given)
+  t.teardown(() => datagrams.close())
+  await datagrams.bind(port, '::')
+  t.strictSame(datagrams.lost, ['127.0.0.2'])
+  interfaces(t, { lo: [{ address: '127.0.0.1' }] })
+  while (datagrams.lost.length > 0) await setImmediate()
+  t.strictSame(datagrams.addresses, ['127.0.0.1'])
 })
 
 t.test('one address is tried again as well', async t => {
