@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { handleOf } from './handle.ts'
 
@@ -10,6 +10,22 @@ export function limitOf(what: string, file = '/proc/self/limits'): number {
     return Number(limit ?? Infinity)
   } catch {
     return Infinity
+  }
+}
+
+/** The number of descriptors that a process has open, and the most that it may have. */
+export interface Usage {
+  readonly open: number
+  readonly most: number
+}
+
+/** The descriptors of a process; `undefined` where the system does not tell, as of a process of another user. */
+export function descriptorsOf(pid: number, folder = '/proc'): Usage | undefined {
+  try {
+    const open = readdirSync(`${folder}/${pid}/fd`).length
+    return { open, most: limitOf('open files', `${folder}/${pid}/limits`) }
+  } catch {
+    return undefined
   }
 }
 

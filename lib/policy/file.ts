@@ -39,10 +39,15 @@ interface Parsed {
 
 /**
  * Reads the policy in a file. Fails with `ERR_MONIKER_POLICY`, and the line, if it is not one, or if a user other than
- * root and that of this process could have written it. That of the host is root's, and so are all folders above it.
+ * root and `own`, by default that of this process, could have written it. That of the host is root's, and so are all
+ * folders above it.
  */
-export async function loadPolicy(file: string, isHosts = file === HOST_POLICY): Promise<Policy> {
-  const text = await readSafely(file, isHosts)
+export async function loadPolicy(
+  file: string,
+  isHosts = file === HOST_POLICY,
+  own = process.getuid?.(),
+): Promise<Policy> {
+  const text = await readSafely(file, isHosts, own)
   return parsePolicy(text, file, usersFor(file))
 }
 
@@ -101,7 +106,11 @@ function tooDeep(text: string): number | undefined {
 }
 
 /** Reads a file. The checks are made on the open file, so it cannot be exchanged between check and read. */
-async function readSafely(file: string, isHosts: boolean): Promise<string> {
+async function readSafely(
+  file: string,
+  isHosts: boolean,
+  own: number | undefined,
+): Promise<string> {
   // A pipe in its place must not make us wait for its other end. Windows knows neither flag.
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
   let handle: FileHandle
@@ -118,7 +127,7 @@ async function readSafely(file: string, isHosts: boolean): Promise<string> {
     const info = await handle.stat()
     if (!info.isFile()) throw bad(`${file} is no regular file`)
     if (info.size > MAX_FILE) throw bad(`${file} is longer than ${MAX_FILE} bytes`)
-    await assertSafe(file, info, isHosts)
+    await assertSafe(file, info, isHosts, own)
     return await handle.readFile('utf8')
   } finally {
     await handle.close()
@@ -126,11 +135,15 @@ async function readSafely(file: string, isHosts: boolean): Promise<string> {
 }
 
 /**
- * Throws if another user than root, and unless it is the policy of the host that of this process, could write to an
- * open file, or exchange it or a folder or link on the way to it.
+ * Throws if another user than root, and unless it is the policy of the host `own`, could write to an open file, or
+ * exchange it or a folder or link on the way to it.
  */
-async function assertSafe(file: string, info: Stats, isHosts: boolean): Promise<void> {
-  const own = process.getuid?.()
+async function assertSafe(
+  file: string,
+  info: Stats,
+  isHosts: boolean,
+  own: number | undefined,
+): Promise<void> {
   // Windows has no such owners and modes.
   if (own === undefined) return
   const owners = isHosts ? [0] : [0, own]

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { Descriptors, limitOf, reserveOf } from '../../lib/node/descriptors.ts'
+import { Descriptors, descriptorsOf, limitOf, reserveOf } from '../../lib/node/descriptors.ts'
 
 t.test('a limit is the soft one of the kernel’s table, and none is infinite', t => {
   const dir = t.testdir({
@@ -15,6 +15,16 @@ t.test('a limit is the soft one of the kernel’s table, and none is infinite', 
   t.equal(limitOf('open files', file), 1_024)
   t.equal(limitOf('address space', file), Infinity)
   t.equal(limitOf('open files', join(dir, 'none')), Infinity, 'where no such table is')
+  t.end()
+})
+
+t.test('the descriptors of a process are told, where they may be known', t => {
+  const limits = 'Max open files            1024                 524288               files     '
+  const folder = t.testdir({ 7: { fd: { 0: '', 1: '', 2: '' }, limits }, 8: { limits } })
+  t.strictSame(descriptorsOf(7, folder), { open: 3, most: 1_024 })
+  t.equal(descriptorsOf(8, folder), undefined, 'of another user')
+  if (process.platform === 'linux')
+    t.match(descriptorsOf(process.pid), { open: Number, most: Number })
   t.end()
 })
 

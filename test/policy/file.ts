@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { homedir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
@@ -328,6 +328,17 @@ t.test('no text throws', async t => {
     { numRuns: 2_000 },
   )
   t.pass('all were read or refused')
+})
+
+t.test('a file may belong to the user that it is read for', root, async t => {
+  const dir = mkdtempSync(join(tmpdir(), 'policy-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const file = join(dir, 'p.yaml')
+  writeFileSync(file, 'rules: []')
+  chownSync(file, 12_345, 12_345)
+  t.ok(await loadPolicy(file, false, 12_345))
+  await t.rejects(loadPolicy(file, true, 12_345), { message: /belongs to user 12345/ })
+  await t.rejects(loadPolicy(file, false, 7), { message: /belongs to user 12345/ })
 })
 
 t.test('without the users of this host no policy is read, and that is not remembered', async t => {
