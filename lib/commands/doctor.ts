@@ -1,31 +1,41 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { Command } from 'commander'
 import semver from 'semver'
-import { isIP, isLoopback, isThisHost } from '../address.ts'
+import { LOOPBACK, isIP, isLoopback, isThisHost } from '../address.ts'
 import { timeLimit, wallClock } from '../clock.ts'
 import { addressesOf, askDatagram } from '../client/ask.ts'
+import { Client } from '../client/connection.ts'
 import type { LookupHostOptions } from '../resolution.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { DaemonStatus, PublicStatus } from '../daemon/daemon.ts'
 import { MonikerError, printable, type Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
+import { descriptorsOf, reserveOf, type Usage } from '../node/descriptors.ts'
+import { localSockets, socketFolders } from '../node/localsocket.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
 import { loadPolicy } from '../policy/file.ts'
 import { findProject, project, type PassedOver, type Project } from '../project.ts'
 import { hostPolicyFile } from '../policy/host.ts'
 import { portRange } from '../ports.ts'
-import { designatedPort } from '../settings.ts'
+import { HOST_POLICY, designatedPort } from '../settings.ts'
 import { VERSION } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { end, orphans, wordsFor } from './orphans.ts'
+import { isShare } from './status.ts'
 import { colour, printJSON, tell, timeOf } from './terminal.ts'
 import { engines, version } from './version.ts'
 
 /** Milliseconds to wait for an answer. */
 const PATIENCE = 2_000
+
+/** The part of a bound from which on it is near. */
+const NEAR = 0.9
+
+/** A question that any daemon answers, by whatever way it comes. */
+const QUESTION = { op: 'resolve', service: 'moniker.doctor' } as const
 
 /** The result of one check. */
 export interface Finding {
@@ -112,7 +122,12 @@ export async function* checkup(
   }
   yield* daemons.length > 0 ? [checkDaemons(daemons)] : []
   if (!isHere) return
-  yield* [...new Set(daemons.map(({ socket }) => socket))].flatMap(checkSocket)
+  const all = distinct(daemons)
+  yield* await checkLost(all, addresses, port)
+  yield* await checkSockets(all, port)
+  yield* all.flatMap(checkShares)
+  yield* await checkDescriptors(all, port)
+  yield* await checkPolicies(all)
   yield checkClock(daemons)
   yield* await checkRuns()
   if (daemons.some(({ udp = [] }) => !udp.every(isLoopback))) yield* firewalls(port)
@@ -228,9 +243,15 @@ async function visit(address: string, port: number): Promise<Visit> {
 
 /** True if an answer has the fields of a daemon's that are looked at here. */
 function isStatus(answer: unknown): answer is ToldStatus {
-  const { started, pid = 0, names = 0, udp = [] } = answer as Partial<DaemonStatus>
-  const isCounted = [pid, names, started].every(Number.isInteger)
-  return isCounted && Array.isArray(udp) && udp.every(address => typeof address === 'string')
+  const { started, pid = 0, names = 0, uid = 0, socket = '' } = answer as Partial<DaemonStatus>
+  const { udp = [], lost = [], full = [], policies = [], shares = [] } = answer as ToldStatus
+  const isCounted = [pid, names, uid, started].every(Number.isInteger)
+  const isWorded = [udp, lost, full, policies, [socket]].every(areTexts)
+  return isCounted && isWorded && Array.isArray(shares) && shares.every(isShare)
+}
+
+function areTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every(text => typeof text === 'string')
 }
 
 /** The finding for TCP at one address; `isFound` if a daemon answers at some address of the host. */
@@ -284,10 +305,9 @@ async function checkUDP(
   const { pid = [], udp = [address] } = status
   if (isHere && !udp.includes(address)) {
     const text = `the daemon has no UDP on port ${port}${await holders('udp', port, [pid].flat())}`
-    return [bad(check, text, 'stop what has it: other hosts find names more slowly until then')]
+    return [bad(check, text, UDP_TAKEN)]
   }
-  const question = { op: 'resolve', service: 'moniker.doctor' } as const
-  const asked = askDatagram({ address, port }, question, timeLimit(PATIENCE))
+  const asked = askDatagram({ address, port }, QUESTION, timeLimit(PATIENCE))
   const answers = await asked.then(
     () => true,
     () => false,
@@ -296,6 +316,8 @@ async function checkUDP(
   const text = `it does not answer on port ${port}${isHere ? await holders('udp', port) : ''}`
   return [bad(check, text, 'names are found over TCP, but more slowly; does a firewall stop UDP?')]
 }
+
+const UDP_TAKEN = 'stop what has it: other hosts find names more slowly until then'
 
 /**
  * The processes that have a port, but for those `known`, as words for the end of a sentence; `''` if there are none.
@@ -314,8 +336,7 @@ async function holders(
 
 /** The finding for the daemons that answer: a host must have one only. */
 function checkDaemons(daemons: readonly ToldStatus[]): Finding {
-  // No two of them have started in the same ms.
-  const all = [...new Map(daemons.map(one => [one.started, one])).values()]
+  const all = distinct(daemons)
   if (all.length > 1) {
     const pids = all.flatMap(({ pid = [] }) => pid).join(' and ')
     const text = `several answer on one port${pids && `: processes ${pids}`}`
@@ -340,12 +361,138 @@ async function checkRuns(): Promise<Finding[]> {
   return [bad('runs', text, 'moniker doctor --prune ends it')]
 }
 
-/** The finding for the Unix socket at which programs of this host ask a daemon, if it has one. */
-function checkSocket(socket: unknown): Finding[] {
-  if (typeof socket !== 'string') return []
-  if (existsSync(socket)) return [fine('unix socket', `programs of this host ask at ${socket}`)]
-  const hint = 'the daemon makes it again where it may; until then programs ask by TCP'
-  return [bad('unix socket', `${socket} is not there`, hint)]
+/** Each daemon once, at however many addresses it answers. */
+function distinct(daemons: readonly ToldStatus[]): ToldStatus[] {
+  // No two of them have started in the same ms.
+  return [...new Map(daemons.map(one => [one.started, one])).values()]
+}
+
+/** The findings for the addresses of this host at which a daemon has lost UDP, beside those that were visited. */
+async function checkLost(
+  daemons: readonly ToldStatus[],
+  visited: readonly string[],
+  port: number,
+): Promise<Finding[]> {
+  const lost = daemons.flatMap(({ lost = [] }) => lost)
+  const others = lost.filter(address => !visited.includes(address))
+  if (others.length === 0) return []
+  const text = `the daemon has no UDP on port ${port}`
+  const processes = await holders('udp', port, pidsOf(daemons))
+  return others.map(address => bad(`udp ${address}`, `${text}${processes}`, UDP_TAKEN))
+}
+
+function pidsOf(daemons: readonly ToldStatus[]): number[] {
+  return daemons.flatMap(({ pid = [] }) => pid)
+}
+
+/** The findings for the Unix sockets at which programs of this host ask. */
+async function checkSockets(daemons: readonly ToldStatus[], port: number): Promise<Finding[]> {
+  const own = daemons.map(({ socket }) => socket)
+  const others = localSockets(port).filter(path => !own.includes(path))
+  const answering = await Promise.all(others.map(path => answersAt(path, port)))
+  const strangers = others
+    .filter((_path, at) => answering[at])
+    .map(path => bad(SOCKET, `a program that has not port ${port} answers at ${path}`, STRANGER))
+  return [...strangers, ...(await Promise.all(daemons.map(one => checkSocket(one, port))))]
+}
+
+const SOCKET = 'unix socket'
+
+const STRANGER = 'programs of this host believe it: end it, or remove that file'
+
+/** The finding for the Unix socket of one daemon, if it is to have one. */
+async function checkSocket({ socket, uid }: ToldStatus, port: number): Promise<Finding> {
+  if (socket === undefined)
+    return fine(SOCKET, 'the daemon has none; programs of this host ask by TCP')
+  if (!mayLookAt(socket)) return fine(SOCKET, `${socket} is for programs of user ${uid} alone`)
+  if (!existsSync(socket)) {
+    const hint = 'the daemon makes it again where it may; until then programs ask by TCP'
+    return bad(SOCKET, `${socket} is not there`, hint)
+  }
+  if (!localSockets(port, socketFolders(uid)).includes(socket)) {
+    const hint = `programs ask by TCP until only its owner can: chmod go-w ${dirname(socket)}`
+    return bad(SOCKET, `another user could exchange ${socket}`, hint)
+  }
+  if (await answersAt(socket, port)) return fine(SOCKET, `programs of this host ask at ${socket}`)
+  return bad(SOCKET, `no daemon answers at ${socket}`, 'programs ask by TCP; remove that file')
+}
+
+/** False if the folder of a file is another user's, who lets nobody in. */
+function mayLookAt(file: string): boolean {
+  try {
+    lstatSync(file, { throwIfNoEntry: false })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** True if a daemon answers at a Unix socket. */
+async function answersAt(path: string, port: number): Promise<boolean> {
+  const signal = timeLimit(PATIENCE)
+  try {
+    const client = await Client.connect({ address: LOOPBACK[0]!, port, path }, signal)
+    try {
+      await client.ask(QUESTION, signal)
+      return true
+    } finally {
+      client.close()
+    }
+  } catch {
+    return false
+  }
+}
+
+/** The findings for what is used of the bounds of a daemon, if it tells that. */
+function checkShares({ shares, full = [] }: ToldStatus): Finding[] {
+  if (!shares) return []
+  const scarce = shares.filter(({ used, most }) => used >= most * NEAR)
+  const texts = [
+    ...scarce.map(({ of, used, most }) => `${used} of ${most} ${of}`),
+    ...full.map(text => `in the last minute the daemon has refused something: ${text}`),
+  ]
+  if (texts.length === 0) return [fine('limits', 'no bound of the daemon is near')]
+  return texts.map(text => bad('limits', text, MORE))
+}
+
+const MORE = 'end the programs that use it up, or run monikerd with a higher bound'
+
+/** The findings for the descriptors of the daemons, where this user may know. */
+async function checkDescriptors(daemons: readonly ToldStatus[], port: number): Promise<Finding[]> {
+  // A number may be that of a process elsewhere, as that of a daemon in a container.
+  const here = (await occupants({ transport: 'tcp', port })).map(({ pid }) => pid)
+  return pidsOf(daemons)
+    .filter(pid => here.includes(pid))
+    .map(pid => descriptorsOf(pid))
+    .filter(usage => usage !== undefined)
+    .map(checkUsage)
+}
+
+function checkUsage({ open, most }: Usage): Finding {
+  const text = `the daemon has ${open} of ${most} open`
+  // Connections may not have the rest.
+  if (open < (most - reserveOf(most)) * NEAR) return fine('descriptors', text)
+  const hint = 'let it have more (ulimit -n, LimitNOFILE=), or end the programs that have so many'
+  return bad('descriptors', text, hint)
+}
+
+/** The findings for the policies beside that of this host, each as the user reads it whose daemon goes by it. */
+async function checkPolicies(daemons: readonly ToldStatus[]): Promise<Finding[]> {
+  const { MONIKER_POLICY: ours } = process.env
+  const files = new Map(ours && existsSync(ours) ? [[resolve(ours), process.getuid?.()]] : [])
+  for (const { policies = [], uid } of daemons) for (const file of policies) files.set(file, uid)
+  files.delete(HOST_POLICY)
+  return Promise.all([...files].map(([file, uid]) => checkPolicy(file, uid)))
+}
+
+async function checkPolicy(file: string, uid: number | undefined): Promise<Finding> {
+  try {
+    const { size } = await loadPolicy(file, false, uid)
+    return fine('policy', `daemons go by the ${rules(size)} of ${file}`)
+  } catch (error) {
+    const hint = 'no daemon starts with it, and one that runs goes by what it has read before'
+    return bad('policy', (error as Error).message, hint)
+  }
 }
 
 /** The finding for the clock: it decides which program has held a name for longer, so it must not run backwards. */

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type Test } from 'tap'
 import {
@@ -17,13 +18,20 @@ import {
   versions,
   type Finding,
 } from '../../lib/commands/doctor.ts'
+import { socketName } from '../../lib/node/localsocket.ts'
 import { decode, encode, idOf, type Answer } from '../../lib/wire/protocol.ts'
 import { apart, island } from '../fixtures/apart.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { home } from '../fixtures/home.ts'
 import { interfaces } from '../fixtures/interfaces.ts'
+import { folder, unix } from '../fixtures/localsocket.ts'
+import { scarce } from '../fixtures/scarce.ts'
 import { lookup, nobody, silence, stranger } from '../fixtures/services.ts'
+
+const linux = { skip: process.platform !== 'linux' && 'only Linux tells what a process was given' }
+
+const root = { skip: process.getuid?.() !== 0 && 'the policy of a host is root’s' }
 
 test('each check is a line, and all is well', async t => {
   t.teardown(() => (process.exitCode = undefined))
@@ -125,7 +133,16 @@ test('what cannot be asked is told with what may be wrong', async t => {
   t.match(await found('255.255.255.255', port), {
     'tcp 255.255.255.255': { ok: false, hint: /is there a route to its network/ },
   })
-  for (const odd of [{}, { pid: 1, names: 1, started: 1, udp: [2] }]) {
+  const [started, share] = [1, { of: 'names', used: 1, most: 2 }]
+  for (const odd of [
+    {},
+    { pid: 1, names: 1, started, udp: [2] },
+    { started, policies: 'none' },
+    { started, socket: 7 },
+    { started, shares: {} },
+    { started, shares: [null] },
+    { started, shares: [share, { ...share, used: '1' }] },
+  ]) {
     t.match(await found('127.0.0.1', await pretender(t, odd)), {
       'tcp 127.0.0.1': { ok: false, text: /is not a daemon$/ },
     })
@@ -175,11 +192,137 @@ test('a daemon that another program has taken UDP from, or its Unix socket, is n
     'udp 127.0.0.1': { ok: false, text: /^the daemon has no UDP on port \d+/, hint: /^stop what/ },
     'unix socket': { ok: false, text: '/no/such/socket is not there', hint: /makes it again/ },
   })
-  const well = await pretender(t, { ...status, socket: process.execPath })
-  t.match((await found('', well, here))['unix socket'], {
-    ok: true,
-    text: `programs of this host ask at ${process.execPath}`,
+})
+
+test('a daemon that has lost UDP at an address where it was not asked is not well', async t => {
+  const port = await pretender(t, { ...status, lost: ['127.0.0.1', '192.0.2.7'] })
+  const all = await found('', port, here)
+  t.match(all['udp 192.0.2.7'], { ok: false, text: `the daemon has no UDP on port ${port}` })
+  t.match(all['udp 127.0.0.1'], { text: /it does not answer/ }, 'the other was asked')
+})
+
+test('a daemon without a Unix socket, or with one for others, is well', async t => {
+  const none = await pretender(t, status)
+  t.match((await found('', none, here))['unix socket'], { ok: true, text: /ask by TCP$/ })
+  const hidden = await pretender(t, { ...status, uid: 7, socket: `${process.execPath}/moniker/1` })
+  t.match((await found('', hidden, here))['unix socket'], { ok: true, text: /of user 7 alone$/ })
+})
+
+test('a Unix socket that another user could exchange is not well', async t => {
+  const port = await pretender(t, { ...status, socket: process.execPath })
+  t.match((await found('', port, here))['unix socket'], {
+    ok: false,
+    text: `another user could exchange ${process.execPath}`,
+    hint: `chmod go-w ${dirname(process.execPath)}`,
   })
+})
+
+test('a Unix socket is well while its daemon answers there, and nobody else', unix, async t => {
+  const { port } = await daemon(t)
+  const path = join(folder!, socketName(port)!)
+  const asked = async (port: number) => (await found('', port, here))['unix socket']
+  t.match(await asked(port), { ok: true, text: `programs of this host ask at ${path}` })
+
+  const told: Record<string, unknown> = { ...status, uid: process.getuid!() }
+  const other = await pretender(t, told)
+  const theirs = join(folder!, socketName(other)!)
+  const squatter = createServer(socket => {
+    socket.on('data', data => socket.end(encode(idOf(decode(String(data))), { endpoints: [] })))
+  })
+  await once(squatter.listen(theirs), 'listening')
+  t.match((await all(other))[0], { ok: false, text: `answers at ${theirs}`, hint: /^programs/ })
+  squatter.close()
+  await once(squatter, 'close')
+  writeFileSync(theirs, '')
+  t.teardown(() => rmSync(theirs))
+  t.match(await asked(other), { ok: true, text: /has none/ }, 'nobody answers there')
+  told.socket = theirs
+  t.match(await asked(other), { ok: false, text: `no daemon answers at ${theirs}` })
+
+  async function all(port: number): Promise<Finding[]> {
+    const findings: Finding[] = []
+    for await (const one of checkup('', port, here)) findings.push(one)
+    return findings.filter(({ check }) => check === 'unix socket')
+  }
+})
+
+test('a bound that is near, or was reached lately, is not well', async t => {
+  const share = { of: 'names', used: 89, most: 100 }
+  const well = await pretender(t, { ...status, shares: [share] })
+  t.match((await found('', well, here)).limits, {
+    ok: true,
+    text: 'no bound of the daemon is near',
+  })
+  const near = await pretender(t, { ...status, shares: [{ ...share, used: 90 }] })
+  t.match((await found('', near, here)).limits, {
+    ok: false,
+    text: '90 of 100 names',
+    hint: /a higher bound$/,
+  })
+  const full = await pretender(t, { ...status, shares: [], full: ['7 names are held'] })
+  t.match((await found('', full, here)).limits, { ok: false, text: /refused.*: 7 names are held/ })
+  t.notOk('limits' in (await found('', await pretender(t, status), here)))
+})
+
+test('descriptors that are near their bound are told, where this user may know', linux, async t => {
+  const { port } = await daemon(t)
+  t.match((await found('', port, here)).descriptors, { ok: true, text: /^the daemon has \d+ of/ })
+  const most = 256
+  const { port: few } = await scarce(t, most)
+  const text = async () => (await found('', few, here)).descriptors
+  t.match(await text(), { ok: true, text: 'the daemon has ' })
+  const places = Math.ceil((most - most / 8) * 0.9)
+  const sockets = Array.from({ length: places }, () =>
+    connect(few, '127.0.0.1').on('error', () => {}),
+  )
+  t.teardown(() => sockets.forEach(socket => socket.destroy()))
+  await Promise.all(sockets.map(socket => once(socket, 'connect')))
+  t.match(await text(), { ok: false, text: ` of ${most} open`, hint: /ulimit -n/ })
+})
+
+test('a policy of a daemon that another user could write is not well', async t => {
+  const dir = realpathSync(mkdtempSync(join(homedir(), 'doctor-')))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const policy = join(dir, 'policy.yml')
+  writeFileSync(policy, 'rules: []')
+  chmodSync(policy, 0o644)
+  const { port } = await daemon(t, { policy })
+  const asked = async () => (await found('', port, here)).policy
+  t.match(await asked(), { ok: true, text: `daemons go by the 0 rules of ${policy}` })
+  chmodSync(policy, 0o666)
+  t.match(await asked(), {
+    ok: false,
+    text: `${policy} can be written by others`,
+    hint: /^no daemon/,
+  })
+  chmodSync(policy, 0o644)
+  chmodSync(dir, 0o777)
+  t.match(await asked(), { ok: false, text: `${dir} can be written by others` })
+  process.env.MONIKER_POLICY = policy
+  t.teardown(() => delete process.env.MONIKER_POLICY)
+  const none = await found('', await nobody(), here)
+  t.match(
+    none.policy,
+    { ok: false, text: `${dir} can be written by others` },
+    'nor is that of ours',
+  )
+  process.env.MONIKER_POLICY = join(dir, 'none')
+  t.notOk('policy' in (await found('', await nobody(), here)), 'which the environment tells')
+})
+
+test('the policy of a daemon is that of its user', root, async t => {
+  const dir = realpathSync(mkdtempSync(join(homedir(), 'doctor-')))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const policy = join(dir, 'policy.yml')
+  writeFileSync(policy, 'rules: []')
+  chownSync(policy, 7, 7)
+  for (const [uid, ok] of [
+    [7, true],
+    [8, false],
+  ] as const) {
+    const port = await pretender(t, { ...status, uid, policies: [policy] })
+    t.match((await found('', port, here)).policy, { ok })
+  }
 })
 
 test('a daemon of another host says less of itself, and is well', async t => {
@@ -211,10 +354,6 @@ test('two daemons on one host are one too many', async t => {
     text: `several answer on one port: processes ${process.pid} and 1`,
   })
 })
-
-const linux = { skip: process.platform !== 'linux' && 'only Linux tells what a process was given' }
-
-const root = { skip: process.getuid?.() !== 0 && 'the policy of a host is root’s' }
 
 test('the policy of this host is told, and what is wrong with it', root, async t => {
   const dir = mkdtempSync(join(homedir(), 'doctor-'))
