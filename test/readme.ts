@@ -140,6 +140,18 @@ test('links lead somewhere', t => {
   t.end()
 })
 
+test('each promise of SECURITY.md names a test that is there', t => {
+  const { text } = page('SECURITY.md')
+  const [, promises = ''] = /^## Promises\n(.*?)^## /ms.exec(text)!
+  for (const promise of promises.split(/^- /m).slice(1)) {
+    const tests = [...promise.matchAll(/`(test\/[\w./-]+\.ts)`/g)].map(([, file = '']) => file)
+    const [title = ''] = promise.split('\n')
+    t.not(tests.length, 0, title)
+    for (const file of tests) t.ok(existsSync(join(root, file)), `${title}: ${file}`)
+  }
+  t.end()
+})
+
 test('the README begins with the demo and the tests', t => {
   const shell = [...page('README.md').text.matchAll(FENCE)].filter(([, word = '']) =>
     ['sh', 'bash', 'shell', 'console'].includes(word),

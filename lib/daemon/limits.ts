@@ -137,7 +137,7 @@ export class Limits {
       ...(host === undefined
         ? []
         : [{ of: `connections from ${host}`, used, most: hostConnections }]),
-      { of: 'names', used: this.#sources.registry.size, most: allNames },
+      { of: 'names', used: this.#registry.size, most: allNames },
     ]
   }
 
