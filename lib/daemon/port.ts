@@ -4,7 +4,8 @@ import { LOOPBACK, isIP, isLoopback, isNumeric, plain } from '../address.ts'
 import { timeLimit } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode, isMissing } from '../errors.ts'
-import { LocalSocket } from './localsocket.ts'
+import { LocalServer } from '../node/localserver.ts'
+import { socketFolders, socketName } from '../node/localsocket.ts'
 import { Datagrams, type UDPOptions } from './udp.ts'
 
 const debug = diagnostics('moniker:daemon')
@@ -34,7 +35,8 @@ export class DesignatedPort {
   readonly #options: PortOptions
   readonly #servers: Server[] = []
   #datagrams: Datagrams
-  readonly #local: LocalSocket
+  /** The Unix socket by which programs of this host ask. */
+  readonly #local: LocalServer
   #number: number
   #phase: Phase = 'closed'
 
@@ -42,7 +44,7 @@ export class DesignatedPort {
     this.#options = options
     this.#number = options.port
     this.#datagrams = new Datagrams(options)
-    this.#local = new LocalSocket({ ref: options.ref, connected: options.asked })
+    this.#local = new LocalServer({ make: () => this.#makeLocal(), folders: socketFolders() })
   }
 
   /** Its number; known for certain once it is open. */
@@ -128,12 +130,19 @@ export class DesignatedPort {
     )
   }
 
+  /** The server at the Unix socket, which asks of its programs no more than that they are of this host. */
+  #makeLocal(): Server {
+    const { ref, asked } = this.#options
+    const server = createServer({ allowHalfOpen: true }, asked)
+    return ref ? server : server.unref()
+  }
+
   async #bindAll(): Promise<void> {
     const { hosts, embedded } = this.#options
     for (const host of hosts)
       await this.#bindIfThere(host, host === hosts[0] || !(embedded || isLoopback(host)))
     // A daemon that has but other addresses is not asked for this host.
-    if (hosts.some(host => LOCAL.includes(host))) await this.#local.open(this.number)
+    if (hosts.some(host => LOCAL.includes(host))) await this.#local.open(socketName(this.number))
     if (this.#phase !== 'opening') this.#local.close()
   }
 

@@ -1,37 +1,32 @@
 import { once } from 'node:events'
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode } from '../errors.ts'
-import { isBelieved, socketFolders, socketName, type Folder } from '../node/localsocket.ts'
+import { isBelieved, type Folder } from './localsocket.ts'
 
-const debug = diagnostics('moniker:daemon:local')
+const debug = diagnostics('moniker:local')
 
-export interface LocalSocketOptions {
-  /** True if it keeps the process alive. */
-  ref: boolean
-  /** Called with each connection that comes. */
-  connected: (socket: Socket) => void
-  /** The folders that it may be in, best first. Default those of this user. */
-  folders?: readonly Folder[]
-  /** Its name there, for a port; `undefined` where there can be none. Default as the system has it. */
-  nameOf?: (port: number) => string | undefined
+export interface LocalServerOptions {
+  /** Makes the server, each time that it has to listen. */
+  make: () => Server
+  /** The folders that its socket may be in, best first. */
+  folders: readonly Folder[]
   /** Milliseconds between two looks at whether it is still there. Default 5,000. */
   rescan?: number
 }
 
-/** The defaults of `LocalSocketOptions`. */
-export const DEFAULTS = { rescan: 5_000 } satisfies Partial<LocalSocketOptions>
+/** The defaults of `LocalServerOptions`. */
+export const DEFAULTS = { rescan: 5_000 } satisfies Partial<LocalServerOptions>
 
 /**
- * The Unix socket by which programs of this host ask the daemon: the kernel proves to them who answers. It is opened by
- * who has TCP of the designated port, and closed before that is given up. Without it the daemon is as true, only slower
- * to ask; so it is tried again where it cannot be had, and made again where it was removed.
+ * A server at a Unix socket in a folder by which the kernel proves to others whose it is. It is a faster way to what
+ * can be had by TCP as well; so it is tried again where it cannot be had, and made again where it was removed.
  */
-export class LocalSocket {
-  readonly #options: LocalSocketOptions
+export class LocalServer {
+  readonly #options: LocalServerOptions
   #server: Server | undefined
   #path: string | undefined
   /** The last path that it had. */
@@ -39,7 +34,7 @@ export class LocalSocket {
   #inode: number | undefined
   #rescan: NodeJS.Timeout | undefined
 
-  constructor(options: LocalSocketOptions) {
+  constructor(options: LocalServerOptions) {
     this.#options = options
   }
 
@@ -53,11 +48,10 @@ export class LocalSocket {
     return this.#path === undefined ? this.#last : undefined
   }
 
-  /** Opens it for a port, in the first folder that can be had. It never fails. */
-  async open(port: number): Promise<void> {
-    const { rescan = DEFAULTS.rescan, nameOf = socketName } = this.#options
-    const name = nameOf(port)
+  /** Opens it by a name, if there is one, in the first folder that can be had. It never fails. */
+  async open(name: string | undefined): Promise<void> {
     if (name === undefined) return
+    const { rescan = DEFAULTS.rescan } = this.#options
     clearInterval(this.#rescan)
     this.#rescan = setInterval(() => void this.#check(name), rescan).unref()
     await this.#openAs(name)
@@ -70,8 +64,7 @@ export class LocalSocket {
   }
 
   async #openAs(name: string): Promise<void> {
-    const { folders = socketFolders() } = this.#options
-    for (const folder of folders) {
+    for (const folder of this.#options.folders) {
       try {
         makeFolder(folder)
         return await this.#bind(join(folder.path, name))
@@ -94,11 +87,9 @@ export class LocalSocket {
   }
 
   async #bind(path: string): Promise<void> {
-    const { ref, connected } = this.#options
     const rescan = this.#rescan
-    const server = createServer({ allowHalfOpen: true }, connected)
-    if (!ref) server.unref()
-    // A daemon that had the port before may have been killed.
+    const server = this.#options.make()
+    // A server that had the name before may have been killed.
     remove(path)
     server.listen({ path, exclusive: true, readableAll: true, writableAll: true, backlog: BACKLOG })
     await once(server, 'listening')

@@ -10,28 +10,26 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { LocalSocket, type LocalSocketOptions } from '../../lib/daemon/localsocket.ts'
+import { LocalServer, type LocalServerOptions } from '../../lib/node/localserver.ts'
 import { awake } from '../fixtures/awake.ts'
 import { restored } from '../fixtures/umask.ts'
 
 awake(t)
 
 /** A Unix socket that greets, in a folder of its own. */
-function local(t: Test, given: Partial<LocalSocketOptions> = {}) {
+function local(t: Test, given: Partial<LocalServerOptions> = {}) {
   // The path of a socket is short.
   const run = mkdtempSync(join(tmpdir(), 'moniker-'))
   t.teardown(() => rmSync(run, { recursive: true, force: true }))
   const folder = { path: join(run, 'moniker'), owner: undefined, parents: [] }
   const path = join(folder.path, 'p1')
-  const one = new LocalSocket({
-    ref: false,
+  const one = new LocalServer({
+    make: () => createServer(socket => void socket.end('hello')).unref(),
     folders: [folder],
-    nameOf: port => `p${port}`,
-    connected: socket => void socket.end('hello'),
     ...given,
   })
   t.teardown(() => one.close())
@@ -49,9 +47,9 @@ async function greeting(path: string): Promise<string> {
 t.test('all programs may ask at it, and it is gone when it is closed', async t => {
   restored(t)
   process.umask(0o077)
-  const { one, folder, path } = local(t, { ref: true })
+  const { one, folder, path } = local(t)
   t.equal(one.path, undefined)
-  await one.open(1)
+  await one.open('p1')
   t.equal(one.path, path)
   t.equal(await greeting(path), 'hello')
   t.equal(statSync(path).mode & 0o666, 0o666)
@@ -67,7 +65,7 @@ t.test('it takes the place of one that a killed daemon has left', async t => {
   const { one, folder, path } = local(t)
   mkdirSync(folder)
   writeFileSync(path, '')
-  await one.open(1)
+  await one.open('p1')
   t.equal(await greeting(path), 'hello')
 })
 
@@ -82,7 +80,7 @@ t.test(
       },
     })
     const { one, folder, path } = local(t)
-    await one.open(1)
+    await one.open('p1')
     const { ino } = statSync(path)
     look()
     t.equal(statSync(path).ino, ino)
@@ -110,11 +108,11 @@ t.test('where it cannot be had there is none, until it can', async t => {
   const { one, folder, path } = local(t, { rescan: 5 })
   mkdirSync(folder)
   chmodSync(folder, 0o777)
-  await one.open(1)
+  await one.open('p1')
   t.equal(one.path, undefined, 'others could write there')
   mkdirSync(path)
   chmodSync(folder, 0o755)
-  await one.open(1)
+  await one.open('p1')
   t.equal(one.path, undefined, 'a folder has its place')
   rmSync(path, { recursive: true })
   while (one.path === undefined) await new Promise(setImmediate)
@@ -127,20 +125,20 @@ t.test('it is not made in the folder of another user', root, async t => {
   const { one, folder } = local(t)
   mkdirSync(folder)
   chownSync(folder, 7, 7)
-  await one.open(1)
+  await one.open('p1')
   t.equal(one.path, undefined)
 })
 
 t.test('where there are no network namespaces there is none', async t => {
-  const { one, folder } = local(t, { nameOf: () => undefined })
-  await one.open(1)
+  const { one, folder } = local(t)
+  await one.open(undefined)
   t.equal(one.path, undefined)
   t.notOk(existsSync(folder))
 })
 
 t.test('one that is closed while it is opened stays closed', async t => {
   const { one, path } = local(t)
-  const opened = one.open(1)
+  const opened = one.open('p1')
   one.close()
   await opened
   t.equal(one.path, undefined)
@@ -151,6 +149,6 @@ t.test('a folder that cannot be made is passed over', async t => {
   const { path } = local(t)
   const folders = [{ path: join(path, 'no', 'folder'), owner: undefined, parents: [] }]
   const { one } = local(t, { folders })
-  await one.open(1)
+  await one.open('p1')
   t.equal(one.path, undefined)
 })
