@@ -105,6 +105,8 @@ export interface Resolving {
   resolve(name: Name, options?: ResolveOptions): Promise<Resolution>
   /** The question of a socket: what is remembered, at once, and the answer when it comes. */
   ask?(name: Name, options?: SocketQuestion): Asking
+  /** The place of a name, if the daemon of this host vouches for it until it tells otherwise: nobody need be asked. */
+  leased?(name: Name, options?: SocketQuestion): Resolution | undefined
   /** The place of a name, at once if it is remembered. */
   recall?(name: Name, options?: ResolveOptions): Resolution | Promise<Resolution>
   /** Called when the place that was recalled has refused a datagram. */

@@ -148,6 +148,11 @@ export class Resolver implements Resolving {
     return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 
+  /** The place of a name, if the daemon of this host vouches for it until it tells otherwise. */
+  leased(_name: Name, _options?: SocketQuestion): Resolution | undefined {
+    return undefined
+  }
+
   /** Those of the places that the policies let the program connect to. */
   async #allow(found: Resolution, details: Details): Promise<Resolution> {
     return this.#fence ? this.#fence.allow(found, details) : found

@@ -44,6 +44,10 @@ test('the highest version in range wins', async t => {
   t.equal(await found('starwars@~1.2'), '1.2.0')
 })
 
+test('a name that was never asked for is vouched for by nobody', async t => {
+  t.equal(new Resolver({ port: await nobody() }).leased(parse('starwars')), undefined)
+})
+
 test('a stranger at the designated port is one for every question', async t => {
   const kinds: Record<string, (socket: Socket) => void> = {
     'one that hangs up': socket => socket.destroy(),
