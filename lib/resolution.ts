@@ -54,7 +54,7 @@ export interface ResolveOptions extends AskOptions {
    * The transports that will do. Default `['tcp']`; to `connect` `['unix', 'tcp']`: to a service on this host the
    * faster one is taken, as long as no particular address is asked for. An object of `Transport` does too: to
    * `connect` it is tried before the words, and left out where it does not allow the call. To `listen` the default is
-   * all, `['tcp']` makes no abstract Unix socket beside the TCP port, and an object has a function `listen`.
+   * all, `['tcp']` makes no Unix sockets beside the TCP port, and an object has a function `listen`.
    */
   transports?: readonly (TransportName | Transport)[] | undefined
   /**

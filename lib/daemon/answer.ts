@@ -253,7 +253,7 @@ function asked(
   peer: Peer,
 ): { endpoints?: readonly OtherEndpoint[] } {
   const found = endpoints
-    .filter(({ transport }) => transports.includes(transport))
+    .filter(({ transport }) => transports.includes(transport === 'local' ? 'unix' : transport))
     .map(({ address, ...other }) => ({ ...other, ...(address && addressFor({ address }, peer)) }))
   return found.length > 0 ? { endpoints: found } : {}
 }

@@ -1,5 +1,7 @@
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
-import { disguise } from './disguise.ts'
+import { disguise, discount } from './disguise.ts'
+import { HEADING, readHeading } from './heading.ts'
+import { pauseReading } from './handle.ts'
 
 /**
  * A server whose connections are those of `outer` in every respect: it treats each by the options that `outer` has at
@@ -8,7 +10,32 @@ import { disguise } from './disguise.ts'
 export function serverBeside(outer: Server): Server {
   const at = outer.address() as AddressInfo
   const inner = net.createServer(socket => adopt(socket, inner, outer, at))
-  for (const option of CONNECTION_OPTIONS) {
+  return treatAs(outer, inner, CONNECTION_OPTIONS)
+}
+
+/** The same, for connections that begin with a heading. */
+export function serverOfHeadings(outer: Server): Server {
+  const at = outer.address() as AddressInfo
+  const inner = net.createServer(socket =>
+    readHeading(socket, port => {
+      if (Reflect.get(outer, 'pauseOnConnect')) stop(socket)
+      adopt(socket, inner, outer, at, port)
+    }),
+  )
+  // What is not read has no heading.
+  const options = CONNECTION_OPTIONS.filter(option => option !== 'pauseOnConnect')
+  return treatAs(outer, inner, options)
+}
+
+/** Reads no more of a connection until its program says so, as `pauseOnConnect` has it. */
+function stop(socket: Socket): void {
+  pauseReading(socket)
+  socket.pause()
+}
+
+/** Has a server treat its connections by the options that another has at that time. */
+function treatAs(outer: Server, inner: Server, options: readonly string[]): Server {
+  for (const option of options) {
     Object.defineProperty(inner, option, { get: () => Reflect.get(outer, option) as unknown })
   }
   return inner
@@ -45,10 +72,17 @@ interface Counted {
   _connections: number
 }
 
-/** Makes a connection of `inner` one of `outer`, as if that had accepted it. */
-function adopt(socket: Socket, inner: Server, outer: Server, { address, port }: AddressInfo): void {
+/** Makes a connection of `inner` one of `outer`, as if that had accepted it from a port, if that is told. */
+function adopt(
+  socket: Socket,
+  inner: Server,
+  outer: Server,
+  { address, port }: AddressInfo,
+  told?: number,
+): void {
   const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
-  disguise(socket, { address: here, port }, { address: here })
+  disguise(socket, { address: here, port }, { address: here, port: told })
+  if (told !== undefined) discount(socket, HEADING, 0)
   const [from, to] = [inner, outer] as unknown as [Counted, Counted]
   const { maxConnections } = outer
   const isLimited = typeof maxConnections === 'number' && (maxConnections > 0 || isNoneLimit)

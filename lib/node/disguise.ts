@@ -1,34 +1,42 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { constants } from 'node:os'
+import { shownPorts } from './shownports.ts'
 
-/** The ports that the connections over Unix sockets show: below those that Linux gives out by itself. */
-const [FIRST, COUNT] = [2_048, 30_720]
-let made = 0
-
-/** The ports that are shown now: no two connections show the same. */
-const shown = new Set<number>()
-
-/** An address that is shown; a port that is left out is made up. */
-type Shown = Pick<AddressInfo, 'address'> & Partial<AddressInfo>
+/** An address that is shown; a port that is left out is made up: see `ShownPorts`. */
+interface Shown {
+  readonly address: string
+  readonly port?: number | undefined
+}
 
 /**
  * Has a connection over a Unix socket show the addresses that one over TCP would have, and be written to,
  * closed and ended as one; `peer` is the other end, and a port that is not known is made up.
  */
 export function disguise(socket: Socket, own: Shown, peer: Shown): void {
-  const { _handle: handle } = socket as unknown as { _handle: Disguised }
-  const port = handle.port ?? madeUp()
-  // Cheaper by far than to give each handle methods of its own.
-  if (handle.port === undefined) Object.setPrototypeOf(handle, disguisedFor(handle))
-  const lost = handle.lost ?? 0
-  Object.assign(handle, {
-    own: complete(own, port),
-    peer: complete(peer, port),
-    port,
-    socket,
-    lost,
-  })
+  const handle = handleIn(socket)
+  if (!Object.hasOwn(handle, 'lost')) {
+    // Cheaper by far than to give each handle methods of its own.
+    Object.setPrototypeOf(handle, disguisedFor(handle))
+    Object.assign(handle, { lost: 0, unread: 0, unwritten: 0 })
+  }
+  const isWhole = own.port !== undefined && peer.port !== undefined
+  const port = handle.port ?? (isWhole ? undefined : shownPorts.take())
+  Object.assign(handle, { own: complete(own, port!), peer: complete(peer, port!), port, socket })
   Object.assign(socket, { resetAndDestroy })
+}
+
+/** The port that a disguised socket shows as its own. */
+export function shownPort(socket: Socket): number {
+  return handleIn(socket).own.port
+}
+
+/** Has a disguised socket count so many bytes less than were read of it, and written to it. */
+export function discount(socket: Socket, unread: number, unwritten: number): void {
+  Object.assign(handleIn(socket), { unread, unwritten })
+}
+
+function handleIn(socket: Socket): Disguised {
+  return Reflect.get(socket, '_handle') as unknown as Disguised
 }
 
 /** The methods of disguised handles, by those of Node. */
@@ -43,7 +51,11 @@ function disguisedFor(handle: Disguised): object {
 
 /** A handle of a Unix socket that does all that TCP does otherwise as that does it. */
 function overUnix(native: Native): object {
-  return Object.assign(Object.create(native) as object, {
+  const counts = {
+    bytesRead: { get: counting(native, 'bytesRead', 'unread') },
+    bytesWritten: { get: counting(native, 'bytesWritten', 'unwritten') },
+  }
+  return Object.assign(Object.create(native, counts) as object, {
     getsockname(this: Disguised, out: object): number {
       Object.assign(out, this.own)
       return 0
@@ -57,7 +69,8 @@ function overUnix(native: Native): object {
       return 0
     },
     close(this: Disguised, done?: () => void): void {
-      shown.delete(this.port)
+      if (this.port !== undefined) shownPorts.giveBack(this.port)
+      this.port = undefined
       native.close.call(this, done)
     },
     setNoDelay: taken,
@@ -69,6 +82,16 @@ function overUnix(native: Native): object {
     writeLatin1String: writing(native.writeLatin1String),
     writeUcs2String: writing(native.writeUcs2String),
   })
+}
+
+function counting(
+  native: Native,
+  count: 'bytesRead' | 'bytesWritten',
+  less: 'unread' | 'unwritten',
+): (this: Disguised) => number {
+  return function () {
+    return (Reflect.get(native, count, this) as number) - this[less]
+  }
 }
 
 /** Takes what is written, or refuses it, as TCP would. */
@@ -155,15 +178,6 @@ function resetAndDestroy(this: Socket & { _reset: () => void }): Socket {
   return this
 }
 
-/** A port that no other connection of this process shows, as long as there are any. */
-function madeUp(): number {
-  let port: number
-  do port = FIRST + (made++ % COUNT)
-  while (shown.has(port) && shown.size < COUNT)
-  shown.add(port)
-  return port
-}
-
 function complete({ address, port }: Shown, other: number): AddressInfo {
   return { address, port: port ?? other, family: address.includes(':') ? 'IPv6' : 'IPv4' }
 }
@@ -172,11 +186,14 @@ function complete({ address, port }: Shown, other: number): AddressInfo {
 interface Disguised {
   own: AddressInfo
   peer: AddressInfo
-  /** The port that is made up. */
-  port: number
+  /** The port that is made up, if one is. */
+  port: number | undefined
   socket: Socket & { _readableState: { ended: boolean } }
   /** The bytes written that the peer will not read. */
   lost: number
+  /** The bytes that have come, and that were sent, and are none of the program's. */
+  unread: number
+  unwritten: number
   readonly reading: boolean
   readonly bytesRead: number
   close(done?: () => void): void

@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
+import { Cache } from '../cache.ts'
 import { netNamespace } from './spaces.ts'
 
 // The Unix sockets by which a daemon is asked on its own host. A file in a folder proves whose it is: only root can
@@ -34,6 +35,36 @@ export function socketFolders(uid = ownUser(), run = '/run'): readonly Folder[] 
       ],
     },
   ]
+}
+
+/**
+ * The folder of the sockets of servers of a user: that of the host, if it is root's, or that of this user. Of others no
+ * program of the user `uid` can tell whose it is.
+ */
+export function userFolder(user: number, uid = ownUser(), run?: string): Folder | undefined {
+  const [host, own] = socketFolders(uid, run)
+  if (user === 0) return host && { ...host, owner: 0 }
+  return user === uid ? own : undefined
+}
+
+/** The folders that have been looked at lately, and are believed. */
+const looked = new Cache<boolean>()
+
+/** Milliseconds for which a look is remembered: nobody but their owners can change these folders. */
+const LOOKED = 1_000
+
+/** The path of the socket of a server by its name and its user; `undefined` unless that proves whose it is. */
+export function serverSocket(
+  name: string,
+  user: number,
+  folder = userFolder(user),
+): string | undefined {
+  if (!folder) return undefined
+  const { path } = folder
+  const isSeen = looked.get(path)
+  const isGood = isSeen ? isSeen.value : believed(folder)
+  if (!isSeen) looked.set(path, isGood, LOOKED)
+  return isGood ? join(path, name) : undefined
 }
 
 function ownUser(): number | undefined {

@@ -20,7 +20,7 @@ import {
 import { format } from '../name.ts'
 import { choose } from '../client/filter.ts'
 import { askPlainly, resolver } from '../client/resolver.ts'
-import type { Moniker, OnLookup, Resolution, SocketQuestion } from '../resolution.ts'
+import type { Asking, Moniker, OnLookup, Resolution, SocketQuestion } from '../resolution.ts'
 import { OtherFamily, hasOtherFamily } from './families.ts'
 import { tcp } from '../transports/tcp.ts'
 import type { NetWay, OpenWay, Transport, Way } from '../transports/transport.ts'
@@ -62,6 +62,9 @@ interface Guess {
  * no connection, and no byte passes, before the answer has confirmed that this is the place: what is remembered may be
  * a stranger's by now. The question may be one that another call has under way: its answer is then older than this
  * call by less than a round trip, as that to any question is once it has come.
+ *
+ * Where the daemon vouches for a place until it tells otherwise, and the way there proves whose it is, nobody is asked:
+ * the connection is made as `net` makes it. Only if that fails is it as above.
  */
 export class Dial {
   readonly #socket: NamedSocket
@@ -71,7 +74,9 @@ export class Dial {
   readonly #transports: readonly Transport[]
   /** True if the handle is the program's own, be it bound to a port: it is not exchanged. */
   readonly #isGiven: boolean
-  #phase: 'asking' | 'confirmed' | 'done' = 'asking'
+  #phase: 'sure' | 'asking' | 'confirmed' | 'done' = 'asking'
+  /** The place that the daemon vouches for, where nobody was asked. */
+  #sure: Resolution | undefined
   /** The connection under way, once it is dialled. */
   #guess: Guess | undefined
   /** The failure of a transport of the program's own: that of the call, if no other leads there. */
@@ -94,8 +99,8 @@ export class Dial {
   }
 
   start(): void {
-    const { name, net, isThisHost, callback } = this.#call
-    const { lookup, host = '', select, wait, resolver: own = resolver } = net
+    const { net, isThisHost, callback } = this.#call
+    const { lookup, host = '', select, wait } = net
     const { blockList } = net as { blockList?: unknown }
     // `net` refuses a `lookup` that is no function at once, where it would have used it.
     if (lookup && typeof lookup !== 'function' && !isIP(host))
@@ -104,17 +109,8 @@ export class Dial {
     // No guess if the caller filters or selects: only a fresh list will do. No guess with `wait` either: it would hold
     // a server's connection open for up to an hour.
     const isChoosy = Boolean(lookup || select || blockList || wait || this.#isGiven)
-    const where = isPlain ? this.#call.where : this.#question(isChoosy)
-    const { known, answer, leave, port } = own.ask
-      ? own.ask(name, where)
-      : askPlainly(own, name, where)
-    this.#leave = leave
-    if (wait) this.#awake = setInterval(() => {}, 0x7fff_ffff)
-    const chosen = select ? answer.then(found => choose(found, select)) : answer
-    chosen
-      // In a turn of its own: an error of a listener is the program's.
-      .then(found => nextTick(() => this.#answered(found)))
-      .catch((error: unknown) => this.#failed(error as Error))
+    if (isPlain && !isChoosy && this.#goSurely()) return
+    const { known, port } = this.#ask(isPlain ? this.#call.where : this.#question(isChoosy))
     try {
       const guess = isChoosy ? undefined : this.#guessFrom(known, port)
       this.#takesHints = !isChoosy && !guess
@@ -124,6 +120,42 @@ export class Dial {
       this.abandon()
       throw error
     }
+  }
+
+  /** Goes where the daemon vouches for the place, and the way proves whose it is. False if there is no such place. */
+  #goSurely(): boolean {
+    const { name, net, where, callback } = this.#call
+    const proof = this.#transports.find(({ proves }) => proves)
+    const found = proof && (net.resolver ?? resolver).leased?.(name, where)
+    const guess = found && this.#guessAt(found.endpoints[0]!, [proof])
+    if (!guess || !('net' in guess.way)) return false
+    this.#phase = 'sure'
+    this.#sure = found
+    this.#guess = guess
+    const socket = this.#socket
+    undisguise(socket)
+    dial(socket, Object.assign(this.#options, guess.way.net), callback)
+    forgetHost(socket)
+    guess.transport.dress?.(socket, guess.place)
+    return true
+  }
+
+  /** Asks the daemon; what it says comes later, and what is remembered is returned. */
+  #ask(where: SocketQuestion): Pick<Asking, 'known' | 'port'> {
+    const { name, net } = this.#call
+    const { select, wait, resolver: own = resolver } = net
+    const { known, answer, leave, port } = own.ask
+      ? own.ask(name, where)
+      : askPlainly(own, name, where)
+    this.#phase = 'asking'
+    this.#leave = leave
+    if (wait) this.#awake = setInterval(() => {}, 0x7fff_ffff)
+    const chosen = select ? answer.then(found => choose(found, select)) : answer
+    chosen
+      // In a turn of its own: an error of a listener is the program's.
+      .then(found => nextTick(() => this.#answered(found)))
+      .catch((error: unknown) => this.#failed(error as Error))
+    return { known, port }
   }
 
   /** The question where a look-up is to be told of, or the handle is the program's own. */
@@ -268,7 +300,11 @@ export class Dial {
     const guess = this.#guess
     // An event of a connection that the socket had before is told.
     if (event === 'ready') return this.#phase === 'asking' && guess?.isConnected === true
-    if (this.#phase === 'confirmed') this.#finish()
+    if (this.#phase === 'sure' && !this.#arrive(guess!)) return true
+    if (this.#phase === 'confirmed') {
+      guess?.transport.greet?.(this.#socket)
+      this.#finish()
+    }
     if (this.#phase === 'done' || !guess) return false
     guess.isConnected = true
     // The program sees a connecting socket, and bytes that are written wait.
@@ -281,6 +317,7 @@ export class Dial {
     const guess = this.#guess
     if (this.#phase === 'done' || !guess || !this.#isOurs(error, guess)) return false
     const { place, transport, isLikely } = guess
+    if (this.#phase === 'sure') this.#ask(this.#call.where)
     const isLast = isLikely || isWrapped(this.#socket)
     const next = isLast ? undefined : this.#guessAt(place, this.#after(transport))
     if (!next && this.#phase === 'confirmed' && !this.#otherFamily?.try()) return false
@@ -320,28 +357,41 @@ export class Dial {
     clearInterval(this.#awake)
     const socket = this.#socket
     if (this.#phase === 'done' || handleOf(socket) === null) return
-    const { name, endpoints } = found
+    const { endpoints } = found
     const guess = this.#guess
     const confirmed = guess && confirmedIn(endpoints, guess)
     const next = confirmed ? undefined : this.#guessAmong(endpoints)
     const place = confirmed ?? next?.place
     if (!place) return this.#failed(this.#fault ?? unreachable(this.#call))
+    if (!guess || guess.isLikely) this.#tellLookup(place)
+    if (!this.#isWanted || !this.#tellPlace(found, place)) return
+    this.#phase = 'confirmed'
+    if (next) return this.#redirect(next)
+    this.#confirm(guess!, place)
+  }
+
+  /** The connection is there, and nobody was asked: tells the program so. False if it is not wanted any more. */
+  #arrive(guess: Guess): boolean {
+    const { place } = guess
+    this.#tellLookup(place)
+    if (!this.#isWanted || !this.#tellPlace(this.#sure!, place)) return false
+    this.#phase = 'confirmed'
+    return true
+  }
+
+  /** Tells the program where the name leads. False if the socket is not wanted any more. */
+  #tellPlace({ name, host: foundAt }: Resolution, place: Reachable): boolean {
     const { host = '' } = this.#call.net
     const { namespace, service } = name
     const { version, source } = place
     debug('%s at %s is %o', service, host, place)
-    if (!guess || guess.isLikely) this.#tellLookup(place)
-    if (!this.#isWanted) return
-    const at = host === ANY_HOST ? found.host : host
-    socket.moniker = Object.assign(
+    const at = host === ANY_HOST ? foundAt : host
+    this.#socket.moniker = Object.assign(
       { namespace, service, version, host: at, source },
       this.#call.rest,
     )
-    socket.emit('resolve', place)
-    if (!this.#isWanted) return
-    this.#phase = 'confirmed'
-    if (next) return this.#redirect(next)
-    this.#confirm(guess!, place)
+    this.#socket.emit('resolve', place)
+    return this.#isWanted
   }
 
   /** The connection to the first of some places that a transport leads to. */
@@ -370,6 +420,7 @@ export class Dial {
     if (guess.isConnected && !guess.failure) {
       this.#phase = 'done'
       socket.connecting = false
+      guess.transport.greet?.(socket)
       socket.emit('connect')
       socket.emit('ready')
       return

@@ -20,6 +20,11 @@ export interface Transport {
   /** The word for it in `transports: [...]`, and on the wire. */
   readonly name: string
   /**
+   * True if the way to an endpoint proves whose it is, as a path in a folder of root's does: where the daemon vouches for
+   * the place, the connection needs no word of it. Default false.
+   */
+  readonly proves?: boolean
+  /**
    * True if a call may use it: platform, host, no particular address asked for. Asked of a word if the call names no
    * transports, and always of an object.
    */
@@ -30,6 +35,8 @@ export interface Transport {
   dial(to: Reachable, route: Route): Way
   /** Called once `net` connects the socket, and again if the endpoint turns out to be another. */
   dress?(socket: Socket, to: Reachable): void
+  /** Called once the connection is the program's, before anything of it is sent. */
+  greet?(socket: Socket): void
   /** The endpoint where a service is likely to be, if nothing is known but the designated port of the daemon. */
   likely?(name: Name, daemonPort: number): Reachable | undefined
   /**

@@ -10,23 +10,22 @@ import {
   type Offer,
   type ServiceTransport,
 } from '../wire/protocol.ts'
+import { local } from './local.ts'
 import { tcp } from './tcp.ts'
 import type { Beside, Route, Transport } from './transport.ts'
 import { unix } from './unix.ts'
 
 const debug = diagnostics('moniker:transports')
 
-/** THE TABLE, by word: a new transport is a file and a row here. The first that leads to an endpoint is taken. */
-const TABLE = { unix, tcp } satisfies Record<string, Transport>
+/** THE TABLE: a new transport is a file and a row here. The first that leads to an endpoint is taken. */
+const ROWS: readonly Transport[] = [local, unix, tcp]
 
-/** A word for a transport in a call. Of those that carry datagrams nothing but the word is needed. */
-export type TransportName = ServiceTransport | keyof typeof TABLE
+/** A word for transports in a call. Of those that carry datagrams nothing but the word is needed. */
+export type TransportName = ServiceTransport | 'unix'
 
 export const TRANSPORT_NAMES = [
-  ...new Set([...TRANSPORTS, ...Object.keys(TABLE)]),
+  ...new Set([...TRANSPORTS, ...ROWS.map(({ name }) => name)]),
 ] as readonly TransportName[]
-
-const ROWS: readonly Transport[] = Object.values(TABLE)
 
 /** The transports of a call: their words are part of its question. */
 export interface Transports {
@@ -41,7 +40,7 @@ const usual = new Map<string, Transports>()
 /** The transports that a call which names none may use. */
 export function usualTransports(route: Route): Transports {
   const all = ROWS.filter(transport => transport.allows(route))
-  const words = wordsOf(all)
+  const words = [...new Set(all.map(({ name }) => name))]
   const key = words.join()
   const known = usual.get(key)
   if (known) return known

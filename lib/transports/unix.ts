@@ -1,12 +1,10 @@
 import type { Server } from 'node:net'
 import { LOOPBACK } from '../address.ts'
+import { abstract, hasUnix } from '../node/abstract.ts'
 import { hasBlockList, serverBeside } from '../node/adopt.ts'
 import { disguise } from '../node/disguise.ts'
 import type { Transport } from './transport.ts'
 import { builtins } from '../node/builtins.ts'
-
-/** True where there are abstract Unix sockets: they have the reach of the loopback addresses. */
-export const hasUnix = process.platform === 'linux'
 
 /** The abstract Unix socket that a server has beside its TCP port, for the programs of its host. */
 export const unix: Transport = {
@@ -60,14 +58,6 @@ export function newPath(): string {
 export function firstPath(service: string, port: number): string | undefined {
   const path = `moniker-${port}--${service}`
   return /^[a-z0-9-]{1,98}$/.test(path) ? path : undefined
-}
-
-/**
- * The name by which Node knows the abstract Unix socket `path`. It is padded here: Node 20 pads it with NULs to the
- * whole length of an address, and later ones do not.
- */
-export function abstract(path: string): string {
-  return `\0${path.padEnd(107, '.')}`
 }
 
 /** An abstract Unix socket beside the port of a server. */

@@ -2,7 +2,10 @@ import { once } from 'node:events'
 import { connect, createServer, isIPv6, Socket, type Server } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { undisguise } from '../../lib/node/disguise.ts'
+import { abstract } from '../../lib/node/abstract.ts'
+import { serverOfHeadings } from '../../lib/node/adopt.ts'
+import { disguise, undisguise } from '../../lib/node/disguise.ts'
+import { sendHeading } from '../../lib/node/heading.ts'
 import { both, withoutUnix } from '../fixtures/beside.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 
@@ -98,3 +101,32 @@ for (const [host, address] of [
     },
   )
 }
+
+t.test(
+  'a connection with a heading shows the port of its client, and counts none of it',
+  async t => {
+    for (const pauseOnConnect of [false, true]) {
+      const server = createServer({ pauseOnConnect, allowHalfOpen: true })
+      t.teardown(() => server.close())
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      const path = abstract(`moniker-${process.pid}-heading`)
+      const inner = serverOfHeadings(server)
+      t.teardown(() => inner.close())
+      await once(inner.listen(path), 'listening')
+      const socket = connect(path)
+      disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
+      socket.once('connect', () => sendHeading(socket))
+      socket.end('hello')
+      const [served] = (await once(server, 'connection')) as [Socket]
+      t.equal(served.remotePort, socket.localPort)
+      t.equal(served.isPaused(), pauseOnConnect)
+      t.equal(await text(served), 'hello')
+      t.equal(served.bytesRead, 5)
+      t.equal(socket.bytesWritten, 5)
+      served.end()
+      await once(socket.resume(), 'close')
+      t.equal(socket.bytesWritten, 5, 'nor when it has closed')
+      await new Promise<void>(resolve => inner.close(() => resolve()))
+    }
+  },
+)

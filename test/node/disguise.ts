@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { disguise, undisguise } from '../../lib/node/disguise.ts'
@@ -132,30 +132,6 @@ t.test('a program that does not read sees the error once', async t => {
   socket.write('more')
   const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
   t.match(error, { code: 'EPIPE', syscall: 'write' })
-})
-
-t.test('no two connections show the same port, while there are enough', async t => {
-  const open = () => {
-    const handle = Object.create({ close: () => {} }) as { own: AddressInfo; close: () => void }
-    disguise({ _handle: handle } as never, { address: '::1' }, { address: '::1', port: 1 })
-    return handle
-  }
-  const all = [open()]
-  while (all.length < 30_000) all.push(open())
-  t.equal(new Set(all.map(({ own }) => own.port)).size, 30_000)
-  for (const { own } of all) if (own.port < 2_048 || own.port > 32_767) t.fail(String(own.port))
-  for (let time = 0; time < 1_000; time++) all.push(open())
-  t.ok(all.length > new Set(all.map(({ own }) => own.port)).size, 'then they do')
-  for (const handle of all) handle.close()
-  const first = open()
-  for (let time = 0; time < 30_720; time++) {
-    const next = open()
-    if (next.own.port === first.own.port) t.fail('a port that is shown')
-    next.close()
-  }
-  const some = Array.from({ length: 1_000 }, open)
-  t.equal(new Set(some.map(({ own }) => own.port)).size, 1_000)
-  for (const handle of [first, ...some]) handle.close()
 })
 
 t.test('what is set of it is kept, as a Unix socket has no such setting', async t => {

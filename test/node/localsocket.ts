@@ -1,7 +1,14 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { isBelieved, localSockets, socketFolders, socketName } from '../../lib/node/localsocket.ts'
+import {
+  isBelieved,
+  localSockets,
+  serverSocket,
+  socketFolders,
+  socketName,
+  userFolder,
+} from '../../lib/node/localsocket.ts'
 
 const root = { skip: process.getuid?.() !== 0 && 'only root can give files to others' }
 
@@ -49,4 +56,25 @@ test('a socket has a name for each port, and each network namespace', async t =>
   t.strictSame(localSockets(6664, folders, ''), [], 'where there are none there is no socket')
   const long = { path: `/${'x'.repeat(5_000)}`, owner: undefined, parents: [] }
   t.strictSame(localSockets(6664, [long], '6664-7'), [], 'nor where nobody may look')
+})
+
+test('the socket of a server is in the folder of its user, which is root or ours', async t => {
+  t.match(userFolder(0, 7), { path: '/run/moniker', owner: 0 })
+  t.match(userFolder(7, 7), { path: '/run/user/7/moniker', owner: 7 })
+  t.equal(userFolder(8, 7), undefined)
+  t.equal(userFolder(8, 0), undefined, 'root cannot tell who else can write there')
+  t.intercept(process, 'getuid', { value: undefined })
+  t.equal(userFolder(0), undefined, 'where there are no users there is none')
+  t.equal(serverSocket('moniker-1', 0), undefined)
+})
+
+test('it is believed where its folder is, and each is looked at now and then', root, async t => {
+  const run = t.testdir({ good: {}, bad: {} })
+  const folder = (name: string) => ({ path: join(run, name), owner: 0, parents: [] })
+  chmodSync(join(run, 'bad'), 0o777)
+  t.equal(serverSocket('moniker-1', 0, folder('good')), join(run, 'good', 'moniker-1'))
+  t.equal(serverSocket('moniker-1', 0, folder('bad')), undefined)
+  chmodSync(join(run, 'bad'), 0o755)
+  t.equal(serverSocket('moniker-1', 0, folder('bad')), undefined)
+  while (!serverSocket('moniker-1', 0, folder('bad'))) await new Promise(setImmediate)
 })

@@ -1,0 +1,40 @@
+import { lstat, readdir, unlink } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { wallClock } from '../clock.ts'
+import { hasCode } from '../errors.ts'
+
+/** The most files of a folder that are looked at in one go. */
+const SOME = 16
+
+/** Milliseconds that a file has to be old: one that is new may be about to listen. */
+const OLD = 60_000
+
+/**
+ * Removes sockets from a folder behind which nobody listens any more, as those of killed programs. It looks at a few
+ * files, beginning anywhere, and keeps no process alive. Calls `done` at the end.
+ */
+export function sweep(folder: string, done: () => void = () => {}, now = wallClock()): void {
+  readdir(folder, (error, names) => {
+    const all = error ? [] : names
+    const start = Math.floor(Math.random() * all.length)
+    const some = [...all.slice(start), ...all.slice(0, start)].slice(0, SOME)
+    let left = some.length
+    const one = () => left-- === 0 && done()
+    for (const name of some) sweepOne(join(folder, name), now, one)
+    one()
+  })
+}
+
+function sweepOne(path: string, now: number, done: () => void): void {
+  lstat(path, (error, info) => {
+    if (error || !info.isSocket() || now - info.ctimeMs < OLD) return done()
+    const socket = connect(path)
+      .on('error', error => {
+        if (hasCode(error, 'ECONNREFUSED')) unlink(path, () => {})
+      })
+      .on('connect', () => socket.destroy())
+      .on('close', done)
+      .unref()
+  })
+}

@@ -1,0 +1,61 @@
+import { serverOfHeadings } from '../node/adopt.ts'
+import { builtins } from '../node/builtins.ts'
+import { disguise } from '../node/disguise.ts'
+import { sendHeading } from '../node/heading.ts'
+import { LocalServer } from '../node/localserver.ts'
+import { serverSocket, userFolder } from '../node/localsocket.ts'
+import { sweep } from '../node/sweep.ts'
+import type { Endpoint, OtherEndpoint } from '../wire/protocol.ts'
+import type { Transport } from './transport.ts'
+import { canOpenBeside, unix } from './unix.ts'
+
+/**
+ * The Unix socket with a path that a server has beside its TCP port. Its folder proves whose it is: only root, or the
+ * user of the client, can have made it. So a client that knows where a name is goes there, and need not be told whether
+ * it still is. Other users go by TCP, or by the abstract socket.
+ */
+export const local: Transport = {
+  // A daemon of an earlier version knows no other word.
+  name: unix.name,
+  proves: true,
+  allows: route => unix.allows(route),
+  key: ({ instance, endpoints }) => {
+    const path = pathIn(endpoints)
+    return path === undefined ? undefined : `${instance} ${path}`
+  },
+  dial: ({ endpoints }) => ({ net: { path: pathIn(endpoints)! } }),
+  greet: sendHeading,
+  dress: (socket, { address, port }) => disguise(socket, { address }, { address, port }),
+  async listen(server) {
+    const user = process.getuid?.()
+    const folder = user === undefined ? undefined : userFolder(user)
+    if (!folder || !canOpenBeside(server)) return undefined
+    const name = `moniker-${builtins.crypto.randomBytes(16).toString('hex')}`
+    const make = () => serverOfHeadings(server).unref()
+    const beside = new LocalServer({ make, folders: [folder] })
+    const close = () => beside.close()
+    await beside.open(name)
+    sweepOnce(folder.path)
+    if (beside.path)
+      return { adds: { endpoints: [{ transport: 'local', path: name, user }] }, close }
+    close()
+    return undefined
+  },
+}
+
+/** The folders that this process has swept. */
+const swept = new Set<string>()
+
+/** Removes what killed programs of this user have left in a folder; a program need not do so twice. */
+function sweepOnce(folder: string): void {
+  if (swept.has(folder)) return
+  swept.add(folder)
+  sweep(folder)
+}
+
+/** The path in the further endpoints of a service, if it has one that this user can trust. */
+function pathIn(endpoints: Endpoint['endpoints']): string | undefined {
+  const found = endpoints?.find(({ transport }) => transport === 'local')
+  const { path, user } = found ?? ({} as Partial<OtherEndpoint>)
+  return path !== undefined && typeof user === 'number' ? serverSocket(path, user) : undefined
+}
