@@ -3,6 +3,7 @@ import { t, test } from 'tap'
 import { seeded } from './fixtures/chaos/random.ts'
 import { fuzz } from './fixtures/fuzz/fuzz.ts'
 import { mutated } from './fixtures/fuzz/mutate.ts'
+import { storm } from './fixtures/fuzz/storm.ts'
 import { targets, type Target } from './fixtures/fuzz/targets.ts'
 import { siege, volley } from './fixtures/siege.ts'
 
@@ -42,6 +43,17 @@ test('a daemon lives through sessions that were tampered with', async t => {
     await Promise.all(gone)
     await othersAreServed()
   }
+})
+
+test('floods, squatters and want of descriptors keep nobody out, and lead nobody astray', async t => {
+  const seed = Date.now() % 1_000_000
+  const { faults, connects, questions, attacks } = await storm({ attacks: 6, seed, ms: 200 })
+  t.comment({ seed, attacks })
+  t.strictSame(faults, [])
+  t.ok(connects.length > 0 && questions.length > 0)
+  t.ok(attacks['had udp'], 'UDP was taken before there was a daemon')
+  if (process.platform === 'linux')
+    t.ok(attacks['had abstract path'], 'and so was what can be guessed')
 })
 
 test('everything that reads has something to read, and takes it', async t => {
