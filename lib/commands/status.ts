@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
-import type { Share } from '../daemon/limits.ts'
+import type { Share } from '../daemon/chain.ts'
 import { printableJSON } from '../errors.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { table } from './table.ts'

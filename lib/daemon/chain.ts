@@ -38,6 +38,14 @@ export interface Owner {
   tell(id: Id, event: Answer): void
 }
 
+/** A bound, and how much of it is used. */
+export interface Share {
+  /** The things that are counted, in words. */
+  readonly of: string
+  readonly used: number
+  readonly most: number
+}
+
 /** The program at the other end. */
 export interface Peer {
   /** True if it is known to be on this host: never over UDP, where a sender may write any address. */

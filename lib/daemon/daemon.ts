@@ -21,17 +21,11 @@ import {
   type Handler,
   type Owner,
   type Peer,
+  type Share,
   type Step,
   type Steps,
 } from './chain.ts'
-import {
-  Bucket,
-  DEFAULTS as LIMITS,
-  LatestBounds,
-  Limits,
-  type LimitsOptions,
-  type Share,
-} from './limits.ts'
+import { Bucket, DEFAULTS as LIMITS, LatestBounds, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import {
   Arrival,
@@ -140,7 +134,7 @@ export interface DaemonStatus extends Counters {
   socket?: string
   /** The user that it runs as, where there are users. */
   uid?: number
-  /** The files with the policies that it goes by; none whose path is longer than 512 bytes. */
+  /** The files with the policies that it goes by; none whose path is longer than 256 bytes. */
   policies: string[]
   /** What is used of the bounds that all peers share. */
   shares: Share[]
@@ -406,7 +400,7 @@ export class Daemon {
       lost: firstOf(this.#port.lost, 8),
       ...(this.#port.path !== undefined && { socket: this.#port.path }),
       ...(uid !== undefined && { uid }),
-      policies: this.#policies.filter(file => Buffer.byteLength(file) <= 512),
+      policies: this.#policies.filter(file => Buffer.byteLength(file) <= 256),
       shares: [...this.#limits.shares, { of: 'questions held and watches', used: size, most: max }],
       full: this.#bounds.texts,
       names: this.#registry.size,

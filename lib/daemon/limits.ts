@@ -2,7 +2,7 @@ import { networkOf } from '../address.ts'
 import { clock } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
 import { isPublication } from '../wire/protocol.ts'
-import type { Peer, Step } from './chain.ts'
+import type { Peer, Share, Step } from './chain.ts'
 import { Quota } from './quota.ts'
 import type { Registry } from './registry.ts'
 import { Unread } from './unread.ts'
@@ -45,14 +45,6 @@ export interface LimitsOptions {
   remoteUnread?: number
   /** The clock, in ms. Default `clock`. */
   now?: () => number
-}
-
-/** A bound, and how much of it is used. */
-export interface Share {
-  /** The things that are counted, in words. */
-  readonly of: string
-  readonly used: number
-  readonly most: number
 }
 
 /** The defaults of `LimitsOptions`. */
@@ -138,6 +130,8 @@ export class Limits {
         ? []
         : [{ of: `connections from ${host}`, used, most: hostConnections }]),
       { of: 'names', used: this.#registry.size, most: allNames },
+      ...(this.quota.share ? [this.quota.share] : []),
+      ...this.unread.shares,
     ]
   }
 

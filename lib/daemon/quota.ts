@@ -1,4 +1,5 @@
 import { MonikerError } from '../errors.ts'
+import type { Share } from './chain.ts'
 import type { Observer, Registry } from './registry.ts'
 
 export interface QuotaOptions {
@@ -46,13 +47,22 @@ export class Quota {
     const uid = this.#users.get(owner)
     if (uid === 0 || !this.#users.has(owner)) return
     if (this.held(uid) < this.#max) return
-    const user = uid === undefined ? 'users that cannot be known' : `user ${uid}`
-    throw new MonikerError('ELIMIT', { text: `${user} may hold ${this.#max} names` })
+    throw new MonikerError('ELIMIT', { text: `${wordFor(uid)} may hold ${this.#max} names` })
   }
 
   /** The number of names that a user is known to have. */
   held(uid: number | undefined): number {
     return this.#names.get(uid) ?? 0
+  }
+
+  /** The user, of those that have a share, that has the most names; none if there is no such user. */
+  get share(): Share | undefined {
+    let share: Share | undefined
+    for (const [uid, used] of this.#names) {
+      if (uid === 0 || used <= (share?.used ?? 0)) continue
+      share = { of: `names of ${wordFor(uid)}`, used, most: this.#max }
+    }
+    return share
   }
 
   /** Counts each name that comes or goes. */
@@ -65,4 +75,8 @@ export class Quota {
     if (names === 0) this.#names.delete(uid)
     else this.#names.set(uid, names)
   }
+}
+
+function wordFor(uid: number | undefined): string {
+  return uid === undefined ? 'users that cannot be known' : `user ${uid}`
 }

@@ -1,5 +1,5 @@
 import { networkOf } from '../address.ts'
-import type { Peer } from './chain.ts'
+import type { Peer, Share } from './chain.ts'
 
 /** A connection that is told more than it reads. */
 export interface Reader {
@@ -44,6 +44,14 @@ export class Unread {
     this.#remote.note(reader, account.of(reader))
   }
 
+  /** The bytes that wait to be read by this host, and by all others. */
+  get shares(): Share[] {
+    return [
+      this.#here.share('bytes not read by programs of this host'),
+      this.#remote.share('bytes not read by other hosts'),
+    ]
+  }
+
   /** The number of other hosts that have not read all. */
   get hosts(): number {
     return this.#hosts.size
@@ -63,6 +71,10 @@ class Account {
 
   get isEmpty(): boolean {
     return this.#behind.size === 0
+  }
+
+  share(of: string): Share {
+    return { of, used: this.#bytes, most: this.#max }
   }
 
   of(reader: Reader): number {

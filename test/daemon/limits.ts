@@ -106,7 +106,9 @@ t.test('it is told what is used of each bound, and which other host uses most', 
   const { limits, handle } = limited({ connections: 8, hostConnections: 3, allNames: 9 })
   const used = (of: string, used: number, most: number) => ({ of, used, most })
   const [all, others, names] = ['connections', 'connections from other hosts', 'names']
-  t.strictSame(limits.shares, [used(all!, 0, 8), used(others!, 0, 4), used(names!, 0, 9)])
+  const unread = limits.unread.shares
+  const none = [used(all!, 0, 8), used(others!, 0, 4), used(names!, 0, 9)]
+  t.strictSame(limits.shares, [...none, ...unread])
   handle(register(), here)
   const leave = ['192.0.2.1', '192.0.2.2', '192.0.2.2', '192.0.2.1', '192.0.2.2'].map(address => {
     try {
@@ -116,12 +118,15 @@ t.test('it is told what is used of each bound, and which other host uses most', 
     }
   })
   limits.enter(here)
+  limits.quota.found(here.owner!, 7)
   const most = (host: string, count: number) => used(`connections from ${host}`, count, 3)
   t.strictSame(limits.shares, [
     used(all!, 5, 8),
     used(others!, 4, 4),
     most('192.0.2.1', 2),
     used(names!, 1, 9),
+    used('names of user 7', 1, 5),
+    ...unread,
   ])
   leave[0]!()
   t.strictSame(limits.shares[2], most('192.0.2.2', 2))

@@ -77,3 +77,16 @@ t.test('a user is looked for once, when a connection has more than a few names',
   t.ok(shared().quota.asks(owner()), 'where a share is small, before the first')
   t.end()
 })
+
+t.test('the user that has most of its share is known, and root has none', t => {
+  const { quota, take } = shared({ max: 9, connections: 1 })
+  t.equal(quota.share, undefined)
+  const owners = [owner(0), owner(7), owner(8), owner()]
+  for (const each of owners) quota.found(each, each.uid)
+  const [root, one, other, nobody] = owners as [object, object, object, object]
+  for (const each of [root, root, root, root, one, other, other, one, other]) take(each)
+  t.strictSame(quota.share, { of: 'names of user 8', used: 3, most: 9 })
+  for (let names = 0; names < 4; names++) take(nobody)
+  t.match(quota.share, { of: 'names of users that cannot be known', used: 4 })
+  t.end()
+})

@@ -57,3 +57,14 @@ t.test('addresses of one network are one host', t => {
   t.strictSame(dropped, ['a'])
   t.end()
 })
+
+t.test('it is told how much is unread', t => {
+  const unread = new Unread({ here: 100, host: 50, remote: 70 })
+  unread.note(here(), { drop() {} }, 10)
+  unread.note(far('192.0.2.7'), { drop() {} }, 30)
+  t.strictSame(unread.shares, [
+    { of: 'bytes not read by programs of this host', used: 10, most: 100 },
+    { of: 'bytes not read by other hosts', used: 30, most: 70 },
+  ])
+  t.end()
+})
