@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { Command } from 'commander'
@@ -13,7 +13,7 @@ import type { DaemonStatus, PublicStatus } from '../daemon/daemon.ts'
 import { MonikerError, printable, type Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { descriptorsOf, reserveOf, type Usage } from '../node/descriptors.ts'
-import { localSockets, socketFolders } from '../node/localsocket.ts'
+import { localSockets, socketFolders, unsafePartOf, type Folder } from '../node/localsocket.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
 import { loadPolicy } from '../policy/file.ts'
 import { findProject, project, type PassedOver, type Project } from '../project.ts'
@@ -402,29 +402,31 @@ const STRANGER = 'programs of this host believe it: end it, or remove that file'
 
 /** The finding for the Unix socket of one daemon, if it is to have one. */
 async function checkSocket({ socket, uid }: ToldStatus, port: number): Promise<Finding> {
-  if (socket === undefined)
-    return fine(SOCKET, 'the daemon has none; programs of this host ask by TCP')
-  if (!mayLookAt(socket)) return fine(SOCKET, `${socket} is for programs of user ${uid} alone`)
+  if (socket === undefined) return withoutSocket(socketFolders(uid))
+  const folder = socketFolders(uid).find(({ path }) => path === dirname(socket))
+  const owner = folder?.owner
+  if (owner !== undefined && ![0, owner].includes(process.getuid!()))
+    return fine(SOCKET, `${socket} is for programs of user ${owner} alone`)
   if (!existsSync(socket)) {
     const hint = 'the daemon makes it again where it may; until then programs ask by TCP'
     return bad(SOCKET, `${socket} is not there`, hint)
   }
-  if (!localSockets(port, socketFolders(uid)).includes(socket)) {
-    const hint = `programs ask by TCP until only its owner can: chmod go-w ${dirname(socket)}`
+  const part = folder ? unsafePartOf(folder) : dirname(socket)
+  if (part !== undefined) {
+    const hint = `programs ask by TCP until only its owner can: chmod go-w ${part}`
     return bad(SOCKET, `another user could exchange ${socket}`, hint)
   }
   if (await answersAt(socket, port)) return fine(SOCKET, `programs of this host ask at ${socket}`)
   return bad(SOCKET, `no daemon answers at ${socket}`, 'programs ask by TCP; remove that file')
 }
 
-/** False if the folder of a file is another user's, who lets nobody in. */
-function mayLookAt(file: string): boolean {
-  try {
-    lstatSync(file, { throwIfNoEntry: false })
-    return true
-  } catch {
-    return false
-  }
+/** The finding for a daemon that has no Unix socket, and could have one in these folders. */
+export function withoutSocket(folders: readonly Folder[]): Finding {
+  const text = 'the daemon has none; programs of this host ask by TCP'
+  const part = folders.map(unsafePartOf).find(one => one !== undefined)
+  if (part === undefined) return fine(SOCKET, text)
+  const hint = 'let only root, or the user of the daemon, have it and write there'
+  return bad(SOCKET, `${text}, as nobody believes what is in ${part}`, hint)
 }
 
 /** True if a daemon answers at a Unix socket. */

@@ -76,6 +76,20 @@ export function isBelieved({ path, owner, parents }: Folder): boolean {
   return isSafe(path, owner) && parents.every(([parent, user]) => isSafe(parent, user))
 }
 
+/**
+ * The first of a folder and its parents that is there and is not what it should be: others can write to it, it is
+ * another user's, or no folder. `undefined` if there is none, also where they are not there, or may not be looked at.
+ */
+export function unsafePartOf({ path, owner, parents }: Folder): string | undefined {
+  const all = [...parents, [path, owner] as const]
+  const isThere = (one: string) => lstatSync(one, { throwIfNoEntry: false }) !== undefined
+  try {
+    return all.find(([one, user]) => isThere(one) && !isSafe(one, user))?.[0]
+  } catch {
+    return undefined
+  }
+}
+
 function isSafe(path: string, owner: number | undefined): boolean {
   const info = lstatSync(path, { throwIfNoEntry: false })
   if (!info?.isDirectory() || (info.mode & OTHERS_WRITE) !== 0) return false

@@ -16,6 +16,7 @@ import {
   loopback,
   projectFindings,
   versions,
+  withoutSocket,
   type Finding,
 } from '../../lib/commands/doctor.ts'
 import { socketName } from '../../lib/node/localsocket.ts'
@@ -201,11 +202,26 @@ test('a daemon that has lost UDP at an address where it was not asked is not wel
   t.match(all['udp 127.0.0.1'], { text: /it does not answer/ }, 'the other was asked')
 })
 
-test('a daemon without a Unix socket, or with one for others, is well', async t => {
+test('a daemon that cannot have a Unix socket, as others could write there, is not well', async t => {
+  const path = t.testdir()
+  chmodSync(path, 0o755)
+  const folder = { path, owner: undefined, parents: [] }
+  t.match(withoutSocket([folder]), { ok: true, text: /ask by TCP$/ })
+  chmodSync(path, 0o777)
+  t.match(withoutSocket([{ ...folder, path: join(path, 'none') }, folder]), {
+    ok: false,
+    text: `nobody believes what is in ${path}`,
+  })
+})
+
+test('a daemon without a Unix socket, or with one for others, is well', unix, async t => {
   const none = await pretender(t, status)
   t.match((await found('', none, here))['unix socket'], { ok: true, text: /ask by TCP$/ })
-  const hidden = await pretender(t, { ...status, uid: 7, socket: `${process.execPath}/moniker/1` })
-  t.match((await found('', hidden, here))['unix socket'], { ok: true, text: /of user 7 alone$/ })
+  const theirs = await pretender(t, { ...status, uid: 7, socket: '/run/user/7/moniker/1' })
+  t.intercept(process, 'getuid', { value: () => 7 })
+  t.match((await found('', theirs, here))['unix socket'], { ok: false, text: /is not there$/ })
+  t.intercept(process, 'getuid', { value: () => 8 })
+  t.match((await found('', theirs, here))['unix socket'], { ok: true, text: /of user 7 alone$/ })
 })
 
 test('a Unix socket that another user could exchange is not well', async t => {

@@ -7,6 +7,7 @@ import {
   serverSocket,
   socketFolders,
   socketName,
+  unsafePartOf,
   userFolder,
 } from '../../lib/node/localsocket.ts'
 
@@ -44,6 +45,24 @@ test('a folder is believed if nobody else can have made it, or can write to it',
   const { path, ...rest } = host!
   symlinkSync(path, join(run, 'link'))
   t.notOk(isBelieved({ ...rest, path: join(run, 'link') }), 'a link may lead elsewhere later')
+})
+
+test('what keeps a folder from being believed is told, if it is there', root, async t => {
+  const run = t.testdir()
+  chmodSync(run, 0o755)
+  const [host, own] = socketFolders(7, run)
+  t.equal(unsafePartOf(host!), undefined, 'it is not there')
+  mkdirSync(host!.path)
+  t.equal(unsafePartOf(host!), undefined)
+  chmodSync(host!.path, 0o777)
+  t.equal(unsafePartOf(host!), host!.path)
+  chmodSync(run, 0o777)
+  t.equal(unsafePartOf(host!), run)
+  chmodSync(run, 0o755)
+  mkdirSync(join(run, 'user', '7'), { recursive: true })
+  t.equal(unsafePartOf(own!), join(run, 'user', '7'), 'it is that of root')
+  const long = { path: `/${'x'.repeat(5_000)}`, owner: undefined, parents: [] }
+  t.equal(unsafePartOf(long), undefined, 'nobody may look')
 })
 
 test('a socket has a name for each port, and each network namespace', async t => {
