@@ -53,19 +53,20 @@ class Row extends Set<Subscriber> {
     else this.#goOn(subscribers, later)
   }
 
-  /** Tells some more of the first of the news, and then of the next. */
+  /** Tells some more of the first of the news, and then of the next; the news may be many where subscribers are few. */
   #goOn(subscribers: Iterator<Subscriber>, later: Later): void {
-    const [change, entry] = this.news[0]!
+    let rest = subscribers
     for (let told = 0; told < PORTION; told++) {
-      const { value, done } = subscribers.next()
+      const [change, entry] = this.news[0]!
+      const { value, done } = rest.next()
       if (!done) value.tell(change, entry)
       else {
         this.news.shift()
-        if (this.news.length > 0) this.#begin(later)
-        return
+        if (this.news.length === 0) return
+        rest = this.values()
       }
     }
-    later(() => this.#goOn(subscribers, later))
+    later(() => this.#goOn(rest, later))
   }
 }
 

@@ -139,6 +139,25 @@ t.test('many are told in portions, in order, and a name too many is refused', as
   subscriptions.assertRoom(entry('', 'b'))
 })
 
+t.test('news are told in portions when most subscribers have gone as well', async t => {
+  const waiting: (() => void)[] = []
+  const subscriptions = new Subscriptions({ later: work => waiting.push(work) })
+  const left = noting()
+  subscriptions.follow({}, {}, left)
+  const many = {}
+  for (let n = 0; n < 64; n++) subscriptions.follow(many, {}, noting())
+  for (let n = 0; n < 20_000; n++) subscriptions.tell('down', entry('', 'a'))
+  subscriptions.release(many)
+  let most = 0
+  while (waiting.length > 0) {
+    const before = left.notes.length
+    waiting.shift()!()
+    most = Math.max(most, left.notes.length - before)
+  }
+  t.equal(left.notes.length, 20_000)
+  t.ok(most <= 64, `${most} in one turn`)
+})
+
 t.test('by default all are told at once, however many they are', async t => {
   const subscriptions = new Subscriptions()
   const followers = Array.from({ length: 200 }, () => {
