@@ -16,7 +16,7 @@ import {
   type Answer,
   type Id,
 } from '../wire/protocol.ts'
-import { refusable, type Owner, type Peer } from './chain.ts'
+import { refusable, type Answering, type Owner, type Peer } from './chain.ts'
 import type { Connection, ServeOptions } from './dialect.ts'
 import { isLong, pagesOf, type Told } from './listing.ts'
 import type { Reader } from './unread.ts'
@@ -32,6 +32,9 @@ const MAX_WAITING = 16_384
 
 /** The most questions of one connection that are answered before all others have their turn. */
 const PORTION = 16
+
+/** The names of a list that are as much work as a question. */
+const LISTED = 4
 
 /** The most bytes of events that a connection may leave unread. */
 const MAX_UNREAD = 1_048_576
@@ -151,8 +154,10 @@ export class LineConnection implements Connection, Reader {
     // Gone while others had their turn: it can hold nothing any more.
     if (!socket.writable) return
     let text = ''
-    for (let at = 0; at < lines.length; at++) {
-      if (at >= PORTION || text.length > MAX_UNREAD)
+    /** The work that is left for this turn, in questions. */
+    let left = PORTION
+    for (let at = 0; at < lines.length; at++, left--) {
+      if (left <= 0 || text.length > MAX_UNREAD)
         return this.#hold(this.#write(text), lines.slice(at))
       let id: Id = null
       try {
@@ -163,6 +168,7 @@ export class LineConnection implements Connection, Reader {
         if (found instanceof Promise) void this.#later(id, found)
         else if (isLong(found)) this.#tellList(id, found.services)
         else text += encodeAnswer(id, found)
+        left -= listWork(found)
       } catch (thrown) {
         const error = refusable(thrown)
         if (isFatal(error) && !this.#isSpared(id)) return this.refuse(error, text, id)
@@ -343,6 +349,13 @@ function teller(socket: Socket, write: (text: string) => boolean): Owner['tell']
     text += encode(id, event)
     if (text.length > MAX_UNREAD) flush()
   }
+}
+
+/** The work of a list beside that of a question: of a long one the first names have been walked by now. */
+function listWork(found: Answering): number {
+  if (found instanceof Promise) return 0
+  const { services } = found
+  return isLong(found) ? PORTION : Array.isArray(services) ? services.length / LISTED : 0
 }
 
 /** True if the peer that sent this cannot be trusted to send sense next. */

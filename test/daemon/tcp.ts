@@ -10,7 +10,7 @@ import { MonikerError } from '../../lib/errors.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { type Answer } from '../../lib/wire/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
-import { line, lines } from '../fixtures/lines.ts'
+import { line, lines, type Message } from '../fixtures/lines.ts'
 
 /** The answer to a question of `nc`, so that answers can be told apart. */
 const echo: Handler = question => ({ got: question.op })
@@ -412,6 +412,48 @@ t.test('a peer that asks for much gets it all, and others have their turn', asyn
   for (let id = 0; id < 12; id++) t.match(await greedy.answer(), { id })
   await other.answer()
   t.ok(turns.indexOf('status') < 12, turns.join(' '))
+})
+
+t.test('a peer that asks for lists has its turn over sooner', async t => {
+  const names = Array.from({ length: 64 }, (_, n) => ({ service: `n${n}` }))
+  const cases = [
+    { services: () => [], asked: 16 },
+    { services: () => names.slice(0, 8), asked: 6 },
+    { services: () => names.values(), asked: 1 },
+  ]
+  for (const { services, asked } of cases) {
+    let answered = 0
+    const portions: number[] = []
+    class NotingTurns extends Turns {
+      override waitAgain(work: () => void): void {
+        portions.push(answered)
+        super.waitAgain(work)
+      }
+    }
+    const answer = () => (answered++, { services: services() })
+    const { port } = await listener(t, { answer, turns: new NotingTurns() })
+    const nc = await lines(t, port)
+    nc.ask(...Array.from({ length: 20 }, (_, id) => ({ op: 'list', id })))
+    for (let last: Message | undefined; last?.id !== 19 || last.more;) last = await nc.answer()
+    t.equal(portions[0], asked)
+  }
+})
+
+t.test('a list is told no further once the peer has gone', async t => {
+  let told = 0
+  function* endless() {
+    for (;;) yield { service: `n${told++}` }
+  }
+  const turns = new Turns()
+  const { port, closed } = await listener(t, { answer: () => ({ services: endless() }), turns })
+  const nc = await lines(t, port)
+  nc.ask({ op: 'list' })
+  await nc.answer()
+  nc.socket.resetAndDestroy()
+  while (closed.length === 0) await new Promise(setImmediate)
+  const before = told
+  while (turns.isBusy) await new Promise(setImmediate)
+  t.equal(told, before)
 })
 
 t.test('a peer that goes in the middle of its answers is answered no more', async t => {
