@@ -411,6 +411,7 @@ export class Daemon {
   }
 
   #serve(socket: Socket, peer: Peer): void {
+    this.#turns.arrived()
     if (!this.#isRef) socket.unref()
     this.#counters.connections++
     let leave: () => void

@@ -41,3 +41,26 @@ t.test('who waits again comes after all others', async t => {
   while (turns.isBusy) await new Promise(setImmediate)
   t.strictSame(told, ['a', 'b', 'a', 'b', 'a'])
 })
+
+t.test(
+  'connections that come one by one are taken before more work is done, but not for ever',
+  async t => {
+    const turns = new Turns()
+    let isDone = false
+    turns.waitAgain(() => (isDone = true))
+    turns.arrived()
+    await new Promise(setImmediate)
+    t.notOk(isDone, 'more may wait to be taken')
+    await new Promise(setImmediate)
+    t.ok(isDone)
+
+    let rounds = 0
+    turns.waitAgain(() => {})
+    while (turns.isBusy) {
+      turns.arrived()
+      rounds++
+      await new Promise(setImmediate)
+    }
+    t.equal(rounds, 65)
+  },
+)
