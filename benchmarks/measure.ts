@@ -43,6 +43,12 @@ export interface Skipped {
   targets?: TargetName[]
 }
 
+/** Figures that are no comparison of two. */
+export interface Table {
+  head: string[]
+  rows: string[][]
+}
+
 export interface BenchmarkOptions {
   /** The number of interleaved pairs to measure. */
   pairs: number
@@ -58,6 +64,9 @@ export interface Findings {
   measures: string
   comparisons: Comparison[]
   growths?: Growth[]
+  tables?: Table[]
+  /** The figures for targets that no comparison and no growth has. */
+  reached?: Partial<Record<TargetName, Spread>>
   skipped?: Skipped[]
   profiles?: Profile[]
   /** Further remarks. */

@@ -42,8 +42,8 @@ export async function hold(socket: Socket, from: number, to: number): Promise<vo
 }
 
 /** A connection to a daemon. */
-export async function dial(port: number): Promise<Socket> {
-  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
+export async function dial(port: number, host = '127.0.0.1'): Promise<Socket> {
+  const socket = net.connect({ port, host, noDelay: true })
   await once(socket, 'connect')
   return socket
 }

@@ -4,9 +4,11 @@ import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createServer } from '../index.ts'
 import { Daemon } from '../lib/daemon/daemon.ts'
+import { Besieger, attacks, type AttackName } from './besieger.ts'
 import { call, type Calls } from './calls.ts'
 import { Flock } from './comeback.ts'
 import { Crowd, type Deed } from './crowd.ts'
+import { Honest } from './honest.ts'
 import { seconds } from './measure.ts'
 import type { Memory } from './populace.ts'
 import { block, byName, byNumber, touch } from './traffic.ts'
@@ -134,6 +136,42 @@ async function caller(ports: string, host: string): Promise<string> {
   return 'ready'
 }
 
+/** Asks for what honest programs ask for when it is told to, and says how long it took. */
+async function honest(): Promise<string> {
+  const honest = await Honest.settle(designated)
+  process.on('message', (ms: number) => {
+    void (ms > 0 ? honest.work(ms) : honest.recover()).then(found => process.send!(found))
+  })
+  return 'ready'
+}
+
+/**
+ * Attacks the daemon at a host, as a user if there is one: prepares that before it is ready, begins when it is told to,
+ * and says what it has done when it is told so again.
+ */
+async function besieger(
+  attack: AttackName,
+  host: string,
+  scale: string,
+  uid?: string,
+): Promise<string> {
+  if (uid) become(Number(uid))
+  const besieger = new Besieger(designated, host, Number(scale))
+  const begin = await attacks[attack](besieger)
+  process.once('message', () => {
+    void begin()
+    process.on('message', () => process.send!(besieger.tally)).send!('begun')
+  })
+  return 'ready'
+}
+
+/** Is another user from now on. */
+function become(uid: number): void {
+  process.setgroups!([])
+  process.setgid!(uid)
+  process.setuid!(uid)
+}
+
 const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   daemon,
   daemons,
@@ -144,6 +182,9 @@ const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   state,
   crowd,
   flock,
+  honest,
+  besieger: (attack, ...rest) =>
+    besieger(attack as AttackName, ...(rest as [host: string, scale: string, uid?: string])),
   seaport: async () => (await import('./seaport.ts')).hub(),
   mdns: async () => (await import('./mdns.ts')).publisher(),
 }

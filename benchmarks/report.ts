@@ -13,15 +13,19 @@ export type Found = Record<string, Findings>
 
 /**
  * Writes `REPORT.md` into a directory, and the plots it shows into `plots` there; and what it says of
- * the targets into the README above, in the place that is marked.
+ * the targets into the README above, in the place that is marked. If not all benchmarks have run, it writes their
+ * sections and targets into the report that is there.
  */
-export function write(directory: string, machine: Machine, found: Found): void {
+export function write(directory: string, machine: Machine, found: Found, isWhole = true): void {
+  const file = join(directory, 'REPORT.md')
   const plots = join(directory, 'plots')
   mkdirSync(plots, { recursive: true })
   for (const [name, svg] of Object.entries(drawings(found))) {
-    writeFileSync(join(plots, `${name}.svg`), svg)
+    // That of all targets is of a run of all.
+    if (isWhole || name !== 'targets') writeFileSync(join(plots, `${name}.svg`), svg)
   }
-  writeFileSync(join(directory, 'REPORT.md'), report(machine, found))
+  if (!isWhole) return writeFileSync(file, revised(readFileSync(file, 'utf8'), machine, found))
+  writeFileSync(file, report(machine, found))
   const readme = join(directory, '..', 'README.md')
   writeFileSync(readme, headlined(readFileSync(readme, 'utf8'), machine, found))
 }
@@ -56,19 +60,48 @@ export function report(machine: Machine, found: Found): string {
     list(Object.entries(machine).map(([key, value]) => `${key}: ${value}`)),
     '![What was measured beside what was aimed at](plots/targets.svg)',
     '## Targets',
-    markdown(
-      ['what', 'beside', 'target', 'min / median / max', ''],
-      verdicts(found).map(({ target, spread, why }) => [
-        target.what,
-        target.beside,
-        bound(target),
-        spread ? inTargetUnit(spread, target) : why,
-        spread ? (isMet(target, spread.median) ? 'met' : '**missed**') : 'not measured',
-      ]),
-    ),
+    markdown(['what', 'beside', 'target', 'min / median / max', ''], verdicts(found).map(judged)),
     ...Object.entries(found).flatMap(([name, findings]) => section(name, findings)),
   ]
   return `${parts.join('\n\n')}\n`
+}
+
+/** A verdict as a row of the targets. */
+function judged({ target, spread, why }: Verdict): string[] {
+  return [
+    target.what,
+    target.beside,
+    bound(target),
+    spread ? inTargetUnit(spread, target) : why,
+    spread ? (isMet(target, spread.median) ? 'met' : '**missed**') : 'not measured',
+  ]
+}
+
+/** A report with the sections and targets of benchmarks that ran by themselves, which say so; the rest stays. */
+export function revised(text: string, machine: Machine, found: Found): string {
+  const { date, command, commit, node, processors, pairs } = machine
+  const how =
+    `Measured by itself on ${String(date).slice(0, 10)}, commit ${commit}, Node ${node}, ${processors}, ${pairs} pairs, ` +
+    `load before ${machine['load before']}: \`${command}\`.`
+  const [head = '', ...sections] = text.trimEnd().split(/\n\n(?=## )/)
+  for (const [name, findings] of Object.entries(found)) {
+    const [title = '', ...rest] = section(name, findings)
+    const at = sections.findIndex(other => other.startsWith(`${title}\n`))
+    sections.splice(at < 0 ? sections.length : at, 1, [title, how, ...rest].join('\n\n'))
+  }
+  const rows = verdicts(found).filter(({ spread }) => spread)
+  return `${[head, ...sections.map(one => (one.startsWith('## Targets\n') ? withRows(one, rows) : one))].join('\n\n')}\n`
+}
+
+/** The table of targets with these verdicts, each in the place of an earlier one or at the end. */
+function withRows(table: string, verdicts: Verdict[]): string {
+  const lines = table.split('\n')
+  for (const verdict of verdicts) {
+    const row = `| ${judged(verdict).join(' | ')} |`
+    const at = lines.findIndex(line => line.startsWith(`| ${verdict.target.what} |`))
+    lines.splice(at < 0 ? lines.length : at, 1, row)
+  }
+  return lines.join('\n')
 }
 
 /** Why nothing was found of what was not asked for. */
@@ -91,7 +124,8 @@ export function verdicts(found: Found): Verdict[] {
     const of = ({ target: other }: { target?: TargetName }) => other === name
     const comparison = comparisons.find(of)
     const growth = growths.find(of)
-    const spread = comparison ? aimedAt(comparison, target) : growth && last(growth)
+    const figures = all.find(({ reached }) => reached?.[name])?.reached?.[name]
+    const spread = comparison ? aimedAt(comparison, target) : growth ? last(growth) : figures
     const why = skipped.find(skip => skip.targets?.includes(name))?.why ?? NOT_RUN
     return { target, ...(spread && { spread }), why }
   })
@@ -157,7 +191,15 @@ export function inTargetUnit(spread: Spread, { unit }: Target): string {
 
 function section(
   name: string,
-  { measures, comparisons, growths = [], skipped = [], profiles = [], notes }: Findings,
+  {
+    measures,
+    comparisons,
+    growths = [],
+    tables = [],
+    skipped = [],
+    profiles = [],
+    notes,
+  }: Findings,
 ): string[] {
   const grown = growthTable(growths)
   return [
@@ -167,6 +209,7 @@ function section(
     comparisons.length > 0 ? markdown(HEAD, comparisons.map(row)) : '',
     growths.length > 0 ? `![How it grows](plots/${name}-growth.svg)` : '',
     growths.length > 0 ? markdown(grown.head, grown.rows) : '',
+    ...tables.map(({ head, rows }) => markdown(head, rows)),
     ...profiles.map(profileTable),
     list([...notes, ...skipped.map(skip => `Skipped: ${skip.what}, as ${skip.why}.`)]),
   ].filter(part => part !== '')

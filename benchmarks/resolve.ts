@@ -33,7 +33,7 @@ interface Rival {
 export const resolving: Benchmark = async options => {
   const daemons = await peer<number[]>('daemons', { args: [String(DAEMONS)] })
   const ports = daemons.ready
-  const holders = await Promise.all(ports.map(dial))
+  const holders = await Promise.all(ports.map(port => dial(port)))
   for (const holder of holders) await hold(holder, 0, 1)
   let turn = 0
   const ask = async () => {

@@ -1,5 +1,5 @@
-// run [throughput] [connect] [latency] [lookups] [resolve] [registry] [scale] [start] [--report]
-//     [--json] [--smoke] [--pairs N]
+// run [throughput] [connect] [latency] [lookups] [resolve] [registry] [scale] [start] [siege]
+//     [--report] [--json] [--smoke] [--pairs N]
 import { execFileSync } from 'node:child_process'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +23,7 @@ import {
   type Machine,
 } from './report.ts'
 import { scale } from './scale.ts'
+import { siege } from './siege.ts'
 import { start } from './start.ts'
 import { bound, isMet } from './targets.ts'
 import { throughput } from './throughput.ts'
@@ -36,6 +37,7 @@ const all: Record<string, Benchmark> = {
   registry,
   scale,
   start,
+  siege,
 }
 
 const { values, positionals } = parseArgs({
@@ -63,12 +65,13 @@ function progress(text: string): void {
 
 function show(
   name: string,
-  { measures, comparisons, growths = [], skipped = [], notes }: Findings,
+  { measures, comparisons, growths = [], tables = [], skipped = [], notes }: Findings,
 ) {
   console.log(`\n${name}: ${measures}\n`)
   if (comparisons.length > 0) console.log(table(comparisons.map(row), HEAD))
   const { head, rows } = growthTable(growths)
   if (rows.length > 0) console.log(table(rows, head))
+  for (const { head, rows } of tables) console.log(table(rows, head))
   for (const note of notes) console.log(note)
   for (const { what, why } of skipped) console.log(`skipped: ${what}, as ${why}`)
 }
@@ -124,5 +127,6 @@ if (json) console.log(JSON.stringify({ machine, ...found }, undefined, 2))
 else showTargets(found)
 // Beside the sources, from where they were built to.
 if (values.report) {
-  write(fileURLToPath(new URL('../../benchmarks', import.meta.url)), machine, found)
+  const directory = fileURLToPath(new URL('../../benchmarks', import.meta.url))
+  write(directory, machine, found, chosen.length === Object.keys(all).length)
 }

@@ -10,6 +10,7 @@ export interface Target {
 }
 
 const PLAIN = 'plain `net` over TCP'
+const BURNERS = 'programs that only burn the processor'
 const SCRIPT = 'a script of Node that asks and prints'
 
 export const targets = {
@@ -75,6 +76,24 @@ export const targets = {
   growth: { what: 'time of one look-up among 1,000,000 names', beside: 'among 1,000', most: 1.3 },
   comeback: { what: '1,000 programs back after a restart', beside: '', most: 2, unit: 's' },
   memory: { what: 'memory a registered name', beside: '', most: 400, unit: 'bytes' },
+  siegeQuestion: {
+    what: '99th percentile of a question, under the worst attack',
+    beside: BURNERS,
+    most: 50,
+    unit: 'ms more',
+  },
+  siegeRegistration: {
+    what: '99th percentile of a registration, under the worst attack',
+    beside: BURNERS,
+    most: 50,
+    unit: 'ms more',
+  },
+  siegeConnect: {
+    what: '99th percentile of a cold connect, under the worst attack',
+    beside: BURNERS,
+    most: 50,
+    unit: 'ms more',
+  },
 } satisfies Record<string, Target>
 
 export type TargetName = keyof typeof targets

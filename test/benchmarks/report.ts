@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Comparison, Findings } from '../../benchmarks/measure.ts'
 import { compare, percentile, spread } from '../../benchmarks/measure.ts'
 import { growthPlot, ratioPlot } from '../../benchmarks/plot.ts'
-import { drawings, headlined, report, verdicts } from '../../benchmarks/report.ts'
+import { drawings, headlined, report, revised, verdicts } from '../../benchmarks/report.ts'
 import { targets, type TargetName } from '../../benchmarks/targets.ts'
 
 const options = { pairs: 3, smoke: true, progress: () => {} }
@@ -78,6 +78,31 @@ t.test('where a target has a unit, it is judged by how much more ours is', async
   t.match(start, '12.00<', 'the ratio is drawn')
   t.notMatch(start, '≤ 12', 'beside nothing that it has to reach')
   t.notMatch(all, targets.startMemory.what, 'and not among those of the targets')
+})
+
+t.test('a benchmark that ran by itself revises its section and its targets alone', async t => {
+  const before = report(machine, {
+    connect: findings({ comparisons: [await beside(1.4, 'warmTcp')] }),
+    siege: findings({ notes: ['Old.'] }),
+    start: findings({ notes: ['Last.'] }),
+  })
+  const more = { min: 60, median: 60, max: 60 }
+  const tables = [{ head: ['attack', 'more'], rows: [['flood', '60.0']] }]
+  const siege = findings({ tables, reached: { siegeQuestion: more }, notes: ['New.'] })
+  const by = { ...machine, command: 'npm run bench -- siege', commit: 'abc', 'load before': '0.1' }
+  const after = revised(before, by, { siege })
+  t.match(after, '| ≥ 0.90 | 1.40 / 1.40 / 1.40 | met |')
+  t.match(after, '| ≤ 50 ms more | 60 ms more | **missed** |')
+  t.match(
+    after,
+    /## siege\n\nMeasured by itself on 2026-11-24, commit abc, .*npm run bench -- siege/,
+  )
+  t.match(after, '| attack | more |\n| --- | --- |\n| flood | 60.0 |')
+  t.notMatch(after, 'Old.')
+  t.match(after, /- New\.\n\n## start\n/)
+  t.equal(revised(after, by, { siege }), after, 'writing it again changes nothing')
+  const { siege: _, ...others } = { connect: findings({}), siege }
+  t.match(revised(report(machine, others), by, { siege }), /## siege\n[^#]*- New\.\n$/)
 })
 
 t.test('plots are drawings that need nothing else', async t => {
