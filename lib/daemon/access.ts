@@ -129,6 +129,7 @@ export class Access {
       assertClaim?.(peer)
       if (rivals) await this.#identifyAll(rivals)
       return this.#inTurn(() => {
+        assertOpen(peer.owner!)
         // The last before it is passed on: another program may have got the name meanwhile.
         if (forced) this.#assertSame(forced, rivals!, peer)
         return this.#pass(question, peer, next)
@@ -175,8 +176,7 @@ export class Access {
       if (uid !== undefined) this.#uids.set(owner, uid)
     }
     this.#options.quota?.found(owner, this.#uids.get(owner))
-    // A name that was registered for a closed connection would be held for ever.
-    if (!owner.isOpen) throw new MonikerError('EDENIED', { text: 'the connection has closed' })
+    assertOpen(owner)
   }
 
   /** Passes a question on once the user is known, if that can be. */
@@ -273,6 +273,11 @@ export class Access {
   #askerOf(peer: Peer): Asker {
     return { ...placeOf(peer), uid: peer.owner && this.#uids.get(peer.owner) }
   }
+}
+
+/** Throws `EDENIED` once a connection has closed: a name that was registered for it then would be held for ever. */
+function assertOpen({ isOpen }: Owner): void {
+  if (!isOpen) throw new MonikerError('EDENIED', { text: 'the connection has closed' })
 }
 
 /** True if a datagram carries an address of this host: its sender may be here, or elsewhere. */

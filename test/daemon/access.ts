@@ -173,6 +173,20 @@ t.test('a peer that goes while its user is looked up holds nothing', async t => 
   t.equal(registry.size, 0)
 })
 
+t.test('nor does a peer that goes while others have their turn', async t => {
+  const owner = { isOpen: true, tell: () => {} }
+  const { ask, registry } = guarded(7, undefined, {
+    later: work => {
+      owner.isOpen = false
+      work()
+    },
+  })
+  await t.rejects(ask(register({ namespace: 'luke' }), here(owner)), {
+    message: /the connection has closed/,
+  })
+  t.equal(registry.size, 0)
+})
+
 t.test('the user of a peer is looked up once a connection, if it can be', async t => {
   const { ask, asked, world } = guarded(undefined, [
     { allow: 'publish', user: 'luke' },
