@@ -12,29 +12,30 @@ const OLD = 60_000
 
 /**
  * Removes sockets from a folder behind which nobody listens any more, as those of killed programs. It looks at a few
- * files, beginning anywhere, and keeps no process alive. Calls `done` at the end.
+ * files, beginning anywhere, and keeps no process alive. It never fails.
  */
-export function sweep(folder: string, done: () => void = () => {}, now = wallClock()): void {
-  readdir(folder, (error, names) => {
-    const all = error ? [] : names
-    const start = Math.floor(Math.random() * all.length)
-    const some = [...all.slice(start), ...all.slice(0, start)].slice(0, SOME)
-    let left = some.length
-    const one = () => left-- === 0 && done()
-    for (const name of some) sweepOne(join(folder, name), now, one)
-    one()
+export function sweep(folder: string, now = wallClock()): Promise<unknown> {
+  return new Promise(resolve => {
+    readdir(folder, (error, names) => {
+      const all = error ? [] : names
+      const start = Math.floor(Math.random() * all.length)
+      const some = [...all.slice(start), ...all.slice(0, start)].slice(0, SOME)
+      resolve(Promise.all(some.map(name => sweepOne(join(folder, name), now))))
+    })
   })
 }
 
-function sweepOne(path: string, now: number, done: () => void): void {
-  lstat(path, (error, info) => {
-    if (error || !info.isSocket() || now - info.ctimeMs < OLD) return done()
-    const socket = connect(path)
-      .on('error', error => {
-        if (hasCode(error, 'ECONNREFUSED')) unlink(path, () => {})
-      })
-      .on('connect', () => socket.destroy())
-      .on('close', done)
-      .unref()
+function sweepOne(path: string, now: number): Promise<void> {
+  return new Promise(resolve => {
+    lstat(path, (error, info) => {
+      if (error || !info.isSocket() || now - info.ctimeMs < OLD) return resolve()
+      const socket = connect(path)
+        .on('error', error => {
+          if (hasCode(error, 'ECONNREFUSED')) unlink(path, () => {})
+        })
+        .on('connect', () => socket.destroy())
+        .on('close', () => resolve())
+        .unref()
+    })
   })
 }

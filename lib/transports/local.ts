@@ -50,7 +50,7 @@ const swept = new Set<string>()
 function sweepOnce(folder: string): void {
   if (swept.has(folder)) return
   swept.add(folder)
-  sweep(folder)
+  void sweep(folder)
 }
 
 /** The path in the further endpoints of a service, if it has one that this user can trust. */

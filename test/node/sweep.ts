@@ -14,9 +14,6 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { sweep } from '../../lib/node/sweep.ts'
 
-const swept = (folder: string, now?: number) =>
-  new Promise<void>(resolve => sweep(folder, resolve, now))
-
 const later = () => Date.now() + 120_000
 
 /** A folder whose path is short, as that of a socket is to be. */
@@ -42,9 +39,9 @@ t.test('what a killed program has left is removed, and nothing else', async t =>
   await once(server.listen(at('live')), 'listening')
   await left(at('dead'))
   writeFileSync(at('file'), '')
-  await swept(folder)
+  await sweep(folder)
   t.ok(existsSync(at('dead')), 'what is new may be about to listen')
-  await swept(folder, later())
+  await sweep(folder, later())
   while (existsSync(at('dead'))) await new Promise(setImmediate)
   t.strictSame(readdirSync(folder).toSorted(), ['file', 'live'])
 })
@@ -52,14 +49,14 @@ t.test('what a killed program has left is removed, and nothing else', async t =>
 t.test('of many files some are looked at', async t => {
   const folder = short(t)
   for (let at = 0; at < 20; at++) await left(join(folder, `s${at}`))
-  await swept(folder, later())
+  await sweep(folder, later())
   while (readdirSync(folder).length > 4) await new Promise(setImmediate)
-  await swept(folder, later())
+  await sweep(folder, later())
   while (readdirSync(folder).length > 0) await new Promise(setImmediate)
 })
 
 t.test('a folder that cannot be read is left alone', async t => {
-  await swept(join(short(t), 'none'))
+  await sweep(join(short(t), 'none'))
 })
 
 const root = { skip: process.getuid?.() === 0 && 'root may do all' }
@@ -69,6 +66,6 @@ t.test('so is a socket that refuses this user', root, async t => {
   const path = join(folder, 'closed')
   await left(path)
   chmodSync(path, 0)
-  await swept(folder, later())
+  await sweep(folder, later())
   t.ok(existsSync(path))
 })
