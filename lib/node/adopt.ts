@@ -82,7 +82,7 @@ function adopt(
 ): void {
   const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
   disguise(socket, { address: here, port }, { address: here, port: told })
-  if (told !== undefined) discount(socket, HEADING, 0)
+  if (told !== undefined) discount(socket, HEADING)
   const [from, to] = [inner, outer] as unknown as [Counted, Counted]
   const { maxConnections } = outer
   const isLimited = typeof maxConnections === 'number' && (maxConnections > 0 || isNoneLimit)

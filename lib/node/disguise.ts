@@ -1,4 +1,5 @@
 import type { AddressInfo, Socket } from 'node:net'
+import { Buffer } from 'node:buffer'
 import { constants } from 'node:os'
 import { shownPorts } from './shownports.ts'
 
@@ -17,7 +18,7 @@ export function disguise(socket: Socket, own: Shown, peer: Shown): void {
   if (!Object.hasOwn(handle, 'lost')) {
     // Cheaper by far than to give each handle methods of its own.
     Object.setPrototypeOf(handle, disguisedFor(handle))
-    Object.assign(handle, { lost: 0, unread: 0, unwritten: 0 })
+    Object.assign(handle, { lost: 0, unread: 0, unwritten: 0, heading: '' })
   }
   const isWhole = own.port !== undefined && peer.port !== undefined
   const port = handle.port ?? (isWhole ? undefined : shownPorts.take())
@@ -30,9 +31,25 @@ export function shownPort(socket: Socket): number {
   return handleIn(socket).own.port
 }
 
-/** Has a disguised socket count so many bytes less than were read of it, and written to it. */
-export function discount(socket: Socket, unread: number, unwritten: number): void {
-  Object.assign(handleIn(socket), { unread, unwritten })
+/** Has a disguised socket write `heading`, of ASCII, before the next bytes of its program, and not count it. */
+export function begin(socket: Socket, heading: string): void {
+  Object.assign(handleIn(socket), { heading, unwritten: heading.length })
+}
+
+/** Writes what is to come before the next bytes of the program, if they have not come yet. */
+export function flush(socket: Socket): void {
+  const handle = handleIn(socket) as Disguised | null
+  if (handle) flushed(handle)
+}
+
+function flushed(handle: Disguised): void {
+  // As `net` writes what was written before the socket was connected. The stream need not know.
+  if (handle.heading !== '') handle.socket._writeGeneric(false, '', 'latin1', () => {})
+}
+
+/** Has a disguised socket count so many bytes less than were read of it. */
+export function discount(socket: Socket, unread: number): void {
+  handleIn(socket).unread = unread
 }
 
 function handleIn(socket: Socket): Disguised {
@@ -68,19 +85,28 @@ function overUnix(native: Native): object {
       this.close(done)
       return 0
     },
+    shutdown(this: Disguised, request: object): number {
+      flushed(this)
+      return native.shutdown.call(this, request)
+    },
     close(this: Disguised, done?: () => void): void {
+      flushed(this)
       if (this.port !== undefined) shownPorts.giveBack(this.port)
       this.port = undefined
       native.close.call(this, done)
     },
     setNoDelay: taken,
     setKeepAlive: taken,
-    writev: writing(native.writev),
-    writeBuffer: writing(native.writeBuffer),
-    writeUtf8String: writing(native.writeUtf8String),
-    writeAsciiString: writing(native.writeAsciiString),
-    writeLatin1String: writing(native.writeLatin1String),
-    writeUcs2String: writing(native.writeUcs2String),
+    writev: writing(native.writev, (heading, chunks: unknown[], isBuffers) =>
+      isBuffers ? [Buffer.from(heading), ...chunks] : [heading, 'latin1', ...chunks],
+    ),
+    writeBuffer: writing(native.writeBuffer, (heading, bytes: Uint8Array) =>
+      Buffer.concat([Buffer.from(heading), bytes]),
+    ),
+    writeUtf8String: writing(native.writeUtf8String, joined),
+    writeAsciiString: writing(native.writeAsciiString, joined),
+    writeLatin1String: writing(native.writeLatin1String, joined),
+    writeUcs2String: overUcs2(native),
   })
 }
 
@@ -94,9 +120,31 @@ function counting(
   }
 }
 
-/** Takes what is written, or refuses it, as TCP would. */
-function writing(write: Write): Write {
-  return function (request, what, more) {
+/** A text after a heading, which has the same bytes in each of these encodings. */
+const joined = (heading: string, text: string): string => heading + text
+
+/** Writes text of two bytes a letter: as bytes, if a heading comes before it. */
+function overUcs2(native: Native): Write {
+  const plain = writing<string>(native.writeUcs2String, (_, text) => text)
+  return function (request, text, more) {
+    if (this.heading === '') return plain.call(this, request, text, more)
+    return (this as unknown as Native).writeBuffer.call(
+      this,
+      request,
+      Buffer.from(text as string, 'ucs2'),
+      more,
+    )
+  }
+}
+
+/** Takes what is written, or refuses it, as TCP would; `after` puts it after a heading that is to be sent. */
+function writing<T>(
+  write: Write,
+  after: (heading: string, what: T, more: unknown) => unknown,
+): Write {
+  return function (request, given, more) {
+    const what = this.heading === '' ? given : after(this.heading, given as T, more)
+    this.heading = ''
     const status = write.call(this, request, what, more)
     /* c8 ignore start -- Node 26 makes the request itself, if it needs one, and tests of ours run there. */
     if (typeof status !== 'number') {
@@ -188,9 +236,14 @@ interface Disguised {
   peer: AddressInfo
   /** The port that is made up, if one is. */
   port: number | undefined
-  socket: Socket & { _readableState: { ended: boolean } }
+  socket: Socket & {
+    _readableState: { ended: boolean }
+    _writeGeneric(isMany: false, data: string, encoding: 'latin1', done: () => void): void
+  }
   /** The bytes written that the peer will not read. */
   lost: number
+  /** The text that is to be sent before what the program writes next. */
+  heading: string
   /** The bytes that have come, and that were sent, and are none of the program's. */
   unread: number
   unwritten: number
@@ -209,6 +262,7 @@ type Write = (
 /** The methods of every handle of a stream. */
 interface Native {
   close(this: Disguised, done?: () => void): void
+  shutdown(this: Disguised, request: object): number
   readonly writev: Write
   readonly writeBuffer: Write
   readonly writeUtf8String: Write

@@ -1,29 +1,32 @@
 import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { clearTimeout, setTimeout } from '../clock.ts'
-import { discount, shownPort } from './disguise.ts'
+import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
+import { begin, flush, shownPort } from './disguise.ts'
 
-// The heading of a connection over a Unix socket: the two bytes of the port that its client shows, so that both ends
-// show the same. The program at neither end sees them, nor are they among the bytes that it counts.
+// The heading of a connection over a Unix socket: the port that its client shows, so that both ends show the same. The
+// program at neither end sees it, nor is it among the bytes that it counts.
 
-/** The bytes of a heading. */
-export const HEADING = 2
+/** The bytes of a heading: three letters, `@` to `_`, of five bits each. */
+export const HEADING = 3
 
 /** Milliseconds that a client may take for it. */
 const PATIENCE = 10_000
 
-/** Sends the heading of a disguised socket that has connected, before anything that the program has written. */
+/** Has a disguised socket that has connected send its heading: with what the program writes in this turn, or alone. */
 export function sendHeading(socket: Socket): void {
   const port = shownPort(socket)
-  discount(socket, 0, HEADING)
-  const bytes = String.fromCharCode(port >> 8, port & 0xff)
-  // As `net` does with what was written before: the stream has that already, and would send this after it.
-  ;(socket as unknown as Writer)._writeGeneric(false, bytes, 'latin1', () => {})
+  const letters = [port >> 10, port >> 5, port].map(bits => 0x40 | (bits & 0x1f))
+  begin(socket, String.fromCharCode(...letters))
+  nextTick(flush, socket)
 }
 
-interface Writer {
-  _writeGeneric(isMany: false, data: string, encoding: 'latin1', done: () => void): void
+/** The port in a heading; `undefined` if it is none. */
+function portIn(head: Buffer): number | undefined {
+  if (head.length < HEADING) return undefined
+  const letters = [...head.subarray(0, HEADING)]
+  if (letters.some(letter => letter >> 5 !== 2)) return undefined
+  return letters.reduce((port, letter) => (port << 5) | (letter & 0x1f), 0)
 }
 
 /** Calls `then` with the port in the heading of a connection that has come. One that has none, or is slow, is cut off. */
@@ -41,11 +44,12 @@ export function readHeading(socket: Socket, then: (port: number) => void): void 
     if (chunk) head = head ? Buffer.concat([head, chunk]) : chunk
     if (chunk && head!.length < HEADING) return true
     done()
-    if (!head || head.length < HEADING) {
+    const port = head && portIn(head)
+    if (port === undefined) {
       socket.destroy()
       return false
     }
-    then(head.readUInt16BE(0))
-    return head.length === HEADING || socket.push(head.subarray(HEADING))
+    then(port)
+    return head!.length === HEADING || socket.push(head!.subarray(HEADING))
   }
 }

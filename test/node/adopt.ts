@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, isIPv6, Socket, type Server } from 'node:net'
-import { text } from 'node:stream/consumers'
-import t from 'tap'
+import { buffer, text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
 import { abstract } from '../../lib/node/abstract.ts'
 import { serverOfHeadings } from '../../lib/node/adopt.ts'
 import { disguise, undisguise } from '../../lib/node/disguise.ts'
@@ -102,20 +102,27 @@ for (const [host, address] of [
   )
 }
 
+/** A server whose connections have headings, and a client of it that sends one when it is connected. */
+async function headed(t: Test, server: Server) {
+  t.teardown(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const path = abstract(`moniker-${process.pid}-heading`)
+  const inner = serverOfHeadings(server)
+  t.teardown(() => void inner.close())
+  await once(inner.listen(path), 'listening')
+  const socket = connect(path)
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
+  socket.once('connect', () => sendHeading(socket))
+  const close = () => new Promise(resolve => inner.close(resolve))
+  return { socket, close }
+}
+
 t.test(
   'a connection with a heading shows the port of its client, and counts none of it',
   async t => {
     for (const pauseOnConnect of [false, true]) {
       const server = createServer({ pauseOnConnect, allowHalfOpen: true })
-      t.teardown(() => server.close())
-      await once(server.listen(0, '127.0.0.1'), 'listening')
-      const path = abstract(`moniker-${process.pid}-heading`)
-      const inner = serverOfHeadings(server)
-      t.teardown(() => inner.close())
-      await once(inner.listen(path), 'listening')
-      const socket = connect(path)
-      disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
-      socket.once('connect', () => sendHeading(socket))
+      const { socket, close } = await headed(t, server)
       socket.end('hello')
       const [served] = (await once(server, 'connection')) as [Socket]
       t.equal(served.remotePort, socket.localPort)
@@ -126,7 +133,50 @@ t.test(
       served.end()
       await once(socket.resume(), 'close')
       t.equal(socket.bytesWritten, 5, 'nor when it has closed')
-      await new Promise<void>(resolve => inner.close(() => resolve()))
+      await close()
     }
   },
 )
+
+t.test('it comes before what is written first, whatever that is', async t => {
+  const mixed = Buffer.concat([Buffer.from('ö', 'latin1'), Buffer.from('€')])
+  const writes: [expected: Buffer, write: (socket: Socket) => void][] = [
+    [Buffer.from('ö€'), socket => socket.end('ö€')],
+    [Buffer.from('ö', 'latin1'), socket => socket.end('ö', 'latin1')],
+    [Buffer.from('o'), socket => socket.end('o', 'ascii')],
+    [Buffer.from('ö€', 'ucs2'), socket => socket.write('ö', 'ucs2', () => socket.end('€', 'ucs2'))],
+    [Buffer.from('ö€'), socket => socket.end(Buffer.from('ö€'))],
+    [
+      Buffer.from('ö€'),
+      socket => {
+        socket.cork()
+        socket.write(Buffer.from('ö'))
+        socket.end(Buffer.from('€'))
+      },
+    ],
+    [
+      mixed,
+      socket => {
+        socket.cork()
+        socket.write('ö', 'latin1')
+        socket.end(Buffer.from('€'))
+      },
+    ],
+    [Buffer.alloc(0), socket => socket.end()],
+    [Buffer.alloc(0), socket => socket.destroy()],
+    [Buffer.alloc(0), socket => process.nextTick(() => socket.destroy())],
+  ]
+  for (const [expected, write] of writes) {
+    const server = createServer()
+    const { socket, close } = await headed(t, server)
+    let localPort: number | undefined
+    socket.once('connect', () => {
+      ;({ localPort } = socket)
+      write(socket)
+    })
+    const [served] = (await once(server, 'connection')) as [Socket]
+    t.equal(served.remotePort, localPort)
+    t.strictSame(await buffer(served), expected)
+    await close()
+  }
+})

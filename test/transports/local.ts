@@ -44,9 +44,9 @@ t.test('a server has a socket whose folder proves whose it is', has, async t => 
   t.equal(local.key(at(endpoint!)), `x-1 ${path}`)
   const socket = connect(path)
   t.teardown(() => socket.destroy())
-  socket.write(Buffer.from([8, 9]))
+  socket.write('BJW')
   const [served] = (await once(server, 'connection')) as [{ remotePort: number }]
-  t.equal(served.remotePort, 0x0809)
+  t.equal(served.remotePort, 2_391)
   beside.close()
   t.notOk(existsSync(path))
 })
