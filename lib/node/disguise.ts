@@ -74,7 +74,7 @@ function overUnix(native: Native): object {
   }
   return Object.assign(Object.create(native, counts) as object, {
     getsockname(this: Disguised, out: object): number {
-      Object.assign(out, this.own)
+      if (!this.socket.connecting) Object.assign(out, this.own)
       return 0
     },
     getpeername(this: Disguised, out: object): number {

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -32,6 +33,8 @@ function portIn(head: Buffer): number | undefined {
 /** Calls `then` with the port in the heading of a connection that has come. One that has none, or is slow, is cut off. */
 export function readHeading(socket: Socket, then: (port: number) => void): void {
   let head: Buffer | undefined
+  // What a program stores for its server is there for its connections, as `net` has it.
+  const context = new AsyncResource('MONIKER')
   const timer = setTimeout(() => socket.destroy(), PATIENCE).unref()
   const done = () => {
     clearTimeout(timer)
@@ -49,7 +52,7 @@ export function readHeading(socket: Socket, then: (port: number) => void): void 
       socket.destroy()
       return false
     }
-    then(port)
+    context.runInAsyncScope(then, undefined, port)
     return head!.length === HEADING || socket.push(head!.subarray(HEADING))
   }
 }

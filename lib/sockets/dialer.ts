@@ -75,8 +75,8 @@ export class Dial {
   /** True if the handle is the program's own, be it bound to a port: it is not exchanged. */
   readonly #isGiven: boolean
   #phase: 'sure' | 'asking' | 'confirmed' | 'done' = 'asking'
-  /** The place that the daemon vouches for, where nobody was asked. */
-  #sure: Resolution | undefined
+  /** The place that the daemon vouches for, where nobody was asked; `isCalling` while `connect` is called. */
+  #sure: { readonly found: Resolution; isCalling: boolean } | undefined
   /** The connection under way, once it is dialled. */
   #guess: Guess | undefined
   /** The failure of a transport of the program's own: that of the call, if no other leads there. */
@@ -126,17 +126,28 @@ export class Dial {
   #goSurely(): boolean {
     const { name, net, where, callback } = this.#call
     const proof = this.#transports.find(({ proves }) => proves)
-    const found = proof && (net.resolver ?? resolver).leased?.(name, where)
+    // A socket whose signal was aborted before is on its way to its end, although Node does not call it destroyed.
+    if (!proof || net.signal?.aborted) return false
+    const found = (net.resolver ?? resolver).leased?.(name, where)
     const guess = found && this.#guessAt(found.endpoints[0]!, [proof])
     if (!guess || !('net' in guess.way)) return false
     this.#phase = 'sure'
-    this.#sure = found
+    this.#sure = { found, isCalling: true }
     this.#guess = guess
     const socket = this.#socket
     undisguise(socket)
     dial(socket, Object.assign(this.#options, guess.way.net), callback)
     forgetHost(socket)
+    this.#sure.isCalling = false
     guess.transport.dress?.(socket, guess.place)
+    return true
+  }
+
+  /** Tells of an attempt to connect once the caller of `connect` has the socket; as after a look-up, it could listen. */
+  delays(attempt: unknown[]): boolean {
+    if (!this.#sure?.isCalling) return false
+    const socket = this.#socket
+    nextTick(() => !socket.destroyed && socket.emit('connectionAttempt', ...attempt))
     return true
   }
 
@@ -374,7 +385,7 @@ export class Dial {
   #arrive(guess: Guess): boolean {
     const { place } = guess
     this.#tellLookup(place)
-    if (!this.#isWanted || !this.#tellPlace(this.#sure!, place)) return false
+    if (!this.#isWanted || !this.#tellPlace(this.#sure!.found, place)) return false
     this.#phase = 'confirmed'
     return true
   }

@@ -97,6 +97,7 @@ class MonikerSocket extends net.Socket {
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     const isNews = event === 'connect' || event === 'ready'
     if (isNews && this[kDial]?.suppresses(event)) return false
+    if (event === 'connectionAttempt' && this[kDial]?.delays(args)) return false
     return super.emit(event as string, ...args)
   }
 

@@ -466,9 +466,10 @@ const lines: Record<string, Line> = {
 
 for (const [what, line] of Object.entries(lines)) {
   test(what, async t => {
-    const { port, name, near } = await roads(t)
+    const { port, name, near, sure } = await roads(t)
     const expected: unknown = await line(port, t)
     t.strictSame(await line(name, t), expected, 'over TCP')
     t.strictSame(await line(near, t), expected, 'on this host')
+    t.strictSame(await line(sure, t), expected, 'where nobody is asked')
   })
 }

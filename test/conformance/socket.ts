@@ -639,11 +639,14 @@ function withoutLookups(found: unknown): unknown {
 
 for (const [what, line] of Object.entries(lines)) {
   test(what, async t => {
-    const { port, name, near } = await roads(t)
+    const { port, name, near, sure } = await roads(t)
     const expected: unknown = await line(port, t)
     t.strictSame(await line(name, t), expected, 'over TCP')
     if (DIFFERS.has(what)) return
-    const found = withoutLookups(await line(near, t))
-    t.strictSame(found, withoutLookups(expected), 'on this host')
+    const alike = withoutLookups(expected)
+    t.strictSame(withoutLookups(await line(near, t)), alike, 'on this host')
+    // Of one that was aborted before, `net` tells the end and then the connection; here it comes later yet.
+    if (what.startsWith('signal, aborted before')) return
+    t.strictSame(withoutLookups(await line(sure, t)), alike, 'where nobody is asked')
   })
 }
