@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
 import { begin, flush, shownPort } from './disguise.ts'
+import { isWrapped } from './handle.ts'
 
 // The heading of a connection over a Unix socket: the port that its client shows, so that both ends show the same. The
 // program at neither end sees it, nor is it among the bytes that it counts.
@@ -19,7 +20,9 @@ export function sendHeading(socket: Socket): void {
   const port = shownPort(socket)
   const letters = [port >> 10, port >> 5, port].map(bits => 0x40 | (bits & 0x1f))
   begin(socket, String.fromCharCode(...letters))
-  nextTick(flush, socket)
+  // TLS writes past the methods of a handle that it has wrapped.
+  if (isWrapped(socket)) flush(socket)
+  else nextTick(flush, socket)
 }
 
 /** The port in a heading; `undefined` if it is none. */
@@ -52,7 +55,9 @@ export function readHeading(socket: Socket, then: (port: number) => void): void 
       socket.destroy()
       return false
     }
+    // The rest is there before anybody hears of the connection: TLS takes what was read by then, and nothing later.
+    const isWanted = head!.length === HEADING || socket.push(head!.subarray(HEADING))
     context.runInAsyncScope(then, undefined, port)
-    return head!.length === HEADING || socket.push(head!.subarray(HEADING))
+    return isWanted
   }
 }

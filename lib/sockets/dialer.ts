@@ -374,7 +374,7 @@ export class Dial {
     const next = confirmed ? undefined : this.#guessAmong(endpoints)
     const place = confirmed ?? next?.place
     if (!place) return this.#failed(this.#fault ?? unreachable(this.#call))
-    if (!guess || guess.isLikely) this.#tellLookup(place)
+    if (!guess || guess.isLikely || this.#sure) this.#tellLookup(place)
     if (!this.#isWanted || !this.#tellPlace(found, place)) return
     this.#phase = 'confirmed'
     if (next) return this.#redirect(next)

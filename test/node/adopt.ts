@@ -1,11 +1,13 @@
 import { once } from 'node:events'
 import { connect, createServer, isIPv6, Socket, type Server } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
+import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { abstract } from '../../lib/node/abstract.ts'
 import { serverOfHeadings } from '../../lib/node/adopt.ts'
 import { disguise, undisguise } from '../../lib/node/disguise.ts'
 import { sendHeading } from '../../lib/node/heading.ts'
+import { cert, key } from '../fixtures/certificate.ts'
 import { both, withoutUnix } from '../fixtures/beside.ts'
 import { withoutIPv6 } from '../fixtures/ipv6.ts'
 
@@ -179,4 +181,13 @@ t.test('it comes before what is written first, whatever that is', async t => {
     t.strictSame(await buffer(served), expected)
     await close()
   }
+})
+
+t.test('TLS goes after it', async t => {
+  const secure = tls.createServer({ key, cert }, socket => socket.pipe(socket))
+  const server = createServer(socket => void secure.emit('connection', socket))
+  const { socket, close } = await headed(t, server)
+  const wrapped = tls.connect({ socket, rejectUnauthorized: false })
+  t.equal(await text(wrapped.end('hello')), 'hello')
+  await close()
 })
