@@ -69,11 +69,14 @@ export class Registry {
   /** Most owners hold one name or a few: a list of one takes a quarter of what a map does. */
   readonly #owners = new Map<object, Entry[]>()
   readonly #observe: Observer
+  readonly #observeLoad: ((entry: Entry) => void) | undefined
   #last = 0
   #size = 0
 
-  constructor(observe: Observer = () => {}) {
+  /** `observeLoad` is told of each service that reports a load for the first time: its answers differ from now on. */
+  constructor(observe: Observer = () => {}, observeLoad?: (entry: Entry) => void) {
     this.#observe = observe
+    this.#observeLoad = observeLoad
   }
 
   /** The number of names that are held. */
@@ -139,8 +142,11 @@ export class Registry {
   update(owner: object, registration: number, load: number): boolean {
     const held = this.#owners.get(owner) ?? []
     const entry = held.find(one => one.registration === registration)
-    if (entry) Object.assign(entry, { load })
-    return entry !== undefined
+    if (!entry) return false
+    const isFirst = entry.load === undefined
+    Object.assign(entry, { load })
+    if (isFirst) this.#observeLoad?.(entry)
+    return true
   }
 
   /** Forgets every name of `owner`: its connection has closed. Returns their number. */

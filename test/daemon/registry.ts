@@ -426,6 +426,23 @@ t.test('an observer is told of each name that comes or goes', async t => {
   ])
 })
 
+t.test(
+  'an observer is told of the first load that a service reports, when it is known',
+  async t => {
+    const told: unknown[] = []
+    const registry = new Registry(undefined, ({ service, load }) => told.push([service, load]))
+    const owner = {}
+    const { registration } = registry.register(owner, offer())
+    const busy = registry.register(owner, offer({ service: 'a', port: 1, load: 0 }))
+    registry.update(owner, 99, 1)
+    registry.update(owner, busy.registration, 1)
+    t.strictSame(told, [])
+    registry.update(owner, registration, 0)
+    registry.update(owner, registration, 7)
+    t.strictSame(told, [['starwars', 0]])
+  },
+)
+
 t.test('of several that are the same the least busy is first, as its owner says', async t => {
   const registry = new Registry()
   const [one, other] = [{}, {}]
