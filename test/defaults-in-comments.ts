@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import t from 'tap'
 import { DEFAULTS as DAEMON } from '../lib/daemon/daemon.ts'
 import { DEFAULTS as LIMITS } from '../lib/daemon/limits.ts'
+import { DEFAULTS as LEASES } from '../lib/daemon/leases.ts'
 import { DEFAULTS as FOLLOWERS } from '../lib/daemon/subscriptions.ts'
 
 const lib = new URL('../lib/', import.meta.url)
@@ -76,6 +77,7 @@ t.test('PROTOCOL.md tells the limits of the daemon', async t => {
     [changes.perSecond],
     [16_384],
     [FOLLOWERS.maxOwned, FOLLOWERS.max],
+    [LEASES.maxOwned, LEASES.max],
     [hostQuestions.perSecond, remoteQuestions.perSecond],
     [LIMITS.connections, LIMITS.hostConnections],
   ])

@@ -88,6 +88,10 @@ export class Access {
     return verdict?.allowed !== false
   }
 
+  /** True if what `peer` may know of stays so as long as the policy does: its user is known, or of no account. */
+  readonly isSettled = ({ owner }: Peer): boolean =>
+    this.policy?.asksUser('resolve') !== true || this.#uids.has(owner!)
+
   /**
    * True if `peer` may know of the daemon what tells of names that the policy withholds: it is on this host, and the
    * daemon's own user or root. Where there is no policy, each program of this host may.

@@ -18,6 +18,7 @@ import { NAMELESS } from './dialect.ts'
 import { isProven, type Owner, type Peer, type Step } from './chain.ts'
 import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
+import { Leases } from './leases.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /**
@@ -49,6 +50,10 @@ export interface LocalOptions {
   mayResolve?: (peer: Peer, name: Offer) => boolean
   /** The watches. Default none, as nothing tells them. */
   subscriptions?: Subscriptions
+  /** The leases. Default none. */
+  leases?: Leases
+  /** True if a peer of this host may have a lease. Default always. */
+  mayFollow?: (peer: Peer) => boolean
 }
 
 /** Answers from the registry. */
@@ -66,6 +71,8 @@ export function local(
     oversees = ({ local: isLocal }) => isLocal,
     mayResolve = () => true,
     subscriptions = new Subscriptions(),
+    leases = new Leases({ max: 0 }),
+    mayFollow = () => true,
   }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answer => {
@@ -87,7 +94,22 @@ export function local(
         endpoints && asked(reachableBy(peer, endpoints), question, peer),
       )
     })
-    return namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
+    const answer =
+      namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
+    const isFollowed = question.follow && isSteady(entries) && follow(question, namespace, peer)
+    return isFollowed ? Object.assign(answer, { followed: true }) : answer
+  }
+
+  /** Has the client told of the first change that may make the answer another. False if it may not be. */
+  const follow = (question: Resolve, found: string, peer: Peer): boolean => {
+    const { id, service, namespace, also = [] } = question
+    const { connection, local: isLocal } = peer
+    // A lease of a connection that has closed would be kept for ever.
+    if (!isLocal || !connection?.isOpen || !mayFollow(peer)) return false
+    const all = [namespace, ...also]
+    const namespaces = all.slice(0, all.indexOf(found) + 1)
+    const tell = () => connection.tell(id!, { event: 'stale' })
+    return leases.grant(connection, { service, namespaces }, tell)
   }
 
   const grant = (
@@ -154,6 +176,8 @@ export function local(
   }
 
   return (question, peer, next) => {
+    // What is so no longer is told before what is so now.
+    if (peer.connection) leases.catchUp(peer.connection)
     switch (question.op) {
       case 'resolve':
         return resolve(question, peer)
@@ -176,6 +200,16 @@ export function local(
         return next()
     }
   }
+}
+
+/**
+ * True if an answer stays the same until a name of the service comes or goes: it is of one server, which is not to be
+ * told of each client, and says nothing of its load.
+ */
+function isSteady(entries: readonly Entry[]): boolean {
+  return (
+    entries.every(({ guarded, load }) => !guarded && load === undefined) && entries.length === 1
+  )
 }
 
 /** The fields of a status that other hosts are told. */

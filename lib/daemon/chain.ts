@@ -56,6 +56,8 @@ export interface Peer {
   readonly remote: { readonly address: string; readonly port: number }
   /** The connection that holds its names; none over UDP, nor of a peer that is `nameless`. */
   readonly owner?: Owner
+  /** The connection, which is told of leases that are over, of one that is `nameless` too; none over UDP. */
+  readonly connection?: Owner
   /** True if nobody can tell its user, so that it may resolve and no more: it has come by the Unix socket. */
   readonly nameless?: boolean
 }

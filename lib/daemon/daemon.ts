@@ -12,6 +12,7 @@ import { policyFiles } from '../policy/host.ts'
 import type { Policies } from '../policy/policy.ts'
 import { ProtectedNames } from '../policy/protected.ts'
 import { VERSION, type Answer } from '../wire/protocol.ts'
+import { Leases } from './leases.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Access } from './access.ts'
 import { local } from './answer.ts'
@@ -144,6 +145,8 @@ export interface DaemonStatus extends Counters {
   names: number
   /** The number of questions that are held, and of watches. */
   followers: number
+  /** The number of answers whose clients are told of the first change. */
+  leases: number
   /** The number of connections that are open. */
   open: number
 }
@@ -156,10 +159,15 @@ export class Daemon {
   readonly #options: DaemonOptions & Required<Pick<DaemonOptions, keyof typeof DEFAULTS>>
   readonly #turns = new Turns()
   readonly #subscriptions = new Subscriptions({ later: work => this.#turns.waitAgain(work) })
-  readonly #registry = new Registry((change, entry) => {
-    this.#limits.quota.observe(change, entry)
-    this.#subscriptions.tell(change, entry)
-  })
+  readonly #leases = new Leases({ later: work => this.#turns.waitAgain(work) })
+  readonly #registry = new Registry(
+    (change, entry) => {
+      this.#limits.quota.observe(change, entry)
+      this.#leases.end(entry)
+      this.#subscriptions.tell(change, entry)
+    },
+    entry => this.#leases.end(entry),
+  )
   readonly #port: DesignatedPort
   readonly #limits: Limits
   readonly #descriptors = new Descriptors()
@@ -242,6 +250,9 @@ export class Daemon {
         sees: this.#access.sees,
         mayResolve: this.#access.mayResolve,
         subscriptions: this.#subscriptions,
+        leases: this.#leases,
+        // While a successor has the port, names come to it.
+        mayFollow: peer => this.#port.isOpen && this.#access.isSettled(peer),
       }),
       handover: ({ op }, { owner }, next) => (op === 'handover' ? this.#handOver(owner!) : next()),
     }
@@ -272,6 +283,7 @@ export class Daemon {
    */
   #release(owner: Owner): boolean {
     this.#subscriptions.release(owner)
+    this.#leases.release(owner)
     return this.#registry.release(owner) > 0
   }
 
@@ -304,6 +316,7 @@ export class Daemon {
       throw new MonikerError('EDENIED', { text: 'only an embedded daemon hands over' })
     }
     this.#port.giveUp(successor)
+    this.#leases.endAll()
     setTimeout(() => this.#left(successor), this.#options.linger).unref()
     return { handover: true }
   }
@@ -361,6 +374,7 @@ export class Daemon {
     const files = policyFiles(this.#options.policy)
     this.#access.policy = files.length > 0 ? await readPolicies(files) : undefined
     this.#policies = files.map(file => resolve(file))
+    this.#leases.endAll()
     return files
   }
 
@@ -405,6 +419,7 @@ export class Daemon {
       full: this.#bounds.texts,
       names: this.#registry.size,
       followers: size,
+      leases: this.#leases.size,
       open: this.#sockets.size,
       ...this.#counters,
     }

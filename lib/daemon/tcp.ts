@@ -46,6 +46,8 @@ export class LineConnection implements Connection, Reader {
   readonly #peer: Peer
   readonly #options: ServeOptions
   readonly #reader = new LineReader()
+  /** The events that have not been written yet, as lines. */
+  #events = ''
   /** The stream of lines, from the second read on: most connections ask one question, and do without. */
   #splitter: LineSplitter | undefined
   /** Runs while half a line waits for its end. */
@@ -63,10 +65,10 @@ export class LineConnection implements Connection, Reader {
 
   constructor(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions) {
     const { closed, isInUse } = options
-    const owner = ownerOf(socket, peer, this.#write)
+    const owner = ownerOf(socket, peer, this.#tell)
     this.owner = owner
     this.#socket = socket
-    this.#peer = peer.nameless ? peer : { ...peer, owner }
+    this.#peer = { ...peer, connection: owner, ...(!peer.nameless && { owner }) }
     this.#options = options
     socket
       .once('data', this.#stream)
@@ -160,6 +162,7 @@ export class LineConnection implements Connection, Reader {
       if (left <= 0 || text.length > MAX_UNREAD)
         return this.#hold(this.#write(text), lines.slice(at))
       let id: Id = null
+      let said = ''
       try {
         const message = decode(lines[at]!)
         id = idOf(message)
@@ -167,13 +170,14 @@ export class LineConnection implements Connection, Reader {
         const found = this.#options.answer(question(message), this.#peer)
         if (found instanceof Promise) void this.#later(id, found)
         else if (isLong(found)) this.#tellList(id, found.services)
-        else text += encodeAnswer(id, found)
+        else said = encodeAnswer(id, found)
         left -= listWork(found)
       } catch (thrown) {
         const error = refusable(thrown)
         if (isFatal(error) && !this.#isSpared(id)) return this.refuse(error, text, id)
-        text += this.#no(id, error)
+        said = this.#no(id, error)
       }
+      text += this.#takeEvents() + said
     }
     if (text !== '' && !this.#write(text)) this.#hold(false, [])
   }
@@ -229,10 +233,31 @@ export class LineConnection implements Connection, Reader {
     })
   }
 
-  /** Writes what the peer is told. False if it waits to be read. */
-  readonly #write = (text: string): boolean => {
+  /** Tells what happens in one turn by one write, and before any answer that comes later. */
+  readonly #tell = (id: Id, event: Answer): void => {
+    if (this.#events === '') nextTick(() => this.#flush())
+    this.#events += encode(id, event)
+    if (this.#events.length > MAX_UNREAD) this.#flush()
+  }
+
+  /** Writes the events. A peer that does not read what it is told is closed. */
+  #flush(): void {
     const socket = this.#socket
-    if (socket.write(text)) return true
+    if (socket.writableLength > MAX_UNREAD) socket.destroy()
+    if (socket.writable && this.#events !== '') this.#write('')
+    else this.#events = ''
+  }
+
+  #takeEvents(): string {
+    const events = this.#events
+    this.#events = ''
+    return events
+  }
+
+  /** Writes what the peer is told now, after what has happened. False if it waits to be read. */
+  #write(text: string): boolean {
+    const socket = this.#socket
+    if (socket.write(this.#takeEvents() + text)) return true
     this.#options.unread.note(this.#peer, this, socket.writableLength)
     if (!this.#isBehind) this.#watchReading()
     return false
@@ -316,11 +341,7 @@ export function turnAway(socket: Socket, error: MonikerError, before = '', id: I
 /** The number of refused connections that have not closed yet. */
 let lingering = 0
 
-function ownerOf(
-  socket: Socket,
-  { address, remote }: Peer,
-  write: (text: string) => boolean,
-): Owner {
+function ownerOf(socket: Socket, { address, remote }: Peer, tell: Owner['tell']): Owner {
   return {
     ends: { address, remote },
     get isOpen() {
@@ -329,25 +350,7 @@ function ownerOf(
     get isBehind() {
       return socket.writableLength > MAX_UNREAD / 2
     },
-    tell: teller(socket, write),
-  }
-}
-
-/**
- * Tells what happens in one turn by one write, and after what is being answered. A peer that does not
- * read what it is told is closed.
- */
-function teller(socket: Socket, write: (text: string) => boolean): Owner['tell'] {
-  let text = ''
-  const flush = () => {
-    if (socket.writableLength > MAX_UNREAD) socket.destroy()
-    else if (socket.writable && text !== '') write(text)
-    text = ''
-  }
-  return (id, event) => {
-    if (text === '') nextTick(flush)
-    text += encode(id, event)
-    if (text.length > MAX_UNREAD) flush()
+    tell,
   }
 }
 

@@ -102,6 +102,10 @@ export interface Resolve {
   readonly also?: readonly string[]
   /** Milliseconds to hold the question if there is no such service yet; not at all if left out. */
   readonly wait?: number
+  /** True if the client wants to be told once the answer is no longer what the daemon would say. */
+  readonly follow?: boolean
+  /** The id of the question, if it is followed, by which the client is told. */
+  readonly id?: Id
 }
 
 /** The name that a server asks for, and where it listens. */
@@ -220,7 +224,7 @@ export type Question =
 
 /** A question as a program gives it: what is left out has a default. */
 export type Asked = { readonly op: Exclude<Question['op'], 'unknown'> } & Partial<
-  Omit<Resolve, 'op'> &
+  Omit<Resolve, 'op' | 'id'> &
     Offer &
     Omit<Update, 'op'> &
     Pick<Reserve, 'reservation' | 'force'> &
@@ -318,6 +322,7 @@ export function question(message: Answer): Question {
         },
         alsoIn(message),
         optional(message, 'wait', isWait, SOME_TIME),
+        Object.hasOwn(message, 'follow') && followIn(message),
       )
     case 'register':
       return registerIn(message)
@@ -510,6 +515,11 @@ function alsoIn(message: Answer): { also?: readonly string[] } {
   if (!Object.hasOwn(message, 'also')) return {}
   const also = read(message, 'also', isNamespaces, `at most ${MAX_ALSO} namespaces`)
   return { also: also.map(one => one.toLowerCase()) }
+}
+
+function followIn(message: Answer): Pick<Resolve, 'follow' | 'id'> {
+  const isFollowed = read(message, 'follow', isFlag, 'true or false')
+  return isFollowed ? { follow: true, id: idOf(message) } : {}
 }
 
 function nameOf(message: Answer): { namespace: string; service: string } {

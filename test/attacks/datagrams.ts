@@ -72,8 +72,8 @@ t.test(
     t.match(told, /ENOSERVICE.*"port":2.*"port":3.*"port":5/)
 
     owner.ask({ op: 'resolve', service: 'guarded', id: 'own' })
-    t.match(await owner.answer(), { id: 'own', endpoints: [{ port: 5 }] }, 'nothing came before')
     t.match(await owner.answer(), { id: 3, event: 'expect', address: '127.0.0.1' })
+    t.match(await owner.answer(), { id: 'own', endpoints: [{ port: 5 }] }, 'there was no other')
     await othersAreServed()
   },
 )

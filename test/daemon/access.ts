@@ -68,6 +68,22 @@ const list = question({ op: 'list' })
 const names = async (answer: Promise<Answer>) =>
   ((await answer).services as { service: string }[]).map(({ service }) => service)
 
+t.test(
+  'what a program may resolve stays so once its user is known, or is of no account',
+  async t => {
+    const peer = here()
+    t.ok(guarded(7, undefined).access.isSettled(peer))
+    t.ok(guarded(7, [{ deny: 'resolve', name: 'x' }]).access.isSettled(peer))
+    const rules = [{ deny: 'resolve', name: 'x', user: 'luke' }]
+    const { access, ask, world } = guarded(undefined, rules)
+    await t.rejects(ask(resolve(), peer), { code: 'ECONNREFUSED' })
+    t.notOk(access.isSettled(peer))
+    world.uid = 8
+    await t.rejects(ask(resolve(), peer), { code: 'ECONNREFUSED' })
+    t.ok(access.isSettled(peer))
+  },
+)
+
 t.test('where there is no policy the plain namespace is open, and nobody waits', async t => {
   const { handle, ask, asked } = guarded(7, undefined)
   t.match(handle(register(), here()), { registration: 1 })

@@ -3,6 +3,7 @@ import { Access } from '../../lib/daemon/access.ts'
 import { local } from '../../lib/daemon/answer.ts'
 import { chain, type Peer } from '../../lib/daemon/chain.ts'
 import { NAMELESS } from '../../lib/daemon/dialect.ts'
+import { Leases } from '../../lib/daemon/leases.ts'
 import { Subscriptions } from '../../lib/daemon/subscriptions.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import {
@@ -473,4 +474,139 @@ t.test('a name is registered instead of its reservation, unless that was claimed
     code: 'EADDRINUSE',
     message,
   })
+})
+
+/** A daemon that grants leases, and somebody of this host who asks it. */
+function leasing({ mayFollow, max }: { mayFollow?: () => boolean; max?: number } = {}) {
+  const leases = new Leases({ ...(max !== undefined && { max }) })
+  const registry = new Registry(
+    (_change, entry) => leases.end(entry),
+    entry => leases.end(entry),
+  )
+  const answer = chain(
+    local(registry, {
+      generation: 36,
+      ttl: 1,
+      status: () => ({}),
+      leases,
+      ...(mayFollow && { mayFollow }),
+    }),
+  ) as (question: Question, peer: Peer) => Answer
+  const { told, ...peer } = somebody()
+  const asker: Peer = { ...peer, connection: peer.owner! }
+  const follow = (given: Answer = {}, from = asker) =>
+    answer(question({ id: 'f', op: 'resolve', service: 'a', follow: true, ...given }), from)
+  return { leases, registry, answer, follow, asker, told }
+}
+
+const stale = ['f', { event: 'stale' }]
+
+t.test('the answer of one server is a lease, which is over with the first change', async t => {
+  const { leases, registry, answer, follow, asker, told } = leasing()
+  const owner = {}
+  const { registration } = registry.register(owner, offer())
+  t.match(follow(), { endpoints: [{ port: 80 }], followed: true })
+  t.notOk('followed' in answer(resolve(), asker), 'nobody who has not asked for it has one')
+  t.notOk('followed' in follow({ follow: false }))
+  registry.register(owner, offer({ service: 'b' }))
+  registry.register(owner, offer({ namespace: 'ns' }))
+  t.strictSame(told, [])
+  registry.register(owner, offer({ version: '0.0.1' }))
+  t.strictSame(told.splice(0), [stale], 'of any version')
+  follow()
+  registry.unregister(owner, registration)
+  registry.release(owner)
+  t.strictSame(told, [stale], 'and once')
+  t.equal(leases.size, 0)
+})
+
+t.test('the namespaces before that of a leased answer count, and those after do not', async t => {
+  const { registry, follow, told } = leasing()
+  registry.register({}, offer({ namespace: 'two' }))
+  t.match(follow({ namespace: 'one', also: ['', 'two', 'three'] }), {
+    namespace: 'two',
+    followed: true,
+  })
+  registry.register({}, offer({ namespace: 'three' }))
+  t.strictSame(told, [])
+  registry.register({}, offer({ namespace: '' }))
+  t.strictSame(told, [stale])
+})
+
+t.test('a reservation, and a first load, end a lease', async t => {
+  const { registry, follow, told } = leasing()
+  const owner = {}
+  const { registration } = registry.register(owner, offer())
+  follow()
+  registry.register({}, { ...offer({ version: '2.0.0' }), reservation: word })
+  t.strictSame(told.splice(0), [stale])
+  t.match(follow(), { followed: true }, 'what is reserved is no second server')
+  registry.register({}, offer({ version: '2.0.0' }), undefined, { reservation: word })
+  t.ok(told.splice(0).length > 0)
+  follow({ version: '^1' })
+  registry.update(owner, registration, 1)
+  t.strictSame(told, [stale])
+})
+
+t.test('an answer that differs from one to the next is no lease', async t => {
+  const { leases, registry, follow } = leasing()
+  registry.register(silent(), offer({ service: 'guarded', guarded: true }))
+  registry.register({}, offer({ service: 'busy', load: 0 }))
+  for (const port of [1, 2]) registry.register({}, offer({ service: 'many', shared: true, port }))
+  for (const service of ['guarded', 'busy', 'many']) {
+    t.notOk('followed' in follow({ service }), service)
+  }
+  t.equal(leases.size, 0)
+})
+
+t.test('only a connection of this host has leases, where it may', async t => {
+  const { registry, follow, asker } = leasing()
+  registry.register({}, offer())
+  const { owner: _, ...socket } = { ...asker, nameless: true }
+  t.match(follow({}, socket), { followed: true }, 'over the Unix socket too')
+  const { connection, ...datagram } = asker
+  const others: Peer[] = [
+    datagram,
+    { ...asker, local: false },
+    { ...asker, connection: { ...connection!, isOpen: false } },
+  ]
+  for (const peer of others) t.notOk('followed' in follow({}, peer))
+
+  const unsure = leasing({ mayFollow: () => false })
+  unsure.registry.register({}, offer())
+  t.notOk('followed' in unsure.follow())
+})
+
+t.test('without room for a lease there is an answer all the same', async t => {
+  const { registry, follow } = leasing({ max: 1 })
+  registry.register({}, offer())
+  t.match(follow(), { followed: true })
+  t.match(follow(), { endpoints: [{}], followed: undefined })
+  const none = handler()
+  none(register(), here)
+  const asker = { ...here, connection: here.owner! }
+  t.notOk('followed' in none(resolve({ follow: true, id: 1 }), asker))
+})
+
+t.test('a client is told of what has changed before it is answered again', async t => {
+  const waiting: (() => void)[] = []
+  const leases = new Leases({ later: work => waiting.push(work) })
+  const registry = new Registry((_change, entry) => leases.end(entry))
+  const answer = chain(local(registry, { generation: 1, ttl: 1, status: () => ({}), leases }))
+  registry.register({}, offer())
+  registry.register({}, offer({ service: 'b' }))
+  const clients = Array.from({ length: 100 }, () => {
+    const { told, ...peer } = somebody()
+    const asker = { ...peer, connection: peer.owner! }
+    void answer(question({ id: 'f', op: 'resolve', service: 'a', follow: true }), asker)
+    return { told, asker }
+  })
+  registry.register({}, offer({ version: '2.0.0' }))
+  t.equal(waiting.length, 1)
+  const { told, asker } = clients.at(-1)!
+  t.strictSame(told, [])
+  void answer(resolve({ service: 'b' }), asker)
+  t.strictSame(told, [stale])
+  while (waiting.length > 0) waiting.shift()!()
+  for (const { told } of clients) t.strictSame(told, [stale])
 })

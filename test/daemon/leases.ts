@@ -1,5 +1,12 @@
-import t from 'tap'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Daemon } from '../../lib/daemon/daemon.ts'
 import { Leases } from '../../lib/daemon/leases.ts'
+import { localSockets } from '../../lib/node/localsocket.ts'
+import { daemon } from '../fixtures/daemon.ts'
+import { lines } from '../fixtures/lines.ts'
+import { unix } from '../fixtures/localsocket.ts'
 
 const on = (service: string, ...namespaces: string[]) => ({
   service,
@@ -162,4 +169,146 @@ t.test('without turns all are told at once', async t => {
   for (let n = 0; n < 1_000; n++) leases.grant({}, on('a'), () => over++)
   leases.end({ namespace: '', service: 'a' })
   t.equal(over, 1_000)
+})
+
+const starwars = { op: 'register', service: 'starwars', transport: 'tcp', port: 4000 }
+const follow = { op: 'resolve', service: 'starwars', follow: true, id: 'f' }
+const stale = { v: 1, id: 'f', event: 'stale' }
+
+/** A client that has a lease, and a server that has the name. */
+async function leased(t: Test, { port }: Daemon) {
+  const [client, server] = [await lines(t, port), await lines(t, port)]
+  server.ask(starwars)
+  await server.answer()
+  client.ask(follow)
+  t.match(await client.answer(), { id: 'f', endpoints: [{ port: 4000 }], followed: true })
+  return { client, server }
+}
+
+t.test(
+  'a client that has a lease is told of a higher version, before any later answer',
+  async t => {
+    const { client, server } = await leased(t, await daemon(t))
+    server.ask({ ...starwars, version: '2.0.0', port: 4001 })
+    await server.answer()
+    client.ask({ op: 'resolve', service: 'starwars', id: 2 })
+    t.strictSame(await client.answer(), stale)
+    t.match(await client.answer(), { id: 2, endpoints: [{ port: 4001 }] })
+  },
+)
+
+t.test('what a client has changed itself it is told in order', async t => {
+  const { client } = await leased(t, await daemon(t))
+  const resolve = { op: 'resolve', service: 'starwars' }
+  client.ask(
+    { ...resolve, id: 2 },
+    { ...starwars, version: '2.0.0', port: 4001, id: 3 },
+    { ...resolve, id: 4 },
+  )
+  const told = [await client.answer(), await client.answer(), await client.answer()]
+  t.match(told, [{ id: 2, endpoints: [{ port: 4000 }] }, stale, { id: 3, registration: 2 }])
+  t.match(await client.answer(), { id: 4, endpoints: [{ port: 4001 }] })
+})
+
+t.test('a lease is over when its server has gone', async t => {
+  const { client, server } = await leased(t, await daemon(t))
+  server.socket.destroy()
+  t.strictSame(await client.answer(), stale)
+})
+
+t.test('a lease is over when the server says how busy it is', async t => {
+  const { client, server } = await leased(t, await daemon(t))
+  server.ask({ op: 'update', registration: 1, load: 3 })
+  t.strictSame(await client.answer(), stale)
+})
+
+t.test('a lease is had over the Unix socket of the daemon as well', unix, async t => {
+  const { port } = await daemon(t)
+  const server = await lines(t, port)
+  server.ask(starwars)
+  await server.answer()
+  const [path] = localSockets(port)
+  const client = await lines(t, port, { path: path! })
+  client.ask(follow)
+  t.match(await client.answer(), { followed: true })
+  server.ask({ op: 'unregister', registration: 1, id: 2 })
+  t.strictSame(await client.answer(), stale)
+})
+
+t.test('a policy that is read again ends all leases', async t => {
+  const policy = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  const ours = await daemon(t, { policy })
+  const { client } = await leased(t, ours)
+  await ours.reload()
+  t.strictSame(await client.answer(), stale)
+})
+
+t.test('a policy that is broken ends none', async t => {
+  const policy = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  const ours = await daemon(t, { policy })
+  const { client } = await leased(t, ours)
+  writeFileSync(policy, 'rules: 1')
+  await t.rejects(ours.reload())
+  client.ask({ op: 'status', id: 2 })
+  t.match(await client.answer(), { id: 2, pid: process.pid })
+})
+
+t.test('a daemon that hands over ends all leases, and grants none until it goes on', async t => {
+  const ours = await daemon(t, { embedded: true, linger: 60_000 })
+  const { client } = await leased(t, ours)
+  const successor = await lines(t, ours.port)
+  successor.ask({ op: 'handover' })
+  await successor.answer()
+  t.strictSame(await client.answer(), stale)
+  client.ask(follow)
+  t.match(await client.answer(), { endpoints: [{ port: 4000 }], followed: undefined })
+  successor.socket.destroy()
+  while (!ours.isAnswering) await new Promise(setImmediate)
+  client.ask(follow)
+  t.match(await client.answer(), { followed: true })
+})
+
+t.test('a connection that has but leases makes room for another', async t => {
+  const ours = await daemon(t, { maxConnections: 2 })
+  const { client } = await leased(t, ours)
+  const third = await lines(t, ours.port)
+  t.match(await client.answer(), { error: { code: 'ELIMIT' } })
+  third.ask({ op: 'resolve', service: 'starwars' })
+  t.match(await third.answer(), { endpoints: [{ port: 4000 }] })
+})
+
+t.test('a connection that has but leases may be closed when it is silent', async t => {
+  const { client } = await leased(t, await daemon(t, { idle: 100 }))
+  t.strictSame(await client.rest(), [])
+})
+
+t.test('leases of a client that asks no more are forgotten', async t => {
+  const ours = await daemon(t)
+  const { client } = await leased(t, ours)
+  t.equal(ours.status().leases, 1)
+  client.socket.end()
+  t.strictSame(await client.rest(), [])
+  t.equal(ours.status().leases, 0)
+})
+
+t.test('thousands are told of a higher version', async t => {
+  const ours = await daemon(t)
+  const server = await lines(t, ours.port)
+  server.ask(starwars)
+  await server.answer()
+  const clients = await Promise.all(Array.from({ length: 20 }, () => lines(t, ours.port)))
+  const each = 200
+  for (const client of clients) {
+    for (let id = 0; id < each; id++) client.ask({ ...follow, id })
+    for (let id = 0; id < each; id++) await client.answer()
+  }
+  t.equal(ours.status().leases, 4_000)
+  server.ask({ ...starwars, version: '2.0.0', id: 2 })
+  await server.answer()
+  let told = 0
+  for (const client of clients) {
+    for (let id = 0; id < each; id++) if ((await client.answer())!.event === 'stale') told++
+  }
+  t.equal(told, 4_000)
+  t.equal(ours.status().leases, 0)
 })

@@ -88,6 +88,13 @@ t.test('a resolve has a service, and the rest has defaults', async t => {
     wait: 3_600_000,
   }
   t.strictSame(question({ ...least, ...most, future: {} }), { ...least, ...most })
+  const followed = { ...least, id: 'f', follow: true }
+  t.strictSame(question(followed), { ...defaults, id: 'f', follow: true })
+  t.strictSame(question({ ...followed, follow: false }), defaults)
+  t.throws(() => question({ ...followed, follow: 1 }), {
+    ...EPROTO,
+    message: /"follow" to be true/,
+  })
 })
 
 t.test('a register has a service, a transport and a port, and the rest has defaults', async t => {
