@@ -18,6 +18,7 @@ import { TIMEOUT } from '../settings.ts'
 import { LineReader } from '../wire/lines.ts'
 import { decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
 import { accept } from './filter.ts'
+import { Lease, hearing, type Keeper } from './lease.ts'
 
 const debug = diagnostics('moniker:client')
 
@@ -66,7 +67,12 @@ export async function overSocket<T>(
 export interface HostAnswer {
   readonly daemon: DaemonAddress
   readonly answer: Answer
+  /** The lease that came with it, if one was asked for and granted; it may be over by now. */
+  readonly lease?: Lease | undefined
 }
+
+/** The most leases over one connection, asked for or held; beyond it names are asked for each time. */
+const MAX_LEASES = 1_024
 
 /** Milliseconds until a question that went over a session is asked as if there were none. */
 const BESIDE = 250
@@ -103,13 +109,19 @@ interface Pending {
  * A kept connection to a daemon, over which any number of questions may be under way. It keeps the
  * process alive only while one is. Emits `'close'` once.
  */
-export class Client extends EventEmitter<{ close: [] }> {
+export class Client extends EventEmitter<{ close: [] }> implements Keeper {
   readonly #socket: Socket
   /** The place where it was reached. */
   readonly daemon: DaemonAddress
+  /** True if it is of this host. */
+  readonly #isHere: boolean
   #isQuiet: boolean
   readonly #pending = new Map<Id, Pending>()
   readonly #onEvent = new Map<Id, (event: Answer) => void>()
+  /** The leases that were asked for and not refused, by the id of the question. */
+  readonly #leases = new Map<Id, Lease>()
+  /** The number of times that leases were used. */
+  #uses = 0
   #last = 0
   /** The number of times that something has come. */
   #heard = 0
@@ -122,12 +134,15 @@ export class Client extends EventEmitter<{ close: [] }> {
     super()
     this.#socket = socket
     this.daemon = daemon
+    this.#isHere = isLoopback(daemon.address)
     this.#isQuiet = isQuiet
     const reader = new LineReader()
     socket.on('error', error => {
       debug('%s: %s', daemon.address, error.message)
       this.#why = error
     })
+    // It closes only some turns of the loop later.
+    socket.on('end', () => this.#endLeases())
     socket.on('close', () => this.#closed())
     socket.unref().on('data', (chunk: Buffer) => this.#read(reader, chunk))
   }
@@ -160,9 +175,20 @@ export class Client extends EventEmitter<{ close: [] }> {
     return this.#why
   }
 
-  /** The number of questions that it has been asked. */
-  get asked(): number {
-    return this.#last
+  /** The number of questions that it has been asked, and of uses of its leases. */
+  get activity(): number {
+    return this.#last + this.#uses
+  }
+
+  /** Counts a use of a lease. */
+  used(): void {
+    this.#uses++
+  }
+
+  /** A lease to ask for; `undefined` of a daemon of another host, and if there are too many. */
+  lease(): Lease | undefined {
+    const isFree = this.#leases.size < MAX_LEASES
+    return isFree && this.#isHere ? new Lease(this) : undefined
   }
 
   /**
@@ -190,11 +216,17 @@ export class Client extends EventEmitter<{ close: [] }> {
 
   /**
    * The same, if it comes within `ms`; else fails with `ESILENT`. With `hurry` the question does not wait for others
-   * to share a write with.
+   * to share a write with. A `lease` is asked for with it.
    */
-  async askSoon(message: Asked, ms: number, { hurry = false } = {}): Promise<Answer> {
-    const answer = this.ask(message)
+  async askSoon(
+    message: Asked,
+    ms: number,
+    { hurry = false, lease }: { hurry?: boolean; lease?: Lease | undefined } = {},
+  ): Promise<Answer> {
+    const answer = this.ask(lease ? { ...message, follow: true } : message)
     const id = this.#last
+    // Of one that has been closed nothing is asked.
+    if (lease && !this.#socket.destroyed) this.#leases.set(id, lease)
     if (hurry) this.#flush()
     const { address: host, port } = this.daemon
     const late = () => this.#settle(id)?.reject(new MonikerError('ESILENT', { host, port, ms }))
@@ -258,6 +290,7 @@ export class Client extends EventEmitter<{ close: [] }> {
 
   #read(reader: LineReader, chunk: Buffer): void {
     this.#heard++
+    if (this.#leases.size === 0 && this.#isHere) hearing.doubt()
     try {
       for (const line of reader.read(chunk)) this.#take(decode(line), line.length)
     } catch (error) {
@@ -268,10 +301,14 @@ export class Client extends EventEmitter<{ close: [] }> {
   #take(answer: Answer, size: number): void {
     const { id, services, more } = answer as { id: Id; services?: unknown; more?: unknown }
     const pending = this.#pending.get(id)
+    const lease = this.#leases.get(id)
     if ('event' in answer) {
       if (pending) this.#grow(pending, size)
+      if (lease && answer.event === 'stale') this.#endLease(id, lease)
       return this.#onEvent.get(id)?.(answer)
     }
+    if (lease && answer.followed === true) lease.grant()
+    else if (lease) this.#leases.delete(id)
     // The question was given up, or the daemon could not read its id.
     if (!pending) return debug('nobody asked: %o', answer)
     if ('error' in answer) this.#onEvent.delete(id)
@@ -295,7 +332,17 @@ export class Client extends EventEmitter<{ close: [] }> {
     return pending
   }
 
+  #endLease(id: Id, lease: Lease): void {
+    this.#leases.delete(id)
+    lease.end()
+  }
+
+  #endLeases(): void {
+    for (const [id, lease] of this.#leases) this.#endLease(id, lease)
+  }
+
   #closed(): void {
+    this.#endLeases()
     const error = this.#why instanceof MonikerError ? this.#why : this.#lost()
     for (const id of this.#pending.keys()) this.#settle(id)?.reject(error)
     this.emit('close')
@@ -336,25 +383,27 @@ export class Sessions {
 
   /**
    * Asks over the session that is kept to one of the daemons of a host; `undefined` at once if there is none. The
-   * answer is `undefined` if it does not come soon, or if another of the daemons may know better.
+   * answer is `undefined` if it does not come soon, or if another of the daemons may know better. With `follow` a
+   * lease is asked for, which may not be granted.
    */
   ask(
     daemons: readonly DaemonAddress[],
     message: Asked,
     details: Details,
-    options: { hurry: boolean },
+    { hurry, follow = false }: { hurry: boolean; follow?: boolean },
   ): Promise<HostAnswer | undefined> | undefined {
     for (const daemon of daemons) {
       const client = this.#clients.get(keyOf(daemon))
       if (!client) continue
-      return client.askSoon(message, BESIDE, options).then(
+      const lease = follow ? client.lease() : undefined
+      return client.askSoon(message, BESIDE, { hurry, lease }).then(
         answer => {
           if (answer.truncated) {
             asksUsers(daemon)
             client.close()
           }
           const isLast = answer.truncated || (daemons.length > 1 && 'error' in answer)
-          return isLast ? undefined : { daemon, answer: accept(answer, details) }
+          return isLast ? undefined : { daemon, answer: accept(answer, details), lease }
         },
         () => undefined,
       )
@@ -383,10 +432,10 @@ export class Sessions {
     const signal = timeLimit(TIMEOUT)
     const connect = (way: DaemonAddress) => Client.connect(way, signal, { background: true })
     const client = (await overSocket(daemon, connect)) ?? (await connect(daemon))
-    let asked = 0
+    let before = 0
     const idle = setInterval(() => {
-      if (client.asked === asked) client.close()
-      asked = client.asked
+      if (client.activity === before) client.close()
+      before = client.activity
     }, this.#kept).unref()
     client.once('close', () => {
       clearInterval(idle)

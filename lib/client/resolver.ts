@@ -29,6 +29,7 @@ import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { Egress, accept, elsewhere, reachable, turned } from './filter.ts'
 import { Flight } from './flight.ts'
+import { hearing, type Lease } from './lease.ts'
 import { isDoubtful, standings, type Standing } from './standing.ts'
 import { Queries, shouldFallBack, type Query } from './query.ts'
 import { Recalls, type Recall } from './recall.ts'
@@ -60,6 +61,7 @@ export class Resolver implements Resolving {
   readonly #queries: Queries
   readonly #timeout: number
   readonly #known: Cache<Known>
+  readonly #leases = new Map<string, Leased>()
   readonly #recalls = new Recalls()
   readonly #now: (() => number) | undefined
   readonly #failed: Cache<unknown>
@@ -148,9 +150,20 @@ export class Resolver implements Resolving {
     return { known, port, answer, leave: reason => cancel.abort(reason ?? GIVEN_UP) }
   }
 
-  /** The place of a name, if the daemon of this host vouches for it until it tells otherwise. */
-  leased(_name: Name, _options?: SocketQuestion): Resolution | undefined {
-    return undefined
+  /**
+   * The place of a name, if the daemon of this host vouches for it: it has told so over a session, would have told if
+   * there were a change, and what had come 25 ms ago has been read. After a higher version has emitted `'listening'`, it
+   * is so known within 50 ms, and in any case after the next question. A daemon that is stopped tells nothing, but no
+   * other server can have registered either. `undefined` of what has to be asked for: what differs from one call to the
+   * next, other hosts, with `wait`, and of a subclass with an `ask` or a `resolve` of its own.
+   */
+  leased(name: Name, options: SocketQuestion = {}): Resolution | undefined {
+    const { ask, resolve } = Resolver.prototype
+    if (options.wait || this.ask !== ask || this.resolve !== resolve) return undefined
+    const found = this.#leases.get(this.#queryOf(name, options).key)
+    if (!found || !hearing.isRecent()) return undefined
+    found.lease.use()
+    return found.resolution
   }
 
   /** Those of the places that the policies let the program connect to. */
@@ -333,23 +346,43 @@ export class Resolver implements Resolving {
     try {
       // A question that need not wait for others leaves before `connect` returns.
       const hurry = !isThisHost || !this.#isBusy
-      const session = sessions.ask(daemons, question, details, { hurry })
+      const follow = isThisHost && !this.#leases.has(key)
+      const session = sessions.ask(daemons, question, details, { hurry, follow })
+      const told = session && (await session)
+      // Another connection knows nothing of leases.
+      if (!told) this.#leases.delete(key)
       const found =
-        (session && (await session)) ??
+        told ??
         (await this.#askOne(query, daemons, signal(), hint).catch((error: unknown) => {
           const isOurs = daemons.every(({ address }) => LOOPBACK.includes(address))
           const standing = isThisHost && isOurs && isDoubtful(error) && standings.get(port)
           if (!standing) throw error
           return this.#askAgain(standing, query, error, signal())
         }))
-      return await this.#resolutionOf(query, found)
+      const resolution = await this.#resolutionOf(query, found)
+      if (found.lease?.isHeld) this.#hold(key, { resolution, lease: found.lease })
+      return resolution
     } catch (error) {
       this.#known.delete(key)
+      this.#leases.delete(key)
       if (shouldFallBack(query, error)) return this.#fallBack(query, error, signal())
       // A question that was given up is no failure of the host.
       if (!query.isThisHost && !signal().aborted) this.#failed.set(key, error, FAILED)
       throw error
     }
+  }
+
+  /** Remembers a lease until it is over. One of several places, or of one that says its load, is another each time. */
+  #hold(key: string, leased: Leased): void {
+    const { resolution, lease } = leased
+    const [first, ...others] = resolution.endpoints
+    if (others.length > 0 || first!.load !== undefined) return
+    this.#leases.set(key, leased)
+    lease.onOver = () => {
+      if (this.#leases.get(key) === leased) this.#leases.delete(key)
+    }
+    // By the next call there may be a proof that all was read.
+    hearing.isRecent()
   }
 
   /** Asks the daemons of a host, the first of which that answers may be asked often. */
@@ -484,6 +517,12 @@ const askWaiting: Ask = (daemon, question, signal) =>
 interface Known {
   readonly resolution: Resolution
   turn: number
+}
+
+/** An answer that the daemon vouches for. */
+interface Leased {
+  readonly resolution: Resolution
+  readonly lease: Lease
 }
 
 const GIVEN_UP = new Error('nobody waits for the answer any longer')

@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Client, MAX_TOLD, checkTold } from '../../lib/client/connection.ts'
+import { hearing } from '../../lib/client/lease.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { active } from '../fixtures/active.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { external } from '../fixtures/external.ts'
 import { client, fake, silent } from '../fixtures/fake.ts'
 import { line, type Message } from '../fixtures/lines.ts'
 import { stranger } from '../fixtures/services.ts'
@@ -78,11 +80,11 @@ t.test('a question in a hurry does not wait for others to share a write', async 
 
 t.test('a question may be given up soon, and then no answer is waited for', async t => {
   const one = await client(t, await daemon(t), true)
-  t.equal(one.asked, 0)
+  t.equal(one.activity, 0)
   t.match(await one.askSoon(status, 60_000), { pid: process.pid })
   const quiet = await client(t, await fake(t, { tcp: silent }))
   await t.rejects(quiet.askSoon(status, 1), { code: 'ETIMEDOUT', reason: 'ESILENT' })
-  t.equal(quiet.asked, 1)
+  t.equal(quiet.activity, 1)
 })
 
 t.test(
@@ -253,4 +255,110 @@ t.test('a daemon of this host may tell more of services than another', async t =
   t.throws(() => checkTold(near!, list, MAX_TOLD.here + 1), {
     code: 'EBUSY',
   })
+})
+
+/** A daemon that grants what is followed, and tells what it is told to. */
+async function granting(t: Test) {
+  const place = await fake(t, {
+    tcp: ({ id, follow }, socket) =>
+      void socket.write(line({ id, endpoints: [], followed: follow })),
+  })
+  const one = await client(t, place)
+  const ask = async (lease = one.lease()) => {
+    await one.askSoon(resolve, 60_000, { lease })
+    return lease!
+  }
+  const tell = (...events: object[]) => place.sockets[0]!.write(events.map(line).join(''))
+  /** Waits until all that was told has been read. */
+  const read = () => one.ask(status)
+  return { place, one, ask, tell, read }
+}
+
+t.test('a lease is held until the daemon tells that it is over', async t => {
+  const { place, ask, tell, read } = await granting(t)
+  const [lease, other] = [await ask(), await ask()]
+  t.match(place.streamed, [
+    { id: 1, follow: true },
+    { id: 2, follow: true },
+  ])
+  t.ok(lease.isHeld && other.isHeld)
+  tell({ id: 1, event: 'moved' }, { id: 7, event: 'stale' })
+  await read()
+  t.ok(lease.isHeld, 'what is not known is passed over')
+  tell({ id: 1, event: 'stale' }, { id: 1, event: 'stale' })
+  await read()
+  t.notOk(lease.isHeld)
+  t.ok(other.isHeld)
+})
+
+t.test('a lease is held only if it was asked for and granted', async t => {
+  const place = await fake(t, {
+    tcp: ({ id }, socket) => void socket.write(line({ id, endpoints: [] })),
+  })
+  const one = await client(t, place)
+  const lease = one.lease()!
+  await one.askSoon(resolve, 60_000, { lease })
+  t.notOk(lease.isHeld, 'a daemon of 0.1.0 knows nothing of leases')
+  await one.askSoon(resolve, 60_000)
+  t.notOk('follow' in place.streamed[1]!)
+})
+
+t.test('what is told to be over before the answer is no lease', async t => {
+  const place = await fake(t, {
+    tcp: ({ id }, socket) =>
+      void socket.write(line({ id, event: 'stale' }) + line({ id, followed: true })),
+  })
+  const one = await client(t, place)
+  const lease = one.lease()!
+  await one.askSoon(resolve, 60_000, { lease })
+  t.notOk(lease.isHeld)
+})
+
+t.test('leases are over when the connection ends, or is closed', async t => {
+  const first = await granting(t)
+  const lease = await first.ask()
+  let isClosed = false
+  first.one.once('close', () => (isClosed = true))
+  const isOver = new Promise<void>(resolve => (lease.onOver = resolve))
+  first.place.sockets[0]!.end()
+  await isOver
+  t.notOk(isClosed, 'as soon as no more can come')
+  const second = await granting(t)
+  const other = await second.ask()
+  second.one.close()
+  await once(second.one, 'close')
+  t.notOk(other.isHeld)
+  await t.rejects(second.ask(second.one.lease()), { code: 'ECONNRESET' })
+})
+
+t.test('a connection has 1,024 leases at most, and a use counts as one', async t => {
+  const { one, ask, tell, read } = await granting(t)
+  const all = []
+  for (let n = 0; n < 1_024; n++) all.push(ask())
+  const [first] = await Promise.all(all)
+  t.equal(one.lease(), undefined)
+  tell({ id: 1, event: 'stale' })
+  await read()
+  t.ok(one.lease())
+  const before = one.activity
+  first!.use()
+  t.equal(one.activity, before + 1)
+})
+
+t.test('only a daemon of this host is asked for leases', { skip: !external }, async t => {
+  const place = await fake(t, { address: external!, tcp: silent })
+  const far = await Client.connect(place)
+  t.teardown(() => far.close())
+  t.equal(far.lease(), undefined)
+})
+
+t.test('what comes over another connection has that of the leases read first', async t => {
+  const { ask, read } = await granting(t)
+  await ask()
+  const doubts = t.capture(hearing, 'doubt')
+  await read()
+  t.equal(doubts().length, 0, 'its own is read in order')
+  const other = await client(t, await daemon(t))
+  await other.ask(status)
+  t.equal(doubts().length, 1)
 })

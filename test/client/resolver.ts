@@ -6,8 +6,10 @@ import { test, type Test } from 'tap'
 import { parse, type Name } from '../../lib/name.ts'
 import { sessions } from '../../lib/client/connection.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
+import { hearing } from '../../lib/client/lease.ts'
 import { watch } from '../../lib/client/watch.ts'
 import { createServer } from '../../lib/sockets/server.ts'
+import type { DaemonOptions } from '../../lib/daemon/daemon.ts'
 import type { Resolution, ResolveOptions, SocketQuestion } from '../../lib/resolution.ts'
 import { elsewhere, external } from '../fixtures/external.ts'
 import { fake, silent as mute } from '../fixtures/fake.ts'
@@ -42,10 +44,6 @@ test('the highest version in range wins', async t => {
   t.equal(await found('starwars'), '2.0.0')
   t.equal(await found('starwars@^1'), '1.10.0')
   t.equal(await found('starwars@~1.2'), '1.2.0')
-})
-
-test('a name that was never asked for is vouched for by nobody', async t => {
-  t.equal(new Resolver({ port: await nobody() }).leased(parse('starwars')), undefined)
 })
 
 test('a stranger at the designated port is one for every question', async t => {
@@ -722,4 +720,160 @@ test('a hint is where a name may lead; what leads nowhere is none, and what is t
     }
     t.equal(hints.length, 'endpoints' in hint ? 1 : 0)
   }
+})
+
+/** Asks until a session is kept to the daemon of a resolver, and until the loop has gone round. */
+async function warm(resolver: Resolver, port: number, name = parse('starwars')): Promise<void> {
+  while (!sessions.at({ address: '127.0.0.1', port })) await resolver.resolve(name)
+  // A first answer may have been asked for while another was vouched for.
+  for (let n = 0; n < 2; n++) await resolver.resolve(name)
+  while (!hearing.isRecent()) await new Promise(setImmediate)
+}
+
+/** What a resolver vouches for, once it is known to have heard what it was told. */
+async function vouched(
+  resolver: Resolver,
+  name = parse('starwars'),
+  options?: SocketQuestion,
+): Promise<Resolution> {
+  for (;;) {
+    const found = resolver.leased(name, options)
+    if (found) return found
+    await new Promise(setImmediate)
+  }
+}
+
+/** A resolver that has a lease on `starwars`, over a session that closes with the test. */
+async function leasing(t: Test, options: DaemonOptions = {}) {
+  const ours = await daemon(t, options)
+  const { port } = ours
+  const server = await named(t, { service: 'starwars@1.0.0', daemonPort: port })
+  const resolver = new Resolver({ port })
+  const name = parse('starwars')
+  await warm(resolver, port)
+  t.teardown(() => sessions.at({ address: '127.0.0.1', port })?.close())
+  const leased = (options?: SocketQuestion) => resolver.leased(name, options)
+  const held = (options?: SocketQuestion) => vouched(resolver, name, options)
+  return { ours, port, server, resolver, name, leased, held }
+}
+
+test('a name is vouched for once it was asked for over a session, until it changes', async t => {
+  const { port, server, resolver, name, held } = await leasing(t)
+  t.match(await held(), { name: { service: 'starwars' }, endpoints: [{ port: portOf(server) }] })
+  t.same(await held(), await resolver.resolve(name))
+  const higher = await named(t, { service: 'starwars@2.0.0', daemonPort: port })
+  await warm(resolver, port)
+  t.match(await held(), { endpoints: [{ port: portOf(higher) }] })
+  higher.close()
+  await once(higher, 'close')
+  await warm(resolver, port)
+  t.match(await held(), { endpoints: [{ port: portOf(server) }] })
+})
+
+test('a name is vouched for in the words that it was asked for with', async t => {
+  const { ours, port, resolver, leased, held } = await leasing(t)
+  const { questions } = ours.status()
+  t.ok(await held())
+  t.ok(await held({}))
+  t.ok(await held({ transports: ['tcp'] }))
+  t.equal(leased({ wait: 1 }), undefined)
+  const own = { name: 'own', lookup: async () => [] }
+  t.equal(leased({ host: '*', directories: [own] }), undefined)
+  t.equal(leased({ host: '192.0.2.1' }), undefined)
+  t.equal(leased({ family: 4 }), undefined)
+  t.equal(leased({ lookup: lookup('127.0.0.1') }), undefined)
+  t.equal(resolver.leased(parse('tie')), undefined)
+  t.equal(new Resolver({ port }).leased(parse('starwars')), undefined)
+  t.equal(ours.status().questions, questions, 'without a question')
+})
+
+test('a question beside a lease asks for no other', async t => {
+  const { ours, resolver, name } = await leasing(t)
+  const { leases } = ours.status()
+  for (let n = 0; n < 5; n++) await resolver.resolve(name)
+  t.equal(ours.status().leases, leases)
+})
+
+test('what differs from one call to the next is not vouched for', async t => {
+  const { port, resolver } = await leasing(t)
+  await named(t, { service: 'guarded', guarded: true, daemonPort: port })
+  await named(t, { service: 'busy', load: true, daemonPort: port })
+  for (let n = 0; n < 2; n++) await named(t, { service: 'many', shared: true, daemonPort: port })
+  for (const service of ['guarded', 'busy', 'many']) {
+    await warm(resolver, port, parse(service))
+    t.equal(resolver.leased(parse(service)), undefined, service)
+  }
+})
+
+test('a daemon that would vouch for what differs is not believed', async t => {
+  const one = { transport: 'tcp', port: 1, version: '1.0.0', instance: 'a' }
+  let endpoints: object[] = [one]
+  const { port } = await fake(t, {
+    tcp: ({ id }, socket) => void socket.write(line({ id, endpoints, ttl: 1, followed: true })),
+  })
+  const resolver = new Resolver({ port })
+  for (const [service, told] of Object.entries({
+    one: [one],
+    two: [one, { ...one, port: 2, instance: 'b' }],
+    busy: [{ ...one, load: 1 }],
+  })) {
+    endpoints = told
+    await warm(resolver, port, parse(service))
+    if (service === 'one') t.ok(await vouched(resolver, parse(service)))
+    else t.equal(resolver.leased(parse(service)), undefined, service)
+  }
+})
+
+test('a subclass is asked in its own way', async t => {
+  const { port } = await leasing(t)
+  class Own extends Resolver {
+    readonly #other = new Resolver({ port })
+    override resolve(name: Name | string, options?: ResolveOptions): Promise<Resolution> {
+      return this.#other.resolve(name, options)
+    }
+  }
+  class Other extends Resolver {
+    override ask(name: Name, options?: SocketQuestion) {
+      return super.ask(name, options)
+    }
+  }
+  for (const resolver of [new Own({ port }), new Other({ port })]) {
+    await warm(resolver, port)
+    t.equal(resolver.leased(parse('starwars')), undefined)
+  }
+})
+
+test('a name is vouched for only where the policy of the program lets it go', async t => {
+  const { port } = await leasing(t)
+  await named(t, { service: 'tie', daemonPort: port })
+  const policy = join(t.testdir({ 'p.yaml': 'rules: [{deny: connect, name: tie}]' }), 'p.yaml')
+  const resolver = new Resolver({ port, policy })
+  await warm(resolver, port)
+  t.match(await vouched(resolver), { endpoints: [{}] })
+  await t.rejects(resolver.resolve('tie'), { code: 'EACCES' })
+  t.equal(resolver.leased(parse('tie')), undefined)
+})
+
+test('what is told over another connection takes the place of a lease', async t => {
+  const { ours, port, resolver, name, leased, held } = await leasing(t)
+  t.ok(await held())
+  const slow = t.intercept(sessions, 'ask', { value: () => undefined })
+  await resolver.resolve(name)
+  slow.restore()
+  while (!hearing.isRecent()) await new Promise(setImmediate)
+  t.equal(leased(), undefined)
+  await warm(resolver, port)
+  t.ok(await held())
+  t.equal(ours.status().leases, 2, 'the daemon has not forgotten the other')
+  await named(t, { service: 'starwars@2.0.0', daemonPort: port })
+  await warm(resolver, port)
+  t.match(await held(), { endpoints: [{ version: '2.0.0' }] })
+  t.equal(ours.status().leases, 1)
+})
+
+test('a lease ends with its daemon', async t => {
+  const { ours, port, leased } = await leasing(t)
+  const session = sessions.at({ address: '127.0.0.1', port })!
+  await Promise.all([once(session, 'close'), ours.stop()])
+  t.equal(leased(), undefined)
 })

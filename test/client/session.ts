@@ -71,3 +71,30 @@ t.test('a connection that cannot be made is done without', async t => {
   }
   sessions.at(place)!.close()
 })
+
+t.test('a lease is asked for over a session, and a use of it keeps that open', async t => {
+  const ours = await daemon(t)
+  const place = { address: '127.0.0.1', port: ours.port }
+  const holder = await Client.connect(place, undefined, { background: true })
+  t.teardown(() => holder.close())
+  await holder.ask({ op: 'register', service: 'tie', transport: 'tcp', port: 1 })
+  const sessions = new Sessions({ kept: 50 })
+  sessions.answered(place)
+  sessions.answered(place)
+  while (!sessions.at(place)) await new Promise(setImmediate)
+  const client = sessions.at(place)!
+  t.equal((await sessions.ask([place], question, {}, { hurry: true }))!.lease, undefined)
+  const { lease } = (await sessions.ask([place], question, {}, { hurry: true, follow: true }))!
+  t.ok(lease!.isHeld)
+
+  let isClosed = false
+  client.once('close', () => (isClosed = true))
+  const start = performance.now()
+  while (performance.now() < start + 250) {
+    lease!.use()
+    await new Promise(setImmediate)
+  }
+  t.notOk(isClosed)
+  await once(client, 'close')
+  t.notOk(lease!.isHeld)
+})
