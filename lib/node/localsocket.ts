@@ -47,8 +47,8 @@ export function userFolder(user: number, uid = ownUser(), run?: string): Folder 
   return user === uid ? own : undefined
 }
 
-/** The folders that have been looked at lately, and are believed. */
-const looked = new Cache<boolean>()
+/** The folders of users that have been looked at lately; `undefined` is one that is not believed. */
+const looked = new Cache<string | undefined>()
 
 /** Milliseconds for which a look is remembered: nobody but their owners can change these folders. */
 const LOOKED = 1_000
@@ -57,14 +57,16 @@ const LOOKED = 1_000
 export function serverSocket(
   name: string,
   user: number,
-  folder = userFolder(user),
+  find: (user: number) => Folder | undefined = userFolder,
 ): string | undefined {
-  if (!folder) return undefined
-  const { path } = folder
-  const isSeen = looked.get(path)
-  const isGood = isSeen ? isSeen.value : believed(folder)
-  if (!isSeen) looked.set(path, isGood, LOOKED)
-  return isGood ? join(path, name) : undefined
+  const folder = (looked.get(String(user)) ?? look(user, find(user))).value
+  return folder === undefined ? undefined : `${folder}/${name}`
+}
+
+function look(user: number, folder: Folder | undefined): { value: string | undefined } {
+  const value = folder && believed(folder) ? folder.path : undefined
+  looked.set(String(user), value, LOOKED)
+  return { value }
 }
 
 function ownUser(): number | undefined {

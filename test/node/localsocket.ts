@@ -84,16 +84,20 @@ test('the socket of a server is in the folder of its user, which is root or ours
   t.equal(userFolder(8, 0), undefined, 'root cannot tell who else can write there')
   t.intercept(process, 'getuid', { value: undefined })
   t.equal(userFolder(0), undefined, 'where there are no users there is none')
-  t.equal(serverSocket('moniker-1', 0), undefined)
+  t.equal(serverSocket('moniker-1', 7), undefined)
 })
 
 test('it is believed where its folder is, and each is looked at now and then', root, async t => {
   const run = t.testdir({ good: {}, bad: {} })
-  const folder = (name: string) => ({ path: join(run, name), owner: 0, parents: [] })
+  const names = new Map([
+    [8, 'good'],
+    [9, 'bad'],
+  ])
+  const find = (user: number) => ({ path: join(run, names.get(user)!), owner: 0, parents: [] })
   chmodSync(join(run, 'bad'), 0o777)
-  t.equal(serverSocket('moniker-1', 0, folder('good')), join(run, 'good', 'moniker-1'))
-  t.equal(serverSocket('moniker-1', 0, folder('bad')), undefined)
+  t.equal(serverSocket('moniker-1', 8, find), join(run, 'good', 'moniker-1'))
+  t.equal(serverSocket('moniker-1', 9, find), undefined)
   chmodSync(join(run, 'bad'), 0o755)
-  t.equal(serverSocket('moniker-1', 0, folder('bad')), undefined)
-  while (!serverSocket('moniker-1', 0, folder('bad'))) await new Promise(setImmediate)
+  t.equal(serverSocket('moniker-1', 9, find), undefined)
+  while (!serverSocket('moniker-1', 9, find)) await new Promise(setImmediate)
 })
