@@ -1,19 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import semver from 'semver'
-import { LOOPBACK, isIP, isLoopback, isThisHost } from '../address.ts'
+import { isIP, isLoopback, isThisHost } from '../address.ts'
 import { timeLimit, wallClock } from '../clock.ts'
 import { addressesOf, askDatagram } from '../client/ask.ts'
-import { Client } from '../client/connection.ts'
 import type { LookupHostOptions } from '../resolution.ts'
 import { Resolver } from '../client/resolver.ts'
-import type { DaemonStatus, PublicStatus } from '../daemon/daemon.ts'
+import type { DaemonStatus } from '../daemon/daemon.ts'
 import { MonikerError, printable, type Reason } from '../errors.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { descriptorsOf, reserveOf, type Usage } from '../node/descriptors.ts'
-import { localSockets, socketFolders, unsafePartOf, type Folder } from '../node/localsocket.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
 import { loadPolicy } from '../policy/file.ts'
 import { findProject, project, type PassedOver, type Project } from '../project.ts'
@@ -24,32 +22,14 @@ import { VERSION } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { end, orphans, wordsFor } from './orphans.ts'
+import { bad, fine, type Finding, type ToldStatus } from './findings.ts'
+import { PATIENCE, QUESTION, checkRoad, checkSockets } from './roads.ts'
 import { isShare } from './status.ts'
 import { colour, printJSON, tell, timeOf } from './terminal.ts'
 import { engines, version } from './version.ts'
 
-/** Milliseconds to wait for an answer. */
-const PATIENCE = 2_000
-
 /** The part of a bound from which on it is near. */
 const NEAR = 0.9
-
-/** A question that any daemon answers, by whatever way it comes. */
-const QUESTION = { op: 'resolve', service: 'moniker.doctor' } as const
-
-/** The result of one check. */
-export interface Finding {
-  /** The subject of the check, in a word or two. */
-  readonly check: string
-  /** True if it is as it should be. */
-  readonly ok: boolean
-  readonly text: string
-  /** The advice, if it is not. */
-  readonly hint?: string
-}
-
-/** The status of a daemon, which tells other hosts, and users whom its policy keeps names from, but a part of it. */
-type ToldStatus = PublicStatus & Partial<DaemonStatus>
 
 /** The answer, or the error, from the designated port at one address. */
 interface Visit {
@@ -125,6 +105,7 @@ export async function* checkup(
   const all = distinct(daemons)
   yield* await checkLost(all, addresses, port)
   yield* await checkSockets(all, port)
+  yield checkRoad()
   yield* all.flatMap(checkShares)
   yield* await checkDescriptors(all, port)
   yield* await checkPolicies(all)
@@ -385,66 +366,6 @@ function pidsOf(daemons: readonly ToldStatus[]): number[] {
   return daemons.flatMap(({ pid = [] }) => pid)
 }
 
-/** The findings for the Unix sockets at which programs of this host ask. */
-async function checkSockets(daemons: readonly ToldStatus[], port: number): Promise<Finding[]> {
-  const own = daemons.map(({ socket }) => socket)
-  const others = localSockets(port).filter(path => !own.includes(path))
-  const answering = await Promise.all(others.map(path => answersAt(path, port)))
-  const strangers = others
-    .filter((_path, at) => answering[at])
-    .map(path => bad(SOCKET, `a program that has not port ${port} answers at ${path}`, STRANGER))
-  return [...strangers, ...(await Promise.all(daemons.map(one => checkSocket(one, port))))]
-}
-
-const SOCKET = 'unix socket'
-
-const STRANGER = 'programs of this host believe it: end it, or remove that file'
-
-/** The finding for the Unix socket of one daemon, if it is to have one. */
-async function checkSocket({ socket, uid }: ToldStatus, port: number): Promise<Finding> {
-  if (socket === undefined) return withoutSocket(socketFolders(uid))
-  const folder = socketFolders(uid).find(({ path }) => path === dirname(socket))
-  const owner = folder?.owner
-  if (owner !== undefined && ![0, owner].includes(process.getuid!()))
-    return fine(SOCKET, `${socket} is for programs of user ${owner} alone`)
-  if (!existsSync(socket)) {
-    const hint = 'the daemon makes it again where it may; until then programs ask by TCP'
-    return bad(SOCKET, `${socket} is not there`, hint)
-  }
-  const part = folder ? unsafePartOf(folder) : dirname(socket)
-  if (part !== undefined) {
-    const hint = `programs ask by TCP until only its owner can: chmod go-w ${part}`
-    return bad(SOCKET, `another user could exchange ${socket}`, hint)
-  }
-  if (await answersAt(socket, port)) return fine(SOCKET, `programs of this host ask at ${socket}`)
-  return bad(SOCKET, `no daemon answers at ${socket}`, 'programs ask by TCP; remove that file')
-}
-
-/** The finding for a daemon that has no Unix socket, and could have one in these folders. */
-export function withoutSocket(folders: readonly Folder[]): Finding {
-  const text = 'the daemon has none; programs of this host ask by TCP'
-  const part = folders.map(unsafePartOf).find(one => one !== undefined)
-  if (part === undefined) return fine(SOCKET, text)
-  const hint = 'let only root, or the user of the daemon, have it and write there'
-  return bad(SOCKET, `${text}, as nobody believes what is in ${part}`, hint)
-}
-
-/** True if a daemon answers at a Unix socket. */
-async function answersAt(path: string, port: number): Promise<boolean> {
-  const signal = timeLimit(PATIENCE)
-  try {
-    const client = await Client.connect({ address: LOOPBACK[0]!, port, path }, signal)
-    try {
-      await client.ask(QUESTION, signal)
-      return true
-    } finally {
-      client.close()
-    }
-  } catch {
-    return false
-  }
-}
-
 /** The findings for what is used of the bounds of a daemon, if it tells that. */
 function checkShares({ shares, full = [] }: ToldStatus): Finding[] {
   if (!shares) return []
@@ -530,12 +451,4 @@ function isOn(file: string, pattern: RegExp): boolean {
   } catch {
     return false
   }
-}
-
-function fine(check: string, text: string): Finding {
-  return { check, ok: true, text }
-}
-
-function bad(check: string, text: string, hint: string): Finding {
-  return { check, ok: false, text, hint }
 }

@@ -16,9 +16,9 @@ import {
   loopback,
   projectFindings,
   versions,
-  withoutSocket,
-  type Finding,
 } from '../../lib/commands/doctor.ts'
+import type { Finding } from '../../lib/commands/findings.ts'
+import { checkRoad, withoutSocket } from '../../lib/commands/roads.ts'
 import { socketName } from '../../lib/node/localsocket.ts'
 import { decode, encode, idOf, type Answer } from '../../lib/wire/protocol.ts'
 import { apart, island } from '../fixtures/apart.ts'
@@ -212,6 +212,22 @@ test('a daemon that cannot have a Unix socket, as others could write there, is n
     ok: false,
     text: `nobody believes what is in ${path}`,
   })
+})
+
+test('what keeps clients from the fast road to servers of this user is told', async t => {
+  const path = t.testdir({ user: {} })
+  const run = join(path, 'user')
+  const folder = { path: join(run, 'moniker'), owner: undefined, parents: [[run, 0]] as const }
+  const none = { ...folder, parents: [[join(path, 'none'), 0]] as const }
+  t.match(checkRoad(none), { ok: true, text: `as there is no ${join(path, 'none')}` })
+  chmodSync(run, 0o777)
+  t.match(checkRoad(folder), { ok: false, text: `nobody believes what is in ${run}` })
+  t.match(checkRoad({ ...folder, parents: [] }), {
+    ok: true,
+    text: /^clients go to servers .* by /,
+  })
+  t.intercept(process, 'getuid', { value: undefined })
+  t.match(checkRoad(), { ok: true, text: /^this system has none/ })
 })
 
 test('a daemon without a Unix socket, or with one for others, is well', unix, async t => {

@@ -1,0 +1,25 @@
+import type { DaemonStatus, PublicStatus } from '../daemon/daemon.ts'
+
+/** The result of one check. */
+export interface Finding {
+  /** The subject of the check, in a word or two. */
+  readonly check: string
+  /** True if it is as it should be. */
+  readonly ok: boolean
+  readonly text: string
+  /** The advice, if it is not. */
+  readonly hint?: string
+}
+
+/** The status of a daemon, which tells other hosts, and users whom its policy keeps names from, but a part of it. */
+export type ToldStatus = PublicStatus & Partial<DaemonStatus>
+
+/** What is as it should be, or merely so. */
+export function fine(check: string, text: string): Finding {
+  return { check, ok: true, text }
+}
+
+/** What is wrong, and what to do about it. */
+export function bad(check: string, text: string, hint: string): Finding {
+  return { check, ok: false, text, hint }
+}
