@@ -117,7 +117,10 @@ export class Access {
     const forced = question.op === 'reserve' && question.force ? question : undefined
     const rivals = forced && this.#rivals(forced)
     const assertClaim = isPublication(question) ? this.#claimOn(question) : undefined
-    const isCounted = isPublication(question) && this.#options.quota?.asks(peer.owner!) === true
+    const counted = isPublication(question) ? this.#options.quota?.asks(peer.owner!) : undefined
+    // Nobody waits for it. One that has closed holds nothing, and for want of descriptors it is tried another time.
+    if (counted === 'soon') void this.#identify(peer).catch(() => {})
+    const isCounted = counted === 'first'
     const isOpen = !assertClaim && !rivals?.size && !isCounted
     if (!policy && isOpen) return next()
     // Of a clash a program is told by which process, if it may resolve the name.

@@ -10,29 +10,36 @@ export interface QuotaOptions {
 }
 
 /**
- * The share of names that each user but root may have. To find out the user of a connection takes the kernel's table,
- * so that it is not asked for the first few names: all that hold so few have an eighth of a share at most. Those whose
- * user cannot be known count as one.
+ * The share of names that each user but root may have. To find out the user of a connection takes the kernel's table.
+ * As long as all together hold less than a share nobody waits for that, and it is not looked at for the first few names
+ * of a connection: all that hold so few have an eighth of a share at most. Those whose user cannot be known count as
+ * one.
  */
 export class Quota {
-  readonly #registry: Pick<Registry, 'held'>
+  readonly #registry: Pick<Registry, 'held' | 'size'>
   readonly #max: number
   /** The number of names that a connection may have before its user is looked for. */
   readonly #free: number
+  /** The connections whose users are looked for, or are known. */
+  readonly #sought = new WeakSet<object>()
   /** The user of each connection for which one was looked for. */
   readonly #users = new WeakMap<object, number | undefined>()
   /** The number of names that each of these users has. */
   readonly #names = new Map<number | undefined, number>()
 
-  constructor(registry: Pick<Registry, 'held'>, { max, connections }: QuotaOptions) {
+  constructor(registry: Pick<Registry, 'held' | 'size'>, { max, connections }: QuotaOptions) {
     this.#registry = registry
     this.#max = max
     this.#free = Math.floor(max / connections / 8)
   }
 
-  /** True if the user of a connection is to be found out before it gets a further name. */
-  asks(owner: object): boolean {
-    return !this.#users.has(owner) && this.#registry.held(owner) >= this.#free
+  /** Says if the user of a connection that wants a name is to be found out: before it gets it, or at some time. */
+  asks(owner: object): 'first' | 'soon' | undefined {
+    if (this.#users.has(owner)) return undefined
+    if (this.#registry.size >= this.#max) return 'first'
+    if (this.#sought.has(owner) || this.#registry.held(owner) < this.#free) return undefined
+    this.#sought.add(owner)
+    return 'soon'
   }
 
   /** Notes the user of a connection; `undefined` is one that cannot be known. */
