@@ -100,13 +100,23 @@ export interface Asking {
   readonly leave: (reason?: unknown) => void
 }
 
+/** A place for which the daemon of this host vouches. */
+export interface Leased {
+  readonly resolution: Resolution
+  /**
+   * False once the daemon has told otherwise, or can tell no more. A program that was busy has not read yet what has
+   * come: it is true of a moment if it is so after the loop has polled since.
+   */
+  readonly isHeld: boolean
+}
+
 /** A resolver: a `Resolver`, or any object that answers as one. It need not remember anything. */
 export interface Resolving {
   resolve(name: Name, options?: ResolveOptions): Promise<Resolution>
   /** The question of a socket: what is remembered, at once, and the answer when it comes. */
   ask?(name: Name, options?: SocketQuestion): Asking
   /** The place of a name, if the daemon of this host vouches for it until it tells otherwise: nobody need be asked. */
-  leased?(name: Name, options?: SocketQuestion): Resolution | undefined
+  leased?(name: Name, options?: SocketQuestion): Leased | undefined
   /** The place of a name, at once if it is remembered. */
   recall?(name: Name, options?: ResolveOptions): Resolution | Promise<Resolution>
   /** Called when the place that was recalled has refused a datagram. */

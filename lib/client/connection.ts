@@ -18,7 +18,7 @@ import { TIMEOUT } from '../settings.ts'
 import { LineReader } from '../wire/lines.ts'
 import { decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
 import { accept } from './filter.ts'
-import { Lease, hearing, type Keeper } from './lease.ts'
+import { Lease, type Keeper } from './lease.ts'
 
 const debug = diagnostics('moniker:client')
 
@@ -290,7 +290,6 @@ export class Client extends EventEmitter<{ close: [] }> implements Keeper {
 
   #read(reader: LineReader, chunk: Buffer): void {
     this.#heard++
-    if (this.#leases.size === 0 && this.#isHere) hearing.doubt()
     try {
       for (const line of reader.read(chunk)) this.#take(decode(line), line.length)
     } catch (error) {

@@ -11,6 +11,7 @@ import { checkOptions } from '../options/options.ts'
 import type {
   AskOptions,
   Asking,
+  Leased,
   Resolution,
   ResolveOptions,
   Resolving,
@@ -29,7 +30,7 @@ import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { Egress, accept, elsewhere, reachable, turned } from './filter.ts'
 import { Flight } from './flight.ts'
-import { hearing, type Lease } from './lease.ts'
+import type { Lease } from './lease.ts'
 import { isDoubtful, standings, type Standing } from './standing.ts'
 import { Queries, shouldFallBack, type Query } from './query.ts'
 import { Recalls, type Recall } from './recall.ts'
@@ -61,7 +62,7 @@ export class Resolver implements Resolving {
   readonly #queries: Queries
   readonly #timeout: number
   readonly #known: Cache<Known>
-  readonly #leases = new Map<string, Leased>()
+  readonly #leases = new Map<string, Held>()
   readonly #recalls = new Recalls()
   readonly #now: (() => number) | undefined
   readonly #failed: Cache<unknown>
@@ -151,19 +152,17 @@ export class Resolver implements Resolving {
   }
 
   /**
-   * The place of a name, if the daemon of this host vouches for it: it has told so over a session, would have told if
-   * there were a change, and what had come 25 ms ago has been read. After a higher version has emitted `'listening'`, it
-   * is so known within 50 ms, and in any case after the next question. A daemon that is stopped tells nothing, but no
-   * other server can have registered either. `undefined` of what has to be asked for: what differs from one call to the
-   * next, other hosts, with `wait`, and of a subclass with an `ask` or a `resolve` of its own.
+   * The place of a name, if the daemon of this host vouches for it: it has told so over a session, and tells if there is
+   * a change. A daemon that is stopped tells nothing, but no other server can have registered either. `undefined` of
+   * what has to be asked for: what differs from one call to the next, other hosts, with `wait`, and of a subclass with an
+   * `ask` or a `resolve` of its own.
    */
-  leased(name: Name, options: SocketQuestion = {}): Resolution | undefined {
+  leased(name: Name, options: SocketQuestion = {}): Leased | undefined {
     const { ask, resolve } = Resolver.prototype
     if (options.wait || this.ask !== ask || this.resolve !== resolve) return undefined
     const found = this.#leases.get(this.#queryOf(name, options).key)
-    if (!found || !hearing.isRecent()) return undefined
-    found.lease.use()
-    return found.resolution
+    found?.lease.use()
+    return found
   }
 
   /** Those of the places that the policies let the program connect to. */
@@ -360,7 +359,7 @@ export class Resolver implements Resolving {
           return this.#askAgain(standing, query, error, signal())
         }))
       const resolution = await this.#resolutionOf(query, found)
-      if (found.lease?.isHeld) this.#hold(key, { resolution, lease: found.lease })
+      if (found.lease?.isHeld) this.#hold(key, new Held(resolution, found.lease))
       return resolution
     } catch (error) {
       this.#known.delete(key)
@@ -373,16 +372,13 @@ export class Resolver implements Resolving {
   }
 
   /** Remembers a lease until it is over. One of several places, or of one that says its load, is another each time. */
-  #hold(key: string, leased: Leased): void {
-    const { resolution, lease } = leased
-    const [first, ...others] = resolution.endpoints
+  #hold(key: string, leased: Held): void {
+    const [first, ...others] = leased.resolution.endpoints
     if (others.length > 0 || first!.load !== undefined) return
     this.#leases.set(key, leased)
-    lease.onOver = () => {
+    leased.lease.onOver = () => {
       if (this.#leases.get(key) === leased) this.#leases.delete(key)
     }
-    // By the next call there may be a proof that all was read.
-    hearing.isRecent()
   }
 
   /** Asks the daemons of a host, the first of which that answers may be asked often. */
@@ -520,9 +516,18 @@ interface Known {
 }
 
 /** An answer that the daemon vouches for. */
-interface Leased {
+class Held implements Leased {
   readonly resolution: Resolution
   readonly lease: Lease
+
+  constructor(resolution: Resolution, lease: Lease) {
+    this.resolution = resolution
+    this.lease = lease
+  }
+
+  get isHeld(): boolean {
+    return this.lease.isHeld
+  }
 }
 
 const GIVEN_UP = new Error('nobody waits for the answer any longer')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode } from '../errors.ts'
-import { isBelieved, type Folder } from './localsocket.ts'
+import { isBelieved, lookAt, type Folder } from './localsocket.ts'
 
 const debug = diagnostics('moniker:local')
 
@@ -31,7 +31,7 @@ export class LocalServer {
   #path: string | undefined
   /** The last path that it had. */
   #last: string | undefined
-  #inode: number | undefined
+  #inode: bigint | undefined
   #rescan: NodeJS.Timeout | undefined
 
   constructor(options: LocalServerOptions) {
@@ -75,7 +75,7 @@ export class LocalServer {
   }
 
   async #check(name: string): Promise<void> {
-    if (this.#path !== undefined && inodeOf(this.#path) === this.#inode) return
+    if (this.#path !== undefined && lookAt(this.#path)?.ino === this.#inode) return
     // A socket that is closed removes what has its path by then.
     this.#closeSocket()
     await this.#openAs(name)
@@ -98,7 +98,7 @@ export class LocalServer {
     if (this.#rescan !== rescan || this.#server) return void server.close()
     this.#server = server
     this.#path = this.#last = path
-    this.#inode = inodeOf(path)
+    this.#inode = lookAt(path)?.ino
   }
 }
 
@@ -123,14 +123,5 @@ function remove(path: string): void {
     unlinkSync(path)
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
-  }
-}
-
-/** The inode of a file; `undefined` if it is not there, or if something else than a folder is in its way. */
-function inodeOf(path: string): number | undefined {
-  try {
-    return lstatSync(path).ino
-  } catch {
-    return undefined
   }
 }

@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs'
+import { lstatSync, type BigIntStats } from 'node:fs'
 import { join } from 'node:path'
 import { Cache } from '../cache.ts'
 import { netNamespace } from './spaces.ts'
@@ -96,6 +96,18 @@ function isSafe(path: string, owner: number | undefined): boolean {
   const info = lstatSync(path, { throwIfNoEntry: false })
   if (!info?.isDirectory() || (info.mode & OTHERS_WRITE) !== 0) return false
   return owner === undefined || info.uid === owner
+}
+
+/**
+ * The kernel's word on what may be a socket; `undefined` if it is not there, or may not be looked at. It is asked for in whole numbers: where the
+ * last file that Node 20 was asked for in others is a socket, it follows no link to the next module (`fs.realpath`).
+ */
+export function lookAt(path: string): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true })
+  } catch {
+    return undefined
+  }
 }
 
 /** The bits by which a group, or everybody, may write. */

@@ -1,8 +1,9 @@
-import { lstat, readdir, unlink } from 'node:fs'
+import { readdir, unlink } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { wallClock } from '../clock.ts'
 import { hasCode } from '../errors.ts'
+import { lookAt } from './localsocket.ts'
 
 /** The most files of a folder that are looked at in one go. */
 const SOME = 16
@@ -26,16 +27,15 @@ export function sweep(folder: string, now = wallClock()): Promise<unknown> {
 }
 
 function sweepOne(path: string, now: number): Promise<void> {
+  const info = lookAt(path)
+  if (!info?.isSocket() || now - Number(info.ctimeMs) < OLD) return Promise.resolve()
   return new Promise(resolve => {
-    lstat(path, (error, info) => {
-      if (error || !info.isSocket() || now - info.ctimeMs < OLD) return resolve()
-      const socket = connect(path)
-        .on('error', error => {
-          if (hasCode(error, 'ECONNREFUSED')) unlink(path, () => {})
-        })
-        .on('connect', () => socket.destroy())
-        .on('close', () => resolve())
-        .unref()
-    })
+    const socket = connect(path)
+      .on('error', error => {
+        if (hasCode(error, 'ECONNREFUSED')) unlink(path, () => {})
+      })
+      .on('connect', () => socket.destroy())
+      .on('close', () => resolve())
+      .unref()
   })
 }

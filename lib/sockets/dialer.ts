@@ -1,7 +1,7 @@
 import { isIPv4, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ANY_HOST, isIP } from '../address.ts'
-import { clearInterval, nextTick, setInterval } from '../clock.ts'
+import { clearInterval, nextTick, setImmediate, setInterval } from '../clock.ts'
 import type { Call } from '../options/connect.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { undisguise } from '../node/disguise.ts'
@@ -20,7 +20,14 @@ import {
 import { format } from '../name.ts'
 import { choose } from '../client/filter.ts'
 import { askPlainly, resolver } from '../client/resolver.ts'
-import type { Asking, Moniker, OnLookup, Resolution, SocketQuestion } from '../resolution.ts'
+import type {
+  Asking,
+  Leased,
+  Moniker,
+  OnLookup,
+  Resolution,
+  SocketQuestion,
+} from '../resolution.ts'
 import { OtherFamily, hasOtherFamily } from './families.ts'
 import { tcp } from '../transports/tcp.ts'
 import type { NetWay, OpenWay, Transport, Way } from '../transports/transport.ts'
@@ -63,8 +70,9 @@ interface Guess {
  * a stranger's by now. The question may be one that another call has under way: its answer is then older than this
  * call by less than a round trip, as that to any question is once it has come.
  *
- * Where the daemon vouches for a place until it tells otherwise, and the way there proves whose it is, nobody is asked:
- * the connection is made as `net` makes it. Only if that fails is it as above.
+ * Where the daemon vouches for a place until it tells otherwise, and the way there proves whose it is, nobody is asked.
+ * The connection is told once all that had come before it has been read: this program may have been busy, or asleep, and
+ * the daemon have told otherwise meanwhile. Then, and if the connection fails, it is as above.
  */
 export class Dial {
   readonly #socket: NamedSocket
@@ -76,7 +84,7 @@ export class Dial {
   readonly #isGiven: boolean
   #phase: 'sure' | 'asking' | 'confirmed' | 'done' = 'asking'
   /** The place that the daemon vouches for, where nobody was asked; `isCalling` while `connect` is called. */
-  #sure: { readonly found: Resolution; isCalling: boolean } | undefined
+  #sure: { readonly leased: Leased; isCalling: boolean } | undefined
   /** The connection under way, once it is dialled. */
   #guess: Guess | undefined
   /** The failure of a transport of the program's own: that of the call, if no other leads there. */
@@ -128,11 +136,11 @@ export class Dial {
     const proof = this.#transports.find(({ proves }) => proves)
     // A socket whose signal was aborted before is on its way to its end, although Node does not call it destroyed.
     if (!proof || net.signal?.aborted) return false
-    const found = (net.resolver ?? resolver).leased?.(name, where)
-    const guess = found && this.#guessAt(found.endpoints[0]!, [proof])
+    const leased = (net.resolver ?? resolver).leased?.(name, where)
+    const guess = leased && this.#guessAt(leased.resolution.endpoints[0]!, [proof])
     if (!guess || !('net' in guess.way)) return false
     this.#phase = 'sure'
-    this.#sure = { found, isCalling: true }
+    this.#sure = { leased, isCalling: true }
     this.#guess = guess
     const socket = this.#socket
     undisguise(socket)
@@ -301,7 +309,7 @@ export class Dial {
 
   /** Gives up, as the socket is destroyed. A server that was called may be the wrong one: it hears an end. */
   closePolitely(): void {
-    const isGuessing = this.#phase === 'asking'
+    const isGuessing = this.#isUncertain
     this.abandon()
     if (isGuessing && !isWrapped(this.#socket)) closePolitely(this.#socket, this.progress)
   }
@@ -310,8 +318,9 @@ export class Dial {
   suppresses(event: 'connect' | 'ready'): boolean {
     const guess = this.#guess
     // An event of a connection that the socket had before is told.
-    if (event === 'ready') return this.#phase === 'asking' && guess?.isConnected === true
-    if (this.#phase === 'sure' && !this.#arrive(guess!)) return true
+    if (event === 'ready') return this.#isUncertain && guess?.isConnected === true
+    // What had come by then is read in this turn of the loop, before its immediates.
+    if (this.#phase === 'sure') setImmediate(() => this.#arrived(guess!))
     if (this.#phase === 'confirmed') {
       guess?.transport.greet?.(this.#socket)
       this.#finish()
@@ -381,13 +390,20 @@ export class Dial {
     this.#confirm(guess!, place)
   }
 
-  /** The connection is there, and nobody was asked: tells the program so. False if it is not wanted any more. */
-  #arrive(guess: Guess): boolean {
-    const { place } = guess
-    this.#tellLookup(place)
-    if (!this.#isWanted || !this.#tellPlace(this.#sure!.found, place)) return false
+  /** True while it is not known that the place is the right one. */
+  get #isUncertain(): boolean {
+    return this.#phase === 'asking' || this.#phase === 'sure'
+  }
+
+  /** The connection is there, and nobody was asked: tells the program, unless the daemon has told otherwise. */
+  #arrived(guess: Guess): void {
+    if (this.#phase !== 'sure') return
+    const { leased } = this.#sure!
+    if (!leased.isHeld) return void this.#ask(this.#call.where)
+    this.#tellLookup(guess.place)
+    if (!this.#isWanted || !this.#tellPlace(leased.resolution, guess.place)) return
     this.#phase = 'confirmed'
-    return true
+    this.#confirm(guess, guess.place)
   }
 
   /** Tells the program where the name leads. False if the socket is not wanted any more. */

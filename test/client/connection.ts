@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, MAX_TOLD, checkTold } from '../../lib/client/connection.ts'
-import { hearing } from '../../lib/client/lease.ts'
 import { MAX_LINE } from '../../lib/wire/lines.ts'
 import { active } from '../fixtures/active.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -350,15 +349,4 @@ t.test('only a daemon of this host is asked for leases', { skip: !external }, as
   const far = await Client.connect(place)
   t.teardown(() => far.close())
   t.equal(far.lease(), undefined)
-})
-
-t.test('what comes over another connection has that of the leases read first', async t => {
-  const { ask, read } = await granting(t)
-  await ask()
-  const doubts = t.capture(hearing, 'doubt')
-  await read()
-  t.equal(doubts().length, 0, 'its own is read in order')
-  const other = await client(t, await daemon(t))
-  await other.ask(status)
-  t.equal(doubts().length, 1)
 })

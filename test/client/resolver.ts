@@ -6,7 +6,6 @@ import { test, type Test } from 'tap'
 import { parse, type Name } from '../../lib/name.ts'
 import { sessions } from '../../lib/client/connection.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
-import { hearing } from '../../lib/client/lease.ts'
 import { watch } from '../../lib/client/watch.ts'
 import { createServer } from '../../lib/sockets/server.ts'
 import type { DaemonOptions } from '../../lib/daemon/daemon.ts'
@@ -722,15 +721,14 @@ test('a hint is where a name may lead; what leads nowhere is none, and what is t
   }
 })
 
-/** Asks until a session is kept to the daemon of a resolver, and until the loop has gone round. */
+/** Asks until a session is kept to the daemon of a resolver. */
 async function warm(resolver: Resolver, port: number, name = parse('starwars')): Promise<void> {
   while (!sessions.at({ address: '127.0.0.1', port })) await resolver.resolve(name)
   // A first answer may have been asked for while another was vouched for.
   for (let n = 0; n < 2; n++) await resolver.resolve(name)
-  while (!hearing.isRecent()) await new Promise(setImmediate)
 }
 
-/** What a resolver vouches for, once it is known to have heard what it was told. */
+/** What a resolver vouches for, once it does. */
 async function vouched(
   resolver: Resolver,
   name = parse('starwars'),
@@ -738,7 +736,7 @@ async function vouched(
 ): Promise<Resolution> {
   for (;;) {
     const found = resolver.leased(name, options)
-    if (found) return found
+    if (found?.isHeld) return found.resolution
     await new Promise(setImmediate)
   }
 }
@@ -860,7 +858,6 @@ test('what is told over another connection takes the place of a lease', async t 
   const slow = t.intercept(sessions, 'ask', { value: () => undefined })
   await resolver.resolve(name)
   slow.restore()
-  while (!hearing.isRecent()) await new Promise(setImmediate)
   t.equal(leased(), undefined)
   await warm(resolver, port)
   t.ok(await held())

@@ -1,9 +1,21 @@
-import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'tap'
 import {
   isBelieved,
   localSockets,
+  lookAt,
   serverSocket,
   socketFolders,
   socketName,
@@ -100,4 +112,17 @@ test('it is believed where its folder is, and each is looked at now and then', r
   chmodSync(join(run, 'bad'), 0o755)
   t.equal(serverSocket('moniker-1', 9, find), undefined)
   while (!serverSocket('moniker-1', 9, find)) await new Promise(setImmediate)
+})
+
+test('to look at a socket spoils no other look', async t => {
+  const run = mkdtempSync(join(tmpdir(), 'moniker-'))
+  t.teardown(() => rmSync(run, { recursive: true }))
+  const server = createServer()
+  await once(server.listen(join(run, 'socket')), 'listening')
+  t.teardown(() => server.close())
+  mkdirSync(join(run, 'there'))
+  symlinkSync(join(run, 'there'), join(run, 'link'))
+  t.ok(lookAt(join(run, 'socket'))!.isSocket())
+  t.equal(realpathSync(join(run, 'link')), realpathSync(join(run, 'there')))
+  t.equal(lookAt(join(run, 'none')), undefined)
 })

@@ -6,7 +6,7 @@ import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { serverSocket } from '../../lib/node/localsocket.ts'
-import type { Resolution } from '../../lib/resolution.ts'
+import type { Leased } from '../../lib/resolution.ts'
 import { connect, type MonikerSocket } from '../../lib/sockets/socket.ts'
 import { cert, key } from '../fixtures/certificate.ts'
 import { daemon } from '../fixtures/daemon.ts'
@@ -26,6 +26,7 @@ async function vouched(t: Test, serve?: (socket: Socket) => void) {
   const found = await resolver.resolve('echo', { transports: ['unix', 'tcp'] })
   const { path, user } = found.endpoints[0]!.endpoints![0]!
   const asked = { count: 0 }
+  const lease = { resolution: found, isHeld: true }
   const ask: Resolver['ask'] = (...args) => {
     asked.count++
     return resolver.ask(...args)
@@ -33,10 +34,10 @@ async function vouched(t: Test, serve?: (socket: Socket) => void) {
   const sure = {
     resolve: resolver.resolve.bind(resolver),
     ask,
-    leased: (): Resolution | undefined => found,
+    leased: (): Leased => lease,
   }
   const go = () => connect({ service: 'echo', resolver: sure })
-  return { server, go, asked, found, path: serverSocket(path!, user as number)! }
+  return { server, go, asked, lease, path: serverSocket(path!, user as number)! }
 }
 
 /** A socket that nobody listens to. */
@@ -103,6 +104,36 @@ t.test('where it cannot be had any more, the daemon is asked, and all is as ever
   }
 })
 
+t.test('where the daemon tells otherwise before the connection is there, it is asked', async t => {
+  const { go, asked, lease } = await vouched(t)
+  const socket = go()
+  const log = history(socket)
+  lease.isHeld = false
+  t.equal(await text(socket.end('hello')), 'hello')
+  t.equal(asked.count, 1)
+  t.equal(log.filter(event => event === 'connect').length, 1)
+  const other = go().on('error', () => {})
+  while (asked.count < 2) await new Promise(setImmediate)
+  await new Promise(resolve => other.destroy().once('close', resolve))
+})
+
+t.test('one that is destroyed when it is connected is told of nothing', async t => {
+  const { go, server } = await vouched(t)
+  let told = 0
+  server.on('connection', () => told++)
+  const socket = go()
+  const log = history(socket)
+  const { emit } = socket
+  socket.emit = (event: string, ...args: unknown[]) => {
+    // In the turn in which the connection is there, and before the one in which that is told.
+    if (event === 'ready') socket.destroy()
+    return Reflect.apply(emit, socket, [event, ...args]) as boolean
+  }
+  await once(socket, 'close')
+  t.notOk(log.includes('connect'))
+  t.equal(told, 0)
+})
+
 t.test('where the name has gone, the error is that of the daemon', async t => {
   const { go, server } = await vouched(t)
   await new Promise<void>(resolve => server.close(() => resolve()))
@@ -143,8 +174,8 @@ t.test('TLS goes over it', async t => {
 })
 
 t.test('what proves nothing is asked for', async t => {
-  const { go, asked, found } = await vouched(t)
-  for (const one of found.endpoints) Object.assign(one, { endpoints: [] })
+  const { go, asked, lease } = await vouched(t)
+  for (const one of lease.resolution.endpoints) Object.assign(one, { endpoints: [] })
   t.equal(await text(go().end('hello')), 'hello')
   t.equal(asked.count, 1)
 })
