@@ -119,7 +119,6 @@ export function local(
   ): Answer => {
     const owner = peer.owner!
     limit(owner)
-    subscriptions.assertRoom(offer)
     const elder = age() < SETTLING && since !== undefined && { since }
     const tell = ({ owner, id }: Entry, event: Answer) => (owner as Owner).tell(id!, event)
     const evict = (rival: Entry) => {

@@ -36,6 +36,8 @@ export interface Owner {
   readonly isBehind?: boolean
   /** Tells of what has happened since the question `id` was answered. */
   tell(id: Id, event: Answer): void
+  /** Cuts it off, and counts that as a refusal. Its program comes back, and asks anew. */
+  drop?(refusal: MonikerError): void
 }
 
 /** A bound, and how much of it is used. */

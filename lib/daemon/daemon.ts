@@ -158,7 +158,10 @@ export interface DaemonStatus extends Counters {
 export class Daemon {
   readonly #options: DaemonOptions & Required<Pick<DaemonOptions, keyof typeof DEFAULTS>>
   readonly #turns = new Turns()
-  readonly #subscriptions = new Subscriptions({ later: work => this.#turns.waitAgain(work) })
+  readonly #subscriptions = new Subscriptions({
+    later: work => this.#turns.waitAgain(work),
+    cutOff: owner => (owner as Partial<Owner>).drop?.(tooLate()),
+  })
   readonly #leases = new Leases({ later: work => this.#turns.waitAgain(work) })
   readonly #registry = new Registry(
     (change, entry) => {
@@ -491,6 +494,12 @@ export class Daemon {
     }
     debug('%s', error.message)
   }
+}
+
+/** Why a connection is cut off that waits for so much, or watches so much, that it is told too late. */
+function tooLate(): MonikerError {
+  const text = 'so much is waited for, or watched, over one connection that it is told too late'
+  return new MonikerError('ELIMIT', { text })
 }
 
 /** The first of some addresses, those of the loopback interface before others: an answer is one short line. */

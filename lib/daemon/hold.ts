@@ -2,7 +2,7 @@ import { clearTimeout, queueMicrotask, setTimeout } from '../clock.ts'
 import type { MonikerError } from '../errors.ts'
 import { isPublication, type Answer, type Publication, type Resolve } from '../wire/protocol.ts'
 import type { Peer, Answering, Step } from './chain.ts'
-import type { Change } from './registry.ts'
+import { clashes, suits, type Change, type Entry } from './registry.ts'
 import type { Interest, Subscriptions } from './subscriptions.ts'
 
 /** Milliseconds for which a name that is taken may be let go: its holder has just gone, maybe. */
@@ -29,7 +29,8 @@ export function hold(
     } catch (refusal) {
       const ms = (owner && question.wait) ?? 0
       if ((ms <= 0 && !settled()) || !isAbsence(refusal)) throw refusal
-      const rest = { awaited: 'up', ms, settled, next, refusal } as const
+      const helps = (change: Change, entry: Entry) => change === 'up' && suits(entry, question)
+      const rest = { helps, ms, settled, next, refusal }
       return held(subscriptions, owner ?? {}, question, rest)
     }
   }
@@ -39,7 +40,8 @@ export function hold(
       return next()
     } catch (refusal) {
       if ((refusal as MonikerError).reason !== 'ETAKEN') throw refusal
-      const rest = { awaited: 'down', ms: PARTING, next, refusal } as const
+      const helps = (change: Change, entry: Entry) => change === 'down' && clashes(entry, question)
+      const rest = { helps, ms: PARTING, next, refusal }
       return held(subscriptions, owner!, question, rest)
     }
   }
@@ -51,8 +53,8 @@ export function hold(
 }
 
 interface Held {
-  /** The change that may help. */
-  readonly awaited: Change
+  /** True of a change that may help. It is asked of each, of many questions: to ask again costs far more. */
+  readonly helps: (change: Change, entry: Entry) => boolean
   /** Milliseconds to wait for it. */
   readonly ms: number
   /** Resolves once a daemon that is young then has waited for long enough as well. */
@@ -67,7 +69,7 @@ function held(
   subscriptions: Subscriptions,
   owner: object,
   interest: Interest,
-  { awaited, ms, settled, next, refusal }: Held,
+  { helps, ms, settled, next, refusal }: Held,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let last = refusal
@@ -77,14 +79,14 @@ function held(
       try {
         settle(resolve, next())
       } catch (again) {
-        // Another version, say.
+        // The policy withholds it, say.
         last = again
       }
     }
     const stop = subscriptions.follow(owner, interest, {
       released: () => settle(reject, last),
       // The registry has to be done with its change first.
-      tell: change => change === awaited && queueMicrotask(retry),
+      tell: (change, entry) => helps(change, entry) && queueMicrotask(retry),
     })
     let timer: NodeJS.Timeout | undefined
     const settle = <T>(how: (with_: T) => void, what: T) => {
@@ -95,8 +97,10 @@ function held(
     }
     const late = () => {
       const young = settled?.()
-      if (young) void young.then(late)
-      else if (!isDone) settle(reject, last)
+      if (young) return void young.then(late)
+      // Where many wait for the name it may not have been told yet; and the reason may be another by now.
+      retry()
+      if (!isDone) settle(reject, last)
     }
     if (ms > 0) timer = setTimeout(late, ms).unref()
     else late()

@@ -165,7 +165,7 @@ export class Registry {
     const service = this.#namespaces.get(question.namespace)?.get(question.service)
     const { version, transports } = question
     const candidates = service?.entries.filter(
-      entry => entry.reservation === undefined && isReachedBy(transports, entry) && visible(entry),
+      entry => isOffered(entry, transports) && visible(entry),
     )
     if (!service || !candidates?.length) {
       throw new MonikerError('ENOSERVICE', { service: format(question), syscall: 'resolve' })
@@ -291,6 +291,15 @@ function chosen<T>(map: Map<string, T>, key: string | undefined): Iterable<T> {
   return value === undefined ? [] : [value]
 }
 
+/** True if an entry of the service that was asked for is an answer. */
+export function suits(entry: Entry, { version, transports }: Resolve): boolean {
+  return isOffered(entry, transports) && satisfies(entry.version, version)
+}
+
+function isOffered(entry: Entry, transports: readonly string[]): boolean {
+  return entry.reservation === undefined && isReachedBy(transports, entry)
+}
+
 /** True if an entry has one of these transports, be it for a further endpoint. */
 function isReachedBy(transports: readonly string[], { transport, endpoints }: Entry): boolean {
   if (transports.includes(transport)) return true
@@ -303,7 +312,8 @@ function byLoad(entries: Entry[]): Entry[] {
   return isTold ? entries.sort((a, b) => (a.load ?? 0) - (b.load ?? 0)) : entries
 }
 
-function clashes(entry: Entry, offer: Offer): boolean {
+/** True if an entry keeps an offer of its service from being registered. */
+export function clashes(entry: Entry, offer: Offer): boolean {
   return (
     entry.version === offer.version &&
     entry.transport === offer.transport &&

@@ -24,6 +24,8 @@ export interface SubscriptionsOptions {
   maxOwned?: number
   /** Calls a function when all others have had their turn. Default at once. */
   later?: Later
+  /** Called when an owner is told no more, as it has been told too late. Default nothing. */
+  cutOff?: (owner: object) => void
 }
 
 /** The defaults of `SubscriptionsOptions`. */
@@ -32,41 +34,125 @@ export const DEFAULTS = { max: 65_536, maxOwned: 16_384 } satisfies Subscription
 /** The number of subscribers that are told in one turn; fewer are told at once. */
 const PORTION = 64
 
-/** The most changes of which not all subscribers have been told; names are refused beyond it. */
-const MAX_NEWS = 1_024
+/** The most changes after which an owner may not have been told of one; beyond it, it is cut off. */
+const MAX_NEWS = 16_384
 
 /** Calls a function when all others have had their turn. */
 type Later = (work: () => void) => void
 
-/** The subscribers of one name, or of some, and what they have not all been told yet. */
-class Row extends Set<Subscriber> {
-  readonly news: (readonly [change: Change, entry: Entry])[] = []
+/** A change that not all have been told, and its number among all changes. */
+interface News {
+  readonly at: number
+  readonly change: Change
+  readonly entry: Entry
+}
 
-  tell(change: Change, entry: Entry, later: Later): void {
-    if (this.news.push([change, entry]) === 1) this.#begin(later)
+/** The subscribers of one owner to a row, and how much of its news they have been told. */
+class Audience extends Set<Subscriber> {
+  /** The number of the first change that not all of them have been told. */
+  next: number
+  #rest: Iterator<Subscriber> | undefined
+
+  constructor(next: number) {
+    super()
+    this.next = next
+  }
+
+  /** Tells some of the news, the first of which has the number `first`. Returns how many were told. */
+  hear(news: readonly News[], first: number, most: number): number {
+    let told = 0
+    while (told < most && this.next < first + news.length) {
+      const { change, entry } = news[this.next - first]!
+      const { value, done } = (this.#rest ??= this.values()).next()
+      if (done) {
+        this.#rest = undefined
+        this.next++
+      } else {
+        value.tell(change, entry)
+        told++
+      }
+    }
+    return told
+  }
+}
+
+interface RowOptions {
+  later: Later
+  /** True if a change has been news for so long that those who were not told of it are cut off. */
+  isOld: (news: News) => boolean
+  cutOff: (owner: object) => void
+}
+
+/**
+ * The subscribers of one name, or of some. Each owner is told in its turn what it does not know yet, so that one with
+ * many subscribers is late itself, and makes no other late.
+ */
+class Row {
+  readonly #options: RowOptions
+  readonly #audiences = new Map<object, Audience>()
+  #news: News[] = []
+  /** The number of the first of the news, in this row. */
+  #first = 0
+  /** Those whose turn is to come in this round. */
+  #round: Iterator<[object, Audience]> | undefined
+  #size = 0
+
+  constructor(options: RowOptions) {
+    this.#options = options
+  }
+
+  /** The number of subscribers. */
+  get size(): number {
+    return this.#size
+  }
+
+  add(owner: object, subscriber: Subscriber): void {
+    const audience = this.#audiences.get(owner) ?? new Audience(this.#first + this.#news.length)
+    this.#audiences.set(owner, audience.add(subscriber))
+    this.#size++
+  }
+
+  delete(owner: object, subscriber: Subscriber): void {
+    const audience = this.#audiences.get(owner)!
+    audience.delete(subscriber)
+    if (audience.size === 0) this.#audiences.delete(owner)
+    this.#size--
   }
 
   /** A few are told at once. */
-  #begin(later: Later): void {
-    const subscribers = this.values()
-    if (this.size >= PORTION) later(() => this.#goOn(subscribers, later))
-    else this.#goOn(subscribers, later)
+  tell(news: News): void {
+    this.#news.push(news)
+    if (this.#round) return
+    this.#round = this.#audiences.entries()
+    if (this.#size >= PORTION) this.#options.later(() => this.#goOn())
+    else this.#goOn()
   }
 
-  /** Tells some more of the first of the news, and then of the next; the news may be many where subscribers are few. */
-  #goOn(subscribers: Iterator<Subscriber>, later: Later): void {
-    let rest = subscribers
-    for (let told = 0; told < PORTION; told++) {
-      const [change, entry] = this.news[0]!
-      const { value, done } = rest.next()
-      if (!done) value.tell(change, entry)
-      else {
-        this.news.shift()
-        if (this.news.length === 0) return
-        rest = this.values()
-      }
+  /** Tells a portion of what has not been told. */
+  #goOn(): void {
+    for (let left = PORTION; left > 0;) {
+      const { value, done } = this.#round!.next()
+      if (done) {
+        this.#forgetTold()
+        if (this.#news.length === 0) return void (this.#round = undefined)
+        this.#round = this.#audiences.entries()
+      } else left -= this.#hear(...value, left)
     }
-    later(() => this.#goOn(rest, later))
+    this.#options.later(() => this.#goOn())
+  }
+
+  #hear(owner: object, audience: Audience, most: number): number {
+    const next = this.#news[audience.next - this.#first]
+    if (!next || !this.#options.isOld(next)) return audience.hear(this.#news, this.#first, most)
+    this.#options.cutOff(owner)
+    return most
+  }
+
+  #forgetTold(): void {
+    let first = this.#first + this.#news.length
+    for (const { next } of this.#audiences.values()) first = Math.min(first, next)
+    this.#news.splice(0, first - this.#first)
+    this.#first = first
   }
 }
 
@@ -82,19 +168,29 @@ interface Subscription {
 export class Subscriptions {
   readonly #max: number
   readonly #maxOwned: number
-  readonly #later: Later
+  readonly #rowOptions: RowOptions
   readonly #rows = new Map<string, Row>()
   readonly #owners = new Map<object, Set<Subscription>>()
   #size = 0
+  /** The number of changes so far. */
+  #changes = 0
 
   constructor({
     max = DEFAULTS.max,
     maxOwned = DEFAULTS.maxOwned,
     later = work => work(),
+    cutOff = () => {},
   }: SubscriptionsOptions = {}) {
     this.#max = max
     this.#maxOwned = maxOwned
-    this.#later = later
+    this.#rowOptions = {
+      later,
+      isOld: ({ at }) => at < this.#changes - MAX_NEWS,
+      cutOff: owner => {
+        this.release(owner)
+        cutOff(owner)
+      },
+    }
   }
 
   /** The number of subscribers. */
@@ -120,31 +216,23 @@ export class Subscriptions {
     const subscription = { subscriber, keys: keysOf(interest) }
     this.#owners.set(owner, owned.add(subscription))
     for (const key of subscription.keys) {
-      const row = this.#rows.get(key) ?? new Row()
-      this.#rows.set(key, row.add(subscriber))
+      const row = this.#rows.get(key) ?? new Row(this.#rowOptions)
+      row.add(owner, subscriber)
+      this.#rows.set(key, row)
     }
     this.#size++
     return () => {
       if (!owned.delete(subscription)) return
       if (owned.size === 0) this.#owners.delete(owner)
-      this.#forget(subscription)
+      this.#forget(owner, subscription)
     }
   }
 
   /** Tells the subscribers of its name that `entry` has come or gone. */
   tell(change: Change, entry: Entry): void {
     if (this.#size === 0) return
-    for (const key of keysOfEntry(entry)) this.#rows.get(key)?.tell(change, entry, this.#later)
-  }
-
-  /** Throws `ELIMIT` if there are too many whom a name that comes would have to be told to. */
-  assertRoom(entry: Pick<Entry, 'namespace' | 'service'>): void {
-    if (this.#size <= PORTION) return
-    const isBehind = (key: string) => (this.#rows.get(key)?.news.length ?? 0) >= MAX_NEWS
-    if (!keysOfEntry(entry).some(isBehind)) return
-    const text =
-      'so many programs wait for this name, or watch it, that they are not told fast enough'
-    throw new MonikerError('ELIMIT', { text })
+    const news = { at: this.#changes++, change, entry }
+    for (const key of keysOfEntry(entry)) this.#rows.get(key)?.tell(news)
   }
 
   /** Forgets all that `owner` follows: its connection has closed. */
@@ -153,15 +241,15 @@ export class Subscriptions {
     this.#owners.delete(owner)
     for (const subscription of owned) {
       owned.delete(subscription)
-      this.#forget(subscription)
+      this.#forget(owner, subscription)
       subscription.subscriber.released()
     }
   }
 
-  #forget({ subscriber, keys }: Subscription): void {
+  #forget(owner: object, { subscriber, keys }: Subscription): void {
     for (const key of keys) {
       const row = this.#rows.get(key)!
-      row.delete(subscriber)
+      row.delete(owner, subscriber)
       if (row.size === 0) this.#rows.delete(key)
     }
     this.#size--

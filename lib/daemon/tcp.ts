@@ -65,7 +65,7 @@ export class LineConnection implements Connection, Reader {
 
   constructor(socket: Socket, head: Buffer, peer: Peer, options: ServeOptions) {
     const { closed, isInUse } = options
-    const owner = ownerOf(socket, peer, this.#tell)
+    const owner = ownerOf(socket, peer, this.#tell, this.#cutOff)
     this.owner = owner
     this.#socket = socket
     this.#peer = { ...peer, connection: owner, ...(!peer.nameless && { owner }) }
@@ -95,7 +95,11 @@ export class LineConnection implements Connection, Reader {
 
   /** Cuts it off at once: what it has not read is too much. */
   drop(): void {
-    this.#options.refused(tooLazy())
+    this.#cutOff(tooLazy())
+  }
+
+  readonly #cutOff = (refusal: MonikerError): void => {
+    this.#options.refused(refusal)
     this.#socket.destroy()
   }
 
@@ -341,7 +345,12 @@ export function turnAway(socket: Socket, error: MonikerError, before = '', id: I
 /** The number of refused connections that have not closed yet. */
 let lingering = 0
 
-function ownerOf(socket: Socket, { address, remote }: Peer, tell: Owner['tell']): Owner {
+function ownerOf(
+  socket: Socket,
+  { address, remote }: Peer,
+  tell: Owner['tell'],
+  drop: Owner['drop'] & {},
+): Owner {
   return {
     ends: { address, remote },
     get isOpen() {
@@ -351,6 +360,7 @@ function ownerOf(socket: Socket, { address, remote }: Peer, tell: Owner['tell'])
       return socket.writableLength > MAX_UNREAD / 2
     },
     tell,
+    drop,
   }
 }
 

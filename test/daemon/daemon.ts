@@ -347,6 +347,39 @@ t.test('of many addresses a status tells some, as it is one short line', async t
   t.strictSame(one.status().udp, hosts.slice(0, 24))
 })
 
+t.test('who watches a name, however often, keeps nobody from registering it', async t => {
+  const held = await daemon(t)
+  const { port } = held
+  const watch = { op: 'watch', namespace: '', service: 'late' }
+  const [one, nc] = [await lines(t, port), await lines(t, port)]
+  one.ask(watch)
+  await one.answer()
+  const crowd = connect({ port, host: '127.0.0.1' }).on('error', () => {})
+  t.teardown(() => crowd.destroy())
+  const gone = once(crowd.resume(), 'close')
+  crowd.write(line(watch).repeat(1_000))
+  while (held.status().followers < 1_001) await new Promise(setImmediate)
+
+  const names = Array.from({ length: 500 }, (_, n) => {
+    return { op: 'register', service: 'late', version: `0.0.${n}`, transport: 'tcp', port: 1 }
+  })
+  let changes = 0
+  for (; changes < 18_000; changes += 1_000) {
+    nc.ask(...names)
+    const answers = await Promise.all(names.map(() => nc.answer()))
+    const registrations = answers.flatMap(answer => answer!.registration ?? [])
+    if (registrations.length < names.length) t.fail('a name was refused')
+    nc.ask(...registrations.map(registration => ({ op: 'unregister', registration })))
+    await Promise.all(names.map(() => nc.answer()))
+  }
+  await gone
+  let told = 0
+  for (; told < changes && (await one.answer())?.event; told++);
+  t.equal(told, changes, 'who watches it once is told all')
+  t.equal(held.status().followers, 1)
+  t.match(held.status().full, [/waited for, or watched, over one connection/])
+})
+
 t.test('a status says that a stand-alone daemon is one', async t => {
   const one = await daemon(t)
   t.match(one.status(), { embedded: false, names: 0, open: 0 })

@@ -194,3 +194,46 @@ t.test('a registration that is refused for another reason is refused at once', a
   }
   t.throws(() => chain(hold(new Subscriptions()), deny)(register(), here), { code: 'EACCES' })
 })
+
+t.test(
+  'a name is found, or free, in the end though so many wait that nobody was told yet',
+  async t => {
+    awake(t)
+    const subscriptions = new Subscriptions({ later: () => {} })
+    const registry = new Registry((change, entry) => subscriptions.tell(change, entry))
+    const answer = chain(
+      hold(subscriptions),
+      local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
+    )
+    for (let n = 0; n < 64; n++) {
+      subscriptions.follow({}, {}, { tell() {}, released() {} })
+    }
+    const found = answer(resolve({ wait: 1 }), here)
+    const { registration } = registry.register(owner, offer())
+    t.match(await found, { endpoints: [{ port: 80 }] })
+    const late = answer(register(), here)
+    registry.unregister(owner, registration)
+    t.match(await late, { registration: 2 })
+    t.equal(subscriptions.size, 64)
+  },
+)
+
+t.test('a question is asked again only after what may help', async t => {
+  const subscriptions = new Subscriptions()
+  const registry = new Registry((change, entry) => subscriptions.tell(change, entry))
+  let asked = 0
+  const answer = chain(
+    hold(subscriptions),
+    (_question, _peer, next) => {
+      asked++
+      return next()
+    },
+    local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
+  )
+  const found = answer(resolve({ version: '^2' }), here)
+  registry.register(owner, offer())
+  registry.register(owner, offer({ version: '2.0.0', transport: 'udp' }))
+  registry.register(owner, offer({ version: '2.0.1' }))
+  t.match(await found, { endpoints: [{ version: '2.0.1' }] })
+  t.equal(asked, 2)
+})
