@@ -1,4 +1,4 @@
-import { isOwn, staysHere } from '../address.ts'
+import { isOwn, networkOf, staysHere } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { format, isWord } from '../name.ts'
 import type { Action, Judge, Subject, Verdict } from '../policy/policy.ts'
@@ -33,7 +33,7 @@ export interface AccessOptions {
   protectedNames?: Pick<ProtectedNames, 'of'> | undefined
   /** The share of names of each user. Default none. */
   quota?: Pick<Quota, 'asks' | 'found'>
-  /** Calls a function when all others have had their turn. Default at once. */
+  /** Calls a function when all others have had their turn: many may wait for a user. Default at once. */
   later?: (work: () => void) => void
   /** The user that the daemon runs as. Default that of this process. */
   uid?: number | undefined
@@ -61,7 +61,7 @@ export class Access {
   readonly #uids = new WeakMap<Owner, number>()
 
   constructor(options: AccessOptions) {
-    const { users = new UserTable(), identities = new Identities() } = options
+    const { users = new UserTable(), later, identities = new Identities({ later }) } = options
     this.#options = options
     this.#table = users
     this.#identities = identities
@@ -99,6 +99,10 @@ export class Access {
   readonly oversees = ({ local: isLocal, owner }: Peer): boolean =>
     isLocal && (!this.policy || this.#isTrusted(this.#uids.get(owner!)))
 
+  /** The user of a peer, or its host, who have their turns together; `undefined` where the user is not known. */
+  readonly seatOf = ({ local: isLocal, remote, owner }: Peer): unknown =>
+    isLocal ? this.#uids.get(owner!) : networkOf(remote.address)
+
   /** True of the user that the daemon runs as, and of root. */
   #isTrusted(uid: number | undefined): boolean {
     const { uid: own = process.getuid?.() } = this.#options
@@ -129,18 +133,18 @@ export class Access {
     // Only the user of a connection can be known.
     if (asksUser && !peer.owner) return { truncated: true }
     if (policy && mayBeLocal(peer)) return { truncated: true }
-    if (isOpen && (!asksUser || this.#uids.has(peer.owner!))) {
+    const isKnown = this.#uids.has(peer.owner!) && !rivals?.size
+    if (isKnown || (isOpen && !asksUser)) {
+      assertClaim?.(peer)
       return this.#pass(question, peer, next)
     }
     return this.#identify(peer).then(async () => {
       assertClaim?.(peer)
       if (rivals) await this.#identifyAll(rivals)
-      return this.#inTurn(() => {
-        assertOpen(peer.owner!)
-        // The last before it is passed on: another program may have got the name meanwhile.
-        if (forced) this.#assertSame(forced, rivals!, peer)
-        return this.#pass(question, peer, next)
-      })
+      assertOpen(peer.owner!)
+      // The last before it is passed on: another program may have got the name meanwhile.
+      if (forced) this.#assertSame(forced, rivals!, peer)
+      return this.#pass(question, peer, next)
     })
   }
 
@@ -249,20 +253,6 @@ export class Access {
     if ([...this.#rivals(question)].every(isSame)) return
     const text = `${format(question)} is held by a program of another user, or of one that cannot be known`
     throw new MonikerError('EDENIED', { text })
-  }
-
-  /** Many may have waited for the same table. */
-  #inTurn(work: () => Answering): Promise<Answer> {
-    const { later = work => work() } = this.#options
-    return new Promise((resolve, reject) => {
-      later(() => {
-        try {
-          resolve(work())
-        } catch (error) {
-          reject(error as Error)
-        }
-      })
-    })
   }
 
   /** Asks the policy. What has been found out by now is enough. */

@@ -266,6 +266,7 @@ export class Daemon {
     return {
       answer: this.#answer,
       turns: this.#turns,
+      seatOf: this.#access.seatOf,
       unread: this.#limits.unread,
       ended: owner => this.#release(owner),
       closed: owner => {

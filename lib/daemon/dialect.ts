@@ -15,6 +15,8 @@ export interface ServeOptions {
   answer: Handler
   /** The turns of those who have asked for much. */
   turns: Turns
+  /** Whose turn that of a peer is, if others have it together with it. */
+  seatOf: (peer: Peer) => unknown
   /** The accounts of what waits to be read. */
   unread: Pick<Unread, 'note'>
   /**
@@ -92,7 +94,7 @@ export class Arrival {
       .on('error', error => debug('%s: %s', peer.remote.address, error.message))
       .on('timeout', destroy)
       .on('end', end)
-      .once('data', (head: Buffer) => this.#serve(head))
+      .once('data', (head: Buffer) => this.#take(head))
   }
 
   /** The holder of its names; none as long as it says nothing. */
@@ -106,6 +108,17 @@ export class Arrival {
     if (!this.#socket.writable) return
     this.#options.refused(error)
     this.#dialects[0].turnAway(this.#socket, error)
+  }
+
+  /** Serves it in its turn. */
+  #take(head: Buffer): void {
+    const { turns } = this.#options
+    if (turns.takeAtOnce()) return this.#serve(head)
+    const socket = this.#socket.pause()
+    turns.wait(() => {
+      socket.resume()
+      this.#serve(head)
+    })
   }
 
   #serve(head: Buffer): void {

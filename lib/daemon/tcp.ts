@@ -71,7 +71,7 @@ export class LineConnection implements Connection, Reader {
     this.#peer = { ...peer, connection: owner, ...(!peer.nameless && { owner }) }
     this.#options = options
     socket
-      .once('data', this.#stream)
+      .once('data', this.#second)
       .on('end', this.#end)
       .on('error', () => void options.ended(owner))
       .on('timeout', () => isInUse(owner) || this.#waiting > 0 || socket.destroy())
@@ -89,7 +89,7 @@ export class LineConnection implements Connection, Reader {
     this.#options.refused(error)
     if (this.#splitter) socket.unpipe(this.#splitter.removeAllListeners('data'))
     // The rest is read, and dropped.
-    socket.off('data', this.#stream).resume()
+    socket.off('data', this.#second).resume()
     turnAway(socket, error, before, id)
   }
 
@@ -118,13 +118,27 @@ export class LineConnection implements Connection, Reader {
   /** Answers the questions of one read, in its turn. */
   #ask(lines: string[]): void {
     const { turns } = this.#options
-    if (!turns.isBusy) return this.#reply(lines)
-    const goOn = this.#pause(lines)
-    turns.wait(goOn)
+    if (turns.takeAtOnce()) return this.#reply(lines)
+    turns.wait(this.#pause(lines), this.#seat)
   }
 
-  /** Serves what comes after the first read, from this chunk on. */
-  readonly #stream = (chunk: Buffer): void => {
+  get #seat(): unknown {
+    return this.#options.seatOf(this.#peer) ?? this.owner
+  }
+
+  /** Serves what comes after the first read, in its turn: most connections ask one question, and need no stream. */
+  readonly #second = (chunk: Buffer): void => {
+    const { turns } = this.#options
+    if (turns.takeAtOnce()) return this.#stream(chunk)
+    const socket = this.#socket.pause()
+    turns.wait(() => {
+      socket.resume()
+      if (socket.writable) this.#stream(chunk)
+    }, this.#seat)
+  }
+
+  /** Serves all that comes from this chunk on. */
+  #stream(chunk: Buffer): void {
     const socket = this.#socket.off('end', this.#end)
     const splitter = new LineSplitter(this.#reader)
       .on('data', (lines: string[]) => this.#ask(lines))
@@ -229,7 +243,7 @@ export class LineConnection implements Connection, Reader {
       const tell = () => {
         if (!socket.writable) return resolve()
         const { value: page } = pages.next()
-        const next = () => (page?.isLast ? resolve() : turns.waitAgain(tell))
+        const next = () => (page?.isLast ? resolve() : turns.waitAgain(tell, this.#seat))
         if (!page || this.#write(encodeServices(id, page.services, !page.isLast))) next()
         else this.#onDrained(next)
       }
@@ -311,7 +325,7 @@ export class LineConnection implements Connection, Reader {
    */
   #hold(isRead: boolean, lines: string[]): void {
     const goOn = this.#pause(lines)
-    if (isRead) return this.#options.turns.waitAgain(goOn)
+    if (isRead) return this.#options.turns.waitAgain(goOn, this.#seat)
     this.#onDrained(goOn)
   }
 

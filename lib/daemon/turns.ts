@@ -6,16 +6,23 @@ const SLICE = 2
 /** The most connections that are taken between two slices. */
 const ARRIVALS = 64
 
+/** The most that is served in a row as soon as it is read. */
+const AT_ONCE = 16
+
 /**
  * The turns of those who ask. Those who ask for much do a part of it, and wait for all others before the next. They so
- * wait for themselves, and those who ask for little hardly wait.
+ * wait for themselves, and those who ask for little hardly wait. A seat is whose turn it is: whatever of one waits has
+ * one turn while each other has one.
  */
 export class Turns {
   /** Those who have just asked, and those who have had a turn. */
-  readonly #first: (() => void)[] = []
-  readonly #again: (() => void)[] = []
+  readonly #first = new Rota()
+  readonly #again = new Rota()
   readonly #now: () => number
   #isScheduled = false
+  /** True within a turn. */
+  #isServing = false
+  #servedAtOnce = 0
   /** True if a connection has come since the loop was here last; and how many since the last slice. */
   #hasCome = false
   #arrivals = 0
@@ -25,20 +32,31 @@ export class Turns {
     this.#now = now
   }
 
-  /** True if somebody waits for a turn: whoever asks then is to wait as well. */
+  /** True if somebody waits for a turn. */
   get isBusy(): boolean {
     return this.#isScheduled
   }
 
+  /**
+   * True if what has been read may be served there and then: it has its turn, or nobody waits, and little was served so
+   * since the loop was here. Of many much can be read in one round of it.
+   */
+  takeAtOnce(): boolean {
+    if (this.#isServing) return true
+    if (this.#isScheduled) return false
+    if (++this.#servedAtOnce === AT_ONCE) this.#schedule()
+    return true
+  }
+
   /** Calls `work` once what has come by now has been read, before those who have had a turn. */
-  wait(work: () => void): void {
-    this.#first.push(work)
+  wait(work: () => void, seat: unknown = work): void {
+    this.#first.add(work, seat)
     this.#schedule()
   }
 
   /** Calls `work` when all who wait have had their turn. */
-  waitAgain(work: () => void): void {
-    this.#again.push(work)
+  waitAgain(work: () => void, seat: unknown = work): void {
+    this.#again.add(work, seat)
     this.#schedule()
   }
 
@@ -50,46 +68,78 @@ export class Turns {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    setImmediate(() => this.#run())
+    setImmediate(() => void this.#run())
   }
 
   /**
    * Does a slice of the work. Node takes one connection from each listening socket in a round of its loop: those that
    * still wait to be taken, most of them for little, are not to wait for a slice each.
    */
-  #run(): void {
+  async #run(): Promise<void> {
     const mayComeMore = this.#hasCome && this.#arrivals < ARRIVALS
     this.#hasCome = false
     if (mayComeMore) {
       this.#arrivals++
-      return void setImmediate(() => this.#run())
+      return void setImmediate(() => void this.#run())
     }
     this.#arrivals = 0
+    this.#servedAtOnce = 0
     const end = this.#now() + SLICE
     const isLate = () => this.#now() >= end
     try {
-      serve(this.#first, isLate)
-      serve(this.#again, isLate)
+      await this.#serve(this.#first, isLate)
+      await this.#serve(this.#again, isLate)
     } finally {
       this.#isScheduled = false
-      if (this.#first.length > 0 || this.#again.length > 0) this.#schedule()
+      if (this.#first.size > 0 || this.#again.size > 0) this.#schedule()
+    }
+  }
+
+  /**
+   * Serves those who wait by now, one at least, until it is late. One of each kind has its turn, or those who have just
+   * asked could keep the others waiting for ever. What work sets off in promises is done before the clock is looked at.
+   */
+  async #serve(waiting: Rota, isLate: () => boolean): Promise<void> {
+    for (let left = waiting.size; left > 0; left--) {
+      const work = waiting.next()
+      this.#isServing = true
+      try {
+        work()
+      } finally {
+        this.#isServing = false
+      }
+      await Promise.resolve()
+      if (isLate()) return
     }
   }
 }
 
-/**
- * Serves those who wait by now, one at least, until it is late. One of each kind has its turn, or those who have just
- * asked could keep the others waiting for ever.
- */
-function serve(waiting: (() => void)[], isLate: () => boolean): void {
-  const count = waiting.length
-  let done = 0
-  try {
-    while (done < count) {
-      waiting[done++]!()
-      if (isLate()) return
-    }
-  } finally {
-    waiting.splice(0, done)
+/** Work that waits, by seats. */
+class Rota {
+  /** The work of each seat; the seat whose turn is next comes first. */
+  readonly #seats = new Map<unknown, (() => void)[]>()
+  #size = 0
+
+  /** The number of all that wait. */
+  get size(): number {
+    return this.#size
+  }
+
+  add(work: () => void, seat: unknown): void {
+    const waiting = this.#seats.get(seat)
+    if (waiting) waiting.push(work)
+    else this.#seats.set(seat, [work])
+    this.#size++
+  }
+
+  /** Takes what is next. */
+  next(): () => void {
+    const [first] = this.#seats
+    const [seat, waiting] = first!
+    const work = waiting.shift()!
+    this.#seats.delete(seat)
+    if (waiting.length > 0) this.#seats.set(seat, waiting)
+    this.#size--
+    return work
   }
 }

@@ -176,18 +176,26 @@ export async function portsOf(pid: number): Promise<number[]> {
   return [...new Set(ports.map(({ port }) => Number.parseInt(port!, 16)))]
 }
 
+export interface IdentitiesOptions {
+  /** The folder that has the kernel's tables. Default `/proc/net`. */
+  folder?: string | undefined
+  /** Calls a function when all others have had their turn. Default at once. */
+  later?: ((work: () => void) => void) | undefined
+}
+
 /**
  * The users behind the connections of this host, as the kernel tells them: no program can claim to be
  * another user. Only Linux tells.
  */
 export class Identities {
   readonly #folder: string | undefined
+  readonly #later: (work: () => void) => void
   #reading: Promise<Owners> | undefined
   #next: Promise<Owners> | undefined
 
-  /** `folder` has the kernel's tables. */
-  constructor(folder?: string) {
+  constructor({ folder, later = work => work() }: IdentitiesOptions = {}) {
     this.#folder = folder
+    this.#later = later
   }
 
   /**
@@ -196,6 +204,8 @@ export class Identities {
    */
   async of(from: End, to: End): Promise<number | undefined> {
     const owners = await this.#owners()
+    // Many may have waited for the same table.
+    await new Promise<void>(this.#later)
     const theirs = forms(to)
     const found = forms(from).map((form, at) => owners.get(`${form} ${theirs[at]!}`))
     return found.find(uid => uid !== undefined && uid !== NOBODY)

@@ -189,20 +189,6 @@ t.test('a peer that goes while its user is looked up holds nothing', async t => 
   t.equal(registry.size, 0)
 })
 
-t.test('nor does a peer that goes while others have their turn', async t => {
-  const owner = { isOpen: true, tell: () => {} }
-  const { ask, registry } = guarded(7, undefined, {
-    later: work => {
-      owner.isOpen = false
-      work()
-    },
-  })
-  await t.rejects(ask(register({ namespace: 'luke' }), here(owner)), {
-    message: /the connection has closed/,
-  })
-  t.equal(registry.size, 0)
-})
-
 t.test('the user of a peer is looked up once a connection, if it can be', async t => {
   const { ask, asked, world } = guarded(undefined, [
     { allow: 'publish', user: 'luke' },
@@ -215,6 +201,17 @@ t.test('the user of a peer is looked up once a connection, if it can be', async 
   t.match(await ask(register({ service: 'b' }), peer), { registration: 2 })
   t.match(await ask(register({ namespace: 'luke' }), peer), { registration: 3 })
   t.strictSame(asked, [6664, 6664])
+})
+
+t.test('a user that is known is not waited for, and has its turns together', async t => {
+  const { handle, ask, access } = guarded(7, undefined)
+  const peer = here()
+  t.equal(access.seatOf(peer), undefined)
+  t.match(await ask(register({ namespace: 'luke' }), peer), { registration: 1 })
+  t.match(handle(register({ namespace: 'luke', service: 'b' }), peer), { registration: 2 })
+  t.throws(() => handle(register({ namespace: 'root' }), peer), { code: 'EACCES' })
+  t.equal(access.seatOf(peer), 7)
+  t.equal(access.seatOf(far('2001:db8::1')), access.seatOf(far('2001:db8::2')))
 })
 
 t.test('the policy says which user may publish which name', async t => {
@@ -528,6 +525,10 @@ t.test(
     const gone = from(3)
     await ask(register({ service: 'b' }), gone)
     Object.assign(gone.owner!, { isOpen: false })
-    t.match(await ask(reserve({ service: 'b', force: true }), from(4)), { registration: Number })
+    const known = from(4)
+    t.match(await ask(reserve({ service: 'b', force: true }), known), { registration: Number })
+    await ask(register({ service: 'd' }), from(6))
+    t.match(await ask(reserve({ service: 'e', force: true }), known), { registration: Number })
+    t.match(await ask(reserve({ service: 'd', force: true }), known), { registration: Number })
   },
 )

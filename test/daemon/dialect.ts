@@ -17,6 +17,7 @@ function arriving(socket: Socket, dialects: Dialect[] = [], idle = 60_000) {
   const arrival = new Arrival(socket, peerOf(socket), [json, ...dialects], {
     answer: question => ({ got: question.op }),
     turns: new Turns(),
+    seatOf: () => undefined,
     unread: { note: () => {} },
     ended: () => false,
     closed: none,

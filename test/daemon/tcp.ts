@@ -25,6 +25,7 @@ async function listener(t: Test, given: Partial<ServeOptions> = {}) {
     new Arrival(socket, peerOf(socket), [json], {
       answer: echo,
       turns: new Turns(),
+      seatOf: () => undefined,
       unread: { note: () => {} },
       ended: () => false,
       closed: owner => closed.push(owner),
@@ -439,6 +440,80 @@ t.test('a peer that asks for lists has its turn over sooner', async t => {
   }
 })
 
+/** Turns that everybody waits for. */
+class BusyTurns extends Turns {
+  override takeAtOnce(): boolean {
+    return false
+  }
+}
+
+t.test('what is read while others wait is served in its turn', async t => {
+  const seats: unknown[] = []
+  class NotingTurns extends BusyTurns {
+    override wait(work: () => void, seat?: unknown): void {
+      seats.push(seat)
+      super.wait(work, seat)
+    }
+  }
+  const { port } = await listener(t, { turns: new NotingTurns(), seatOf: () => 7 })
+  const nc = await lines(t, port)
+  for (let id = 0; id < 3; id++) {
+    nc.ask({ ...status, id })
+    t.match(await nc.answer(), { id, got: 'status' })
+  }
+  nc.socket.end(line({ ...status, id: 3 }))
+  t.match(await nc.rest(), [{ id: 3 }])
+  t.strictSame([...new Set(seats)], [undefined, 7], 'of what comes first nobody knows whose it is')
+})
+
+t.test('what waits for its turn is dropped if the peer goes, or is refused, meanwhile', async t => {
+  const waiting: (() => void)[] = []
+  class StoppedTurns extends BusyTurns {
+    override wait(work: () => void): void {
+      waiting.push(work)
+    }
+  }
+  const turn = async () => {
+    while (waiting.length === 0) await new Promise(setImmediate)
+    waiting.shift()!()
+  }
+  let answered = 0
+  const { port, served, closed } = await listener(t, {
+    answer: () => ({ answered: ++answered }),
+    turns: new StoppedTurns(),
+  })
+  const nc = await lines(t, port)
+  nc.ask(status)
+  await turn()
+  await turn()
+  await nc.answer()
+  nc.ask(status)
+  while (waiting.length === 0) await new Promise(setImmediate)
+  served[0]!.destroy()
+  while (closed.length === 0) await new Promise(setImmediate)
+  await turn()
+  t.equal(answered, 1)
+
+  const early = await lines(t, port)
+  early.ask(status)
+  while (waiting.length === 0) await new Promise(setImmediate)
+  const gone = once(served[1]!.destroy(), 'close')
+  await gone
+  await turn()
+  t.equal(answered, 1)
+})
+
+t.test('a long list that is answered later is told in pages as well', async t => {
+  const names = Array.from({ length: 100 }, (_, n) => ({ service: `n${n}` }))
+  const { port } = await listener(t, { answer: async () => ({ services: names.values() }) })
+  const nc = await lines(t, port)
+  nc.ask({ op: 'list' })
+  t.match(await nc.answer(), { more: true, services: names.slice(0, 64) })
+  const { more, services } = (await nc.answer())!
+  t.notOk(more)
+  t.strictSame(services, names.slice(64))
+})
+
 t.test('a list is told no further once the peer has gone', async t => {
   let told = 0
   function* endless() {
@@ -540,6 +615,7 @@ t.test('a connection that is refused later is told why, and heard no more', asyn
       new Arrival(socket, peerOf(socket), [json], {
         ...options,
         turns: new Turns(),
+        seatOf: () => undefined,
         unread: { note: () => {} },
         isInUse: () => false,
         slowness: 1,

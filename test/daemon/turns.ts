@@ -64,3 +64,45 @@ t.test(
     t.equal(rounds, 65)
   },
 )
+
+t.test('whatever of one seat waits has one turn while each other has one', async t => {
+  const turns = new Turns()
+  const told: string[] = []
+  const note = (name: string) => () => told.push(name)
+  for (const name of ['a1', 'a2', 'a3']) turns.wait(note(name), 'a')
+  for (const name of ['b1', 'b2']) turns.wait(note(name), 'b')
+  for (const name of ['c1', 'c2']) turns.waitAgain(note(name), 'c')
+  turns.waitAgain(note('alone'))
+  await new Promise(setImmediate)
+  t.strictSame(told, ['a1', 'b1', 'a2', 'b2', 'a3', 'c1', 'alone', 'c2'])
+})
+
+t.test('little is served as soon as it is read, and more in its turn', async t => {
+  const turns = new Turns()
+  for (let served = 0; served < 16; served++) t.ok(turns.takeAtOnce())
+  t.notOk(turns.takeAtOnce(), 'as much may have come in this round of the loop')
+  await new Promise(setImmediate)
+  t.ok(turns.takeAtOnce())
+
+  const may: boolean[] = []
+  turns.wait(() => may.push(turns.takeAtOnce()))
+  t.notOk(turns.takeAtOnce(), 'another waits')
+  await new Promise(setImmediate)
+  t.strictSame(may, [true], 'who has its turn need not wait for another')
+})
+
+t.test('what work sets off in promises is a part of its turn', async t => {
+  let time = 0
+  const turns = new Turns(() => time)
+  const told: string[] = []
+  for (const name of ['a', 'b']) {
+    turns.wait(() => {
+      told.push(name)
+      void Promise.resolve().then(() => (time += 2))
+    })
+  }
+  await new Promise(setImmediate)
+  t.strictSame(told, ['a'])
+  await new Promise(setImmediate)
+  t.strictSame(told, ['a', 'b'])
+})

@@ -403,7 +403,7 @@ const tables: [what: string, ends: readonly [string, string], rows: string, uid?
 
 for (const [what, [from, to], rows, uid] of tables) {
   test(`of ${what} the user is ${uid ?? 'unknown'}`, async t => {
-    const identities = new Identities(t.testdir({ tcp: HEAD + rows }))
+    const identities = new Identities({ folder: t.testdir({ tcp: HEAD + rows }) })
     const ends = [
       { address: from, port: 8080 },
       { address: to, port: 6664 },
@@ -414,7 +414,7 @@ for (const [what, [from, to], rows, uid] of tables) {
 
 test('who asks while a table is read is found in the next', async t => {
   const folder = t.testdir({ tcp: HEAD + row(here) })
-  const identities = new Identities(folder)
+  const identities = new Identities({ folder })
   const [first, later, to] = [8080, 8081, 6664].map(port => ({ address: '127.0.0.1', port }))
   const asked = identities.of(first!, to!)
   // At one stroke: what is being read is the one or the other.
@@ -431,14 +431,36 @@ test('in a long table as well', async t => {
   const others = Array.from({ length: 1_100 }, (_, n) =>
     row(here.replace('1F90', (n + 1).toString(16).toUpperCase().padStart(4, '0')), '01', 7),
   )
-  const identities = new Identities(t.testdir({ tcp: HEAD + others.join('') + row(here) }))
+  const identities = new Identities({
+    folder: t.testdir({ tcp: HEAD + others.join('') + row(here) }),
+  })
   const [from, other, to] = [8080, 1_100, 6664].map(port => ({ address: '127.0.0.1', port }))
   t.equal(await identities.of(from!, to!), 1000)
   t.equal(await identities.of(other!, to!), 7)
 })
 
+test('all that have waited for a table have their turns', async t => {
+  const waiting: (() => void)[] = []
+  const identities = new Identities({
+    folder: t.testdir({ tcp: HEAD + row(here) }),
+    later: work => waiting.push(work),
+  })
+  const [from, to] = [8080, 6664].map(port => ({ address: '127.0.0.1', port }))
+  const found: unknown[] = []
+  const asked = [1, 2].map(async () => found.push(await identities.of(from!, to!)))
+  while (waiting.length < 1) await new Promise(setImmediate)
+  t.strictSame(found, [])
+  waiting.shift()!()
+  await Promise.race(asked)
+  t.strictSame(found, [1000])
+  while (waiting.length < 1) await new Promise(setImmediate)
+  waiting.shift()!()
+  await Promise.all(asked)
+  t.strictSame(found, [1000, 1000])
+})
+
 test('for want of descriptors no user is unknown: that is a failure, and the next is not', async t => {
-  const identities = new Identities(t.testdir({ tcp: HEAD + row(here) }))
+  const identities = new Identities({ folder: t.testdir({ tcp: HEAD + row(here) }) })
   const [from, to] = [8080, 6664].map(port => ({ address: '127.0.0.1', port }))
   const { again } = wanting(t)
   const asked = [identities.of(from!, to!), identities.of(from!, to!)]
