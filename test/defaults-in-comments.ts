@@ -77,6 +77,7 @@ t.test('PROTOCOL.md tells the limits of the daemon', async t => {
     [changes.perSecond],
     [16_384],
     [FOLLOWERS.maxOwned, FOLLOWERS.max],
+    [FOLLOWERS.max / 4, FOLLOWERS.max / 4, FOLLOWERS.max / 2],
     [LEASES.maxOwned, LEASES.max],
     [hostQuestions.perSecond, remoteQuestions.perSecond],
     [LIMITS.connections, LIMITS.hostConnections],

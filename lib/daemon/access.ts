@@ -12,7 +12,7 @@ import {
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
 import { isProven, type Answering, type Owner, type Peer, type Step } from './chain.ts'
-import type { Quota } from './quota.ts'
+import type { Limits } from './limits.ts'
 import type { Entry } from './registry.ts'
 import { Identities } from '../node/proc.ts'
 
@@ -31,8 +31,8 @@ export interface AccessOptions {
   identities?: Pick<Identities, 'of'>
   /** The names of the host's own namespace that are not for everybody. Default none. */
   protectedNames?: Pick<ProtectedNames, 'of'> | undefined
-  /** The share of names of each user. Default none. */
-  quota?: Pick<Quota, 'asks' | 'found'>
+  /** The shares of each user. Default none. */
+  limits?: Pick<Limits, 'asks' | 'found'>
   /** Calls a function when all others have had their turn: many may wait for a user. Default at once. */
   later?: (work: () => void) => void
   /** The user that the daemon runs as. Default that of this process. */
@@ -121,7 +121,8 @@ export class Access {
     const forced = question.op === 'reserve' && question.force ? question : undefined
     const rivals = forced && this.#rivals(forced)
     const assertClaim = isPublication(question) ? this.#claimOn(question) : undefined
-    const counted = isPublication(question) ? this.#options.quota?.asks(peer.owner!) : undefined
+    const { owner } = peer
+    const counted = peer.local && owner ? this.#options.limits?.asks(question, owner) : undefined
     // Nobody waits for it. One that has closed holds nothing, and for want of descriptors it is tried another time.
     if (counted === 'soon') void this.#identify(peer).catch(() => {})
     const isCounted = counted === 'first'
@@ -186,7 +187,7 @@ export class Access {
       const uid = await this.#identities.of(peer.remote, ours)
       if (uid !== undefined) this.#uids.set(owner, uid)
     }
-    this.#options.quota?.found(owner, this.#uids.get(owner))
+    this.#options.limits?.found(owner, this.#uids.get(owner))
     assertOpen(owner)
   }
 

@@ -160,12 +160,13 @@ export class Daemon {
   readonly #turns = new Turns()
   readonly #subscriptions = new Subscriptions({
     later: work => this.#turns.waitAgain(work),
+    enter: owner => this.#limits.follow(owner),
     cutOff: owner => (owner as Partial<Owner>).drop?.(tooLate()),
   })
   readonly #leases = new Leases({ later: work => this.#turns.waitAgain(work) })
   readonly #registry = new Registry(
     (change, entry) => {
-      this.#limits.quota.observe(change, entry)
+      this.#limits.observe(change, entry.owner)
       this.#leases.end(entry)
       this.#subscriptions.tell(change, entry)
     },
@@ -197,16 +198,13 @@ export class Daemon {
     const set = { ...DEFAULTS, ...defined(options) }
     this.#dialects = [json, ...dialects]
     this.#options = set
-    this.#limits = new Limits(this.#registry, {
-      connections: set.maxConnections,
-      names: set.maxNames,
-      ...limits,
-    })
+    const given = { connections: set.maxConnections, names: set.maxNames, ...limits }
+    this.#limits = new Limits(this.#registry, given, this.#subscriptions)
     this.#access = new Access({
       publicList: set.publicList,
       port: () => this.port,
       denied: text => this.#denied(text),
-      quota: this.#limits.quota,
+      limits: this.#limits,
       later: work => this.#turns.waitAgain(work),
       // The daemon of a program cannot tell what root would have said.
       protectedNames: options.embedded ? undefined : new ProtectedNames(),

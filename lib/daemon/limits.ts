@@ -1,10 +1,12 @@
-import { networkOf } from '../address.ts'
+import { isOwn, networkOf } from '../address.ts'
 import { clock } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
-import { isPublication } from '../wire/protocol.ts'
-import type { Peer, Share, Step } from './chain.ts'
+import { isPublication, type Question } from '../wire/protocol.ts'
+import type { Owner, Peer, Share, Step } from './chain.ts'
+import { Places } from './places.ts'
 import { Quota } from './quota.ts'
-import type { Registry } from './registry.ts'
+import type { Change, Registry } from './registry.ts'
+import { Subscriptions } from './subscriptions.ts'
 import { Unread } from './unread.ts'
 
 /** A limit to how often something may be done. */
@@ -67,8 +69,12 @@ export const DEFAULTS = {
  * its address, of IPv6 by the 64 bits of its network.
  */
 export class Limits {
-  /** The share of names of each user. */
-  readonly quota: Quota
+  /** The shares of each user: of names, and of questions that are held and watches. */
+  readonly #names: Quota
+  readonly #followers: Quota
+  /** The places of other hosts: for connections, and for questions that are held and watches. */
+  readonly #connections: Places
+  readonly #follows: Places
   /** The accounts of what waits to be read. */
   readonly unread: Unread
   readonly #options: Required<Omit<LimitsOptions, 'now'>>
@@ -77,12 +83,13 @@ export class Limits {
   readonly #hosts: Buckets
   readonly #remote: Bucket
   readonly #changes = new WeakMap<object, Bucket>()
-  /** The number of connections from each other host. */
-  readonly #counts = new Map<string, number>()
   #open = 0
-  #remoteOpen = 0
 
-  constructor(registry: Registry, options: LimitsOptions = {}) {
+  constructor(
+    registry: Registry,
+    options: LimitsOptions = {},
+    subscriptions: Pick<Subscriptions, 'count' | 'size' | 'max'> = new Subscriptions(),
+  ) {
     const {
       now = clock,
       connections = DEFAULTS.connections,
@@ -97,7 +104,27 @@ export class Limits {
       ...options,
     }
     const { userNames, unread, hostUnread, remoteUnread } = this.#options
-    this.quota = new Quota(registry, { max: userNames, connections })
+    const { hostConnections: host, remoteConnections: remote } = this.#options
+    // All that hold so few have an eighth of a share at most.
+    const few = Math.floor(userNames / connections / 8)
+    const held = (owner: object) => registry.held(owner)
+    const isFree = (owner: object) => held(owner) < few
+    const all = () => registry.size
+    this.#names = new Quota({ of: 'names', max: userNames, held, all, isFree })
+    const { max } = subscriptions
+    this.#followers = new Quota({
+      of: FOLLOWS,
+      max: Math.ceil(max / 4),
+      held: owner => subscriptions.count(owner),
+      all: () => subscriptions.size,
+      isFree: () => subscriptions.size < max / 8,
+    })
+    this.#connections = new Places({ of: 'connections', host, remote })
+    this.#follows = new Places({
+      of: FOLLOWS,
+      host: Math.ceil(max / 4),
+      remote: Math.ceil(max / 2),
+    })
     this.unread = new Unread({ here: unread, host: hostUnread, remote: remoteUnread })
     this.#hosts = new Buckets(this.#options.hostQuestions, { now })
     this.#remote = new Bucket(this.#options.remoteQuestions, now)
@@ -111,7 +138,7 @@ export class Limits {
     const { connections } = this.#options
     if (this.#isFull && local) makeRoom()
     if (this.#isFull) throw limit(`${connections} connections are open`)
-    const leave = local ? () => {} : this.#enterRemote(networkOf(remote.address))
+    const leave = local ? () => {} : this.#connections.take(remote.address)
     this.#open++
     return () => {
       this.#open--
@@ -121,46 +148,24 @@ export class Limits {
 
   /** What is used of the bounds that peers share. */
   get shares(): Share[] {
-    const { connections, remoteConnections, hostConnections, allNames } = this.#options
-    const [host, used] = this.#busiest()
+    const { connections, hostConnections, allNames } = this.#options
+    const [host, used] = this.#connections.busiest
     return [
       { of: 'connections', used: this.#open, most: connections },
-      { of: 'connections from other hosts', used: this.#remoteOpen, most: remoteConnections },
+      this.#connections.share,
       ...(host === undefined
         ? []
         : [{ of: `connections from ${host}`, used, most: hostConnections }]),
       { of: 'names', used: this.#registry.size, most: allNames },
-      ...(this.quota.share ? [this.quota.share] : []),
+      ...optional(this.#names.share),
       ...this.unread.shares,
+      ...optional(this.#followers.share),
+      this.#follows.share,
     ]
-  }
-
-  /** The other host that has the most connections, and their number. */
-  #busiest(): [host: string | undefined, count: number] {
-    let busiest: [string | undefined, number] = [undefined, 0]
-    for (const one of this.#counts) if (one[1] > busiest[1]) busiest = one
-    return busiest
   }
 
   get #isFull(): boolean {
     return this.#open >= this.#options.connections
-  }
-
-  #enterRemote(host: string): () => void {
-    const { remoteConnections, hostConnections } = this.#options
-    const count = this.#counts.get(host) ?? 0
-    if (count >= hostConnections) throw limit(`${count} connections from ${host} are open`)
-    if (this.#remoteOpen >= remoteConnections) {
-      throw limit(`${remoteConnections} connections from other hosts are open`)
-    }
-    this.#counts.set(host, count + 1)
-    this.#remoteOpen++
-    return () => {
-      this.#remoteOpen--
-      const left = this.#counts.get(host)! - 1
-      if (left === 0) this.#counts.delete(host)
-      else this.#counts.set(host, left)
-    }
   }
 
   /** Refuses, with `ELIMIT`, a question too many. */
@@ -190,7 +195,40 @@ export class Limits {
     const registry = this.#registry
     if (registry.held(owner) >= names) throw limit(`one connection may hold ${names} names`)
     if (registry.size >= allNames) throw limit(`${allNames} names are held`)
-    this.quota.check(owner)
+    this.#names.check(owner)
+  }
+
+  /** Says if the user of a connection of this host is to be found out: before a question of it goes on, or at some time. */
+  asks(question: Question, owner: object): ReturnType<Quota['asks']> {
+    if (isPublication(question)) return this.#names.asks(owner)
+    const { op } = question
+    const mayFollow = op === 'watch' || (op === 'resolve' && question.wait !== undefined)
+    return mayFollow ? this.#followers.asks(owner) : undefined
+  }
+
+  /** Notes the user of a connection; `undefined` is one that cannot be known. */
+  found(owner: object, uid: number | undefined): void {
+    this.#names.found(owner, uid)
+    this.#followers.found(owner, uid)
+  }
+
+  /** Counts each name that comes or goes. */
+  observe(change: Change, owner: object): void {
+    this.#names.count(owner, change === 'up' ? 1 : -1)
+  }
+
+  /**
+   * Lets a question be held, or something be watched; what is returned is to be called once, when that ends. Throws
+   * `ELIMIT`. A datagram may come from any host.
+   */
+  follow(owner: Pick<Owner, 'ends'>): () => void {
+    const { ends } = owner
+    if (!ends || !isOwn(ends.remote.address, ends.address)) {
+      return this.#follows.take(ends ? ends.remote.address : 'datagrams')
+    }
+    this.#followers.check(owner)
+    this.#followers.count(owner, 1)
+    return () => this.#followers.count(owner, -1)
   }
 
   #checkChanges(owner: object): void {
@@ -199,6 +237,12 @@ export class Limits {
     if (!bucket) this.#changes.set(owner, (bucket = new Bucket(changes, this.#now)))
     if (!bucket.take()) throw tooFast(changes, 'registrations over one connection')
   }
+}
+
+const FOLLOWS = 'questions and watches'
+
+function optional<T>(one: T | undefined): T[] {
+  return one === undefined ? [] : [one]
 }
 
 function limit(text: string): MonikerError {

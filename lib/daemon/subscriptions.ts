@@ -24,6 +24,11 @@ export interface SubscriptionsOptions {
   maxOwned?: number
   /** Calls a function when all others have had their turn. Default at once. */
   later?: Later
+  /**
+   * Called before an owner gets a subscriber; throws where it may have none. What it returns is called when that goes.
+   * Default nothing.
+   */
+  enter?: (owner: object) => () => void
   /** Called when an owner is told no more, as it has been told too late. Default nothing. */
   cutOff?: (owner: object) => void
 }
@@ -158,6 +163,7 @@ class Row {
 
 interface Subscription {
   readonly subscriber: Subscriber
+  readonly leave: () => void
   readonly keys: readonly string[]
 }
 
@@ -168,6 +174,7 @@ interface Subscription {
 export class Subscriptions {
   readonly #max: number
   readonly #maxOwned: number
+  readonly #enter: (owner: object) => () => void
   readonly #rowOptions: RowOptions
   readonly #rows = new Map<string, Row>()
   readonly #owners = new Map<object, Set<Subscription>>()
@@ -179,10 +186,12 @@ export class Subscriptions {
     max = DEFAULTS.max,
     maxOwned = DEFAULTS.maxOwned,
     later = work => work(),
+    enter = () => () => {},
     cutOff = () => {},
   }: SubscriptionsOptions = {}) {
     this.#max = max
     this.#maxOwned = maxOwned
+    this.#enter = enter
     this.#rowOptions = {
       later,
       isOld: ({ at }) => at < this.#changes - MAX_NEWS,
@@ -213,7 +222,7 @@ export class Subscriptions {
     const owned = this.#owners.get(owner) ?? new Set<Subscription>()
     if (owned.size >= this.#maxOwned) throw full(`one connection may ask ${this.#maxOwned}`)
     if (this.#size >= this.#max) throw full(`all together may ask ${this.#max}`)
-    const subscription = { subscriber, keys: keysOf(interest) }
+    const subscription = { subscriber, leave: this.#enter(owner), keys: keysOf(interest) }
     this.#owners.set(owner, owned.add(subscription))
     for (const key of subscription.keys) {
       const row = this.#rows.get(key) ?? new Row(this.#rowOptions)
@@ -246,13 +255,14 @@ export class Subscriptions {
     }
   }
 
-  #forget(owner: object, { subscriber, keys }: Subscription): void {
+  #forget(owner: object, { subscriber, leave, keys }: Subscription): void {
     for (const key of keys) {
       const row = this.#rows.get(key)!
       row.delete(owner, subscriber)
       if (row.size === 0) this.#rows.delete(key)
     }
     this.#size--
+    leave()
   }
 }
 

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { line } from '../fixtures/lines.ts'
+import { elsewhere, external } from '../fixtures/external.ts'
+import { line, lines } from '../fixtures/lines.ts'
 import { siege } from '../fixtures/siege.ts'
 
 /** So many connections that do nothing by themselves; those that are refused are closed. */
@@ -90,11 +91,35 @@ t.test('a peer that waits for more than it may, and vanishes, harms no other', a
   nc.ask(...waits)
   t.match(await nc.answer(), { id: 16_384, error: { code: 'ELIMIT' } })
   while (daemon.status().limited < 616) await othersAreServed()
-  t.equal(daemon.status().followers, 16_384)
+  // Where so many wait it has to be found out whose they are.
+  while (daemon.status().followers < 16_384) await othersAreServed()
   nc.socket.resetAndDestroy()
   while (daemon.status().followers > 0) await othersAreServed()
   await othersAreServed()
 })
+
+t.test(
+  'another host that waits for all that it may leaves the rest to others',
+  elsewhere,
+  async t => {
+    const { daemon, port, come, othersAreServed } = await siege(t)
+    const wait = { op: 'resolve', service: 'late', wait: 3_600_000 }
+    const [first, second] = [
+      await lines(t, port, { localAddress: external! }),
+      await lines(t, port, { localAddress: external! }),
+    ]
+    first.ask(...Array.from({ length: 16_384 }, () => wait))
+    while (daemon.status().followers < 16_384) await othersAreServed()
+    second.ask(wait)
+    t.match(await second.answer(), { error: { code: 'ELIMIT', message: new RegExp(external!) } })
+    const nc = await come()
+    nc.ask({ ...wait, version: '^1', id: 2 })
+    const owner = await come()
+    owner.ask({ op: 'register', service: 'late', version: '1.0.0', transport: 'tcp', port: 1 })
+    t.match(await nc.answer(), { id: 2, endpoints: [{ port: 1 }] })
+    await othersAreServed()
+  },
+)
 
 t.test('a storm of registrations is cut short, and others go on', async t => {
   const limits = { changes: { perSecond: 10, burst: 100 } }

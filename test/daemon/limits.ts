@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { local } from '../../lib/daemon/answer.ts'
-import { chain, type Peer } from '../../lib/daemon/chain.ts'
+import { chain, type Owner, type Peer } from '../../lib/daemon/chain.ts'
 import {
   Bucket,
   Buckets,
@@ -9,6 +9,7 @@ import {
   Limits,
   type LimitsOptions,
 } from '../../lib/daemon/limits.ts'
+import { Subscriptions } from '../../lib/daemon/subscriptions.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
 import { far, here as program, silent } from '../fixtures/peers.ts'
@@ -106,9 +107,9 @@ t.test('it is told what is used of each bound, and which other host uses most', 
   const { limits, handle } = limited({ connections: 8, hostConnections: 3, allNames: 9 })
   const used = (of: string, used: number, most: number) => ({ of, used, most })
   const [all, others, names] = ['connections', 'connections from other hosts', 'names']
-  const unread = limits.unread.shares
+  const rest = [...limits.unread.shares, used('questions and watches from other hosts', 0, 32_768)]
   const none = [used(all!, 0, 8), used(others!, 0, 4), used(names!, 0, 9)]
-  t.strictSame(limits.shares, [...none, ...unread])
+  t.strictSame(limits.shares, [...none, ...rest])
   handle(register(), here)
   const leave = ['192.0.2.1', '192.0.2.2', '192.0.2.2', '192.0.2.1', '192.0.2.2'].map(address => {
     try {
@@ -118,7 +119,7 @@ t.test('it is told what is used of each bound, and which other host uses most', 
     }
   })
   limits.enter(here)
-  limits.quota.found(here.owner!, 7)
+  limits.found(here.owner!, 7)
   const most = (host: string, count: number) => used(`connections from ${host}`, count, 3)
   t.strictSame(limits.shares, [
     used(all!, 5, 8),
@@ -126,10 +127,86 @@ t.test('it is told what is used of each bound, and which other host uses most', 
     most('192.0.2.1', 2),
     used(names!, 1, 9),
     used('names of user 7', 1, 5),
-    ...unread,
+    ...rest,
   ])
   leave[0]!()
   t.strictSame(limits.shares[2], most('192.0.2.2', 2))
+  t.end()
+})
+
+/** Limits to questions that are held and watches, sixteen in all, and what asks for one. */
+function followed() {
+  const subscriptions: Subscriptions = new Subscriptions({
+    max: 16,
+    enter: owner => limits.follow(owner),
+  })
+  const limits = new Limits(new Registry(), {}, subscriptions)
+  const follow = (owner: Partial<Owner>) =>
+    subscriptions.follow(owner, {}, { tell() {}, released() {} })
+  const take = (owner: Partial<Owner>, count: number) => {
+    for (let taken = 0; taken < count; taken++) follow(owner)
+  }
+  const refused = (owner: Partial<Owner>, message: RegExp) =>
+    t.throws(() => follow(owner), { code: 'EBUSY', reason: 'ELIMIT', message })
+  return { subscriptions, limits, follow, take, refused }
+}
+
+/** A connection from an address. */
+const from = (address: string): Owner => {
+  const { address: own, remote } = far(address)
+  return { ...silent(), ends: { address: own, remote } }
+}
+
+/** A connection of this host. */
+const ours = (): Owner => ({
+  ...silent(),
+  ends: { address: here.address, remote: here.remote },
+})
+
+t.test('one other host may wait and watch a quarter of all, and all others a half', t => {
+  const { subscriptions, limits, take, follow, refused } = followed()
+  const [one, same] = [from('2001:db8::1'), from('2001:db8::2')]
+  take(one, 3)
+  take(same, 1)
+  refused(one, /4 questions and watches from 2001:db8:0:0 are open/)
+  // Datagrams may be of anybody.
+  take({}, 4)
+  refused({}, /4 questions and watches from datagrams/)
+  refused(from('192.0.2.7'), /8 questions and watches from other hosts/)
+  t.match(limits.shares.at(-1), { used: 8, most: 8 })
+  const stop = follow(ours())
+  stop()
+  subscriptions.release(one)
+  take(from('192.0.2.7'), 3)
+  refused(from('192.0.2.8'), /8 questions/)
+  t.end()
+})
+
+t.test('one user may wait and watch a quarter of all, beside a few that count for nobody', t => {
+  const { subscriptions, limits, take, refused } = followed()
+  const wait = question({ op: 'resolve', service: 'a', wait: 1 })
+  const [one, other, stranger] = [ours(), ours(), ours()]
+  const watch = question({ id: 1, op: 'watch' })
+  t.equal(limits.asks(wait, one), undefined, 'few wait')
+  take(one, 2)
+  for (const asked of [question({ op: 'resolve', service: 'a' }), register()]) {
+    t.equal(limits.asks(asked, one), undefined, `${asked.op}, which is held for a moment at most`)
+  }
+  t.equal(limits.asks(watch, one), 'soon')
+  t.equal(limits.asks(watch, one), undefined)
+  take(stranger, 2)
+  t.equal(limits.asks(wait, one), 'first')
+  subscriptions.release(stranger)
+  limits.found(one, 7)
+  t.equal(limits.asks(wait, one), undefined)
+  limits.found(other, 7)
+  take(other, 2)
+  for (const each of [one, other]) refused(each, /user 7 may hold 4 questions and watches/)
+  t.match(limits.shares.at(-2), { of: 'questions and watches of user 7', used: 4, most: 4 })
+  limits.found(stranger, 8)
+  take(stranger, 1)
+  subscriptions.release(other)
+  take(one, 2)
   t.end()
 })
 

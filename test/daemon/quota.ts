@@ -3,10 +3,19 @@ import { Quota } from '../../lib/daemon/quota.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { offer } from '../fixtures/offers.ts'
 
-/** A registry with a quota, which is checked before each name. */
-function shared({ max = 3, connections = 1 } = {}) {
-  const registry: Registry = new Registry((change, entry) => quota.observe(change, entry))
-  const quota = new Quota(registry, { max, connections })
+/** A registry with a quota of names, which is checked before each name. */
+function shared({ max = 3, few = 0 } = {}) {
+  const registry: Registry = new Registry((change, { owner }) =>
+    quota.count(owner, change === 'up' ? 1 : -1),
+  )
+  const held = (owner: object) => registry.held(owner)
+  const quota = new Quota({
+    of: 'names',
+    max,
+    held,
+    all: () => registry.size,
+    isFree: owner => held(owner) < few,
+  })
   let last = 0
   const take = (owner: object) => {
     quota.check(owner)
@@ -62,7 +71,7 @@ t.test('users that cannot be known have one share', t => {
 })
 
 t.test('a user is looked for once, when a connection has more than a few names', t => {
-  const { quota, take } = shared({ max: 48, connections: 3 })
+  const { quota, take } = shared({ max: 48, few: 2 })
   const one = owner(7)
   t.equal(quota.asks(one), undefined)
   take(one)
@@ -91,7 +100,7 @@ t.test('it is waited for where all together have as much as a user may have', t 
 })
 
 t.test('the user that has most of its share is known, and root has none', t => {
-  const { quota, take } = shared({ max: 9, connections: 1 })
+  const { quota, take } = shared({ max: 9 })
   t.equal(quota.share, undefined)
   const owners = [owner(0), owner(7), owner(8), owner()]
   for (const each of owners) quota.found(each, each.uid)
