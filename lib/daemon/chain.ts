@@ -85,13 +85,30 @@ export function inOrder(steps: Partial<Steps>): Step[] {
 
 /** Several steps as one. A question that none of them answers is refused with `ENOSYS`. */
 export function chain(...steps: Step[]): Handler {
-  return steps.reduceRight<Handler>(
+  const answer = steps.reduceRight<Handler>(
     (next, step) => (question, peer) => step(question, peer, () => next(question, peer)),
     question => {
       const what = question.op === 'unknown' ? question.what : `the operation ${question.op}`
       throw new MonikerError('ENOSYS', { text: `${what} is not known here` })
     },
   )
+  // Whoever looks for a fault of ours wants to see where it is.
+  return debug.enabled ? answer : (question, peer) => untraced(() => answer(question, peer))
+}
+
+/**
+ * Does something whose errors have no trace of the stack: most of ours are refusals, of which the peer is told none, and
+ * to take one costs more than to answer.
+ */
+function untraced<T>(work: () => T): T {
+  const { stackTraceLimit } = Error
+  // A program may have frozen it.
+  Reflect.set(Error, 'stackTraceLimit', 0)
+  try {
+    return work()
+  } finally {
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
+  }
 }
 
 /** The refusal that `error` is. A fault of our own is one too: the peer is told, and the others are served on. */

@@ -75,3 +75,31 @@ t.test('for want of descriptors a question is refused, and may be asked again', 
   const cause = want()
   t.match(refusable(cause), { reason: 'ELIMIT', code: 'EBUSY', text: /out of descriptors/, cause })
 })
+
+t.test('a refusal has a trace only where diagnostics are read, and other errors have one', t => {
+  const { stackTraceLimit } = Error
+  const { DEBUG } = process.env
+  const isTraced = (error: unknown) => (error as Error).stack!.includes('\n    at ')
+  const refused = () => {
+    const refuse = chain(() => {
+      throw new MonikerError('EDENIED', { text: 'no' })
+    })
+    try {
+      refuse(status, here)
+    } catch (error) {
+      return isTraced(error)
+    }
+    return undefined
+  }
+  t.teardown(() => {
+    if (DEBUG === undefined) delete process.env.DEBUG
+    else process.env.DEBUG = DEBUG
+  })
+  delete process.env.DEBUG
+  t.equal(refused(), false)
+  t.ok(isTraced(new Error('other')))
+  t.equal(Error.stackTraceLimit, stackTraceLimit)
+  process.env.DEBUG = 'moniker:daemon'
+  t.equal(refused(), true)
+  t.end()
+})
