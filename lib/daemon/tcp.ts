@@ -119,7 +119,11 @@ export class LineConnection implements Connection, Reader {
   #ask(lines: string[]): void {
     const { turns } = this.#options
     if (turns.takeAtOnce()) return this.#reply(lines)
-    turns.wait(this.#pause(lines), this.#seat)
+    // Who asks for more than one turn has had others before it.
+    const isMuch = lines.length > PORTION
+    const goOn = this.#pause(lines)
+    if (isMuch) turns.waitAgain(goOn, this.#seat)
+    else turns.wait(goOn, this.#seat)
   }
 
   get #seat(): unknown {

@@ -466,6 +466,31 @@ t.test('what is read while others wait is served in its turn', async t => {
   t.strictSame([...new Set(seats)], [undefined, 7], 'of what comes first nobody knows whose it is')
 })
 
+t.test('who asks for more than a turn has those before it who ask for little', async t => {
+  const kinds: string[] = []
+  class NotingTurns extends BusyTurns {
+    override wait(work: () => void): void {
+      kinds.push('little')
+      super.wait(work)
+    }
+    override waitAgain(work: () => void): void {
+      kinds.push('much')
+      super.waitAgain(work)
+    }
+  }
+  const { port } = await listener(t, { turns: new NotingTurns() })
+  const nc = await lines(t, port)
+  nc.ask(status)
+  await nc.answer()
+  kinds.length = 0
+  nc.ask(...Array.from({ length: 16 }, () => status))
+  for (let answers = 0; answers < 16; answers++) await nc.answer()
+  t.notOk(kinds.includes('much'))
+  nc.ask(...Array.from({ length: 17 }, () => status))
+  for (let answers = 0; answers < 17; answers++) await nc.answer()
+  t.strictSame(kinds.splice(0), ['little', 'little', 'much', 'much'])
+})
+
 t.test('what waits for its turn is dropped if the peer goes, or is refused, meanwhile', async t => {
   const waiting: (() => void)[] = []
   class StoppedTurns extends BusyTurns {
