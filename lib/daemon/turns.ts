@@ -1,10 +1,10 @@
 import { clock, setImmediate } from '../clock.ts'
 
 /** Milliseconds of work until the loop is given back: others are to be heard meanwhile. */
-const SLICE = 2
+const SLICE = 4
 
-/** The most connections that are taken between two slices. */
-const ARRIVALS = 64
+/** Milliseconds between two slices in which connections that wait are taken, one or a few in each round of the loop. */
+const ARRIVALS = 8
 
 /** The most that is served in a row as soon as it is read. */
 const AT_ONCE = 16
@@ -23,9 +23,10 @@ export class Turns {
   /** True within a turn. */
   #isServing = false
   #servedAtOnce = 0
-  /** True if a connection has come since the loop was here last; and how many since the last slice. */
+  /** True if a connection has come since the loop was here last. */
   #hasCome = false
-  #arrivals = 0
+  /** The time at which the slice is due, whoever still comes. */
+  #due = 0
 
   /** `now` is the clock, in ms. Default `clock`. */
   constructor(now: () => number = clock) {
@@ -68,6 +69,7 @@ export class Turns {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
+    this.#due = this.#now() + ARRIVALS
     setImmediate(() => void this.#run())
   }
 
@@ -76,13 +78,9 @@ export class Turns {
    * still wait to be taken, most of them for little, are not to wait for a slice each.
    */
   async #run(): Promise<void> {
-    const mayComeMore = this.#hasCome && this.#arrivals < ARRIVALS
+    const mayComeMore = this.#hasCome && this.#now() < this.#due
     this.#hasCome = false
-    if (mayComeMore) {
-      this.#arrivals++
-      return void setImmediate(() => void this.#run())
-    }
-    this.#arrivals = 0
+    if (mayComeMore) return void setImmediate(() => void this.#run())
     this.#servedAtOnce = 0
     const end = this.#now() + SLICE
     const isLate = () => this.#now() >= end

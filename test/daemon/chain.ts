@@ -85,7 +85,7 @@ t.test('a refusal has a trace only where diagnostics are read, and other errors 
       throw new MonikerError('EDENIED', { text: 'no' })
     })
     try {
-      refuse(status, here)
+      void refuse(status, here)
     } catch (error) {
       return isTraced(error)
     }
