@@ -222,6 +222,7 @@ export class Daemon {
       ref: this.#isRef,
       dialects: this.#dialects,
       answer: this.#answer,
+      turns: this.#turns,
       refused: error => this.#refused(error),
       lost: address => this.#lost(address),
       connected: socket => this.#serve(socket, peerOf(socket)),

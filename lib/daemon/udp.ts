@@ -8,10 +8,13 @@ import { MonikerError, isMissing } from '../errors.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { refusable, type Handler } from './chain.ts'
 import type { DatagramOptions, Dialect, Dialects, Reply } from './dialect.ts'
+import { Turns } from './turns.ts'
 
 const debug = diagnostics('moniker:daemon:udp')
 
 export interface UDPOptions extends DatagramOptions {
+  /** The turns of those who ask. Default new ones. */
+  turns?: Pick<Turns, 'takeAtOnce' | 'wait'>
   /** The languages that are spoken. */
   dialects: Dialects
   /** True if these sockets alone keep the process alive. Default true. */
@@ -29,6 +32,9 @@ export const DEFAULTS = { rescan: 5_000 } satisfies Partial<UDPOptions>
 
 /** The most questions that may be under way without an answer. */
 const MAX_WAITING = 1_024
+
+/** The most datagrams that wait for their turn; what comes then is dropped, as where a buffer of the kernel is full. */
+const MAX_UNREAD = 256
 
 /**
  * Answers datagrams, each with one at most and none that is longer, from one socket for each address: a reply so
@@ -48,9 +54,12 @@ export class Datagrams {
   #rescan: NodeJS.Timeout | undefined
   #isClosed = false
   #waiting = 0
+  readonly #turns: Pick<Turns, 'takeAtOnce' | 'wait'>
+  #unread = 0
 
   constructor(options: UDPOptions) {
     this.#options = options
+    this.#turns = options.turns ?? new Turns()
     this.#seen = { answer: this.#answer, refused: options.refused }
   }
 
@@ -142,7 +151,19 @@ export class Datagrams {
     }
     socket
       .on('error', error => debug('%s: %s', address, error.message))
-      .on('message', (bytes, from) => this.#reply(socket, address, bytes, from))
+      .on('message', (bytes, from) => this.#take(() => this.#reply(socket, address, bytes, from)))
+  }
+
+  /** Replies at once, or in a turn that all datagrams have together: each may say any sender. */
+  #take(reply: () => void): void {
+    if (this.#turns.takeAtOnce()) return reply()
+    if (this.#unread >= MAX_UNREAD) return
+    this.#unread++
+    const goOn = () => {
+      this.#unread--
+      reply()
+    }
+    this.#turns.wait(goOn, this)
   }
 
   #reply(socket: Socket, address: string, bytes: Buffer, from: RemoteInfo): void {

@@ -81,6 +81,37 @@ t.test('a datagram is answered by a datagram with the same id', async t => {
   }
 })
 
+t.test('datagrams have a turn together while others wait, and too many are dropped', async t => {
+  const waiting: (() => void)[] = []
+  const seats = new Set<unknown>()
+  const turns = {
+    takeAtOnce: () => false,
+    wait(work: () => void, seat: unknown) {
+      waiting.push(work)
+      seats.add(seat)
+    },
+  }
+  const { port } = await listener(t, { turns })
+  const { ask, answer } = await asker(t, port)
+  // No more at once than the buffers of the kernel take.
+  for (let id = 1; id <= 256; id++) {
+    ask(padded({ ...status, id }))
+    while (waiting.length < id) await setImmediate()
+  }
+  let dropped = 0
+  turns.takeAtOnce = () => dropped++ === 1
+  ask(padded({ ...status, id: 'dropped' }))
+  ask(padded({ ...status, id: 'last' }))
+  t.equal((await answer()).message.id, 'last')
+  t.equal(waiting.length, 256)
+  t.equal(seats.size, 1)
+  for (const work of waiting) {
+    const answered = answer()
+    work()
+    t.match((await answered).message, { got: 'status' })
+  }
+})
+
 t.test('an answer is never longer than its question, whatever that is long', async t => {
   const fat = '€'.repeat(20)
   const { port } = await listener(t, { answer: () => ({ fat }) })
