@@ -244,3 +244,10 @@ t.test('an owner that is told too late is told no more, and keeps no name from c
   stop()
   t.equal(subscriptions.size, 1)
 })
+
+t.test('it is released where nobody is to be told', async t => {
+  const { subscriptions, heard, waiting } = many(64)
+  for (let n = 0; n < 16_386; n++) subscriptions.tell('up', entry('', 'a'))
+  while (waiting.length > 0) waiting.shift()!()
+  t.strictSame(heard, { told: 0, released: 64 })
+})
