@@ -79,6 +79,17 @@ t.test('a question for transports to come finds nothing, or what else will do', 
   }
 })
 
+t.test('a socket with a path is told to those of this host who ask for Unix sockets', async t => {
+  const handle = handler()
+  const socket = { transport: 'local', path: 'moniker-1', user: 0 }
+  handle(register({ endpoints: [socket] }), here)
+  const found = (peer: Peer, ...transports: string[]) =>
+    (handle(resolve({ transports }), peer).endpoints as Answer[])[0]!.endpoints
+  t.strictSame(found(here, 'unix', 'tcp'), [socket])
+  t.equal(found(here, 'tcp'), undefined)
+  t.equal(found(remote, 'unix', 'tcp'), undefined)
+})
+
 t.test('further endpoints of a service are told to those who ask for them', async t => {
   const handle = handler({ publicList: true })
   const own = { transport: 'own', port: 7, lane: { a: 1 } }
