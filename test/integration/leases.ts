@@ -10,11 +10,12 @@ import { Resolver } from '../../lib/client/resolver.ts'
 import { parse } from '../../lib/name.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import { connect as connectByName } from '../../lib/sockets/socket.ts'
+import { moniker } from '../fixtures/command.ts'
 
 const program = fileURLToPath(new URL('../fixtures/program.ts', import.meta.url))
 const name = parse('starwars')
 
-/** Starts a program that listens on `name`; the first of a port is the daemon. */
+/** Starts a program that listens on `name`. */
 function start(t: Test, name: string, port: number): ChildProcess {
   const env = { ...process.env, MONIKER_PORT: String(port) }
   const child = fork(program, [name], { env, execArgv: process.execArgv })
@@ -25,11 +26,18 @@ function start(t: Test, name: string, port: number): ChildProcess {
   return child
 }
 
-/** A client with a lease on `starwars`, and the program that is the daemon. */
-async function leasing(t: Test) {
+/** A daemon that stands alone: one in a program goes to a thread of its own after a while, and all leases end then. */
+async function daemon(t: Test): Promise<{ port: number; child: ChildProcess }> {
   const port = await freePort()
-  const child = start(t, 'starwars@1.0.0', port)
-  await once(child, 'message')
+  const { child, said } = moniker(t, ['daemon', '--host', '127.0.0.1'], { port })
+  await said(/answering on port/)
+  return { port, child }
+}
+
+/** A client with a lease on `starwars`, and the daemon. */
+async function leasing(t: Test) {
+  const { port, child } = await daemon(t)
+  await once(start(t, 'starwars@1.0.0', port), 'message')
   const resolver = new Resolver({ port })
   const leased = () => resolver.leased(name)
   /** Asks until the name is vouched for. */
@@ -70,12 +78,13 @@ t.test('a program that was busy does not go to where a name was', async t => {
   await once(other, 'message')
 })
 
-t.test('a higher version is gone to from when it listens', async t => {
+t.test('a higher version is gone to from the next question on', async t => {
   const { port, resolver, ask, go } = await leasing(t)
   for (const version of ['2.0.0', '3.0.0', '4.0.0', '5.0.0']) {
     await once(start(t, `starwars@${version}`, port), 'message')
-    // The next question may go over a connection of its own.
-    if (version > '4') await resolver.status()
+    // Over a connection of its own, or over the session. Else a moment may pass, as between any two processes.
+    if (version < '4') await resolver.status()
+    else await t.rejects(resolver.resolve('tie'))
     t.equal(await go(), version)
     await ask()
   }
@@ -89,11 +98,10 @@ t.test('a daemon that is stopped has said the last word, and one that is killed 
   child.kill('SIGKILL')
   await closed
   t.equal(leased(), undefined)
-  await t.rejects(go(), { code: 'ECONNREFUSED' })
 })
 
 t.test('a client that is written from PROTOCOL.md alone is told of a change', async t => {
-  const port = await freePort()
+  const { port } = await daemon(t)
   await once(start(t, 'starwars@1.0.0', port), 'message')
   const socket = connect({ host: '127.0.0.1', port, noDelay: true })
   t.teardown(() => socket.destroy())
@@ -110,7 +118,7 @@ t.test('a client that is written from PROTOCOL.md alone is told of a change', as
 })
 
 t.test('a lease keeps no program alive', async t => {
-  const port = await freePort()
+  const { port } = await daemon(t)
   await once(start(t, 'starwars', port), 'message')
   const url = (path: string) => JSON.stringify(new URL(`../../${path}`, import.meta.url).href)
   const code = `
