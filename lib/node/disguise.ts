@@ -85,10 +85,6 @@ function overUnix(native: Native): object {
       this.close(done)
       return 0
     },
-    shutdown(this: Disguised, request: object): number {
-      flushed(this)
-      return native.shutdown.call(this, request)
-    },
     close(this: Disguised, done?: () => void): void {
       flushed(this)
       if (this.port !== undefined) shownPorts.giveBack(this.port)
@@ -262,7 +258,6 @@ type Write = (
 /** The methods of every handle of a stream. */
 interface Native {
   close(this: Disguised, done?: () => void): void
-  shutdown(this: Disguised, request: object): number
   readonly writev: Write
   readonly writeBuffer: Write
   readonly writeUtf8String: Write

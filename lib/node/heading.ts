@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { clearTimeout, nextTick, setTimeout } from '../clock.ts'
+import { clearTimeout, setTimeout } from '../clock.ts'
 import { begin, flush, shownPort } from './disguise.ts'
 import { isWrapped } from './handle.ts'
 
@@ -15,14 +15,15 @@ export const HEADING = 3
 /** Milliseconds that a client may take for it. */
 const PATIENCE = 10_000
 
-/** Has a disguised socket that has connected send its heading: with what the program writes in this turn, or alone. */
+/**
+ * Has a disguised socket that has connected send its heading: with what the program has written by then, or alone, and
+ * at once. From now on the program may have TLS, or another process, write past the methods of the handle.
+ */
 export function sendHeading(socket: Socket): void {
   const port = shownPort(socket)
   const letters = [port >> 10, port >> 5, port].map(bits => 0x40 | (bits & 0x1f))
   begin(socket, String.fromCharCode(...letters))
-  // TLS writes past the methods of a handle that it has wrapped.
-  if (isWrapped(socket)) flush(socket)
-  else nextTick(flush, socket)
+  if (isWrapped(socket) || !Reflect.get(socket, '_pendingData')) flush(socket)
 }
 
 /** The port in a heading; `undefined` if it is none. */

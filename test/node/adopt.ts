@@ -165,17 +165,18 @@ t.test('it comes before what is written first, whatever that is', async t => {
       },
     ],
     [Buffer.alloc(0), socket => socket.end()],
-    [Buffer.alloc(0), socket => socket.destroy()],
-    [Buffer.alloc(0), socket => process.nextTick(() => socket.destroy())],
+    [Buffer.alloc(0), socket => socket.once('connect', () => socket.destroy())],
+    [
+      Buffer.alloc(0),
+      socket => socket.once('connect', () => socket.destroy()).write('lost, as by TCP'),
+    ],
   ]
   for (const [expected, write] of writes) {
     const server = createServer()
     const { socket, close } = await headed(t, server)
     let localPort: number | undefined
-    socket.once('connect', () => {
-      ;({ localPort } = socket)
-      write(socket)
-    })
+    socket.once('connect', () => ({ localPort } = socket))
+    write(socket)
     const [served] = (await once(server, 'connection')) as [Socket]
     t.equal(served.remotePort, localPort)
     t.strictSame(await buffer(served), expected)
@@ -183,11 +184,16 @@ t.test('it comes before what is written first, whatever that is', async t => {
   }
 })
 
-t.test('TLS goes after it', async t => {
-  const secure = tls.createServer({ key, cert }, socket => socket.pipe(socket))
-  const server = createServer(socket => void secure.emit('connection', socket))
-  const { socket, close } = await headed(t, server)
-  const wrapped = tls.connect({ socket, rejectUnauthorized: false })
-  t.equal(await text(wrapped.end('hello')), 'hello')
-  await close()
+t.test('TLS goes after it, also where it begins as soon as the socket is connected', async t => {
+  for (const isConnected of [false, true]) {
+    const secure = tls.createServer({ key, cert }, socket => socket.pipe(socket))
+    const server = createServer(socket => void secure.emit('connection', socket))
+    const { socket, close } = await headed(t, server)
+    const wrap = () => tls.connect({ socket, rejectUnauthorized: false }).end('hello')
+    const wrapped = isConnected
+      ? new Promise<Socket>(resolve => socket.once('connect', () => resolve(wrap())))
+      : wrap()
+    t.equal(await text(await wrapped), 'hello')
+    await close()
+  }
 })
