@@ -9,19 +9,25 @@ import { pauseReading } from './handle.ts'
  */
 export function serverBeside(outer: Server): Server {
   const at = outer.address() as AddressInfo
-  const inner = net.createServer(socket => adopt(socket, inner, outer, at))
+  const inner = net.createServer(socket => {
+    if (adopt(socket, inner, outer, at)) tell(socket, outer, at)
+  })
   return treatAs(outer, inner, CONNECTION_OPTIONS)
 }
 
-/** The same, for connections that begin with a heading. */
+/**
+ * The same, for connections that begin with a heading. While it has not come they count as others: `outer` has no more
+ * than `maxConnections`, and is closed once they are.
+ */
 export function serverOfHeadings(outer: Server): Server {
   const at = outer.address() as AddressInfo
-  const inner = net.createServer(socket =>
+  const inner = net.createServer(socket => {
+    if (!adopt(socket, inner, outer, at)) return
     readHeading(socket, port => {
       if (Reflect.get(outer, 'pauseOnConnect')) stop(socket)
-      adopt(socket, inner, outer, at, port)
-    }),
-  )
+      tell(socket, outer, at, port)
+    })
+  })
   // What is not read has no heading.
   const options = CONNECTION_OPTIONS.filter(option => option !== 'pauseOnConnect')
   return treatAs(outer, inner, options)
@@ -72,35 +78,44 @@ interface Counted {
   _connections: number
 }
 
-/** Makes a connection of `inner` one of `outer`, as if that had accepted it from a port, if that is told. */
-function adopt(
-  socket: Socket,
-  inner: Server,
-  outer: Server,
-  { address, port }: AddressInfo,
-  told?: number,
-): void {
-  const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
-  disguise(socket, { address: here, port }, { address: here, port: told })
-  if (told !== undefined) discount(socket, HEADING)
+/** Makes a connection of `inner` one of `outer`, as if that had accepted it from a port. False if it has too many. */
+function adopt(socket: Socket, inner: Server, outer: Server, at: AddressInfo): boolean {
   const [from, to] = [inner, outer] as unknown as [Counted, Counted]
   const { maxConnections } = outer
   const isLimited = typeof maxConnections === 'number' && (maxConnections > 0 || isNoneLimit)
   if (isLimited && to._connections >= maxConnections) {
-    const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket
-    socket.destroy()
-    outer.emit('drop', {
-      localAddress,
-      localPort,
-      localFamily,
-      remoteAddress,
-      remotePort,
-      remoteFamily,
-    })
-    return
+    drop(socket, outer, at)
+    return false
   }
   from._connections--
   to._connections++
   Object.assign(socket, { server: outer, _server: outer })
+  return true
+}
+
+function drop(socket: Socket, outer: Server, at: AddressInfo): void {
+  dress(socket, at)
+  const { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily } = socket
+  socket.destroy()
+  outer.emit('drop', {
+    localAddress,
+    localPort,
+    localFamily,
+    remoteAddress,
+    remotePort,
+    remoteFamily,
+  })
+}
+
+/** Tells the program of a connection, from the port in its heading, if it had one. */
+function tell(socket: Socket, outer: Server, at: AddressInfo, port?: number): void {
+  dress(socket, at, port)
+  if (port !== undefined) discount(socket, HEADING)
   outer.emit('connection', socket)
+}
+
+/** Has a connection show the addresses of one over TCP; a port that was not told is made up. */
+function dress(socket: Socket, { address, port }: AddressInfo, told?: number): void {
+  const here = { '::': '::ffff:127.0.0.1', '0.0.0.0': '127.0.0.1' }[address] ?? address
+  disguise(socket, { address: here, port }, { address: here, port: told })
 }

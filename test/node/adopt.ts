@@ -104,19 +104,21 @@ for (const [host, address] of [
   )
 }
 
-/** A server whose connections have headings, and a client of it that sends one when it is connected. */
-async function headed(t: Test, server: Server) {
+/** A server whose connections have headings, and a client of it that sends one when it is connected, unless told otherwise. */
+async function headed(t: Test, server: Server, sends = true) {
   t.teardown(() => server.close())
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const path = abstract(`moniker-${process.pid}-heading`)
   const inner = serverOfHeadings(server)
   t.teardown(() => void inner.close())
   await once(inner.listen(path), 'listening')
-  const socket = connect(path)
+  const go = () => connect(path)
+  const socket = go()
+  const close = () => new Promise(resolve => inner.close(resolve))
+  if (!sends) return { socket, go, close }
   disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
   socket.once('connect', () => sendHeading(socket))
-  const close = () => new Promise(resolve => inner.close(resolve))
-  return { socket, close }
+  return { socket, go, close }
 }
 
 t.test(
@@ -182,6 +184,35 @@ t.test('it comes before what is written first, whatever that is', async t => {
     t.strictSame(await buffer(served), expected)
     await close()
   }
+})
+
+t.test('a connection counts before its heading has come', async t => {
+  const server = createServer(socket => void socket.resume().end())
+  server.maxConnections = 1
+  const { socket, go } = await headed(t, server, false)
+  await once(socket, 'connect')
+  const other = go()
+  const [dropped] = (await once(server, 'drop')) as [object]
+  t.match(dropped, { localAddress: '127.0.0.1', remoteAddress: '127.0.0.1' })
+  await once(other.resume(), 'close')
+  t.equal(await count(server), 1)
+  const events: string[] = []
+  for (const event of ['connection', 'close']) server.once(event, () => events.push(event))
+  server.close()
+  socket.end('@@A')
+  await once(server, 'close')
+  t.strictSame(events, ['connection', 'close'], 'no server hears of one after it has closed')
+})
+
+t.test('a server that closes waits for none that has no heading', async t => {
+  const server = createServer()
+  const { socket } = await headed(t, server, false)
+  await once(socket, 'connect')
+  socket.write('no heading')
+  await once(socket.resume(), 'close')
+  t.equal(await count(server), 0)
+  server.close()
+  await once(server, 'close')
 })
 
 t.test('TLS goes after it, also where it begins as soon as the socket is connected', async t => {
