@@ -1,3 +1,4 @@
+import type { Server } from 'node:net'
 import { serverOfHeadings } from '../node/adopt.ts'
 import { builtins } from '../node/builtins.ts'
 import { disguise } from '../node/disguise.ts'
@@ -29,7 +30,7 @@ export const local: Transport = {
   async listen(server) {
     const user = process.getuid?.()
     const folder = user === undefined ? undefined : userFolder(user)
-    if (!folder || !canOpenBeside(server)) return undefined
+    if (!folder || !canOpenBeside(server) || isPassedOn(server)) return undefined
     const name = `moniker-${builtins.crypto.randomBytes(16).toString('hex')}`
     const make = () => serverOfHeadings(server).unref()
     const beside = new LocalServer({ make, folders: [folder] })
@@ -41,6 +42,14 @@ export const local: Transport = {
     close()
     return undefined
   },
+}
+
+/**
+ * True if the connections of a server may go on to other processes unread. What has come with the heading of one has
+ * been read, and would not go with it.
+ */
+function isPassedOn(server: Server): boolean {
+  return Boolean(Reflect.get(server, 'pauseOnConnect'))
 }
 
 /** The folders that this process has swept. */

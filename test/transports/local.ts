@@ -76,6 +76,13 @@ t.test('what proves nothing is no place', async t => {
   t.equal(local.key({ ...at(), endpoints: undefined } as never), undefined)
 })
 
+t.test('a server that leaves its connections unread, as to pass them on, has none', async t => {
+  const server = createServer({ pauseOnConnect: true })
+  t.teardown(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.equal(await local.listen!(server, offer(), 1), undefined)
+})
+
 t.test('a server does without where it cannot be had', async t => {
   const server = await listening(t)
   const none = Object.assign(createServer(), { blockList: {} })
