@@ -14,6 +14,10 @@ export class ShownPorts {
   readonly #free: number[] = []
   /** The blocks that are ours until this process ends. */
   readonly #blocks = new Set<number>()
+  /** The block that is tried next. */
+  #next = random(COUNT)
+  /** True if no block was free when all were tried last: then one is tried at a time, as to try all takes long. */
+  #isScarce = false
 
   /** `takeBlock` takes a block; false if another process has it. */
   constructor(takeBlock: (block: number) => boolean) {
@@ -31,10 +35,13 @@ export class ShownPorts {
   }
 
   #grow(): void {
-    const start = random(COUNT)
-    for (let tried = 0; tried < COUNT; tried++) {
-      const block = (start + tried) % COUNT
+    const tries = this.#isScarce ? 1 : COUNT
+    this.#isScarce = true
+    for (let tried = 0; tried < tries; tried++) {
+      const block = this.#next
+      this.#next = (block + 1) % COUNT
       if (this.#blocks.has(block) || !this.#takeBlock(block)) continue
+      this.#isScarce = false
       this.#blocks.add(block)
       for (let port = 0; port < SIZE; port++) this.#free.push(FIRST + block * SIZE + port)
       return

@@ -27,6 +27,29 @@ t.test('a port that was given back is shown again, after all others', t => {
   t.end()
 })
 
+t.test('where others have all, that is found out once, and a port costs little from then on', t => {
+  const free = new Set<number>()
+  const tried: number[] = []
+  const ports = new ShownPorts(block => {
+    tried.push(block)
+    return free.delete(block)
+  })
+  ports.take()
+  t.equal(new Set(tried).size, 480)
+  tried.splice(0)
+  for (let count = 0; count < 479; count++) ports.take()
+  t.equal(tried.length, 479, 'one block is tried for each')
+  const last = tried.at(-1)!
+  free.add(last)
+  for (let count = 0; count < 479; count++) ports.take()
+  t.equal(free.size, 1)
+  const port = ports.take()
+  t.equal(free.size, 0, 'one that is free again is found')
+  t.equal(Math.floor((port - 2_048) / 64), last)
+  t.equal(new Set(Array.from({ length: 63 }, () => ports.take())).size, 63)
+  t.end()
+})
+
 t.test('nor do those of two processes', { skip: withoutUnix }, t => {
   const file = new URL('../../lib/node/shownports.ts', import.meta.url).href
   const take = `Array.from({ length: 200 }, () => shownPorts.take())`
