@@ -1,13 +1,10 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { AttackName, Tally } from './besieger.ts'
 import { cores } from './cores.ts'
 import { KINDS, PACE, type Kind, type Taken } from './honest.ts'
 import { cable } from './link.ts'
 import { percentile, type Benchmark, type Findings, type Skipped } from './measure.ts'
+import { monikerd } from './monikerd.ts'
 import { peer, type Peer } from './process.ts'
 import { freePort, program } from './program.ts'
 import { figure } from './report.ts'
@@ -30,8 +27,6 @@ const isRoot = process.getuid?.() === 0
 
 /** A program that burns the processor for as long as we are there. */
 const BURN = 'for (const { ppid } = process; process.ppid === ppid;);'
-
-const daemonProgram = fileURLToPath(new URL('../lib/monikerd.js', import.meta.url))
 
 /** The attacks of one row, from two seats. */
 interface Row {
@@ -174,7 +169,7 @@ async function prepare(): Promise<Ground> {
       ? { near: [], far: [], address: '127.0.0.1', stop: async () => {} }
       : hosts
   const port = await freePort()
-  const daemon = await monikerd([...far, ...ours], port)
+  const daemon = await monikerd({ port, args: ['--public-list'], by: [...far, ...ours] })
   const honest = await peer<string>('honest', { port, by: [...far, ...ours] })
   // To warm up.
   await honest.ask(AHEAD)
@@ -187,31 +182,8 @@ async function prepare(): Promise<Ground> {
     skipped,
     leave: async () => {
       await honest.stop()
-      await daemon.leave()
+      await daemon.stop()
       await stop()
-    },
-  }
-}
-
-/** A `monikerd` of its own process, once it answers. */
-async function monikerd(by: string[], port: number): Promise<Pick<Ground, 'fallen' | 'leave'>> {
-  const args = [daemonProgram, '--port', String(port), '--public-list']
-  const [command, ...rest] = [...by, process.execPath, ...args]
-  const child = spawn(command!, rest, { stdio: ['ignore', 'inherit', 'pipe'] })
-  const said: string[] = []
-  const lines = createInterface(child.stderr).on('line', line => said.push(line))
-  let isOver = false
-  const gone = once(child, 'close')
-  const fallen = gone.then(() => {
-    if (!isOver) throw new Error(`monikerd has ended: ${said.join('\n')}`)
-  })
-  await Promise.race([once(lines, 'line'), fallen])
-  return {
-    fallen,
-    leave: async () => {
-      isOver = true
-      child.kill()
-      await gone
     },
   }
 }
