@@ -23,6 +23,8 @@ export interface Monikerd {
 export async function monikerd({ port, args = [], by = [] }: MonikerdOptions): Promise<Monikerd> {
   const [command, ...rest] = [...by, process.execPath, program, '--port', String(port), ...args]
   const child = spawn(command!, rest, { stdio: ['ignore', 'inherit', 'pipe'] })
+  const kill = () => child.kill()
+  process.once('exit', kill)
   const said: string[] = []
   const lines = createInterface(child.stderr).on('line', line => said.push(line))
   let isOver = false
@@ -35,6 +37,7 @@ export async function monikerd({ port, args = [], by = [] }: MonikerdOptions): P
     fallen,
     stop: async () => {
       isOver = true
+      process.off('exit', kill)
       child.kill()
       await gone
     },
