@@ -56,7 +56,8 @@ export function report(machine: Machine, found: Found): string {
     '# How fast',
     'Made by `npm run bench -- --report`: do not edit. Both sides of a comparison run interleaved, in pairs,\n' +
       'of which neither is always first, after a round of each to warm up; client and server are processes of\n' +
-      'their own, and each run checks its own work. A ratio is ours over the other, pair by pair.',
+      'their own, and each run checks its own work. A ratio is ours over the other, pair by pair. A target of several rows\n' +
+      'is judged by the worst of them.',
     list(Object.entries(machine).map(([key, value]) => `${key}: ${value}`)),
     '![What was measured beside what was aimed at](plots/targets.svg)',
     '## Targets',
@@ -89,7 +90,7 @@ export function revised(text: string, machine: Machine, found: Found): string {
     const at = sections.findIndex(other => other.startsWith(`${title}\n`))
     sections.splice(at < 0 ? sections.length : at, 1, [title, how, ...rest].join('\n\n'))
   }
-  const rows = verdicts(found).filter(({ spread }) => spread)
+  const rows = verdicts(found).filter(({ spread, why }) => spread ?? why !== NOT_RUN)
   return `${[head, ...sections.map(one => (one.startsWith('## Targets\n') ? withRows(one, rows) : one))].join('\n\n')}\n`
 }
 
@@ -98,7 +99,8 @@ function withRows(table: string, verdicts: Verdict[]): string {
   const lines = table.split('\n')
   for (const verdict of verdicts) {
     const row = `| ${judged(verdict).join(' | ')} |`
-    const at = lines.findIndex(line => line.startsWith(`| ${verdict.target.what} |`))
+    const { what, beside } = verdict.target
+    const at = lines.findIndex(line => line.startsWith(`| ${what} | ${beside} |`))
     lines.splice(at < 0 ? lines.length : at, 1, row)
   }
   return lines.join('\n')
@@ -122,10 +124,10 @@ export function verdicts(found: Found): Verdict[] {
   const skipped = all.flatMap(findings => findings.skipped ?? [])
   return (Object.entries(targets) as [TargetName, Target][]).map(([name, target]) => {
     const of = ({ target: other }: { target?: TargetName }) => other === name
-    const comparison = comparisons.find(of)
+    const compared = comparisons.filter(of).map(comparison => aimedAt(comparison, target))
     const growth = growths.find(of)
     const figures = all.find(({ reached }) => reached?.[name])?.reached?.[name]
-    const spread = comparison ? aimedAt(comparison, target) : growth ? last(growth) : figures
+    const spread = worst(compared, target) ?? (growth ? last(growth) : figures)
     const why = skipped.find(skip => skip.targets?.includes(name))?.why ?? NOT_RUN
     return { target, ...(spread && { spread }), why }
   })
@@ -134,6 +136,14 @@ export function verdicts(found: Found): Verdict[] {
 /** By what a comparison is judged: its ratio, or how much more ours is. */
 function aimedAt({ ratio, pairs }: Comparison, { unit }: Target): Spread {
   return unit ? spread(pairs.map(([ours, beside]) => ours - beside)) : ratio
+}
+
+/** The spread by which a target of several rows is judged. */
+function worst(spreads: Spread[], { most }: Target): Spread | undefined {
+  const [least] = spreads.toSorted((a, b) =>
+    most === undefined ? a.median - b.median : b.median - a.median,
+  )
+  return least
 }
 
 function last({ figures }: Growth): Spread {

@@ -80,11 +80,12 @@ function showTargets(found: Found): void {
   const told = verdicts(found).filter(({ why, spread }) => spread ?? why !== NOT_RUN)
   const rows = told.map(({ target, spread, why }) => [
     target.what,
+    target.beside,
     bound(target),
     spread ? inTargetUnit(spread, target) : why,
     spread ? (isMet(target, spread.median) ? 'met' : 'MISSED') : 'not measured',
   ])
-  if (rows.length > 0) console.log(`\n${table(rows, ['target', 'of', 'measured', ''])}`)
+  if (rows.length > 0) console.log(`\n${table(rows, ['target', 'beside', 'of', 'measured', ''])}`)
 }
 
 /** The benchmarks and their helpers; the report is neither. */
