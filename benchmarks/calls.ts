@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { times } from './measure.ts'
-import { byName, byNumber, touch, unknown, type Open, type Touch } from './traffic.ts'
+import { byName, byNumber, byPath, touch, unknown, type Open, type Touch } from './traffic.ts'
 
-/** By what to call: by name, by a name of which nothing is known yet, or by number. */
-export type Road = 'warm' | 'cold' | number
+/** By what to call: by name, by a name of which nothing is known yet, by number, or by the path of a Unix socket. */
+export type Road = 'warm' | 'cold' | number | { path: string }
 
 /** So many calls, at most `width` at once. */
 export interface Calls {
@@ -43,6 +43,7 @@ export async function call(
 
 function opener(road: Road, { ports, host, tcp }: Callee): Open {
   if (typeof road === 'number') return byNumber(road, host)
+  if (typeof road === 'object') return byPath(road.path)
   if (road === 'cold') return unknown(ports, host)
   return byName({ port: ports[0]!, ...(host && { host }), ...(tcp && { tcp }) })
 }

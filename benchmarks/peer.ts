@@ -1,8 +1,11 @@
 // The other process of a benchmark: peer ROLE …
+import dgram from 'node:dgram'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import http from 'node:http'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createServer } from '../index.ts'
+import { createServer, createSocket, listen } from '../index.ts'
 import { Daemon } from '../lib/daemon/daemon.ts'
 import { Besieger, attacks, type AttackName } from './besieger.ts'
 import { call, type Calls } from './calls.ts'
@@ -11,9 +14,10 @@ import { Crowd, type Deed } from './crowd.ts'
 import { Honest } from './honest.ts'
 import { seconds } from './measure.ts'
 import type { Memory } from './populace.ts'
-import { block, byName, byNumber, touch } from './traffic.ts'
+import { block, byName, byNumber, pathBeside, touch } from './traffic.ts'
 
 const [role, ...args] = process.argv.slice(2)
+const LOCAL = '127.0.0.1'
 const designated = Number(process.env.MONIKER_PORT)
 
 /** Sends back what it gets. */
@@ -49,7 +53,7 @@ function sink(socket: Socket): void {
 async function serve(
   handler: (socket: Socket) => void,
   ports = String(designated),
-  host = '127.0.0.1',
+  host = LOCAL,
 ): Promise<number> {
   const options = { allowHalfOpen: true }
   const named = ports.split(',').map(daemonPort =>
@@ -61,7 +65,56 @@ async function serve(
   )
   const plain = net.createServer(options, handler).listen(0, host)
   await Promise.all([...named, plain].map(server => once(server, 'listening')))
+  const port = portOf(plain)
+  await listenBeside(port, net.createServer(options, handler))
+  return port
+}
+
+/** Listens at the Unix socket beside a port, which goes with this process. */
+async function listenBeside(port: number, server: Server): Promise<void> {
+  const path = pathBeside(port)
+  const remove = () => rmSync(path, { force: true })
+  remove()
+  process.once('exit', remove).once('SIGTERM', () => process.exit())
+  await once(server.listen(path), 'listening')
+}
+
+/** The ports of the services of a host, by number. */
+export interface Host {
+  echo: number
+  web: number
+  datagrams: number
+}
+
+/** All that is called by name, and by number: of what sends bytes back each of the daemons knows, of the rest the first. */
+async function host(ports: string): Promise<Host> {
+  const [first] = ports.split(',')
+  const port = await serve(echo, ports)
+  return { echo: port, web: await web(Number(first)), datagrams: await datagrams(Number(first)) }
+}
+
+/** The service `web`, and `ends`, which tells a peer the ports of its connection. */
+async function web(daemonPort: number): Promise<number> {
+  const answer: http.RequestListener = ({ url }, response) => void response.end(url)
+  const ends = createServer(socket => {
+    socket.on('error', () => {}).end(`${socket.remotePort} ${socket.localPort}`)
+  })
+  const plain = http.createServer(answer).listen(0, LOCAL)
+  const named = listen(http.createServer(answer), { service: 'web', host: LOCAL, daemonPort })
+  ends.listen({ service: 'ends', host: LOCAL, daemonPort })
+  await Promise.all([plain, named, ends].map(server => once(server, 'listening')))
   return portOf(plain)
+}
+
+/** The service `datagrams`, which sends each back. */
+async function datagrams(daemonPort: number): Promise<number> {
+  const plain = dgram.createSocket('udp4').bind(0, LOCAL)
+  const named = createSocket('udp4').bind({ service: 'datagrams', address: LOCAL, daemonPort })
+  for (const socket of [plain, named]) {
+    socket.on('message', (message, { port, address }) => socket.send(message, port, address))
+  }
+  await Promise.all([plain, named].map(socket => once(socket, 'listening')))
+  return plain.address().port
 }
 
 /** A daemon at a host; says its port. */
@@ -177,6 +230,7 @@ const roles: Record<string, (...args: string[]) => Promise<unknown>> = {
   daemons,
   echo: (ports, host) => serve(echo, ports, host),
   sink: (ports, host) => serve(sink, ports, host),
+  host,
   first,
   caller,
   state,

@@ -10,21 +10,62 @@ export interface Target {
 }
 
 const PLAIN = 'plain `net` over TCP'
+const UNIX = 'plain `net` over a Unix socket'
 const BURNERS = 'programs that only burn the processor'
 const SCRIPT = 'a script of Node that asks and prints'
 
 export const targets = {
   streamTcp: { what: 'throughput, one stream over TCP, 64 KiB', beside: PLAIN, least: 0.99 },
   streamHost: { what: 'throughput, one stream, same host, default', beside: PLAIN, least: 1.3 },
+  smallHost: {
+    what: 'throughput, one stream, same host, default, 1 KiB writes',
+    beside: PLAIN,
+    least: 1,
+  },
+  smallHostUnix: {
+    what: 'throughput, one stream, same host, default, 1 KiB writes',
+    beside: UNIX,
+    least: 0.98,
+  },
   warmTcp: {
     what: 'warm connects a second, 32 at a time, over TCP',
     beside: PLAIN,
-    least: 0.9,
+    least: 0.92,
   },
   warmHost: {
     what: 'warm connects a second, 32 at a time, same host, default',
     beside: PLAIN,
-    least: 1.5,
+    least: 1.3,
+  },
+  warmHostUnix: {
+    what: 'warm connects a second, 32 at a time, same host, default',
+    beside: UNIX,
+    least: 0.93,
+  },
+  warmTimeTcp: {
+    what: 'time of a warm connect over TCP, and a byte there and back',
+    beside: PLAIN,
+    most: 1.4,
+  },
+  warmTimeHost: {
+    what: 'time of a warm connect, same host, default, and a byte there and back',
+    beside: PLAIN,
+    most: 0.95,
+  },
+  warmBurnHost: {
+    what: "processor time of a client's warm connect, same host, default",
+    beside: PLAIN,
+    most: 1,
+  },
+  httpHost: {
+    what: '`http.get` a second, 32 at a time, same host, default, no connection kept',
+    beside: '`http.get` by port',
+    least: 1.1,
+  },
+  datagram: {
+    what: 'time of a datagram to a known name and back',
+    beside: 'plain `dgram`',
+    most: 1.05,
   },
   warmFar: { what: 'time of a warm connect, 20 ms round trip', beside: PLAIN, most: 1.05 },
   coldFar: {
@@ -35,7 +76,7 @@ export const targets = {
   coldHost: {
     what: 'time of a cold connect on one host, and a byte there and back',
     beside: PLAIN,
-    most: 1.6,
+    most: 1.5,
   },
   lossy: {
     what: '99th percentile of a warm connect, 20 ms round trip, 1 % loss',

@@ -1,10 +1,19 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { compare, seconds, type Benchmark, type Way } from './measure.ts'
+import {
+  compare,
+  seconds,
+  type Benchmark,
+  type Comparison,
+  type Skipped,
+  type Way,
+} from './measure.ts'
 import { peer } from './process.ts'
+import { freePort } from './program.ts'
+import { besideDaemon } from './stage.ts'
 import type { TargetName } from './targets.ts'
-import { arrived, block, byName, byNumber, type Open } from './traffic.ts'
+import { arrived, block, byName, byNumber, byPath, pathBeside, type Open } from './traffic.ts'
 
 type Send = (socket: Socket, size: number) => Promise<void>
 
@@ -29,13 +38,75 @@ const pipe: Send = async (socket, size) => {
 }
 
 const MIB = 2 ** 20
+const large = writes(65_536)
+const small = writes(1_024)
 
 /** One stream, from this process to another. */
 export const throughput: Benchmark = async options => {
-  const daemon = await peer<number>('daemon')
-  const port = daemon.ready
-  const sink = await peer<number>('sink', { port })
-  const way = (name: string, open: Open, send: Send, size: number): Way => ({
+  const near = await besideDaemon<number>({ role: 'sink' })
+  // The server's process becomes the daemon.
+  const own = await freePort()
+  const within = await peer<number>('sink', { port: own })
+  const comparisons: Comparison[] = []
+  const beside = async (
+    what: string,
+    [named, plain]: [Open, Open],
+    send: Send,
+    whole: number,
+    target?: TargetName,
+    other = 'plain net, TCP',
+  ) => {
+    const size = options.smoke ? 4 * MIB : whole
+    const ways: [Way, Way] = [way('by name', named, send, size), way(other, plain, send, size)]
+    const found = await compare(what, 'MB/s', ways, options, target)
+    comparisons.push(found)
+    return found
+  }
+  const roads = (port: number, sink: number) => ({
+    tcp: [byName({ port, tcp: true }), byNumber(sink)] satisfies [Open, Open],
+    host: [byName({ port }), byNumber(sink)] satisfies [Open, Open],
+    unix: [byName({ port }), byPath(pathBeside(sink))] satisfies [Open, Open],
+  })
+  try {
+    const { tcp, host } = roads(near.port, near.server.ready)
+    await beside('64 KiB writes, TCP', tcp, large, 1_024 * MIB, 'streamTcp')
+    await beside('1 KiB writes, TCP', tcp, small, 192 * MIB)
+    await beside('pipe, TCP', tcp, pipe, 1_024 * MIB)
+    await beside('pipe, default', host, pipe, 1_024 * MIB)
+    for (const [daemon, { host, unix }] of [
+      ['monikerd', roads(near.port, near.server.ready)],
+      ['embedded', roads(own, within.ready)],
+    ] as const) {
+      const what = (text: string) => `${text}, default, ${daemon}`
+      await beside(what('64 KiB writes'), host, large, 1_024 * MIB, 'streamHost')
+      const overTcp = await beside(what('1 KiB writes'), host, small, 192 * MIB)
+      const overUnix = await beside(
+        what('1 KiB writes'),
+        unix,
+        small,
+        192 * MIB,
+        undefined,
+        'plain net, Unix',
+      )
+      aim(overTcp, overUnix)
+    }
+    return {
+      measures:
+        'One stream between two processes on one host, every byte compared; higher is better.',
+      comparisons,
+      skipped: aimless(comparisons),
+      notes: [
+        'Once connected there is nothing of ours between a program and its socket.',
+        'Where plain `net` is slower over a Unix socket than over TCP, small writes are judged beside that.',
+      ],
+    }
+  } finally {
+    await Promise.all([near.stop(), within.stop()])
+  }
+}
+
+function way(name: string, open: Open, send: Send, size: number): Way {
+  return {
     name,
     run: async () => {
       const socket = open()
@@ -46,30 +117,26 @@ export const throughput: Benchmark = async options => {
       })
       return size / taken / 1e6
     },
-  })
-  const beside = (what: string, tcp: boolean, send: Send, whole: number, target?: TargetName) => {
-    const size = options.smoke ? 4 * MIB : whole
-    const ways: [Way, Way] = [
-      way('by name', byName({ port, tcp }), send, size),
-      way('plain net, TCP', byNumber(sink.ready), send, size),
-    ]
-    return compare(what, 'MB/s', ways, options, target)
   }
-  try {
-    return {
-      measures:
-        'One stream between two processes on one host, every byte compared; higher is better.',
-      comparisons: [
-        await beside('64 KiB writes, TCP', true, writes(65_536), 1_024 * MIB, 'streamTcp'),
-        await beside('1 KiB writes, TCP', true, writes(1_024), 192 * MIB),
-        await beside('pipe, TCP', true, pipe, 1_024 * MIB),
-        await beside('64 KiB writes, default', false, writes(65_536), 1_024 * MIB, 'streamHost'),
-        await beside('1 KiB writes, default', false, writes(1_024), 192 * MIB),
-        await beside('pipe, default', false, pipe, 1_024 * MIB),
-      ],
-      notes: ['Once connected there is nothing of ours between a program and its socket.'],
-    }
-  } finally {
-    await Promise.all([sink.stop(), daemon.stop()])
-  }
+}
+
+/** Has small writes be judged by those over a Unix socket where these are slower than those over TCP. */
+export function aim(overTcp: Comparison, overUnix: Comparison): void {
+  if (overUnix.beside.median < overTcp.beside.median) overUnix.target = 'smallHostUnix'
+  else overTcp.target = 'smallHost'
+}
+
+/** The target of small writes by which none was judged. */
+export function aimless(comparisons: readonly Comparison[]): Skipped[] {
+  const isAim = (name: TargetName) => comparisons.some(({ target }) => target === name)
+  const what = 'one of two targets of 1 KiB writes'
+  const why = 'plain `net` over a Unix socket is'
+  return [
+    ...(isAim('smallHost')
+      ? []
+      : [{ what, why: `${why} slower than over TCP`, targets: ['smallHost' as const] }]),
+    ...(isAim('smallHostUnix')
+      ? []
+      : [{ what, why: `${why} no slower than over TCP`, targets: ['smallHostUnix' as const] }]),
+  ]
 }

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { Resolver, connect } from '../index.ts'
 
@@ -48,6 +50,16 @@ export function unknown(daemonPorts: number[], host?: string): Open {
 /** Opens a connection by number, with plain `net` over TCP. */
 export function byNumber(port: number, host = '127.0.0.1'): Open {
   return () => net.connect(port, host)
+}
+
+/** The same over a Unix socket. */
+export function byPath(path: string): Open {
+  return () => net.connect(path)
+}
+
+/** The path of the Unix socket of the server that has a port. */
+export function pathBeside(port: number): string {
+  return join(tmpdir(), `moniker-bench-${port}`)
 }
 
 /** Milliseconds from the call until … */
