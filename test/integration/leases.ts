@@ -3,6 +3,7 @@ import { fork, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { sessions } from '../../lib/client/connection.ts'
@@ -10,7 +11,9 @@ import { Resolver } from '../../lib/client/resolver.ts'
 import { parse } from '../../lib/name.ts'
 import { freePort } from '../../lib/node/proc.ts'
 import { connect as connectByName } from '../../lib/sockets/socket.ts'
+import type { Endpoint } from '../../lib/wire/protocol.ts'
 import { moniker } from '../fixtures/command.ts'
+import { unix } from '../fixtures/localsocket.ts'
 
 const program = fileURLToPath(new URL('../fixtures/program.ts', import.meta.url))
 const name = parse('starwars')
@@ -115,6 +118,22 @@ t.test('a client that is written from PROTOCOL.md alone is told of a change', as
   t.strictSame(await hear(), { v: 1, id: 'mine', event: 'stale' })
   socket.write('{"v":1,"id":2,"op":"resolve","service":"starwars","follow":true}\n')
   t.match(await hear(), { id: 2, endpoints: [{ version: '2.0.0' }], followed: true })
+})
+
+t.test('and it finds the socket with a path', unix, async t => {
+  const { port } = await daemon(t)
+  await once(start(t, 'starwars@1.0.0', port), 'message')
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+  t.teardown(() => socket.destroy())
+  const lines = createInterface({ input: socket })[Symbol.asyncIterator]()
+  socket.write('{"v":1,"id":1,"op":"resolve","service":"starwars","transports":["unix","tcp"]}\n')
+  const { endpoints } = JSON.parse((await lines.next()).value!) as { endpoints: Endpoint[] }
+  const { transport, path, user } = endpoints[0]!.endpoints![0]!
+  t.equal(transport, 'local')
+  const folder = user === 0 ? '/run/moniker' : `/run/user/${String(user)}/moniker`
+  const road = connect(`${folder}/${String(path)}`)
+  road.end('BJWhello')
+  t.equal(await text(road), 'hello')
 })
 
 t.test('a lease keeps no program alive', async t => {
