@@ -93,15 +93,19 @@ t.test('a higher version is gone to from the next question on', async t => {
   }
 })
 
-t.test('a daemon that is stopped has said the last word, and one that is killed none', async t => {
-  const { child, session, leased, go } = await leasing(t)
-  child.kill('SIGSTOP')
-  t.equal(await go(), '1.0.0')
-  const closed = once(session, 'close')
-  child.kill('SIGKILL')
-  await closed
-  t.equal(leased(), undefined)
-})
+t.test(
+  'a daemon that is stopped has said the last word, and one that is killed none',
+  unix,
+  async t => {
+    const { child, session, leased, go } = await leasing(t)
+    child.kill('SIGSTOP')
+    t.equal(await go(), '1.0.0')
+    const closed = once(session, 'close')
+    child.kill('SIGKILL')
+    await closed
+    t.equal(leased(), undefined)
+  },
+)
 
 t.test('a client that is written from PROTOCOL.md alone is told of a change', async t => {
   const { port } = await daemon(t)

@@ -374,6 +374,23 @@ const INTERNALS: readonly Internal[] = [
       t.strictSame(seen, [0, true])
     },
   },
+  {
+    name: '_pendingData',
+    promise: 'of a socket, until what was written before it was connected is sent',
+    async check(t) {
+      const server = await listening(t)
+      const socket = net.connect((server.address() as AddressInfo).port, '127.0.0.1')
+      t.teardown(() => socket.destroy())
+      t.notOk(Reflect.get(socket, '_pendingData'))
+      socket.write('hello')
+      t.equal(String(Reflect.get(socket, '_pendingData')), 'hello')
+      const pending: unknown[] = []
+      socket.prependListener('connect', () => pending.push(Reflect.get(socket, '_pendingData')))
+      await once(socket, 'connect')
+      t.equal(String(pending[0]), 'hello')
+      t.notOk(Reflect.get(socket, '_pendingData'))
+    },
+  },
   ...(['_read', '_writeGeneric', '_final'] as const).map((name): Internal => ({
     name,
     promise: 'of a socket, called again once it is connected',
