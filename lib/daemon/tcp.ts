@@ -135,7 +135,11 @@ export class LineConnection implements Connection, Reader {
     const { turns } = this.#options
     if (turns.takeAtOnce()) return this.#stream(chunk)
     const socket = this.#socket.pause()
+    this.#isHeld = true
     turns.wait(() => {
+      this.#isHeld = false
+      // It may have come while this chunk waited, and comes again after all that was read.
+      this.#isEnded = false
       socket.resume()
       if (socket.writable) this.#stream(chunk)
     }, this.#seat)

@@ -145,6 +145,30 @@ t.test('an answer that comes later is written then, and holds the end up', async
   t.match(refused, [{ reason: 'EDENIED' }])
 })
 
+t.test('what came before the end is answered, whenever its turn comes', async t => {
+  const waiting: (() => void)[] = []
+  let isBusy = false
+  const turns = {
+    takeAtOnce: () => !isBusy,
+    wait: (work: () => void) => waiting.push(work),
+    waitAgain: (work: () => void) => setImmediate(work),
+  } as unknown as Turns
+  const { port, served } = await listener(t, { turns })
+  const nc = await lines(t, port, { allowHalfOpen: true } as object)
+  nc.ask({ ...status, id: 1 })
+  t.match(await nc.answer(), { id: 1 })
+  isBusy = true
+  let isEnded = false
+  served[0]!.once('end', () => (isEnded = true))
+  nc.ask({ ...status, id: 2 })
+  nc.socket.end()
+  while (!isEnded) await new Promise(setImmediate)
+  isBusy = false
+  waiting[0]!()
+  t.match(await nc.answer(), { id: 2 })
+  t.equal(await nc.answer(), undefined)
+})
+
 t.test('a peer that waits is not idle, and one that has gone is not answered', async t => {
   const waiting: ((answer: Answer) => void)[] = []
   const answer = () => new Promise<Answer>(resolve => waiting.push(resolve))
