@@ -114,10 +114,15 @@ export class Arrival {
   #take(head: Buffer): void {
     const { turns } = this.#options
     if (turns.takeAtOnce()) return this.#serve(head)
-    const socket = this.#socket.pause()
+    const socket = this.#socket.pause().off('end', end)
+    let isEnded = false
+    const note = () => (isEnded = true)
+    socket.once('end', note)
     turns.wait(() => {
-      socket.resume()
+      socket.off('end', note).resume()
       this.#serve(head)
+      // It came while the head waited, and whoever serves that is to know.
+      if (isEnded) socket.emit('end')
     })
   }
 
