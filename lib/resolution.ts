@@ -96,6 +96,8 @@ export interface Asking {
   /** The designated port of the daemon that is asked; `undefined` if nothing may be guessed from it. */
   readonly port: number | undefined
   readonly answer: Promise<Resolution>
+  /** Settles when the question has left, if it is to be waited for before a server is called. */
+  readonly sent?: Promise<void> | undefined
   /** Called when the answer is wanted no more; once it has come this does nothing. */
   readonly leave: (reason?: unknown) => void
 }

@@ -167,17 +167,21 @@ function isAnswer(error: unknown): boolean {
 
 /**
  * Asks one question of a daemon: that of this host over its Unix socket, if it has one, and else by TCP. Another is
- * asked by UDP as well, if there is an `onHint`, which is called with what that says; anybody may have said it. Fails
- * as `net.connect` does, when the connection is lost, or with the reason of `signal`.
+ * asked by UDP as well, if there is an `onHint`, which is called with what that says; anybody may have said it.
+ * `onLeft` is called when a question to this host has left, at least once. Fails as `net.connect` does, when the
+ * connection is lost, or with the reason of `signal`.
  */
 export function ask(
   daemon: DaemonAddress,
   message: Asked,
   signal: Signal,
-  onHint?: (answer: HostAnswer) => void,
+  {
+    onHint,
+    onLeft,
+  }: { onHint?: ((answer: HostAnswer) => void) | undefined; onLeft?: () => void } = {},
 ): Promise<Answer> {
   if (LOOPBACK.includes(daemon.address))
-    return insist(() => askHere(daemon, message, signal), daemon, signal)
+    return insist(() => askHere(daemon, message, signal, onLeft), daemon, signal)
   const how = onHint
     ? () => askWithHint(daemon, message, signal, onHint)
     : () => askOverStream(daemon, message, signal)
@@ -195,7 +199,7 @@ export function askStream(
   signal: Signal,
   { ref = true }: { ref?: boolean } = {},
 ): Promise<Answer> {
-  const attempt = () => askOverStream(daemon, message, signal, !ref)
+  const attempt = () => askOverStream(daemon, message, signal, { quiet: !ref })
   return ref ? insist(attempt, daemon, signal) : attempt()
 }
 
@@ -215,12 +219,18 @@ async function insist(
   return answer
 }
 
-async function askHere(daemon: DaemonAddress, message: Asked, signal: Signal): Promise<Answer> {
-  const answer = await overSocket(daemon, way => askOverStream(way, message, signal))
+async function askHere(
+  daemon: DaemonAddress,
+  message: Asked,
+  signal: Signal,
+  onLeft?: () => void,
+): Promise<Answer> {
+  const how = { onLeft }
+  const answer = await overSocket(daemon, way => askOverStream(way, message, signal, how))
   signal.throwIfAborted()
   if (answer && !answer.truncated) return answer
   if (answer) asksUsers(daemon)
-  return askOverStream(daemon, message, signal)
+  return askOverStream(daemon, message, signal, how)
 }
 
 async function askWithHint(
@@ -245,11 +255,14 @@ async function askOverStream(
   daemon: DaemonAddress,
   message: Asked,
   signal: Signal,
-  quiet = false,
+  { quiet = false, onLeft }: { quiet?: boolean; onLeft?: (() => void) | undefined } = {},
 ): Promise<Answer> {
   const client = await Client.connect(daemon, signal, { quiet })
   try {
-    return await client.ask(message, signal)
+    const answer = client.ask(message, signal)
+    client.flush()
+    onLeft?.()
+    return await answer
   } finally {
     client.close()
   }

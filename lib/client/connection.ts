@@ -227,7 +227,7 @@ export class Client extends EventEmitter<{ close: [] }> implements Keeper {
     const id = this.#last
     // Of one that has been closed nothing is asked.
     if (lease && !this.#socket.destroyed) this.#leases.set(id, lease)
-    if (hurry) this.#flush()
+    if (hurry) this.flush()
     const { address: host, port } = this.daemon
     const late = () => this.#settle(id)?.reject(new MonikerError('ESILENT', { host, port, ms }))
     const timer = setTimeout(late, ms)
@@ -278,11 +278,12 @@ export class Client extends EventEmitter<{ close: [] }> implements Keeper {
   }
 
   #send(line: string): void {
-    if (this.#unsent === '') setImmediate(() => this.#flush())
+    if (this.#unsent === '') setImmediate(() => this.flush())
     this.#unsent += line
   }
 
-  #flush(): void {
+  /** Sends the questions of this turn, which do not wait for others any longer. */
+  flush(): void {
     if (this.#unsent === '') return
     if (!this.#socket.destroyed) this.#socket.write(this.#unsent)
     this.#unsent = ''

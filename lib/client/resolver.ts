@@ -29,7 +29,7 @@ import {
 import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
 import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
 import { Egress, accept, elsewhere, reachable, turned } from './filter.ts'
-import { Flight } from './flight.ts'
+import { Flight, type Flying } from './flight.ts'
 import type { Lease } from './lease.ts'
 import { isDoubtful, standings, type Standing } from './standing.ts'
 import { Queries, shouldFallBack, type Query } from './query.ts'
@@ -291,13 +291,13 @@ export class Resolver implements Resolving {
     const key = query.isThisHost
       ? query.key
       : `${query.key} ${daemons.map(one => one.address).join()}`
-    return this.#shared(key, (signal, hint) => this.#find(query, daemons, signal, onHint && hint))
+    return this.#shared(key, flight => this.#find(query, daemons, flight, onHint !== undefined))
   }
 
   /** The question that is under way for `key`, or else the one that `find` asks. */
   #shared(
     key: string,
-    find: (signal: () => Signal, hint: OnHint) => Promise<Resolution>,
+    find: (flight: Flying<Resolution>) => Promise<Resolution>,
   ): Flight<Resolution> {
     const flying = this.#flights.get(key)
     if (flying) return flying
@@ -315,7 +315,10 @@ export class Resolver implements Resolving {
     const search = (signal: Signal) => this.#findAnywhere(query, options, signal)
     const more = { known: this.#turn(query), port: undefined }
     if (!wait) {
-      return Object.assign(this.#shared(query.key, signal => search(signal())).join(turned), more)
+      return Object.assign(
+        this.#shared(query.key, ({ signal }) => search(signal)).join(turned),
+        more,
+      )
     }
     const cancel = new Abort()
     const hows = { worth: mayStillCome, signal: cancel, quiet: true }
@@ -338,8 +341,8 @@ export class Resolver implements Resolving {
   async #find(
     query: Query,
     daemons: readonly DaemonAddress[],
-    signal: () => Signal,
-    hint: OnHint | undefined,
+    flight: Flying<Resolution>,
+    isHinted: boolean,
   ): Promise<Resolution> {
     const { question, details, key, port, isThisHost } = query
     try {
@@ -347,16 +350,18 @@ export class Resolver implements Resolving {
       const hurry = !isThisHost || !this.#isBusy
       const follow = isThisHost && !this.#leases.has(key)
       const session = sessions.ask(daemons, question, details, { hurry, follow })
+      // The daemon of another host is far: a server there is called meanwhile.
+      if (session || !isThisHost) flight.left()
       const told = session && (await session)
       // Another connection knows nothing of leases.
       if (!told) this.#leases.delete(key)
       const found =
         told ??
-        (await this.#askOne(query, daemons, signal(), hint).catch((error: unknown) => {
+        (await this.#askOne(query, daemons, flight, isHinted).catch((error: unknown) => {
           const isOurs = daemons.every(({ address }) => LOOPBACK.includes(address))
           const standing = isThisHost && isOurs && isDoubtful(error) && standings.get(port)
           if (!standing) throw error
-          return this.#askAgain(standing, query, error, signal())
+          return this.#askAgain(standing, query, error, flight.signal)
         }))
       const resolution = await this.#resolutionOf(query, found)
       if (found.lease?.isHeld) this.#hold(key, new Held(resolution, found.lease))
@@ -364,9 +369,9 @@ export class Resolver implements Resolving {
     } catch (error) {
       this.#known.delete(key)
       this.#leases.delete(key)
-      if (shouldFallBack(query, error)) return this.#fallBack(query, error, signal())
+      if (shouldFallBack(query, error)) return this.#fallBack(query, error, flight.signal)
       // A question that was given up is no failure of the host.
-      if (!query.isThisHost && !signal().aborted) this.#failed.set(key, error, FAILED)
+      if (!query.isThisHost && !flight.signal.aborted) this.#failed.set(key, error, FAILED)
       throw error
     }
   }
@@ -385,22 +390,27 @@ export class Resolver implements Resolving {
   async #askOne(
     query: Query,
     daemons: readonly DaemonAddress[],
-    signal: Signal,
-    hint: OnHint | undefined,
+    flight: Flying<Resolution>,
+    isHinted: boolean,
   ): Promise<HostAnswer> {
     const { question, details } = query
-    const onHint = hint && ((answer: HostAnswer) => void this.#hinted(query, answer, hint))
-    const how: Ask = (daemon, message, signal) => ask(daemon, message, signal, onHint)
-    const found = await this.#race(daemons, question, how, details, signal)
+    const onHint = (answer: HostAnswer) => void this.#hinted(query, answer, flight)
+    const events = { onHint: isHinted ? onHint : undefined, onLeft: () => flight.left() }
+    const how: Ask = (daemon, message, signal) => ask(daemon, message, signal, events)
+    const found = await this.#race(daemons, question, how, details, flight.signal)
     sessions.answered(found.daemon)
     return found
   }
 
   /** Tells of where a name may lead. What leads nowhere is no hint. */
-  async #hinted(query: Query, { answer, daemon }: HostAnswer, hint: OnHint): Promise<void> {
+  async #hinted(
+    query: Query,
+    { answer, daemon }: HostAnswer,
+    flight: Flying<Resolution>,
+  ): Promise<void> {
     try {
       const accepted = { daemon, answer: accept(answer, query.details) }
-      hint(await this.#resolutionOf(query, accepted, true))
+      flight.hint(await this.#resolutionOf(query, accepted, true))
     } catch (error) {
       debug('no hint: %s', (error as Error).message)
     }

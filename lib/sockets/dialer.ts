@@ -118,12 +118,12 @@ export class Dial {
     // a server's connection open for up to an hour.
     const isChoosy = Boolean(lookup || select || blockList || wait || this.#isGiven)
     if (isPlain && !isChoosy && this.#goSurely()) return
-    const { known, port } = this.#ask(isPlain ? this.#call.where : this.#question(isChoosy))
+    const { known, port, sent } = this.#ask(isPlain ? this.#call.where : this.#question(isChoosy))
     try {
       const guess = isChoosy ? undefined : this.#guessFrom(known, port)
       this.#takesHints = !isChoosy && !guess
       // A connection that is made elsewhere may send bytes at once.
-      this.#wait(guess && 'net' in guess.way ? guess : undefined, callback)
+      this.#wait(guess && 'net' in guess.way ? guess : undefined, sent, callback)
     } catch (error) {
       this.abandon()
       throw error
@@ -160,10 +160,10 @@ export class Dial {
   }
 
   /** Asks the daemon; what it says comes later, and what is remembered is returned. */
-  #ask(where: SocketQuestion): Pick<Asking, 'known' | 'port'> {
+  #ask(where: SocketQuestion): Pick<Asking, 'known' | 'port' | 'sent'> {
     const { name, net } = this.#call
     const { select, wait, resolver: own = resolver } = net
-    const { known, answer, leave, port } = own.ask
+    const { known, answer, leave, port, sent } = own.ask
       ? own.ask(name, where)
       : askPlainly(own, name, where)
     this.#phase = 'asking'
@@ -174,7 +174,7 @@ export class Dial {
       // In a turn of its own: an error of a listener is the program's.
       .then(found => nextTick(() => this.#answered(found)))
       .catch((error: unknown) => this.#failed(error as Error))
-    return { known, port }
+    return { known, port, sent }
   }
 
   /** The question where a look-up is to be told of, or the handle is the program's own. */
@@ -194,8 +194,7 @@ export class Dial {
     this.#takesHints = false
     const guess = this.#guessFrom(hint, undefined)
     // A connection that is made elsewhere may send bytes at once.
-    if (guess && 'net' in guess.way)
-      nextTick(() => this.#phase === 'asking' && this.#dialGuess(guess))
+    if (guess && 'net' in guess.way) this.#knock(guess)
   }
 
   #failed(error: Error): void {
@@ -260,8 +259,15 @@ export class Dial {
   /**
    * Makes a connecting socket of this one: `net` makes the handle, checks the options, and behaves as during the
    * look-up of a host. The dial answers that look-up, once at most: with a place on this host that is known.
+   *
+   * A server may take the knock for the one connection that it was there for, and withdraw its name. So the knock waits
+   * until the question has left.
    */
-  #wait(guess: Guess | undefined, callback: (() => void) | undefined): void {
+  #wait(
+    guess: Guess | undefined,
+    sent: Promise<void> | undefined,
+    callback: (() => void) | undefined,
+  ): void {
     const options = this.#options
     const isByLookup = guess?.transport === tcp && this.#call.isThisHost
     if (isByLookup) Object.assign(options, { host: 'localhost', port: guess.place.port })
@@ -272,7 +278,13 @@ export class Dial {
     dial(this.#socket, options, callback)
     options.lookup = options.family = undefined
     forgetHost(this.#socket)
-    if (guess) nextTick(() => this.#dialGuess(guess))
+    if (!guess) return
+    if (sent) void sent.then(() => this.#knock(guess))
+    else this.#knock(guess)
+  }
+
+  #knock(guess: Guess): void {
+    nextTick(() => this.#dialGuess(guess))
   }
 
   /** The progress of the hidden connection. The program has not been told of it. */
@@ -319,7 +331,7 @@ export class Dial {
     const guess = this.#guess
     // An event of a connection that the socket had before is told.
     if (event === 'ready') return this.#isUncertain && guess?.isConnected === true
-    // What had come by then is read in this turn of the loop, before its immediates.
+    // The bytes that had come by then are read in this turn of the loop, before its immediates.
     if (this.#phase === 'sure') setImmediate(() => this.#arrived(guess!))
     if (this.#phase === 'confirmed') {
       guess?.transport.greet?.(this.#socket)
@@ -362,7 +374,8 @@ export class Dial {
   /** Dials the guess, unless the handle was taken or wrapped meanwhile: it may need another. */
   #dialGuess(guess: Guess): void {
     const { place, onFound, isLikely } = guess
-    if (this.#phase === 'done' || handleOf(this.#socket) === null || isWrapped(this.#socket)) return
+    const isTaken = handleOf(this.#socket) === null || isWrapped(this.#socket)
+    if (this.#phase !== 'asking' || isTaken) return
     if (onFound) {
       this.#guess = guess
       return onFound(null, place.address, isIPv4(place.address) ? 4 : 6)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Signal } from '../../lib/async.ts'
-import { Flight } from '../../lib/client/flight.ts'
+import { Flight, type Flying } from '../../lib/client/flight.ts'
 
 const same = <T>(answer: T) => answer
 
@@ -28,9 +28,9 @@ t.test(
     let over = 0
     let signal!: Signal
     const flight = new Flight<void>(
-      get => {
-        signal = get()
-        t.equal(get(), signal)
+      flight => {
+        signal = flight.signal
+        t.equal(flight.signal, signal)
         return new Promise((_resolve, reject) => {
           signal.addEventListener('abort', () => reject(signal.reason as Error))
         })
@@ -75,8 +75,8 @@ t.test(
     let hint!: (hint: string) => void
     let settle!: (answer: string) => void
     const flight = new Flight<string>(
-      (_signal, tell) => {
-        hint = tell
+      flight => {
+        hint = found => flight.hint(found)
         return new Promise(resolve => (settle = resolve))
       },
       () => {},
@@ -91,8 +91,8 @@ t.test(
     t.equal(await answer, 'done')
 
     const over = new Flight<string>(
-      (_signal, tell) => {
-        hint = tell
+      flight => {
+        hint = found => flight.hint(found)
         return Promise.resolve('done')
       },
       () => {},
@@ -104,3 +104,19 @@ t.test(
     t.equal(heard.length, 2)
   },
 )
+
+t.test('each who joins is told when the question leaves, unless it has left', async t => {
+  let flying!: Flying<string>
+  const flight = new Flight<string>(
+    flight => {
+      flying = flight
+      return new Promise(() => {})
+    },
+    () => {},
+  )
+  const early = [flight.join(same), flight.join(same)]
+  flying.left()
+  for (const { sent } of early) await sent
+  t.equal(flight.join(same).sent, undefined)
+  flying.left()
+})

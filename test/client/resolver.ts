@@ -12,7 +12,7 @@ import type { DaemonOptions } from '../../lib/daemon/daemon.ts'
 import type { Resolution, ResolveOptions, SocketQuestion } from '../../lib/resolution.ts'
 import { elsewhere, external } from '../fixtures/external.ts'
 import { fake, silent as mute } from '../fixtures/fake.ts'
-import { line } from '../fixtures/lines.ts'
+import { line, type Message } from '../fixtures/lines.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { nameServer } from '../fixtures/dns.ts'
 import { lookup, named, nobody, portOf, silence, stranger } from '../fixtures/services.ts'
@@ -391,6 +391,7 @@ test('a daemon that is asked often is asked over a connection that is kept', asy
   while (!sessions.at({ address: '127.0.0.1', port })) await ask()
   const { connections } = ours.status()
   t.match(await ask(), { endpoints: [{ transport: 'tcp' }] })
+  t.equal(resolver.ask(parse('tie')).sent, undefined, 'the question has left')
   await t.rejects(resolver.resolve(parse('wing'), { host: '127.0.0.1' }), {
     code: 'ECONNREFUSED',
     reason: 'ENOSERVICE',
@@ -406,6 +407,21 @@ test('a daemon that is asked often is asked over a connection that is kept', asy
   await once(server.close(), 'close')
   await ours.stop()
   await t.rejects(ask(), { code: 'ECONNREFUSED', reason: 'ENODAEMON' })
+})
+
+test('a socket is told when its question to this host has left', async t => {
+  const tcp = ({ id }: Message, socket: Socket) => void socket.write(line({ id, endpoints: [] }))
+  const place = await fake(t, { tcp })
+  const resolver = new Resolver({ port: place.port })
+  const name = parse('tie')
+  const { sent, answer } = resolver.ask(name)
+  t.type(sent, Promise)
+  await Promise.all([sent, t.rejects(answer)])
+  t.equal(place.streamed.length, 1)
+  const far = resolver.ask(name, { host: '192.0.2.1' })
+  t.equal(far.sent, undefined, 'a server of another host is called meanwhile')
+  far.leave()
+  await t.rejects(far.answer)
 })
 
 test('what a far host refuses is remembered for a moment', async t => {

@@ -301,6 +301,28 @@ t.test(
   },
 )
 
+t.test('nobody is knocked at before the question has left', async t => {
+  const port = await freePort()
+  const { place, seen } = await site(t, 'good', firstPath('echo', port))
+  const guesses = [new Held(place), ...(hasUnix ? [new Held(undefined, port)] : [])]
+  for (const resolver of guesses) {
+    for (const isAnswered of [false, true]) {
+      seen.connections = 0
+      let leave!: () => void
+      resolver.sent = new Promise(resolve => (leave = resolve))
+      const socket = connect({ ...OFFERED, resolver })
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+      t.equal(seen.connections, 0)
+      if (isAnswered) resolver.answer(place)
+      leave()
+      while (seen.connections === 0) await new Promise(setImmediate)
+      resolver.answer(place)
+      t.equal(await text(socket.end('hello')), 'hello')
+      t.equal(seen.connections, 1)
+    }
+  }
+})
+
 t.test('a host that has another address now is gone to there', { skip: noSwallow }, async t => {
   const { place } = await site(t, 'moved')
   const before = { ...place, address: '127.0.0.2' }
