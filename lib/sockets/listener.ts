@@ -36,10 +36,13 @@ export interface NamedAddress extends AddressInfo {
 }
 
 /**
- * Milliseconds for which a peer that has said nothing may be waiting for the answer of the daemon. A peer that connects
- * to where a name is likely to be, or was, says nothing before it has that answer.
+ * Milliseconds for which a peer that has said nothing may be waiting for the answer of the daemon, on a busy machine.
+ * A peer that connects to where a name is likely to be, or was, says nothing before it has that answer.
  */
-const CONFIRMATION_TIME = 100
+const CONFIRMATION_TIME = 500
+
+/** Milliseconds from one look at such a peer to the next. */
+const LOOK_INTERVAL = 10
 
 /** Milliseconds from one report of a server's load to the next, at least. */
 const REPORT_INTERVAL = 100
@@ -89,6 +92,11 @@ export function publish(
     named.restore()
     throw error
   }
+}
+
+/** True of a peer that is there, and has neither said anything nor ended. */
+function isSilent(peer: net.Socket | undefined): boolean {
+  return peer?.bytesRead === 0 && !peer.readableEnded && !peer.destroyed
 }
 
 /** True if options of `listen` leave the port open, and come with no handle that has one. */
@@ -169,8 +177,8 @@ class NamedListener {
   readonly #registration = new AbortController()
   /** Keeps the process alive while the name is registered, as a host look-up does, be the listener `unref`'d. */
   #awake: NodeJS.Timeout | undefined
-  /** Aborts the wait for the last peer to hear that the name was here. */
-  readonly #confirmation = new AbortController()
+  /** True if the last peer is not waited for: the listener is to be something else. */
+  #isHurried = false
   #lease: Lease | undefined
   /** The transports that are open beside a server. */
   #beside: Beside | undefined
@@ -234,7 +242,7 @@ class NamedListener {
 
   /** Has the listener closed at once, as with `net`: it is to be something else, and cannot wait for its name to go. */
   makeWay(): void {
-    this.#confirmation.abort()
+    this.#isHurried = true
     if (this.#phase === 'closing') this.#closeAll()
     this.#dropName()
     this.restore()
@@ -463,9 +471,11 @@ class NamedListener {
 
   /** Waits until the last peer knows that the name was here; without the name, the daemon would deny it. */
   async #confirmed(): Promise<void> {
-    const left = this.#since + CONFIRMATION_TIME - clock()
-    if (left <= 0 || this.#latest?.bytesRead !== 0) return
-    await pause(left, undefined, { signal: this.#confirmation.signal }).catch(() => {})
+    const until = this.#since + CONFIRMATION_TIME
+    while (clock() < until && isSilent(this.#latest) && !this.#isHurried) {
+      // The server is open until then, and keeps the process alive, or does not.
+      await pause(LOOK_INTERVAL, undefined, { ref: false })
+    }
   }
 
   /**
