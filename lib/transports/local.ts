@@ -24,7 +24,12 @@ export const local: Transport = {
     const path = pathIn(endpoints)
     return path === undefined ? undefined : `${instance} ${path}`
   },
-  dial: ({ endpoints }) => ({ net: { path: pathIn(endpoints)! } }),
+  dial: ({ endpoints }) => {
+    const path = pathIn(endpoints)
+    // Its folder may have changed since its key was asked for. Without a path, `net` would look a host up.
+    if (path === undefined) throw new Error('its socket is in no folder that proves whose it is')
+    return { net: { path } }
+  },
   greet: sendHeading,
   dress: (socket, { address, port }) => disguise(socket, { address }, { address, port }),
   async listen(server) {

@@ -2,11 +2,16 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { hasUnix } from '../../lib/node/abstract.ts'
 import { userFolder } from '../../lib/node/localsocket.ts'
+import { connect as connectTo } from '../../lib/sockets/socket.ts'
 import { local } from '../../lib/transports/local.ts'
+import type { Transport } from '../../lib/transports/transport.ts'
 import type { Endpoint, OtherEndpoint } from '../../lib/wire/protocol.ts'
+import { Held } from '../fixtures/held.ts'
+import { kinds, placeOf } from '../fixtures/kinds.ts'
 import { offer } from '../fixtures/offers.ts'
 
 const user = process.getuid?.() ?? -1
@@ -72,8 +77,29 @@ t.test('what proves nothing is no place', async t => {
     { transport: 'local', path, user: user + 1 },
   ]) {
     t.equal(local.key(at(endpoint)), undefined, JSON.stringify(endpoint))
+    t.throws(() => local.dial({ ...at(endpoint), address: '::1' }, {} as never), {
+      message: 'its socket is in no folder that proves whose it is',
+    })
   }
   t.equal(local.key({ ...at(), endpoints: undefined } as never), undefined)
+})
+
+t.test('a folder that proves nothing any more is not gone to, but another way is', async t => {
+  const place = await placeOf(t, kinds['a socket']!, socket => void socket.end('hello'))
+  const late = { ...local, key: () => 'believed a moment ago' }
+  const call = (transports: (Transport | 'tcp')[]) => {
+    const resolver = new Held(place)
+    const socket = connectTo({ service: 'tell', resolver, transports })
+    resolver.answer(place)
+    return socket
+  }
+  t.equal(await text(call([late, 'tcp'])), 'hello')
+  t.match(await once(call([late]), 'error'), [
+    {
+      code: 'ERR_MONIKER_TRANSPORT',
+      message: /its socket is in no folder that proves whose it is/,
+    },
+  ])
 })
 
 t.test('a server that leaves its connections unread, as to pass them on, has none', async t => {
