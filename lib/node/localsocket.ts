@@ -99,8 +99,9 @@ function isSafe(path: string, owner: number | undefined): boolean {
 }
 
 /**
- * The kernel's word on what may be a socket; `undefined` if it is not there, or may not be looked at. It is asked for in whole numbers: where the
- * last file that Node 20 was asked for in others is a socket, it follows no link to the next module (`fs.realpath`).
+ * The kernel's word on what may be a socket; `undefined` if it is not there, or may not be looked at. It is asked for in
+ * whole numbers: where the last file that Node 20 was asked for in others is a socket, it follows no link to the next
+ * module (`fs.realpath`).
  */
 export function lookAt(path: string): BigIntStats | undefined {
   try {
