@@ -154,7 +154,7 @@ function drained(socket: Socket): Promise<void> {
   })
 }
 
-/** How often a text occurs in a chunk. */
+/** The number of times that a text occurs in a chunk. */
 export function occurrences(chunk: Buffer, text: string): number {
   let count = 0
   for (let at = -1; (at = chunk.indexOf(text, at + 1, 'latin1')) !== -1;) count++

@@ -14,12 +14,12 @@ export interface Finding {
 /** The status of a daemon, which tells other hosts, and users whom its policy keeps names from, but a part of it. */
 export type ToldStatus = PublicStatus & Partial<DaemonStatus>
 
-/** What is as it should be, or merely so. */
+/** A finding that all is well, or that merely informs. */
 export function fine(check: string, text: string): Finding {
   return { check, ok: true, text }
 }
 
-/** What is wrong, and what to do about it. */
+/** A finding that something is wrong, with advice on what to do. */
 export function bad(check: string, text: string, hint: string): Finding {
   return { check, ok: false, text, hint }
 }

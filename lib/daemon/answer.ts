@@ -175,7 +175,7 @@ export function local(
   }
 
   return (question, peer, next) => {
-    // What is so no longer is told before what is so now.
+    // The peer hears which of its leases are over before it is answered.
     if (peer.connection) leases.catchUp(peer.connection)
     switch (question.op) {
       case 'resolve':

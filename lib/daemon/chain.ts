@@ -92,7 +92,7 @@ export function chain(...steps: Step[]): Handler {
       throw new MonikerError('ENOSYS', { text: `${what} is not known here` })
     },
   )
-  // Whoever looks for a fault of ours wants to see where it is.
+  // The stack is kept where a fault of ours is looked for.
   return debug.enabled ? answer : (question, peer) => untraced(() => answer(question, peer))
 }
 

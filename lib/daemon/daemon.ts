@@ -137,7 +137,7 @@ export interface DaemonStatus extends Counters {
   uid?: number
   /** The files with the policies that it goes by; none whose path is longer than 256 bytes. */
   policies: string[]
-  /** What is used of the bounds that all peers share. */
+  /** The use that is made of the bounds that all peers share. */
   shares: Share[]
   /** The bounds by which it has refused something in the last minute, in words; four of them at most. */
   full: string[]

@@ -15,7 +15,7 @@ export interface ServeOptions {
   answer: Handler
   /** The turns of those who have asked for much. */
   turns: Turns
-  /** Whose turn that of a peer is, if others have it together with it. */
+  /** The seat that a peer has in the turns, if it shares it with others. */
   seatOf: (peer: Peer) => unknown
   /** The accounts of what waits to be read. */
   unread: Pick<Unread, 'note'>

@@ -146,7 +146,7 @@ export class Limits {
     }
   }
 
-  /** What is used of the bounds that peers share. */
+  /** The use that is made of the bounds that peers share. */
   get shares(): Share[] {
     const { connections, hostConnections, allNames } = this.#options
     const [host, used] = this.#connections.busiest

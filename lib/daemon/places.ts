@@ -21,7 +21,7 @@ export class Places {
     this.#options = options
   }
 
-  /** What all of them have taken. */
+  /** The places that all of them have taken, of those that there are. */
   get share(): Share {
     const { of, remote: most } = this.#options
     return { of: `${of} from other hosts`, used: this.#used, most }

@@ -119,7 +119,7 @@ export class LineConnection implements Connection, Reader {
   #ask(lines: string[]): void {
     const { turns } = this.#options
     if (turns.takeAtOnce()) return this.#reply(lines)
-    // Who asks for more than one turn has had others before it.
+    // A peer that asks for more than one turn lets all others go first.
     const isMuch = lines.length > PORTION
     const goOn = this.#pause(lines)
     if (isMuch) turns.waitAgain(goOn, this.#seat)

@@ -58,10 +58,10 @@ export class Unread {
   }
 }
 
-/** What some connections have not read, up to a limit. */
+/** The bytes that some connections have not read, up to a limit. */
 class Account {
   readonly #max: number
-  /** Who has not read for the longest comes first. */
+  /** The bytes of each reader that is behind; the one that has been so for the longest comes first. */
   readonly #behind = new Map<Reader, number>()
   #bytes = 0
 

@@ -28,7 +28,7 @@ export function serverOfHeadings(outer: Server): Server {
       tell(socket, outer, at, port)
     })
   })
-  // What is not read has no heading.
+  // The heading of a paused connection could not be read.
   const options = CONNECTION_OPTIONS.filter(option => option !== 'pauseOnConnect')
   return treatAs(outer, inner, options)
 }

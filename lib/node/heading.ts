@@ -37,7 +37,7 @@ function portIn(head: Buffer): number | undefined {
 /** Calls `then` with the port in the heading of a connection that has come. One that has none, or is slow, is cut off. */
 export function readHeading(socket: Socket, then: (port: number) => void): void {
   let head: Buffer | undefined
-  // What a program stores for its server is there for its connections, as `net` has it.
+  // The async context of the server is that of its connections too, as `net` has it.
   const context = new AsyncResource('MONIKER')
   const timer = setTimeout(() => socket.destroy(), PATIENCE).unref()
   const done = () => {

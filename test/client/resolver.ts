@@ -744,7 +744,7 @@ async function warm(resolver: Resolver, port: number, name = parse('starwars')):
   for (let n = 0; n < 2; n++) await resolver.resolve(name)
 }
 
-/** What a resolver vouches for, once it does. */
+/** The resolution that a resolver vouches for, once it does. */
 async function vouched(
   resolver: Resolver,
   name = parse('starwars'),
