@@ -16,6 +16,7 @@ import { Leases } from './leases.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Access } from './access.ts'
 import { local } from './answer.ts'
+import { Bucket } from './buckets.ts'
 import {
   chain,
   inOrder,
@@ -26,7 +27,7 @@ import {
   type Step,
   type Steps,
 } from './chain.ts'
-import { Bucket, DEFAULTS as LIMITS, LatestBounds, Limits, type LimitsOptions } from './limits.ts'
+import { DEFAULTS as LIMITS, LatestBounds, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import {
   Arrival,

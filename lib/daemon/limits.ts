@@ -2,20 +2,13 @@ import { isOwn, networkOf } from '../address.ts'
 import { clock } from '../clock.ts'
 import { MonikerError } from '../errors.ts'
 import { isPublication, type Question } from '../wire/protocol.ts'
+import { Bucket, Buckets, type Rate } from './buckets.ts'
 import type { Owner, Peer, Share, Step } from './chain.ts'
 import { Places } from './places.ts'
 import { Quota } from './quota.ts'
 import type { Change, Registry } from './registry.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Unread } from './unread.ts'
-
-/** A limit to how often something may be done. */
-export interface Rate {
-  /** The number for each second, in the long run. */
-  readonly perSecond: number
-  /** The number at once, after a time without. */
-  readonly burst: number
-}
 
 export interface LimitsOptions {
   /** The most connections at once. Default 16,384. */
@@ -255,11 +248,11 @@ function tooFast({ perSecond }: Rate, what: string): MonikerError {
 
 /** The bounds by which something was refused lately, in words. */
 export class LatestBounds {
-  readonly #now: Now
+  readonly #now: () => number
   /** The times of the last refusals, the latest last. */
   readonly #times = new Map<string, number>()
 
-  constructor(now: Now = clock) {
+  constructor(now: () => number = clock) {
     this.#now = now
   }
 
@@ -280,86 +273,3 @@ const LATELY = 60_000
 
 /** The most bounds that are told. */
 const MAX_BOUNDS = 4
-
-/** The clock, in ms. */
-type Now = () => number
-
-/**
- * A token bucket. It looks at the clock only when it is empty, so that taking costs next to nothing;
- * for that, what is taken in one go may be up to twice the burst.
- */
-export class Bucket {
-  readonly #rate: Rate
-  readonly #now: Now
-  #tokens: number
-  #filled: number
-
-  constructor(rate: Rate, now: Now = clock) {
-    this.#rate = rate
-    this.#now = now
-    this.#tokens = rate.burst
-    this.#filled = now()
-  }
-
-  /** Takes a token. False if there is none. */
-  take(): boolean {
-    if (this.#tokens < 1) this.#fill()
-    if (this.#tokens < 1) return false
-    this.#tokens--
-    return true
-  }
-
-  #fill(): void {
-    const { perSecond, burst } = this.#rate
-    const now = this.#now()
-    const grown = ((now - this.#filled) * perSecond) / 1_000
-    this.#tokens = Math.min(burst, this.#tokens + grown)
-    this.#filled = now
-  }
-}
-
-export interface BucketsOptions {
-  /** The most keys for which a bucket is kept. Default 4,096. */
-  max?: number
-  /** The clock, in ms. Default `clock`. */
-  now?: Now
-}
-
-/** The defaults of `BucketsOptions`. */
-export const BUCKETS_DEFAULTS = { max: 4_096 } satisfies BucketsOptions
-
-/** A bucket for each key. If there are too many, the oldest is forgotten, and its key begins with a full one. */
-export class Buckets {
-  readonly #rate: Rate
-  readonly #max: number
-  readonly #now: Now | undefined
-  readonly #buckets = new Map<string, Bucket>()
-
-  constructor(rate: Rate, { max = BUCKETS_DEFAULTS.max, now }: BucketsOptions = {}) {
-    this.#rate = rate
-    this.#max = max
-    this.#now = now
-  }
-
-  /** The number of keys for which there is a bucket. */
-  get size(): number {
-    return this.#buckets.size
-  }
-
-  /** Takes a token from the bucket of `key`. False if there is none. */
-  take(key: string): boolean {
-    return (this.#buckets.get(key) ?? this.#add(key)).take()
-  }
-
-  #add(key: string): Bucket {
-    if (this.#buckets.size >= this.#max) this.#buckets.delete(this.#oldest())
-    const bucket = new Bucket(this.#rate, this.#now)
-    this.#buckets.set(key, bucket)
-    return bucket
-  }
-
-  #oldest(): string {
-    const [key] = this.#buckets.keys()
-    return key!
-  }
-}
