@@ -3,21 +3,12 @@ import { connect, type Socket } from 'node:net'
 import { LOOPBACK, isLoopback } from '../address.ts'
 import { cancellable, type Signal } from '../async.ts'
 import { Cache } from '../cache.ts'
-import {
-  clearInterval,
-  clearTimeout,
-  setImmediate,
-  setInterval,
-  setTimeout,
-  timeLimit,
-} from '../clock.ts'
+import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { MonikerError, type Details } from '../errors.ts'
+import { MonikerError } from '../errors.ts'
 import { localSockets } from '../node/localsocket.ts'
-import { TIMEOUT } from '../settings.ts'
 import { LineReader } from '../wire/lines.ts'
 import { decode, encode, type Answer, type Asked, type Id } from '../wire/protocol.ts'
-import { accept } from './filter.ts'
 import { Lease, type Keeper } from './lease.ts'
 
 const debug = diagnostics('moniker:client')
@@ -73,9 +64,6 @@ export interface HostAnswer {
 
 /** The most leases over one connection, asked for or held; beyond it names are asked for each time. */
 const MAX_LEASES = 1_024
-
-/** Milliseconds until a question that went over a session is asked as if there were none. */
-const BESIDE = 250
 
 /**
  * The most that a daemon may tell of services in one list, or to one watch, in characters of JSON: that of this host
@@ -352,102 +340,4 @@ export class Client extends EventEmitter<{ close: [] }> implements Keeper {
     const { address: host, port } = this.daemon
     return new MonikerError('ELOST', { host, port })
   }
-}
-
-export interface SessionsOptions {
-  /** Milliseconds within which two answers of one daemon make it one that is asked often. Default 1,000. */
-  often?: number
-  /** Milliseconds for which a connection is kept although nothing is asked. Default 10,000. */
-  kept?: number
-}
-
-/** The defaults of `SessionsOptions`. */
-export const DEFAULTS = { often: 1_000, kept: 10_000 } satisfies SessionsOptions
-
-/**
- * The connections that are kept to daemons which are asked often, shared by this process: a question is then a line
- * in a write that many share, not a packet of its own. None keeps the process alive but for a question under way.
- */
-export class Sessions {
-  /** `undefined` while it is being made. */
-  readonly #clients = new Map<string, Client | undefined>()
-  /** The daemons that have answered within the time that makes it often. */
-  readonly #lately = new Cache<true>()
-  readonly #often: number
-  readonly #kept: number
-
-  constructor({ often = DEFAULTS.often, kept = DEFAULTS.kept }: SessionsOptions = {}) {
-    this.#often = often
-    this.#kept = kept
-  }
-
-  /**
-   * Asks over the session that is kept to one of the daemons of a host; `undefined` at once if there is none. The
-   * answer is `undefined` if it does not come soon, or if another of the daemons may know better. With `follow` a
-   * lease is asked for, which may not be granted.
-   */
-  ask(
-    daemons: readonly DaemonAddress[],
-    message: Asked,
-    details: Details,
-    { hurry, follow = false }: { hurry: boolean; follow?: boolean },
-  ): Promise<HostAnswer | undefined> | undefined {
-    for (const daemon of daemons) {
-      const client = this.#clients.get(keyOf(daemon))
-      if (!client) continue
-      const lease = follow ? client.lease() : undefined
-      return client.askSoon(message, BESIDE, { hurry, lease }).then(
-        answer => {
-          if (answer.truncated) {
-            asksUsers(daemon)
-            client.close()
-          }
-          const isLast = answer.truncated || (daemons.length > 1 && 'error' in answer)
-          return isLast ? undefined : { daemon, answer: accept(answer, details), lease }
-        },
-        () => undefined,
-      )
-    }
-    return undefined
-  }
-
-  /** The connection to a daemon, if one is kept. */
-  at(daemon: DaemonAddress): Client | undefined {
-    return this.#clients.get(keyOf(daemon))
-  }
-
-  /** Notes that a daemon has answered. */
-  answered(daemon: DaemonAddress): void {
-    const key = keyOf(daemon)
-    if (this.#clients.has(key)) return
-    if (!this.#lately.get(key)) return this.#lately.set(key, true, this.#often)
-    this.#clients.set(key, undefined)
-    this.#open(daemon, key).catch((error: Error) => {
-      debug('%s: %s', daemon.address, error.message)
-      this.#clients.delete(key)
-    })
-  }
-
-  async #open(daemon: DaemonAddress, key: string): Promise<void> {
-    const signal = timeLimit(TIMEOUT)
-    const connect = (way: DaemonAddress) => Client.connect(way, signal, { background: true })
-    const client = (await overSocket(daemon, connect)) ?? (await connect(daemon))
-    let before = 0
-    const idle = setInterval(() => {
-      if (client.activity === before) client.close()
-      before = client.activity
-    }, this.#kept).unref()
-    client.once('close', () => {
-      clearInterval(idle)
-      this.#clients.delete(key)
-    })
-    this.#clients.set(key, client)
-  }
-}
-
-/** The sessions of this process. */
-export const sessions = new Sessions()
-
-function keyOf({ address, port }: DaemonAddress): string {
-  return `${port} ${address}`
 }

@@ -27,7 +27,8 @@ import {
   type Listed,
 } from '../wire/protocol.ts'
 import { addressesOf, ask, askStream, race, type Ask } from './ask.ts'
-import { sessions, type DaemonAddress, type HostAnswer } from './connection.ts'
+import type { DaemonAddress, HostAnswer } from './connection.ts'
+import { sessions } from './sessions.ts'
 import { Egress, accept, elsewhere, reachable, turned } from './filter.ts'
 import { Flight, type Flying } from './flight.ts'
 import type { Lease } from './lease.ts'

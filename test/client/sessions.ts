@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import t from 'tap'
-import { Sessions } from '../../lib/client/connection.ts'
+import { Sessions } from '../../lib/client/sessions.ts'
 import { Client } from '../../lib/client/connection.ts'
 import { awake } from '../fixtures/awake.ts'
 import { daemon } from '../fixtures/daemon.ts'
