@@ -9,7 +9,8 @@ import { home } from '../fixtures/home.ts'
 
 test('ssh2 talks to a server over a name', async t => {
   await home(t)
-  const { private: key } = ssh2.utils.generateKeyPairSync('ed25519')
+  // Of ed25519 ssh2 cannot read one in 200 of the keys that it makes.
+  const { private: key } = ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256 })
   const server = new ssh2.Server({ hostKeys: [key] }, peer => {
     peer.on('error', () => {})
     peer.on('authentication', context => context.accept())
