@@ -1,0 +1,166 @@
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import net, { type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { LOOPBACK, isLoopback, plain } from '../address.ts'
+import { clearTimeout, setTimeout } from '../clock.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { isMissing } from '../errors.ts'
+import { designatedPort } from '../settings.ts'
+import { join } from './forward.ts'
+import { DOMAIN } from './hostnames.ts'
+import { Opening, type Kind } from './opening.ts'
+import { Router, refusalOf, type RouterOptions } from './router.ts'
+import { askedBySocks, replyBySocks } from './socks.ts'
+import { Visitors } from './visitor.ts'
+import { Web, refuse } from './web.ts'
+
+const debug = diagnostics('moniker:gateway')
+
+/** The port of a gateway, if no other is given. */
+export const GATEWAY_PORT = 6_680
+
+/** Milliseconds within which a connection is to say what it wants. */
+const PATIENCE = 60_000
+
+export interface GatewayOptions extends Partial<RouterOptions> {
+  /** The port. Default 6680; 0 is any free one. */
+  port?: number
+}
+
+/** The defaults of `GatewayOptions`. */
+export const DEFAULTS = {
+  hosts: [],
+  domain: DOMAIN,
+  names: [],
+  onlyNames: false,
+  shared: false,
+  wait: 10_000,
+} satisfies GatewayOptions
+
+/**
+ * A way in for programs that know nothing of names: one port for HTTP by host name, and for programs that ask a proxy,
+ * by HTTP, CONNECT or SOCKS5. Each visitor is judged as who it is, never as the gateway.
+ */
+export class Gateway {
+  readonly #router: Router
+  readonly #visitors = new Visitors()
+  readonly #web: Web
+  readonly #servers: Server[] = []
+  readonly #sockets = new Set<Socket>()
+
+  private constructor(options: RouterOptions) {
+    this.#router = new Router(options)
+    this.#web = new Web(this.#router, this.#visitors, options.daemonPort)
+    this.#web.onConnect = (request, socket, head) => void this.#connect(request, socket, head)
+  }
+
+  /** Opens a gateway. Fails with `EADDRINUSE` if another program has the port. */
+  static async open({ port = GATEWAY_PORT, ...given }: GatewayOptions = {}): Promise<Gateway> {
+    const options = { daemonPort: designatedPort(), ...DEFAULTS, ...given }
+    const gateway = new Gateway(options)
+    try {
+      await gateway.#open(port, options.hosts)
+    } catch (error) {
+      await gateway.close()
+      throw error
+    }
+    return gateway
+  }
+
+  get port(): number {
+    return (this.#servers[0]!.address() as AddressInfo).port
+  }
+
+  /** The addresses that it is bound to. */
+  get addresses(): string[] {
+    return this.#servers.map(server => (server.address() as AddressInfo).address)
+  }
+
+  /** Closes it, and all connections through it. */
+  async close(): Promise<void> {
+    const closed = this.#servers.map(server => once(server.close(), 'close'))
+    for (const socket of this.#sockets) socket.destroy()
+    this.#router.close()
+    this.#web.close()
+    await Promise.all(closed)
+  }
+
+  async #open(port: number, hosts: readonly string[]): Promise<void> {
+    const others = hosts.map(plain).filter(host => !isLoopback(host))
+    let number = port
+    for (const host of [...LOOPBACK, ...others]) {
+      const server = net.createServer({ allowHalfOpen: true }, socket => this.#accept(socket))
+      server.listen({ port: number, host, ipv6Only: true, exclusive: true })
+      try {
+        await once(server, 'listening')
+      } catch (error) {
+        // A host may be without IPv6.
+        if (host === LOOPBACK[1] && isMissing(error)) continue
+        throw error
+      }
+      this.#servers.push(server)
+      number = (server.address() as AddressInfo).port
+    }
+  }
+
+  /** Serves a connection by what it speaks, which its first bytes tell. */
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket)
+    const timer = setTimeout(() => socket.destroy(), PATIENCE)
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      clearTimeout(timer)
+      this.#sockets.delete(socket)
+    })
+    // It is looked for while the first bytes are on their way.
+    void this.#visitors.of(socket)
+    const opening = new Opening()
+    const onReadable = () => {
+      const chunk = socket.read() as Buffer | null
+      const kind = chunk ? opening.read(chunk) : undefined
+      if (!kind) return
+      clearTimeout(timer)
+      socket.off('readable', onReadable)
+      socket.unshift(opening.head)
+      this.#serve(socket, kind, opening.uri)
+    }
+    socket.on('readable', onReadable)
+  }
+
+  #serve(socket: Socket, kind: Kind, uri: string | undefined): void {
+    if (kind === 'refused') socket.end(REFUSED)
+    else if (kind === 'socks') void this.#socks(socket)
+    else this.#web.serve(socket, kind, uri)
+  }
+
+  async #connect(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => {})
+    try {
+      const visitor = await this.#visitors.of(request.socket)
+      const upstream = await this.#router.reach(request.url!, visitor)
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      socket.unshift(head)
+      join(socket, upstream)
+    } catch (error) {
+      refuse(socket, refusalOf(error))
+    }
+  }
+
+  async #socks(socket: Socket): Promise<void> {
+    try {
+      const authority = await askedBySocks(socket)
+      if (authority === undefined) return
+      const visitor = await this.#visitors.of(socket)
+      const upstream = await this.#router.reach(authority, visitor)
+      replyBySocks(socket, 200)
+      join(socket, upstream)
+    } catch (error) {
+      debug('socks: %s', (error as Error).message)
+      replyBySocks(socket, refusalOf(error).status)
+      socket.end()
+    }
+  }
+}
+
+const REFUSED = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
