@@ -18,6 +18,9 @@ const REFRESH = 1_000
 /** Milliseconds that a turn of the loop may be ago: what a watch has told by then has been heard. */
 const TURN = 40
 
+/** Milliseconds after a turn until the next is waited for: that takes some turns without sleep, too many for each datagram. */
+const NEXT_TURN = 10
+
 /** The most names that are watched at a time; of the rest each answer is good for `TRUSTED.here`. */
 const MAX_WATCHES = 64
 
@@ -85,24 +88,24 @@ export class Recall {
   get(ask?: () => Promise<Resolution>): Resolution | Promise<Resolution> {
     const now = this.#now()
     this.#used = now
-    const found = now < this.#until ? this.#found : undefined
-    const refresh = () => (ask ? this.#fetch(ask) : this.#refresh())
-    if (!found) return refresh()
+    const found = this.#found
+    if (!found || now >= this.#until) return this.#refresh(ask)
     const age = now - this.#since
     if (!this.#isHere) {
-      if (age > TRUSTED.far) return refresh()
+      if (age > TRUSTED.far) return this.#refresh(ask)
       if (age >= REFRESH) this.#refresh().catch(() => {})
       return found
     }
     if (age <= TRUSTED.here) return found
     if (!this.#isVouched) {
       this.#startWatch()
-      return refresh()
+      return this.#refresh(ask)
     }
-    // This program may have been busy, and have heard nothing.
-    const isHeard = now - this.#turned <= TURN
+    const quiet = now - this.#turned
+    if (quiet <= NEXT_TURN) return found
     const turn = (this.#turning ??= this.#turn())
-    return isHeard ? found : turn.then(() => (this.#isVouched ? found : refresh()))
+    // This program may have been busy, and have heard nothing.
+    return quiet <= TURN ? found : turn.then(() => (this.#isVouched ? found : this.#refresh(ask)))
   }
 
   /** Asks at once: the place has refused a datagram. */
@@ -129,7 +132,8 @@ export class Recall {
     return this.#changes !== undefined && this.#changes === this.#seen
   }
 
-  #refresh(): Promise<Resolution> {
+  #refresh(ask?: () => Promise<Resolution>): Promise<Resolution> {
+    if (ask) return this.#fetch(ask)
     this.#flight ??= this.#fetch(this.#ask).finally(() => (this.#flight = undefined))
     return this.#flight
   }

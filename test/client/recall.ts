@@ -81,6 +81,32 @@ t.test('as long as a watch vouches for it, it costs no question', async t => {
   t.equal(at.asked, before + 1, 'an answer is good for its ttl at most')
 })
 
+t.test('the next turn of the loop is waited for before the last is too long ago', async t => {
+  const { recall, at, vouched } = await recalled(t)
+  await vouched()
+  const { asked } = at
+  const found = await recall.get()
+  const turn = async () => {
+    for (let count = 0; count < 5; count++) await new Promise(setImmediate)
+  }
+  for (const { ms, isWaited } of [
+    { ms: 10, isWaited: false },
+    { ms: 11, isWaited: true },
+    { ms: 40, isWaited: true },
+  ]) {
+    at.time += 41
+    await recall.get()
+    await turn()
+    at.time += ms
+    t.equal(recall.get(), found)
+    await turn()
+    at.time += 40
+    t.equal(recall.get() === found, isWaited, `${ms} ms after the last`)
+    await turn()
+  }
+  t.equal(at.asked, asked)
+})
+
 t.test('what has changed while this program was busy is asked for', async t => {
   const { server, recall, at, vouched } = await recalled(t)
   await vouched()
