@@ -74,7 +74,7 @@ export class Resolver implements Resolving {
   readonly #flights = new Map<string, Flight<Resolution>>()
   /** True if the last question was shared: the next may then wait a moment for more calls to join it. */
   #isBusy = false
-  #last: { options: SocketQuestion; port: string | undefined; query: Query } | undefined
+  #last: { options: SocketQuestion; port: number | string | undefined; query: Query } | undefined
 
   /** Throws `ERR_INVALID_ARG_VALUE` on what is no list of directories. */
   constructor({
@@ -186,7 +186,8 @@ export class Resolver implements Resolving {
 
   /** The query of a socket. A socket mostly asks what the one before has asked, with the same frozen options. */
   #queryOf(name: Name, options: SocketQuestion): Query {
-    const { MONIKER_PORT: port } = process.env
+    // To read the environment takes longer than all the rest.
+    const port = options.daemonPort ?? process.env.MONIKER_PORT
     const last = this.#last
     if (last?.options === options && last.query.name === name && last.port === port) {
       return last.query
@@ -210,27 +211,28 @@ export class Resolver implements Resolving {
    * `resolve` does.
    */
   recall(name: Name, options: ResolveOptions = {}): Resolution | Promise<Resolution> {
-    const { signal, wait, ...question } = options
-    const recall = this.#recallOf(name, question)
+    const { signal, wait } = options
+    const recall = this.#recallOf(name, options)
     if (wait) return recall.get(() => this.resolve(name, options))
     const found = recall.get()
     return found instanceof Promise && signal ? cancellable(found, signal) : found
   }
 
   /** Asks for the place of `name` at once: what was recalled has refused a datagram. */
-  doubt(name: Name, { signal: _, wait: __, ...question }: ResolveOptions = {}): void {
-    this.#recallOf(name, question).doubt()
+  doubt(name: Name, options: ResolveOptions = {}): void {
+    this.#recallOf(name, options).doubt()
   }
 
-  #recallOf(name: Name, options: SocketQuestion): Recall {
-    const query = this.#queries.of(name, options)
-    const { key, host, isThisHost, directories, port: daemonPort } = query
+  /** What is recalled of a name. It is shared, and so it asks without the limits in time of a call. */
+  #recallOf(name: Name, options: ResolveOptions): Recall {
+    const { key, host, isThisHost, directories, port: daemonPort } = this.#queryOf(name, options)
     return this.#recalls.at(key, () => {
       const { namespace, service } = name
+      const { signal: _, wait: __, ...question } = options
       const isWatchable = isThisHost && !directories && this.resolve === Resolver.prototype.resolve
       const interest = { namespace, service, also: options.also, host, daemonPort }
       return {
-        ask: () => this.resolve(name, options),
+        ask: () => this.resolve(name, question),
         isHere: isThisHost,
         ...(isWatchable && { watch: interest }),
         now: this.#now,
