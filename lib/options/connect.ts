@@ -1,5 +1,6 @@
 import type { NetConnectOpts, SocketConnectOpts } from 'node:net'
 import { ANY_HOST, isHere, isThisHost } from '../address.ts'
+import { defaultNamespace } from '../namespace.ts'
 import { parse, parseURI, type Name, type Rest, type Target } from '../name.ts'
 import type { SocketQuestion } from '../resolution.ts'
 import type { Route, Transport } from '../transports/transport.ts'
@@ -72,6 +73,7 @@ export function connectCall(args: readonly unknown[]): Call | undefined {
   const { 0: first } = args
   const rest = args.length > 1 ? args.slice(1) : NOTHING
   if (typeof first === 'string' && !rest.some(isOptions)) return callTo(first, rest)
+  if (isPlain(first)) return callBy(first, rest)
   const place = placeOf(first, rest)
   return place && new Call(place, callbackIn(rest))
 }
@@ -113,6 +115,40 @@ function callTo(text: string, rest: readonly unknown[]): Call | undefined {
   // The namespace `auto` depends on the current directory as well.
   if (!home?.startsWith('auto')) last = { text, host, home, call }
   return withListener(call, rest)
+}
+
+/**
+ * The last call by options, and a copy of these, which the program may change. `home` is the namespace of this process
+ * if the name was put into it.
+ */
+let lastBy: { given: object; copy: object; home: string | undefined; call: Call } | undefined
+
+/** The call of options, with nothing but a listener beside them. */
+function callBy(given: object, rest: readonly unknown[]): Call | undefined {
+  if (lastBy && isSame(given, lastBy.copy) && isHome(lastBy.home)) {
+    const { call } = lastBy
+    // A call has the options that it was given, or a copy of its own.
+    if (call.net === given || call.net !== lastBy.given) return withListener(call, rest)
+    return new Call(
+      { name: call.name, options: given as ConnectNameOptions },
+      callbackIn(rest),
+      call,
+    )
+  }
+  const place = placeOf(given, rest)
+  if (!place) return undefined
+  const call = new Call(place)
+  // An array may change meanwhile.
+  if (!Object.values(given).some(Array.isArray)) {
+    const isHomed = call.net !== given || takesHome(call.name, call.net)
+    lastBy = { given, copy: { ...given }, home: isHomed ? call.name.namespace : undefined, call }
+  }
+  return withListener(call, rest)
+}
+
+/** True if a name that was put into the namespace `home` of this process is still there. */
+function isHome(home: string | undefined): boolean {
+  return home === undefined || home === defaultNamespace()
 }
 
 function withListener(call: Call, rest: readonly unknown[]): Call {
@@ -166,6 +202,23 @@ function aimed(
   return placed(nameIn(options), options)
 }
 
+/** True of an object whose properties are all that it is: it inherits none. */
+function isPlain(value: unknown): value is object {
+  return isOptions(value) && Object.getPrototypeOf(value) === Object.prototype
+}
+
+/** True if two objects have the same values. One that is `undefined` is none. */
+function isSame(one: object, other: object): boolean {
+  return hasAllOf(one as Values, other as Values) && hasAllOf(other as Values, one as Values)
+}
+
+type Values = Readonly<Record<string, unknown>>
+
+function hasAllOf(one: Values, other: Values): boolean {
+  for (const key in other) if (one[key] !== other[key]) return false
+  return true
+}
+
 /** True of options, and no other argument of `connect`. */
 export function isOptions(arg: unknown): arg is object {
   return typeof arg === 'object' && arg !== null && !(arg instanceof URL)
@@ -216,11 +269,17 @@ export function placed<O extends Pick<Partial<ConnectNameOptions>, 'host' | 'nam
   name: Name,
   options: O,
 ): { name: Name; options: O } {
-  const { host = '', namespace } = options
-  const isOurs = isHere(host) || host === ANY_HOST
-  const here = isOurs && namespace === undefined ? homed(name) : name
+  const here = takesHome(name, options) ? homed(name) : name
   if (here.namespace === name.namespace) return { name, options }
   return { name: here, options: { also: HOSTS_OWN, ...options } }
+}
+
+/** True of a name that is put into the namespace of this process: it is one of this host, and gives none. */
+function takesHome(
+  { namespace }: Name,
+  { host = '', namespace: given }: Pick<Partial<ConnectNameOptions>, 'host' | 'namespace'>,
+): boolean {
+  return namespace === '' && given === undefined && (isHere(host) || host === ANY_HOST)
 }
 
 const HOSTS_OWN: readonly string[] = Object.freeze([''])

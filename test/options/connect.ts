@@ -268,6 +268,68 @@ t.test('a text that is read once is the same call, as long as its namespace is',
   t.not(connectCall(['web']), connectCall(['web']))
 })
 
+t.test('options that are given again are the same call, as long as they say the same', async t => {
+  const { MONIKER_NAMESPACE: before } = process.env
+  t.teardown(() => {
+    if (before === undefined) delete process.env.MONIKER_NAMESPACE
+    else process.env.MONIKER_NAMESPACE = before
+  })
+  delete process.env.MONIKER_NAMESPACE
+  const options: ConnectNameOptions & { noDelay?: boolean } = { service, daemonPort: 7 }
+  const call = connectCall([options])!
+  t.equal(connectCall([options]), call)
+  t.match(connectCall([options, callback]), { name, net: options, where: call.where, callback })
+
+  const others = { ...options }
+  const other = connectCall([others])!
+  t.equal(other.net, others, 'the options are those of the call')
+  t.match(other, { name: call.name, where: call.where })
+  t.equal(connectCall([{ ...options, wait: 5 }])!.where.wait, 5)
+  t.equal(connectCall([options])!.where.wait, undefined)
+  options.noDelay = true
+  t.not(connectCall([options]), call)
+  options.service = 'tie'
+  t.equal(connectCall([options])!.name.service, 'tie')
+  options.wait = -1
+  t.throws(() => connectCall([options]), invalid)
+  delete options.wait
+  t.equal(connectCall([{ port: 7 }]), undefined)
+
+  const listed = { service, also: ['a'] }
+  connectCall([listed])
+  listed.also.push('b')
+  t.strictSame(connectCall([listed])!.where.also, ['a', 'b'], 'an array may change')
+
+  class Inherited {
+    readonly service = 'tie'
+    get daemonPort() {
+      return 9
+    }
+  }
+  connectCall([{ service: 'tie' }])
+  t.equal(connectCall([new Inherited()])!.where.daemonPort, 9)
+
+  const at = (given: ConnectNameOptions) => connectCall([given])!.name.namespace
+  for (const given of [options, { ...options }]) {
+    for (const home of ['a', 'b', 'b']) {
+      process.env.MONIKER_NAMESPACE = home
+      t.equal(at(given), home)
+      t.match(connectCall([given]), { net: { also: [''] } })
+    }
+  }
+  t.equal(connectCall([options]), connectCall([{ ...options }]), 'one has a copy of its own')
+  for (const given of [{ service, namespace: 'ns' }, { service: 'ns:tie' }]) {
+    for (const home of ['a', 'b', '1']) {
+      process.env.MONIKER_NAMESPACE = home
+      t.equal(at(given), 'ns')
+    }
+  }
+  process.env.MONIKER_NAMESPACE = ''
+  connectCall([options])
+  process.env.MONIKER_NAMESPACE = '1'
+  t.throws(() => connectCall([options]), invalid)
+})
+
 t.test('the name of a package is an error that speaks of names', async t => {
   const message = /expected a name such as scope:app .*, got "@scope\/app"$/
   t.throws(() => connectCall(['@scope/app']), { reason: 'ENAME', message })
