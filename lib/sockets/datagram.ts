@@ -20,6 +20,7 @@ import { choose } from '../client/filter.ts'
 import { ASKED, bad, pick } from '../options/options.ts'
 import { MonikerError } from '../errors.ts'
 import { redirectDatagrams } from '../node/datagram.ts'
+import { builtins } from '../node/builtins.ts'
 import { format, type Name } from '../name.ts'
 import { monikerOf, notRunning, publish } from './listener.ts'
 import { resolver } from '../client/resolver.ts'
@@ -62,12 +63,18 @@ export class MonikerDatagram extends Base {
   #link: Link | undefined
   /** The number of datagrams that wait for the place of a name. */
   #waiting = 0
+  /** False of a socket that is surely not connected: to ask `dgram` costs an error, which takes longer than to send. */
+  #mayBeConnected = false
+  /** The last question, and the options that it was made of. */
+  #asked: { where: Call['where']; question: ResolveOptions } | undefined
+  /** The place of the last datagram, and the endpoint there. */
+  #last: { found: Resolution; endpoint: Reachable } | undefined
 
   constructor(
     type: SocketType | SocketOptions,
     listener?: (message: Buffer, from: RemoteInfo) => void,
   ) {
-    super(type, listener)
+    super(withLookup(type), listener)
     const options: SocketOptions = typeof type === 'string' ? { type } : type
     this.#lookup = options.lookup as LookupFunction | undefined
     this.#signal = options.signal
@@ -117,18 +124,20 @@ export class MonikerDatagram extends Base {
     if (call) return void this.#connect(call)
     // A connect by name that failed has left these.
     if (!this.#isConnected()) this.#connected = this.#link = undefined
+    this.#mayBeConnected = true
     Reflect.apply(super.connect, this, args)
   }
 
   override disconnect(): void {
     super.disconnect()
+    this.#mayBeConnected = false
     this.#connected = this.#link = undefined
   }
 
   /** A place that refuses a datagram may be a name's no longer. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     if (event === 'error' && this.#link) this.#doubt(this.#link.call)
-    return Reflect.apply(super.emit, this, [event, ...args]) as boolean
+    return super.emit(event, ...args)
   }
 
   override send(message: Message, to?: DatagramTarget | number, callback?: Sent): void
@@ -153,21 +162,32 @@ export class MonikerDatagram extends Base {
   override send(message: Message, offset: number, length: number, callback?: Sent): void
   override send(message: unknown, ...args: unknown[]): void {
     const isCut = typeof args[0] === 'number' && typeof args[1] === 'number'
-    const cut = isCut ? args.slice(0, 2) : []
-    const call = datagramCall(args.slice(cut.length))
-    const send = (...to: unknown[]) => Reflect.apply(super.send, this, [message, ...to]) as void
+    if (typeof args[isCut ? 2 : 0] === 'number') return this.#send(message, args)
+    const to = isCut ? args.slice(2) : args
+    const cut = isCut ? args.slice(0, 2) : NOTHING
+    const call = datagramCall(to)
     if (!call) {
-      const link = this.#linkOf(message, args.slice(cut.length))
-      return link ? this.#sendTo(link, args.at(cut.length) as OnSent, send, cut) : send(...args)
+      const link = this.#linkOf(message, to)
+      return link ? this.#sendOn(link, message, cut, to[0] as OnSent) : this.#send(message, args)
     }
     // `dgram` says at once, and in its own words, that something cannot be sent at all.
-    if (!isMessage(message) || this.#isConnected() || this.#isClosed()) return send(0, 0, 1)
+    const isOver = this.#waiting > 0 && this.#isClosed()
+    if (!isMessage(message) || isOver || this.#isConnected()) return this.#send(message, [0, 0, 1])
     const { callback, net } = call
-    this.#when(call, callback, resolution => {
-      const endpoint = this.#reachable(choose(resolution, net.select))
+    this.#when(call, callback, found => {
+      const endpoint = this.#endpointIn(choose(found, net.select))
       if (endpoint instanceof Error) return this.#failed(endpoint, callback)
-      send(...cut, endpoint.port, endpoint.address, callback)
+      destination = endpoint.address
+      try {
+        this.#send(message, [...cut, endpoint.port, endpoint.address, callback])
+      } finally {
+        destination = undefined
+      }
     })
+  }
+
+  #send(message: unknown, args: readonly unknown[]): void {
+    super.send(message as string, ...(args as []))
   }
 
   /** The link that a datagram goes by, if it goes by one: `dgram` itself refuses what is no such call. */
@@ -178,21 +198,21 @@ export class MonikerDatagram extends Base {
   }
 
   /** Sends to where the name of a connected socket is by now. */
-  #sendTo(
+  #sendOn(
     link: Link,
-    callback: OnSent | undefined,
-    send: (...to: unknown[]) => void,
+    message: unknown,
     cut: readonly unknown[],
+    callback: OnSent | undefined,
   ): void {
     const onSent: OnSent = (error, bytes) => {
       if (error) this.#doubt(link.call)
       callback?.(error, bytes)
     }
-    this.#when(link.call, callback, resolution => {
+    this.#when(link.call, callback, found => {
       if (this.#link !== link) return this.#failed(disconnected(), callback)
-      const error = this.#follow(link, resolution)
+      const error = this.#follow(link, found)
       if (error) this.#failed(error, callback)
-      else send(...cut, onSent)
+      else this.#send(message, [...cut, onSent])
     })
   }
 
@@ -224,11 +244,16 @@ export class MonikerDatagram extends Base {
     // One that waits for its name has a question of its own.
     if (isFull && net.wait) return this.#failed(tooMany(call), callback)
     const limit = limitOf(call)
-    const question = { ...this.#questionOf(net), ...(limit.signal && { signal: limit.signal }) }
-    const found = placeFor(own, name, question)
+    const found = placeFor(own, name, this.#questionOf(call, limit.signal))
     if (!(found instanceof Promise)) {
       limit.free()
       return go(found)
+    }
+    // Of a place that is known `dgram` itself says so.
+    if (this.#isClosed()) {
+      found.catch(() => {})
+      limit.free()
+      throw notRunning()
     }
     if (!isFull) this.#waiting++
     cancellable(found, limit.signal)
@@ -241,9 +266,9 @@ export class MonikerDatagram extends Base {
     if (isFull) this.#failed(tooMany(call), callback)
   }
 
-  #doubt({ name, net }: Call): void {
-    const { resolver: own = resolver } = net
-    own.doubt?.(name, this.#questionOf(net))
+  #doubt(call: Call): void {
+    const { resolver: own = resolver } = call.net
+    own.doubt?.(call.name, this.#questionOf(call))
   }
 
   async #connect(call: Call): Promise<void> {
@@ -252,10 +277,7 @@ export class MonikerDatagram extends Base {
     this.#connecting = new AbortController()
     const limit = limitOf(call, this.#connecting.signal)
     try {
-      const question = {
-        ...this.#questionOf(options),
-        ...(limit.signal && { signal: limit.signal }),
-      }
+      const question = this.#questionOf(call, limit.signal)
       // It is known for the first datagram then.
       const found = await cancellable(Promise.resolve(placeFor(own, name, question)), limit.signal)
       const endpoint = this.#reachable(choose(found, options.select))
@@ -283,6 +305,7 @@ export class MonikerDatagram extends Base {
     }
     if (this.#isClosed()) return
     this.#link = { call, endpoint }
+    this.#mayBeConnected = true
     super.connect(port, address, callback)
   }
 
@@ -293,6 +316,7 @@ export class MonikerDatagram extends Base {
       const value = function (this: MonikerDatagram, ...args: unknown[]): unknown {
         if (method === 'connectSync' && this.#connecting) throw alreadyConnected()
         const isNamed = method === 'bindSync' ? listenCall(args) : connectCall(args)
+        if (method === 'connectSync') this.#mayBeConnected = true
         if (!isNamed) return Reflect.apply(own!, this, args)
         // The place of a name has to be asked for, which a call that does not wait cannot do.
         const text = `a port for ${method}, as a name has to be asked for: use ${method.slice(0, -4)}`
@@ -311,9 +335,22 @@ export class MonikerDatagram extends Base {
   }
 
   /** The question. A socket of one family asks for addresses of that family alone. */
-  #questionOf(options: ConnectNameOptions): ResolveOptions {
-    const { lookup = this.#lookup, family = this.#family } = options
-    return { ...pick(options, ASKED), transports: UDP, family, ...(lookup && { lookup }) }
+  #questionOf({ net, where }: Call, signal?: AbortSignal): ResolveOptions {
+    if (this.#asked?.where !== where) {
+      const { lookup = this.#lookup, family = this.#family } = net
+      const own = { transports: UDP, family, ...(lookup && { lookup }) }
+      this.#asked = { where, question: Object.freeze({ ...pick(net, ASKED), ...own }) }
+    }
+    const { question } = this.#asked
+    return signal ? { ...question, signal } : question
+  }
+
+  /** The endpoint that a datagram goes to. What is recalled is the same resolution again, and has the same one. */
+  #endpointIn(found: Resolution): Reachable | Error {
+    if (this.#last?.found === found) return this.#last.endpoint
+    const endpoint = this.#reachable(found)
+    if (!(endpoint instanceof Error)) this.#last = { found, endpoint }
+    return endpoint
   }
 
   /** The best endpoint of a family that this socket speaks, at an address that it can send to. */
@@ -335,7 +372,7 @@ export class MonikerDatagram extends Base {
 
   #isConnected(): boolean {
     try {
-      return Boolean(super.remoteAddress())
+      return this.#mayBeConnected && Boolean(super.remoteAddress())
     } catch {
       return false
     }
@@ -351,6 +388,7 @@ export class MonikerDatagram extends Base {
 }
 
 const UDP = ['udp'] as const
+const NOTHING: readonly unknown[] = []
 
 /** The most datagrams of one socket that wait for the place of a name. */
 const MAX_WAITING = 1_024
@@ -405,6 +443,7 @@ export function limitOf(
   { name, net: { signal, timeout: ms, host } }: Call,
   parent?: AbortSignal,
 ): { signal?: AbortSignal; free: () => void } {
+  if (!ms && !signal && !parent) return UNLIMITED
   const timer = ms ? new AbortController() : undefined
   const details = { service: format(name), host: host || 'localhost', syscall: 'resolve' }
   const abort = () => timer?.abort(new MonikerError('ESILENT', { ...details, ms: ms! }))
@@ -412,6 +451,29 @@ export function limitOf(
   const signals = [signal, parent, timer?.signal].filter(one => one !== undefined)
   const all = signals.length > 1 ? AbortSignal.any(signals) : signals[0]
   return { ...(all && { signal: all }), free: () => clearTimeout(timeout) }
+}
+
+/** The limits of most calls. */
+const UNLIMITED = { free: () => {} }
+
+/** The address that a datagram to a name is being sent to. */
+let destination: string | undefined
+
+/**
+ * The arguments of a socket of `dgram`, with a look-up that tells of `destination` at once. The default looks up
+ * addresses as well, and tells of them a turn later. A look-up of the program's own stays.
+ */
+function withLookup(type: SocketType | SocketOptions): SocketType | SocketOptions {
+  const options = typeof type === 'string' ? { type } : type
+  // `dgram` refuses what are no options.
+  if (typeof options !== 'object' || !options || options.lookup !== undefined) return type
+  const look = builtins.dns.lookup
+  const value: SocketOptions['lookup'] = (host, family, done) => {
+    // `dgram` gives the family of the socket alone.
+    if (host === destination) done(null, host, family as unknown as number)
+    else look(host, family, done)
+  }
+  return Object.create(options, { lookup: { value } }) as SocketOptions
 }
 
 /** The error of `dgram` for a second `connect`. */

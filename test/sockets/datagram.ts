@@ -409,6 +409,33 @@ test('a name that is not offered is an error to the callback, or an event', asyn
   await t.rejects(once(client, 'message'), unknown)
 })
 
+test('a datagram to a place that is known leaves in the call itself', async t => {
+  await home(t)
+  const server = socket(t, 'udp4')
+  await once(server.bind('echo', '127.0.0.1'), 'listening')
+  const client = createSocket('udp4')
+  const events: string[] = []
+  client.on('listening', () => events.push('listening'))
+  client.send('asked', 'echo')
+  t.equal(await heard(server), 'asked')
+  t.same(events, ['listening'])
+  client.send('known', 'echo')
+  const sent = new Promise(resolve =>
+    client.send('also known', 5, 5, 'echo', (...args) => resolve(args)),
+  )
+  client.close()
+  t.equal(await heard(server), 'known')
+  t.equal(await heard(server), 'known')
+  t.same(await sent, [null, 5])
+  t.throws(() => client.send('x', 'echo'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
+
+  const other = socket(t, 'udp4')
+  other.on('listening', () => events.push('bound'))
+  other.send('known', 'echo')
+  t.same(events, ['listening'], 'it is bound a turn later')
+  t.equal(await heard(server), 'known')
+})
+
 test('a call that cannot send throws at once, as that of dgram', async t => {
   const { resolver } = leading([9])
   const client = socket(t, 'udp4')
@@ -417,10 +444,68 @@ test('a call that cannot send throws at once, as that of dgram', async t => {
   t.throws(() => client.send('x', 'not a name'), { code: 'ERR_MONIKER_NAME' })
   t.throws(() => client.bind('clock@^1'), { code: 'ERR_MONIKER_NAME' })
   const closed = createSocket('udp4')
+  const unknown = { resolve: () => Promise.reject(new Error('no')) }
+  const forever = { resolve: () => new Promise<never>(() => {}) }
+  closed.send('x', { service: 'other', resolver: forever })
   closed.close()
-  t.throws(() => closed.send('x', { service: 'other', resolver }), {
-    code: 'ERR_SOCKET_DGRAM_NOT_RUNNING',
-  })
+  for (const resolver of [unknown, leading([9]).resolver]) {
+    t.throws(() => closed.send('x', { service: 'other', resolver }), {
+      code: 'ERR_SOCKET_DGRAM_NOT_RUNNING',
+    })
+  }
+  const never = createSocket('udp4')
+  never.close()
+  for (const resolver of [unknown, leading([9]).resolver]) {
+    t.throws(() => never.send('x', { service: 'other', resolver, timeout: 60_000 }), {
+      code: 'ERR_SOCKET_DGRAM_NOT_RUNNING',
+    })
+  }
+})
+
+test('a socket that is connected to a port sends to no name until it is disconnected', async t => {
+  await home(t)
+  const server = await echo(t)
+  const client = socket(t, 'udp4')
+  const { port } = server.address()
+  t.throws(() => client.connect(0), { code: 'ERR_SOCKET_BAD_PORT' })
+  client.send('unconnected', 'echo')
+  t.equal(await heard(client), 'unconnected')
+  for (let times = 0; times < 2; times++) {
+    client.connect(port, '127.0.0.1')
+    await once(client, 'connect')
+    // Of such a call by port `dgram` itself says nothing.
+    t.throws(() => client.send('x', 'echo'), { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' })
+    client.disconnect()
+    client.send('disconnected', 'echo')
+    t.equal(await heard(client), 'disconnected')
+  }
+})
+
+test('the options of a socket are those of dgram', async t => {
+  const lookup = 1 as never
+  for (const options of [{ type: 'udp4', lookup } as const, null, 5, { type: 'udp4', signal: 1 }]) {
+    t.match(
+      thrown(() => createSocket(options as never)),
+      thrown(() => dgram.createSocket(options as never)),
+    )
+  }
+  class Inherited {
+    get type() {
+      return 'udp4' as const
+    }
+    get reuseAddr() {
+      return true
+    }
+  }
+  for (const create of [dgram.createSocket, createSocket]) {
+    const [one, other] = [create(new Inherited()), create(new Inherited())]
+    await once(one.bind(0, '127.0.0.1'), 'listening')
+    await once(other.bind(one.address().port, '127.0.0.1'), 'listening')
+    one.close()
+    other.close()
+  }
+  const aborted = createSocket({ type: 'udp4', signal: AbortSignal.abort() })
+  t.throws(() => aborted.send('x', 'echo'), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' })
 })
 
 test('a socket is connected to a name', async t => {
