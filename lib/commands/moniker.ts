@@ -15,6 +15,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   status: async () => (await import('./status.ts')).statusCommand,
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
   daemon: async () => (await import('./daemon.ts')).daemonCommand,
+  gateway: async () => (await import('./gateway.ts')).gatewayCommand,
   policy: async () => (await import('./policy.ts')).policyCommand,
   completion: async () => (await import('./completion.ts')).completionCommand,
 }

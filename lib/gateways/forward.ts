@@ -6,7 +6,7 @@ import http, {
 } from 'node:http'
 import https from 'node:https'
 import type { Duplex } from 'node:stream'
-import { hasCode } from '../errors.ts'
+import { MonikerError, hasCode } from '../errors.ts'
 
 /** The methods that may be repeated: RFC 9110, 9.2.2. */
 const REPEATABLE = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
@@ -69,6 +69,11 @@ export async function keptBody(request: IncomingMessage): Promise<Buffer | undef
 
 const NOTHING = Buffer.alloc(0)
 
+/** True of a host that may stand in quotes. */
+function isPlain(host: string): boolean {
+  return /^[\w.:[\]-]+$/.test(host)
+}
+
 /** True of a header that is set anew, or that only HTTP/2 has. */
 function isReplaced(name: string): boolean {
   return name === 'host' || name.startsWith(':') || FORWARDED.test(name)
@@ -100,7 +105,7 @@ export function onwardHeaders(
     ['X-Forwarded-For', address],
     ['X-Forwarded-Proto', 'http'],
     ...(host === '' ? [] : [['X-Forwarded-Host', host] as const]),
-    ['Forwarded', `for=${node};proto=http${host === '' ? '' : `;host="${host}"`}`],
+    ['Forwarded', `for=${node};proto=http${isPlain(host) ? `;host="${host}"` : ''}`],
     ['Via', `${httpVersion} ${via}`],
   ]
   if (headers.te?.includes('trailers')) added.push(['TE', 'trailers'])
@@ -132,6 +137,10 @@ export function exchange(
         if (isAnswered) return void response.destroy()
         reject(Object.assign(error, { isLost: isLost(error) }))
       })
+      .on(
+        'timeout',
+        () => isAnswered || out.destroy(new MonikerError('ESILENT', { ms: options.timeout! })),
+      )
       .on('response', answer => {
         isAnswered = true
         answerWith(response, answer)
@@ -172,7 +181,6 @@ export function upgrade(
   return new Promise((resolve, reject) => {
     const out: ClientRequest = send({
       ...options,
-      agent: false,
       method,
       path,
       headers: wanted,
@@ -202,13 +210,14 @@ function headOf({ statusCode, statusMessage }: IncomingMessage, raw: readonly st
   return `HTTP/1.1 ${statusCode} ${statusMessage}\r\n${lines.join('')}\r\n`
 }
 
-/** Joins two connections: each ends as the other does. */
+/** Joins two connections: each ends as the other does. What has been written by then still goes out. */
 export function join(one: Duplex, other: Duplex): void {
   for (const [from, to] of [
     [one, other],
     [other, one],
   ] as const) {
-    from.on('error', () => to.destroy()).on('close', () => to.destroy())
+    from.on('error', () => to.destroy())
+    from.on('close', () => from.readableEnded || to.destroy())
     from.pipe(to)
   }
 }

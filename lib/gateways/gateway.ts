@@ -36,6 +36,7 @@ export const DEFAULTS = {
   onlyNames: false,
   shared: false,
   wait: 10_000,
+  timeout: 120_000,
 } satisfies GatewayOptions
 
 /**
@@ -121,11 +122,12 @@ export class Gateway {
       const kind = chunk ? opening.read(chunk) : undefined
       if (!kind) return
       clearTimeout(timer)
-      socket.off('readable', onReadable)
+      socket.off('readable', onReadable).off('end', onEnd)
       socket.unshift(opening.head)
       this.#serve(socket, kind, opening.uri)
     }
-    socket.on('readable', onReadable)
+    const onEnd = () => socket.destroy()
+    socket.on('readable', onReadable).on('end', onEnd)
   }
 
   #serve(socket: Socket, kind: Kind, uri: string | undefined): void {
@@ -149,9 +151,9 @@ export class Gateway {
 
   async #socks(socket: Socket): Promise<void> {
     try {
+      const visitor = await this.#visitors.of(socket)
       const authority = await askedBySocks(socket)
       if (authority === undefined) return
-      const visitor = await this.#visitors.of(socket)
       const upstream = await this.#router.reach(authority, visitor)
       replyBySocks(socket, 200)
       join(socket, upstream)

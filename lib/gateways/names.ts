@@ -27,7 +27,6 @@ export interface FindOptions {
   trusted?: boolean
   /** Milliseconds to wait for a name that is not there. Default 0. */
   wait?: number
-  signal?: AbortSignal
 }
 
 /**
@@ -62,8 +61,8 @@ export class Names {
 
   /** The places of a name for a visitor. Fails as `resolve` does, and with `EDENIED` of what is not for it. */
   async find(name: Name, visitor: Visitor, options: FindOptions = {}): Promise<Resolution> {
-    const { host = '', trusted = false, wait = 0, signal } = options
-    const waiting = { ...(wait > 0 && { wait }), ...(signal && { signal }) }
+    const { host = '', trusted = false, wait = 0 } = options
+    const waiting = wait > 0 ? { wait } : {}
     if (host !== '') {
       this.#assertLocal(name, host, visitor)
       return this.#resolver.resolve(name, { host, ...waiting })

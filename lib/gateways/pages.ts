@@ -5,11 +5,18 @@ export class Refusal extends Error {
   readonly status: number
   /** Seconds after which it may be asked again. */
   readonly retryAfter: number | undefined
+  /** Where a person may go from here. */
+  readonly links: readonly Link[]
 
-  constructor(status: number, text: string, retryAfter?: number) {
+  constructor(
+    status: number,
+    text: string,
+    { retryAfter, links = [] }: { retryAfter?: number; links?: readonly Link[] } = {},
+  ) {
     super(text)
     this.status = status
     this.retryAfter = retryAfter
+    this.links = links
   }
 }
 
@@ -39,7 +46,7 @@ export interface PageOptions {
   readonly accept: string | undefined
   readonly title: string
   /** Where a person can go from here. */
-  readonly links?: readonly Link[]
+  readonly links: readonly Link[]
   /** Seconds until the page loads itself again. */
   readonly retryAfter?: number | undefined
 }
@@ -48,7 +55,7 @@ export interface PageOptions {
 export function answerPage(
   response: ServerResponse,
   status: number,
-  { accept, title, links = [], retryAfter }: PageOptions,
+  { accept, title, links, retryAfter }: PageOptions,
 ): void {
   const isHTML = isBrowser(accept)
   const body = isHTML ? pageOf(title, links, retryAfter) : textOf(title, links)

@@ -30,6 +30,8 @@ export interface RouterOptions {
   shared: boolean
   /** Milliseconds for which a name that has just gone is waited for. Default 10,000. */
   wait: number
+  /** Milliseconds that a service may take to begin its answer to a request. Default 120,000. */
+  timeout: number
 }
 
 export interface FindOptions {
@@ -47,6 +49,11 @@ export class Router {
   constructor(options: RouterOptions) {
     this.#options = options
     this.#names = new Names(options.daemonPort)
+  }
+
+  /** Milliseconds that a service may take to begin its answer. */
+  get timeout(): number {
+    return this.#options.timeout
   }
 
   /** The time until which a name is waited for that is asked for now. */
@@ -156,5 +163,5 @@ export function refusalOf(error: unknown, prefix = ''): Refusal {
 }
 
 function restarting({ name }: Named): Refusal {
-  return new Refusal(503, `${format(name)} is restarting.`, AGAIN)
+  return new Refusal(503, `${format(name)} is restarting.`, { retryAfter: AGAIN })
 }

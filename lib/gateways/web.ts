@@ -69,6 +69,8 @@ export class Web {
     // An upload may take as long as it likes.
     this.#http = http.createServer({ requireHostHeader: false, requestTimeout: 0 }, answer)
     this.#http.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head))
+    // With this its limits of time begin, although it listens nowhere itself.
+    this.#http.emit('listening')
     this.#h2c = http2.createServer(answer as never)
     this.#h2c.on('sessionError', error => debug('h2c: %s', (error as Error).message))
   }
@@ -86,6 +88,7 @@ export class Web {
   }
 
   close(): void {
+    this.#http.close()
     for (const agent of Object.values(this.#agents)) agent.destroy()
   }
 
@@ -105,10 +108,10 @@ export class Web {
     request: IncomingMessage,
     response: ServerResponse,
     visitor: Visitor,
-    { status, message: title, retryAfter }: Refusal,
+    { status, message: title, retryAfter, links: given }: Refusal,
   ): Promise<void> {
     const { accept } = request.headers
-    const links = status === 404 ? await this.#links(request, visitor) : []
+    const links = status === 404 ? await this.#links(request, visitor) : given
     // The rest of a body is not waited for.
     if (!request.complete && request.httpVersionMajor === 1) {
       response.setHeader('connection', 'close')
@@ -176,16 +179,20 @@ export class Web {
   }
 
   /** The request to the place of a name. */
-  #onward({ request, aim, path, visitor, authority }: Passage<Named>, found: Resolution): Onward {
+  #onward(
+    { request, aim, path, visitor, authority }: Passage<Named>,
+    found: Resolution,
+    mayKeep = visitor.isOurs && isRepeatable(request),
+  ): Onward {
     const { method = 'GET' } = request
     const { host } = aim
     const scheme = schemeOf(found) === 'https' ? 'https' : 'http'
     const { namespace, service } = found.name
     const named = { service, namespace, host, daemonPort: this.#daemonPort }
     // One that is not to be sent twice goes over a connection of its own: a kept one may be at its end.
-    const isKept = visitor.isOurs && isRepeatable(request)
     const options = {
-      ...(isKept
+      timeout: this.#router.timeout,
+      ...(mayKeep
         ? { ...named, agent: this.#agents[scheme] }
         : { createConnection: () => this.#router.dial(found, aim) }),
       // A service of this host has proven who it is by its name.
@@ -208,7 +215,7 @@ export class Web {
     this.#router.assertProxied(host, visitor)
     const { method = 'GET' } = request
     const headers = this.#headers(request, visitor, authority)
-    const options = { host, port, agent: false } as const
+    const options = { host, port, agent: false, timeout: this.#router.timeout } as const
     const kept = body ?? (await keptBody(request))
     await exchange(request, response, { method, path, headers, scheme: 'http', options }, kept)
   }
@@ -223,7 +230,7 @@ export class Web {
       const named = { ...passage, aim }
       const found = await this.#find(named, this.#router.until)
       if (!found) throw new Refusal(404, 'There is no such name here.')
-      await upgrade(request, socket, head, this.#onward(named, found))
+      await upgrade(request, socket, head, this.#onward(named, found, false))
     } catch (error) {
       refuse(socket, refusalOf(error))
     }
@@ -288,7 +295,10 @@ function assertMayPass(request: IncomingMessage, found: Resolution, { name }: Na
   if (isForeign(request)) {
     throw new Refusal(403, `A page of another site has asked for ${text}, which says no scheme.`)
   }
-  if (isCrossing(request)) throw new Refusal(403, `A page of another site leads to ${text}.`)
+  if (!isCrossing(request)) return
+  // A person is asked: the link is followed from a page of this origin.
+  const links = [{ text: `Go to ${text}`, href: request.url }]
+  throw new Refusal(403, `A page of another site leads to ${text}.`, { links })
 }
 
 function schemeOf({ endpoints }: Resolution): unknown {
