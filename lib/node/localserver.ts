@@ -57,6 +57,12 @@ export class LocalServer {
     await this.#openAs(name)
   }
 
+  /** Removes its path, and does not make it again: nobody comes any more, and those who have are served. */
+  leave(): void {
+    clearInterval(this.#rescan)
+    if (this.#path !== undefined) remove(this.#path)
+  }
+
   close(): void {
     clearInterval(this.#rescan)
     this.#rescan = this.#last = undefined

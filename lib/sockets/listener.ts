@@ -1,5 +1,6 @@
 import type { Socket as DatagramSocket } from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
+import { heard } from '../async.ts'
 import {
   clearInterval,
   clearTimeout,
@@ -466,6 +467,8 @@ class NamedListener {
     }
     this.withdrawn = this.#confirmed()
       .then(() => lease.withdraw())
+      .then(() => this.#beside?.leave?.())
+      .then(heard)
       .then(() => this.#closeAll())
   }
 

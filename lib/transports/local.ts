@@ -39,11 +39,11 @@ export const local: Transport = {
     const name = `moniker-${builtins.crypto.randomBytes(16).toString('hex')}`
     const make = () => serverOfHeadings(server).unref()
     const beside = new LocalServer({ make, folders: [folder] })
-    const close = () => beside.close()
+    const [leave, close] = [() => beside.leave(), () => beside.close()]
     await beside.open(name)
     sweepOnce(folder.path)
     if (beside.path)
-      return { adds: { endpoints: [{ transport: 'local', path: name, user }] }, close }
+      return { adds: { endpoints: [{ transport: 'local', path: name, user }] }, leave, close }
     close()
     return undefined
   },

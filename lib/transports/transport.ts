@@ -51,6 +51,11 @@ export interface Transport {
 export interface Beside {
   /** The part of the offer that leads clients to it. */
   readonly adds: Partial<Pick<Offer, 'path' | 'endpoints'>>
+  /**
+   * Has no more connections come; those that have are taken until `close` is called, a few turns of the loop later.
+   * Called when the name has gone: clients who do not ask for it may have come before they could be told.
+   */
+  leave?(): void
   /** Takes no more connections. Called once, when the name has gone or could not be had. */
   close(): void
 }

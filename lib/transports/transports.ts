@@ -88,8 +88,11 @@ export async function listenBeside(
   daemonPort: number,
 ): Promise<Beside> {
   const open: Beside[] = []
+  const leave = () => {
+    for (const one of open) safely(() => one.leave?.())
+  }
   const close = () => {
-    for (const one of open.splice(0)) closed(one)
+    for (const one of open.splice(0)) safely(() => one.close())
   }
   const objects = named.filter(one => typeof one === 'object')
   try {
@@ -97,7 +100,7 @@ export async function listenBeside(
       const opened = await listening(transport, server, offer, daemonPort)
       if (opened) open.push(opened)
     }
-    return { adds: added(open), close }
+    return { adds: added(open), leave, close }
   } catch (error) {
     close()
     throw error
@@ -115,12 +118,10 @@ async function listening(transport: Transport, ...call: Listening): Promise<Besi
 
 type Listening = Parameters<NonNullable<Transport['listen']>>
 
-/**
- * Closes what a transport has opened. One of the program's own may throw something: the others are closed all the same.
- */
-function closed(one: Beside): void {
+/** Closes, or leaves, what a transport has opened. One may throw something: the others are closed all the same. */
+function safely(end: () => void): void {
   try {
-    one.close()
+    end()
   } catch (thrown) {
     debug('a transport could not be closed: %s', saidIn(thrown))
   }

@@ -61,6 +61,17 @@ t.test('all programs may ask at it, and it is gone when it is closed', async t =
   t.equal(one.lost, undefined)
 })
 
+t.test('nobody comes any more once it is left, and who has come by then is served', async t => {
+  const { one, path } = local(t, { rescan: 1 })
+  one.leave()
+  await one.open('p1')
+  const come = greeting(path)
+  one.leave()
+  t.notOk(existsSync(path))
+  t.equal(await come, 'hello')
+  one.close()
+})
+
 t.test('it takes the place of one that a killed daemon has left', async t => {
   const { one, folder, path } = local(t)
   mkdirSync(folder)

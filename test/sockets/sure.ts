@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { renameSync, rmSync, unlinkSync } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
+import { connect as connectByPath, createServer, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { Resolver } from '../../lib/client/resolver.ts'
+import type { DaemonOptions, Owner, Step } from '../../lib/daemon/daemon.ts'
 import { serverSocket } from '../../lib/node/localsocket.ts'
 import type { Leased } from '../../lib/resolution.ts'
 import { connect, type MonikerSocket } from '../../lib/sockets/socket.ts'
@@ -19,8 +20,12 @@ if (folder === undefined) {
 }
 
 /** A server by name, and a resolver for which the daemon vouches for it, and which counts what it is asked. */
-async function vouched(t: Test, serve?: (socket: Socket) => void) {
-  const { port: daemonPort } = await daemon(t)
+async function vouched(
+  t: Test,
+  serve?: (socket: Socket) => void,
+  options?: Pick<DaemonOptions, 'steps'>,
+) {
+  const { port: daemonPort } = await daemon(t, options)
   const server = await named(t, { service: 'echo', daemonPort }, serve)
   const resolver = new Resolver({ port: daemonPort })
   const found = await resolver.resolve('echo', { transports: ['unix', 'tcp'] })
@@ -158,6 +163,25 @@ t.test('it may be sent elsewhere on its way', async t => {
   socket.connect(port, '127.0.0.1')
   t.equal(await text(socket.end('hello')), 'hello')
   t.equal((socket as MonikerSocket).moniker, undefined)
+})
+
+t.test('who has come before the name has gone is served', async t => {
+  let path = ''
+  let come: Promise<string> | undefined
+  const unregister = async ({ tell }: Owner) => {
+    // The kernel tells first of where something came just before: of the answer, and then of the connection.
+    tell(0, { event: 'moved' })
+    for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate)
+    come = text(connectByPath(path).end('BJWhello'))
+  }
+  const count: Step = async (question, peer, next) => {
+    if (question.op === 'unregister') await unregister(peer.owner!)
+    return next()
+  }
+  const { server, path: found } = await vouched(t, undefined, { steps: { count } })
+  path = found
+  await new Promise<void>(resolve => server.close(() => resolve()))
+  t.equal(await come, 'hello')
 })
 
 t.test('TLS goes over it', async t => {

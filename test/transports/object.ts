@@ -171,10 +171,13 @@ t.test('a transport has both its halves in one object, and a word of its own', a
 
 t.test('a transport that cannot be closed does not keep others open', async t => {
   const { port: daemonPort } = await daemon(t)
-  const close = () => {
+  const ends: string[] = []
+  const stick = (end: string) => () => {
+    ends.push(end)
     throw new Error('stuck')
   }
-  const stuck = lane({ listen: async () => ({ adds: {}, close }) }).transport
+  const beside = { adds: {}, leave: stick('leave'), close: stick('close') }
+  const stuck = lane({ listen: async () => beside }).transport
   const { transport, counts } = lane()
   const server = createServer()
   server.listen({ service: 'web', daemonPort, transports: [stuck, transport] })
@@ -182,6 +185,7 @@ t.test('a transport that cannot be closed does not keep others open', async t =>
   await new Promise(resolve => server.close(resolve))
   while (counts.closed < 1) await new Promise(setImmediate)
   t.notOk(server.listening)
+  t.strictSame(ends, ['leave', 'close'])
 })
 
 t.test('where a transport does not lead to a server, the next one does', async t => {
