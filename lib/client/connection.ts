@@ -296,7 +296,7 @@ export class Client extends EventEmitter<{ close: [] }> implements Keeper {
       return this.#onEvent.get(id)?.(answer)
     }
     if (lease && answer.followed === true) lease.grant()
-    else if (lease) this.#leases.delete(id)
+    else if (lease) this.#endLease(id, lease)
     // The question was given up, or the daemon could not read its id.
     if (!pending) return debug('nobody asked: %o', answer)
     if ('error' in answer) this.#onEvent.delete(id)

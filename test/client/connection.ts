@@ -302,6 +302,15 @@ t.test('a lease is held only if it was asked for and granted', async t => {
   t.notOk('follow' in place.streamed[1]!)
 })
 
+t.test('a second answer takes the place of the first', async t => {
+  const { ask, tell, read } = await granting(t)
+  const [lease, other] = [await ask(), await ask()]
+  tell({ id: 1, endpoints: [] }, { id: 1, followed: true }, { id: 2, followed: true })
+  await read()
+  t.notOk(lease.isHeld)
+  t.ok(other.isHeld)
+})
+
 t.test('what is told to be over before the answer is no lease', async t => {
   const place = await fake(t, {
     tcp: ({ id }, socket) =>
