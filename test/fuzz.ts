@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { t, test } from 'tap'
 import { seeded } from './fixtures/chaos/random.ts'
@@ -5,9 +6,17 @@ import { fuzz } from './fixtures/fuzz/fuzz.ts'
 import { mutated } from './fixtures/fuzz/mutate.ts'
 import { storm } from './fixtures/fuzz/storm.ts'
 import { targets, type Target } from './fixtures/fuzz/targets.ts'
+import { line } from './fixtures/lines.ts'
+import { stranger } from './fixtures/services.ts'
 import { siege, volley } from './fixtures/siege.ts'
+import { Client } from '../lib/client/connection.ts'
+import type { Lease } from '../lib/client/lease.ts'
+import { decode } from '../lib/wire/protocol.ts'
+import { LineSplitter } from '../lib/wire/splitter.ts'
 
 t.setTimeout(120_000)
+
+const QUESTION = { op: 'resolve', service: 'starwars' } as const
 
 test('nothing that reads is upset by what it reads', async t => {
   const { crashes, ...summary } = await fuzz({ inputs: 20_000, seed: Date.now() % 1_000_000 })
@@ -42,6 +51,47 @@ test('a daemon lives through sessions that were tampered with', async t => {
     )
     await Promise.all(gone)
     await othersAreServed()
+  }
+})
+
+test('a client lives through sessions that were tampered with, and no lease outlives its own', async t => {
+  const { corpus } = targets.find(({ name }) => name === 'client')!
+  const seed = Date.now() % 1_000_000
+  t.comment({ seed })
+  const random = seeded(seed)
+  /** Some of what a daemon may say to a question, in any order, and of what it may not. */
+  const answers = (id: number) =>
+    [
+      { id, endpoints: [], followed: true },
+      { id, endpoints: [] },
+      { id, event: 'stale' },
+      { id, event: ['stale'], followed: true },
+      { id, followed: 1 },
+      { id: `${id}`, event: 'stale' },
+      { id: id + 1, followed: true },
+    ]
+      .filter(() => random() < 0.4)
+      .toSorted(() => random() - 0.5)
+      .map(line)
+      .join('')
+  for (let round = 0; round < 40; round++) {
+    const port = await stranger(t, socket => {
+      socket.pipe(new LineSplitter()).on('data', (lines: string[]) => {
+        for (const asked of lines) socket.write(answers(decode(asked).id as number))
+        socket.end(random() < 0.5 ? mutated(corpus, random) : '')
+      })
+    })
+    const one = await Client.connect({ address: '127.0.0.1', port })
+    const closed = once(one, 'close')
+    const ends: Lease[] = []
+    const leases = Array.from({ length: 20 }, () => one.lease()!)
+    for (const lease of leases) {
+      lease.onOver = () => ends.push(lease)
+      one.askSoon(QUESTION, 60_000, { lease }).catch(() => {})
+    }
+    await closed
+    t.strictSame(ends.length, leases.length, 'each ends once')
+    t.notOk(leases.some(({ isHeld }) => isHeld))
   }
 })
 
