@@ -1,11 +1,14 @@
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
@@ -39,11 +42,14 @@ t.test('what a killed program has left is removed, and nothing else', async t =>
   await once(server.listen(at('live')), 'listening')
   await left(at('dead'))
   writeFileSync(at('file'), '')
+  mkdirSync(at('folder'))
+  symlinkSync('dead', at('link'))
+  execFileSync('mkfifo', [at('pipe')])
   await sweep(folder)
   t.ok(existsSync(at('dead')), 'what is new may be about to listen')
   await sweep(folder, later())
   while (existsSync(at('dead'))) await new Promise(setImmediate)
-  t.strictSame(readdirSync(folder).toSorted(), ['file', 'live'])
+  t.strictSame(readdirSync(folder).toSorted(), ['file', 'folder', 'link', 'live', 'pipe'])
 })
 
 t.test('of many files some are looked at', async t => {
