@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os'
 import { isIPv6, staysHere } from '../address.ts'
 import {
   refusal,
@@ -16,6 +15,7 @@ import {
 import { reachable, type Visibility } from './access.ts'
 import { NAMELESS } from './dialect.ts'
 import { isProven, type Owner, type Peer, type Step } from './chain.ts'
+import { sibling } from './interfaces.ts'
 import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
 import { Leases } from './leases.ts'
@@ -323,11 +323,4 @@ function addressFor(
   if (address !== '0.0.0.0') return { address }
   const other = isLocal ? '127.0.0.1' : sibling(asked)
   return other ? { address: other } : {}
-}
-
-/** The IPv4 address of the interface that has the IPv6 address `address`. */
-function sibling(address: string): string | undefined {
-  const all = Object.values(networkInterfaces())
-  const found = all.find(addresses => addresses?.some(other => other.address === address))
-  return found?.find(other => other.family === 'IPv4')?.address
 }

@@ -1,6 +1,5 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { networkInterfaces } from 'node:os'
 import { isAll, isIPv6, literally, plain } from '../address.ts'
 import { clearInterval, setInterval } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
@@ -8,6 +7,7 @@ import { MonikerError, isMissing } from '../errors.ts'
 import { MAX_LINE } from '../wire/lines.ts'
 import { refusable, type Handler } from './chain.ts'
 import type { DatagramOptions, Dialect, Dialects, Reply } from './dialect.ts'
+import { ownAddresses } from './interfaces.ts'
 import { Turns } from './turns.ts'
 
 const debug = diagnostics('moniker:daemon:udp')
@@ -219,16 +219,4 @@ export async function canBind(address: string): Promise<boolean> {
   )
   socket.close()
   return isOurs
-}
-
-/** Every address of this host, or for `'0.0.0.0'` those of IPv4; one that is link-local with its zone. */
-function ownAddresses(host: string): string[] {
-  const family = host === '::' ? undefined : 'IPv4'
-  return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
-    addresses
-      .filter(info => family === undefined || info.family === family)
-      .map(info =>
-        info.family === 'IPv6' && info.scopeid ? `${info.address}%${name}` : info.address,
-      ),
-  )
 }
