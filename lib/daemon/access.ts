@@ -8,10 +8,19 @@ import {
   type Publication,
   type Question,
   type Reserve,
+  type Visitor,
 } from '../wire/protocol.ts'
 import type { ProtectedName, ProtectedNames } from '../policy/protected.ts'
 import { UserTable, type Users } from '../policy/users.ts'
-import { isProven, type Answering, type Owner, type Peer, type Step } from './chain.ts'
+import {
+  isOfThisHost,
+  isProven,
+  type Answering,
+  type Owner,
+  type Peer,
+  type Step,
+} from './chain.ts'
+import { ownAddresses } from './interfaces.ts'
 import type { Limits } from './limits.ts'
 import type { Entry } from './registry.ts'
 import { Identities } from '../node/proc.ts'
@@ -43,8 +52,19 @@ export interface AccessOptions {
 export type Visibility = (action: 'resolve' | 'list', peer: Peer, entry: Entry) => boolean
 
 /** True if `peer` can reach what has the name. */
-export const reachable: Visibility = (_action, { local: isLocal }, { address }) =>
-  isLocal || !staysHere(address)
+export const reachable: Visibility = (_action, peer, { address }) =>
+  isOfThisHost(peer) || !staysHere(address)
+
+/** A peer, and the program that it asks for, if it does: that is judged as a peer at its own address would be. */
+export function askingFor(peer: Peer, visitor: Visitor | undefined): Peer {
+  if (!visitor) return peer
+  const { address, uid } = visitor
+  const local = isOwn(address, peer.address) || ownAddresses().includes(address)
+  const remote = { address, port: 0 }
+  // Of a program of another host no user is known, whatever is said.
+  const known = local && uid !== undefined && { uid }
+  return { ...peer, visitor: { local, address: peer.address, remote, ...known } }
+}
 
 /**
  * The one place where it is asked what a peer may do. Only a user may publish in the namespace of that user, and only
@@ -67,8 +87,12 @@ export class Access {
     this.#identities = identities
   }
 
-  /** True if `peer` may know of a name, or have it in a list. */
-  readonly sees: Visibility = (action, peer, entry) => {
+  /** True if `peer`, and the program that it asks for, may know of a name, or have it in a list. */
+  readonly sees: Visibility = (action, peer, entry) =>
+    this.#maySee(action, peer, entry) &&
+    (!peer.visitor || this.#maySee(action, peer.visitor, entry))
+
+  readonly #maySee: Visibility = (action, peer, entry) => {
     const { policy } = this
     if (!reachable(action, peer, entry)) return false
     if (!policy) return true
@@ -114,7 +138,7 @@ export class Access {
     const { policy } = this
     // Refused to everybody alike, by the end of the chain.
     if (question.op === 'unknown') return next()
-    this.#assertPlace(question.op, peer)
+    this.#assertPlace(question, peer)
     if (question.op === 'status' && policy && peer.local) return this.#identified(peer, next)
     const action = actionOf(question)
     if (!action) return next()
@@ -160,9 +184,16 @@ export class Access {
     return owners && (peer => this.#assertOwner(question, owners, this.#uids.get(peer.owner!)))
   }
 
-  /** Any peer may resolve, and ask for the status by TCP. The rest is for this host, unless lists are open. */
-  #assertPlace(op: Question['op'], peer: Peer): void {
+  /**
+   * Any peer may resolve, and ask for the status by TCP. The rest is for this host, unless lists are open; and so is a
+   * question for another.
+   */
+  #assertPlace(question: Question, peer: Peer): void {
+    const { op } = question
     const { local: isLocal, owner } = peer
+    if (!isLocal && 'for' in question) {
+      throw new MonikerError('EDENIED', { text: '"for" is for programs on the host itself' })
+    }
     if (op === 'resolve') return
     if (!owner) throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
     if (isLocal || op === 'status') return
@@ -269,7 +300,7 @@ export class Access {
   }
 
   #askerOf(peer: Peer): Asker {
-    return { ...placeOf(peer), uid: peer.owner && this.#uids.get(peer.owner) }
+    return { ...placeOf(peer), uid: peer.uid ?? this.#uids.get(peer.owner!) }
   }
 }
 

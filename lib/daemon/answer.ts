@@ -12,9 +12,9 @@ import {
   type Resolve,
   type Watch,
 } from '../wire/protocol.ts'
-import { reachable, type Visibility } from './access.ts'
+import { askingFor, reachable, type Visibility } from './access.ts'
 import { NAMELESS } from './dialect.ts'
-import { isProven, type Owner, type Peer, type Step } from './chain.ts'
+import { isOfThisHost, isProven, type Owner, type Peer, type Step } from './chain.ts'
 import { sibling } from './interfaces.ts'
 import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
@@ -96,6 +96,7 @@ export function local(
     })
     const answer =
       namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
+    if (peer.visitor) return Object.assign(answer, FOR)
     const isFollowed = question.follow && isSteady(entries) && follow(question, namespace, peer)
     return isFollowed ? Object.assign(answer, { followed: true }) : answer
   }
@@ -153,11 +154,13 @@ export function local(
     }
   }
 
-  const listed = (entries: Iterable<Entry>, peer: Peer) => listing(told(entries, peer))
+  const listed = (entries: Iterable<Entry>, peer: Peer): Answer =>
+    Object.assign(listing(told(entries, peer)), peer.visitor && FOR)
 
   const list = ({ namespace }: List, peer: Peer) => listed(registry.list(namespace), peer)
 
-  const watch = ({ id, op: _, ...interest }: Watch, peer: Peer, owner: Owner): Answer => {
+  const watch = (question: Watch, peer: Peer, owner: Owner): Answer => {
+    const { id, op: _, for: __, ...interest } = question
     subscriptions.follow(owner, interest, {
       tell(change, entry) {
         if (entry.reservation === undefined && sees('list', peer, entry))
@@ -179,7 +182,7 @@ export function local(
     if (peer.connection) leases.catchUp(peer.connection)
     switch (question.op) {
       case 'resolve':
-        return resolve(question, peer)
+        return resolve(question, askingFor(peer, question.for))
       case 'register':
         return register(question, peer)
       case 'reserve':
@@ -189,17 +192,20 @@ export function local(
       case 'unregister':
         return { unregistered: registry.unregister(peer.owner!, question.registration) }
       case 'list':
-        return list(question, peer)
+        return list(question, askingFor(peer, question.for))
       case 'status':
         return oversees(peer) ? status() : withheld(status(), peer)
       case 'watch':
-        return peer.owner ? watch(question, peer, peer.owner) : next()
+        return peer.owner ? watch(question, askingFor(peer, question.for), peer.owner) : next()
       case 'handover':
       case 'unknown':
         return next()
     }
   }
 }
+
+/** The mark of an answer that was found for another, as it was asked. */
+const FOR: Answer = { for: true }
 
 /**
  * True if an answer stays the same until a name of the service comes or goes: it is of one server, which is not to be
@@ -276,7 +282,7 @@ function shown(entry: Entry, generation: number, peer: Peer): Answer {
 /** Those of the further endpoints of a service that a peer can reach, as the service itself. */
 function reachableBy(peer: Peer, endpoints: readonly OtherEndpoint[]): readonly OtherEndpoint[] {
   const isHere = ({ address, path }: OtherEndpoint) => path ?? (address && staysHere(address))
-  return peer.local ? endpoints : endpoints.filter(one => !isHere(one))
+  return isOfThisHost(peer) ? endpoints : endpoints.filter(one => !isHere(one))
 }
 
 /** Those that a client has asked for: one of an earlier version is told of none that it does not know. */
@@ -292,8 +298,8 @@ function asked(
 }
 
 /** The abstract Unix socket of a service has the reach of the loopback addresses. */
-function wantsPath({ transports }: Resolve, { local: isLocal }: Peer): boolean {
-  return isLocal && transports.includes('unix')
+function wantsPath({ transports }: Resolve, peer: Peer): boolean {
+  return isOfThisHost(peer) && transports.includes('unix')
 }
 
 /**

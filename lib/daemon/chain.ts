@@ -62,6 +62,15 @@ export interface Peer {
   readonly connection?: Owner
   /** True if nobody can tell its user, so that it may resolve and no more: it has come by the Unix socket. */
   readonly nameless?: boolean
+  /** The program that it asks for, if it does: what it is told is what both may have. */
+  readonly visitor?: Peer
+  /** Its user, in the words of the peer that asks for it. */
+  readonly uid?: number
+}
+
+/** True if what is for this host alone is for a peer, and for the one that it asks for. */
+export function isOfThisHost({ local: isLocal, visitor }: Peer): boolean {
+  return isLocal && visitor?.local !== false
 }
 
 /** True if a peer is where its address says: a connection proves that, and a datagram does not. */

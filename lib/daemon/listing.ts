@@ -46,8 +46,11 @@ export function listing(services: Told): Answer {
   return { services: first.isLast ? first.services : after(first.services, services) }
 }
 
+/** An answer with a list that is told in portions. */
+export type LongAnswer = Answer & { readonly services: Told }
+
 /** True of an answer with a list that is told in portions. */
-export function isLong(answer: Answer): answer is { services: Told } {
+export function isLong(answer: Answer): answer is LongAnswer {
   const { services } = answer as { services?: Partial<Told> }
   return typeof services?.next === 'function'
 }

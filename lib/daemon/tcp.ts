@@ -18,7 +18,7 @@ import {
 } from '../wire/protocol.ts'
 import { refusable, type Answering, type Owner, type Peer } from './chain.ts'
 import type { Connection, ServeOptions } from './dialect.ts'
-import { isLong, pagesOf, type Told } from './listing.ts'
+import { isLong, pagesOf, type LongAnswer, type Page } from './listing.ts'
 import type { Reader } from './unread.ts'
 
 /** Milliseconds that a refused connection is given to read why. */
@@ -195,7 +195,7 @@ export class LineConnection implements Connection, Reader {
         if (this.#waiting >= MAX_WAITING) throw tooMany()
         const found = this.#options.answer(question(message), this.#peer)
         if (found instanceof Promise) void this.#later(id, found)
-        else if (isLong(found)) this.#tellList(id, found.services)
+        else if (isLong(found)) this.#tellList(id, found)
         else said = encodeAnswer(id, found)
         left -= listWork(found)
       } catch (thrown) {
@@ -220,7 +220,7 @@ export class LineConnection implements Connection, Reader {
     const text = await promise.then(
       found => {
         if (!isLong(found)) return encodeAnswer(id, found)
-        this.#tellList(id, found.services)
+        this.#tellList(id, found)
         return ''
       },
       (thrown: unknown) => this.#no(id, refusable(thrown)),
@@ -236,23 +236,25 @@ export class LineConnection implements Connection, Reader {
   }
 
   /** Tells a long list after those that were asked for before. */
-  #tellList(id: Id, services: Told): void {
+  #tellList(id: Id, list: LongAnswer): void {
     this.#waiting++
-    const tell = () => this.#tellPages(id, services)
+    const tell = () => this.#tellPages(id, list)
     this.#lists = this.#lists.then(tell).finally(() => this.#answered())
   }
 
   /** Tells a list, a few pages in each turn, as fast as they are read. */
-  #tellPages(id: Id, services: Told): Promise<void> {
+  #tellPages(id: Id, list: LongAnswer): Promise<void> {
     const { turns } = this.#options
     const socket = this.#socket
-    const pages = pagesOf(services)
+    const pages = pagesOf(list.services)
+    const encoded = ({ services, isLast }: Page) =>
+      encodeServices(id, { ...list, services }, !isLast)
     return new Promise(resolve => {
       const tell = () => {
         if (!socket.writable) return resolve()
         const { value: page } = pages.next()
         const next = () => (page?.isLast ? resolve() : turns.waitAgain(tell, this.#seat))
-        if (!page || this.#write(encodeServices(id, page.services, !page.isLast))) next()
+        if (!page || this.#write(encoded(page))) next()
         else this.#onDrained(next)
       }
       tell()

@@ -87,6 +87,13 @@ export type Source = 'daemon' | 'srv' | 'well-known' | (string & Record<never, n
 
 export type Metadata = Readonly<Record<string, unknown>>
 
+/** The program that another asks for, as a gateway does for those who come to it. */
+export interface Visitor {
+  readonly address: string
+  /** The number of its user, where that is known. */
+  readonly uid?: number
+}
+
 export interface Resolve {
   readonly op: 'resolve'
   readonly namespace: string
@@ -106,6 +113,8 @@ export interface Resolve {
   readonly follow?: boolean
   /** The id of the question, if it is followed, by which the client is told. */
   readonly id?: Id
+  /** The program that is to have the answer: it has what this one may have as well. */
+  readonly for?: Visitor
 }
 
 /** The name that a server asks for, and where it listens. */
@@ -182,6 +191,8 @@ export interface Listed extends Offer {
 export interface List {
   readonly op: 'list'
   readonly namespace?: string
+  /** As in `Resolve`. */
+  readonly for?: Visitor
 }
 
 export interface Watch {
@@ -192,6 +203,8 @@ export interface Watch {
   readonly service?: string
   /** Namespaces to watch beside `namespace`. */
   readonly also?: readonly string[]
+  /** As in `Resolve`. */
+  readonly for?: Visitor
 }
 
 export interface Status {
@@ -255,19 +268,24 @@ export function encode(id: Id, message: Asked | Answer): string {
  */
 export function encodeAnswer(id: Id, answer: Answer): string {
   const { services, endpoints } = answer
-  if (Array.isArray(services)) return encodeServices(id, services, false)
+  if (Array.isArray(services)) return encodeServices(id, { ...answer, services }, false)
   const line = encode(id, answer)
   if (!Array.isArray(endpoints) || roomIn(line) >= 0) return line
   const [first] = paginate(endpoints, roomIn(encode(id, { ...answer, endpoints: [] })))
   return encode(id, { ...answer, endpoints: first })
 }
 
-/** Services of a list, as lines; of which `more` are to come, or not. */
-export function encodeServices(id: Id, services: readonly unknown[], more: boolean): string {
-  const pages = paginate(services, roomIn(encode(id, { services: [], more: true })))
+/** Services of a list, and what is said with them, as lines; of which `more` are to come, or not. */
+export function encodeServices(
+  id: Id,
+  answer: Answer & { readonly services: readonly unknown[] },
+  more: boolean,
+): string {
+  const room = roomIn(encode(id, { ...answer, services: [], more: true }))
+  const pages = paginate(answer.services, room)
   const isMore = (at: number) => more || at < pages.length - 1
   return pages
-    .map((page, at) => encode(id, { services: page, ...(isMore(at) && { more: true }) }))
+    .map((page, at) => encode(id, { ...answer, services: page, ...(isMore(at) && { more: true }) }))
     .join('')
 }
 
@@ -323,6 +341,7 @@ export function question(message: Answer): Question {
         alsoIn(message),
         optional(message, 'wait', isWait, SOME_TIME),
         Object.hasOwn(message, 'follow') && followIn(message),
+        Object.hasOwn(message, 'for') && visitorIn(message),
       )
     case 'register':
       return registerIn(message)
@@ -340,7 +359,11 @@ export function question(message: Answer): Question {
         registration: read(message, 'registration', isCount, 'the number of a registration'),
       }
     case 'list':
-      return { op, ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }) }
+      return {
+        op,
+        ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }),
+        ...(Object.hasOwn(message, 'for') && visitorIn(message)),
+      }
     case 'watch':
       return {
         op,
@@ -348,6 +371,7 @@ export function question(message: Answer): Question {
         ...(Object.hasOwn(message, 'namespace') && { namespace: namespaceOf(message) }),
         ...(Object.hasOwn(message, 'service') && { service: serviceOf(message) }),
         ...alsoIn(message),
+        ...(Object.hasOwn(message, 'for') && visitorIn(message)),
       }
     case 'status':
     case 'handover':
@@ -474,6 +498,7 @@ export const SOME_ENDPOINTS = `at most ${MAX_TRANSPORTS} objects, each with a tr
 export const SOME_PATH = 'moniker- and lower-case letters, digits or -'
 const SOME_WORD = 'a word of 16 to 64 letters, digits, _ or -'
 const SOME_TIME = `a whole number of ms, at most ${MAX_WAIT}`
+const SOME_USER = 'the number of a user'
 
 /** The bytes that a line may still have; its end does not count. */
 function roomIn(line: string): number {
@@ -520,6 +545,11 @@ function alsoIn(message: Answer): { also?: readonly string[] } {
 function followIn(message: Answer): Pick<Resolve, 'follow' | 'id'> {
   const isFollowed = read(message, 'follow', isFlag, 'true or false')
   return isFollowed ? { follow: true, id: idOf(message) } : {}
+}
+
+function visitorIn(message: Answer): { for: Visitor } {
+  const visitor = read(message, 'for', isObject, 'an object with an address')
+  return { for: { address: addressIn(visitor), ...optional(visitor, 'uid', isUser, SOME_USER) } }
 }
 
 function nameOf(message: Answer): { namespace: string; service: string } {
@@ -603,6 +633,7 @@ const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0
 const isWait = (value: unknown): value is number => isCount(value) && value <= MAX_WAIT
 const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65_536
+const isUser = (value: unknown): value is number => isCount(value) && value <= 0xffff_ffff
 const isAddress = (value: unknown): value is string => isText(value) && isIP(value) !== 0
 const isNamespace = (value: unknown): value is string => value === '' || isWord(value)
 const isNamespaces = (value: unknown): value is string[] =>

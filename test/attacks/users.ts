@@ -146,6 +146,38 @@ t.test('a name that is withheld cannot be told from one that is not there', root
   t.match(await asked(t, 0, port, { op: 'status' }), { names: 2, denied: 1 }, 'root is told all')
 })
 
+t.test(
+  'nor does one get it by asking for another, or for one that may not have it',
+  root,
+  async t => {
+    const rules = [{ deny: ['resolve', 'list'], name: 'secret', user: 12_345 }]
+    const policy = join(t.testdir({ 'p.yaml': JSON.stringify({ rules }) }), 'p.yaml')
+    const { come, port } = await siege(t, { policy })
+    const holder = await come()
+    for (const service of ['secret', 'open']) {
+      holder.ask({ op: 'register', service, transport: 'tcp', port: 1 })
+      t.match(await holder.answer(), { registration: Number })
+    }
+    const questions = (uid: number) => {
+      const visitor = { for: { address: '127.0.0.1', uid } }
+      const each = ['secret', 'open'].map(service => ({ op: 'resolve', service, ...visitor }))
+      return [...each, { op: 'list', ...visitor }]
+    }
+    for (const [uid, other, isTold] of [
+      [12_345, 0, false],
+      [0, 12_345, false],
+      [12_346, 0, true],
+    ] as const) {
+      const [secret, open, list] = await allAsked(t, uid, port, questions(other))
+      t.match(secret, isTold ? { for: true } : { error: { code: 'ENOSERVICE' } })
+      t.match(open, { endpoints: [{}], for: true })
+      const services = (list!.services as Message[]).map(({ service }) => service)
+      t.equal(services.includes('secret'), isTold, `${uid} for ${other}`)
+      t.ok(services.includes('open'))
+    }
+  },
+)
+
 t.test('a policy that somebody has put a link in the place of is not gone by', async t => {
   const dir = t.testdir({ 'real.yaml': 'rules: []' })
   const policy = join(dir, 'policy.yaml')

@@ -1,3 +1,5 @@
+import { deepStrictEqual } from 'node:assert/strict'
+import fc from 'fast-check'
 import t from 'tap'
 import { Access, type AccessOptions } from '../../lib/daemon/access.ts'
 import { local } from '../../lib/daemon/answer.ts'
@@ -5,7 +7,8 @@ import { chain, type Owner, type Peer } from '../../lib/daemon/chain.ts'
 import { NAMELESS } from '../../lib/daemon/dialect.ts'
 import { Registry } from '../../lib/daemon/registry.ts'
 import { parsePolicy } from '../../lib/policy/file.ts'
-import { question, type Answer, type Question } from '../../lib/wire/protocol.ts'
+import { question, type Answer, type Question, type Visitor } from '../../lib/wire/protocol.ts'
+import { interfaces } from '../fixtures/interfaces.ts'
 import { offer } from '../fixtures/offers.ts'
 import { far, here, sender, silent } from '../fixtures/peers.ts'
 
@@ -366,6 +369,150 @@ t.test('a datagram from an address of this host is judged by no policy', async t
   const { ask } = guarded(8, undefined)
   await ask(register())
   t.match(await ask(resolve(), sender('127.0.0.1')), { endpoints: [{}] }, 'where there is one')
+})
+
+t.test('what is told for another is what both may have', async t => {
+  interfaces(t, { eth0: [{ address: '192.0.2.1' }] })
+  const rules = [
+    { deny: 'resolve', name: 'not-luke', user: 'luke' },
+    { deny: 'resolve', name: 'not-far', from: 'remote' },
+    { allow: 'resolve', name: 'luke', user: 'luke' },
+    { deny: 'resolve', name: 'luke' },
+  ]
+  const table: [asker: number, visitor: Visitor, names: string[]][] = [
+    [7, { address: '::1', uid: 7 }, ['luke', 'not-far', 'here']],
+    [7, { address: '::1', uid: 8 }, ['not-far', 'here']],
+    [8, { address: '::1', uid: 7 }, ['not-far', 'here']],
+    [8, { address: '::1', uid: 8 }, ['not-luke', 'not-far', 'here']],
+    [8, { address: '::1' }, ['not-far', 'here']],
+    [8, { address: '192.0.2.2' }, ['not-luke']],
+    // Nobody has said of a user of another host that it is one of this.
+    [7, { address: '192.0.2.2', uid: 7 }, []],
+  ]
+  const all = ['luke', 'not-luke', 'not-far', 'here']
+  for (const [asker, visitor, names] of table) {
+    const { ask, world } = guarded(0, rules)
+    for (const service of all) {
+      await ask(register({ service, ...(service === 'here' && { address: '127.0.0.1' }) }))
+    }
+    world.uid = asker
+    const found = await Promise.all(
+      all.map(service =>
+        ask(resolve({ service, for: visitor })).then(
+          answer => t.equal(answer.for, true) && [service],
+          (error: Error) => t.match(error, { reason: 'ENOSERVICE' }) && [],
+        ),
+      ),
+    )
+    t.same(new Set(found.flat()), new Set(names), `${asker} for ${JSON.stringify(visitor)}`)
+  }
+})
+
+const rule = fc
+  .record(
+    {
+      act: fc.constantFrom('allow', 'deny'),
+      actions: fc.subarray(['resolve', 'list'], { minLength: 1 }),
+      name: fc.constantFrom('a', 'b', 'c'),
+      user: fc.constantFrom('root', 'luke'),
+      from: fc.constantFrom('local', 'remote', '192.0.2.0/24', '127.0.0.8/29'),
+    },
+    { requiredKeys: ['act', 'actions'] },
+  )
+  .map(({ act, actions, ...rest }) => ({ [act]: actions, ...rest }))
+
+t.test('whatever the policy is, nobody gets more for another than for itself', async t => {
+  interfaces(t, { eth0: [{ address: '192.0.2.1' }] })
+  const uids = fc.constantFrom(0, 7, 8, undefined)
+  const address = fc.constantFrom('127.0.0.1', '127.0.0.9', '192.0.2.9', '198.51.100.1')
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(rule, { maxLength: 5 }),
+      uids,
+      uids,
+      address,
+      fc.boolean(),
+      async (rules, asker, uid, address, publicList) => {
+        const { ask, world, access } = guarded(0, undefined, { publicList })
+        await ask(register({ service: 'a' }))
+        await ask(register({ service: 'b', address: '127.0.0.1' }))
+        await ask(register({ service: 'c', version: '1.0.0' }))
+        await ask(register({ service: 'c', version: '2.0.0' }))
+        access.policy = parsePolicy(JSON.stringify({ rules }), 'p.yaml', users)
+
+        /** All that a peer is told: of each name, and in a list. */
+        const told = async (peer: Peer, given: Answer = {}) => {
+          const versions = async (service: string) => {
+            const found = await ask(resolve({ service, ...given }), peer).catch(() => ({}))
+            const { endpoints = [] } = found as { endpoints?: { version: string }[] }
+            return endpoints.map(({ version }) => `resolve ${service}@${version}`)
+          }
+          const each = await Promise.all(['a', 'b', 'c'].map(versions))
+          const list = await names(ask(question({ op: 'list', ...given }), peer)).catch(() => [])
+          return [...each.flat(), ...list.map(service => `list ${service}`)]
+        }
+        world.uid = uid
+        const isLocal = address.startsWith('127.')
+        const itself = isLocal ? { ...here(), remote: { address, port: 1 } } : far(address)
+        const theirs = await told(itself)
+        world.uid = asker
+        const ours = await told(here())
+        const visitor = { address, ...(uid !== undefined && { uid }) }
+        const both = ours.filter(one => theirs.includes(one))
+        deepStrictEqual(await told(here(), { for: visitor }), both)
+      },
+    ),
+  )
+})
+
+t.test('only a program of this host asks for another, and its user has to be known', async t => {
+  const visitor = { for: { address: '::1', uid: 7 } }
+  const denied = { reason: 'EDENIED', message: /"for" is for programs on the host itself/ }
+  for (const rules of [undefined, [{ deny: 'resolve', name: 'b' }]]) {
+    const { ask, denied: log } = guarded(7, rules, { publicList: true })
+    await ask(register())
+    for (const peer of [far(), sender('192.0.2.2'), sender('127.0.0.1')]) {
+      await t.rejects(ask(resolve(visitor), peer), denied)
+    }
+    await t.rejects(ask(question({ op: 'list', ...visitor }), far()), denied)
+    await t.rejects(ask(question({ op: 'watch', id: 1, ...visitor }), far()), denied)
+    t.match(await ask(resolve(visitor), NAMELESS), { endpoints: [{}], for: true })
+    t.match(await ask(question({ op: 'list', ...visitor })), { services: [{}], for: true })
+    t.strictSame(log, [])
+  }
+  const { ask } = guarded(7, [{ deny: 'resolve', user: 'luke' }])
+  t.strictSame(await ask(resolve(visitor), NAMELESS), { truncated: true })
+})
+
+t.test('a program is of this host if it has an address of this host', async t => {
+  const link = { address: 'fe80::1', scopeid: 2 }
+  interfaces(t, { eth0: [{ address: '192.0.2.1' }, link] })
+  const { ask } = guarded(7, undefined)
+  await ask(register({ address: '127.0.0.1' }))
+  for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:192.0.2.1', 'fe80::1%eth0']) {
+    t.match(await ask(resolve({ for: { address } })), { endpoints: [{}] }, address)
+  }
+  for (const address of [
+    '192.0.2.2',
+    '0.0.0.0',
+    '::',
+    'fe80::1',
+    'fe80::1%eth1',
+    '64:ff9b::7f00:1',
+  ]) {
+    await t.rejects(
+      ask(resolve({ for: { address } })),
+      { code: 'ECONNREFUSED', reason: 'ENOSERVICE' },
+      address,
+    )
+  }
+})
+
+t.test('a denial is told and counted as that of any other', async t => {
+  const { ask, denied } = guarded(8, [{ deny: 'resolve', user: 'luke' }])
+  await ask(register())
+  await t.rejects(ask(resolve({ for: { address: '127.0.0.9', uid: 7 } })), { code: 'ECONNREFUSED' })
+  t.strictSame(denied, ['denied 127.0.0.9, user 7: resolve a@0.0.0 (p.yaml:1)'])
 })
 
 t.test('what is neither published, resolved nor listed is no matter of policy', async t => {

@@ -90,6 +90,32 @@ t.test('a socket with a path is told to those of this host who ask for Unix sock
   t.equal(found(remote, 'unix', 'tcp'), undefined)
 })
 
+t.test('nor to those who ask for a program of another host', async t => {
+  interfaces(t, { eth0: [{ address: '192.0.2.1' }] })
+  const handle = handler()
+  const endpoints = [
+    { transport: 'local', path: 'moniker-1', user: 0 },
+    { transport: 'own', address: '127.0.0.1' },
+    { transport: 'own', port: 7 },
+  ]
+  handle(register({ endpoints, path: 'moniker-a' }), here)
+  const found = (address: string) => {
+    const answer = handle(resolve({ transports: ['unix', 'own', 'tcp'], for: { address } }), here)
+    t.equal(answer.for, true)
+    return (answer.endpoints as Answer[])[0]!
+  }
+  t.match(found('127.0.0.1'), { path: 'moniker-a', endpoints })
+  t.strictSame(found('192.0.2.2'), {
+    transport: 'tcp',
+    port: 80,
+    version: '0.0.0',
+    instance: '10-1',
+    endpoints: endpoints.slice(2),
+  })
+  const list = handle(question({ op: 'list', for: { address: '192.0.2.2' } }), here)
+  t.match(list, { for: true, services: [{ endpoints: endpoints.slice(2) }] })
+})
+
 t.test('further endpoints of a service are told to those who ask for them', async t => {
   const handle = handler({ publicList: true })
   const own = { transport: 'own', port: 7, lane: { a: 1 } }
@@ -394,6 +420,21 @@ t.test('no peer is told of a name that it may not see', async t => {
   t.equal(peer.told.length, 1)
 })
 
+t.test('nor is one that asks for another', async t => {
+  interfaces(t, { eth0: [{ address: '192.0.2.1' }] })
+  const { registry, answer } = watched()
+  const peer = somebody()
+  registry.register({}, offer({ address: '127.0.0.1' }))
+  const far = watch({ for: { address: '192.0.2.2' } })
+  t.strictSame(answer(far, peer), { services: [], for: true })
+  registry.register({}, offer({ service: 'b', address: '127.0.0.1' }))
+  t.strictSame(peer.told, [])
+  const near = watch({ id: 8, for: { address: '127.0.0.2' } })
+  t.match(answer(near, peer), { services: [{ service: 'a' }, { service: 'b' }], for: true })
+  registry.register({}, offer({ service: 'c', address: '127.0.0.1' }))
+  t.match(peer.told, [[8, { event: 'up', service: 'c' }]])
+})
+
 t.test('to watch is for this host, over TCP, unless it is opened', async t => {
   const { answer } = watched()
   t.throws(() => answer(watch(), somebody(false)), {
@@ -519,6 +560,7 @@ t.test('the answer of one server is a lease, which is over with the first change
   t.match(follow(), { endpoints: [{ port: 80 }], followed: true })
   t.notOk('followed' in answer(resolve(), asker), 'nobody who has not asked for it has one')
   t.notOk('followed' in follow({ follow: false }))
+  t.notOk('followed' in follow({ for: { address: '127.0.0.1' } }), 'nor who asks for another')
   registry.register(owner, offer({ service: 'b' }))
   registry.register(owner, offer({ namespace: 'ns' }))
   t.strictSame(told, [])

@@ -11,7 +11,7 @@ function written(told: (Answer | undefined)[]): string {
   if (!isLong(answer)) return encodeAnswer(1, answer)
   return [...pagesOf(answer.services)]
     .filter(page => page !== undefined)
-    .map(({ services, isLast }) => encodeServices(1, services, !isLast))
+    .map(({ services, isLast }) => encodeServices(1, { services }, !isLast))
     .join('')
 }
 

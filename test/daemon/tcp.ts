@@ -566,6 +566,17 @@ t.test('a long list that is answered later is told in pages as well', async t =>
   t.strictSame(services, names.slice(64))
 })
 
+t.test('what is said with a long list is said on each of its pages', async t => {
+  const names = Array.from({ length: 100 }, (_, n) => ({ service: `n${n}` }))
+  const { port } = await listener(t, {
+    answer: () => ({ services: names.values(), for: true }),
+  })
+  const nc = await lines(t, port)
+  nc.ask({ op: 'list' })
+  t.match(await nc.answer(), { more: true, for: true, services: names.slice(0, 64) })
+  t.match(await nc.answer(), { more: undefined, for: true, services: names.slice(64) })
+})
+
 t.test('a list is told no further once the peer has gone', async t => {
   let told = 0
   function* endless() {

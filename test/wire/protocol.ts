@@ -97,6 +97,26 @@ t.test('a resolve has a service, and the rest has defaults', async t => {
   })
 })
 
+t.test('a question may be for another, whose address is canonical', async t => {
+  const table: [visitor: object, read: object][] = [
+    [{ address: '::FFFF:7F00:1' }, { address: '127.0.0.1' }],
+    [
+      { address: 'fe80:0::1%eth0', uid: 0, future: 1 },
+      { address: 'fe80::1%eth0', uid: 0 },
+    ],
+    [
+      { address: '192.0.2.1', uid: 0xffff_ffff },
+      { address: '192.0.2.1', uid: 0xffff_ffff },
+    ],
+  ]
+  for (const asked of [{ op: 'resolve', service: 'a' }, { op: 'list' }, { op: 'watch', id: 1 }]) {
+    t.notOk('for' in question(asked))
+    for (const [visitor, read] of table) {
+      t.strictSame(question({ ...asked, for: visitor }), { ...question(asked), for: read })
+    }
+  }
+})
+
 t.test('a register has a service, a transport and a port, and the rest has defaults', async t => {
   const least = { op: 'register', id: 1, service: 'starwars', transport: 'tcp', port: 80 }
   const defaults = { ...least, namespace: '', version: '0.0.0', address: '::', shared: false }
@@ -186,6 +206,14 @@ const badFields: [message: Answer, says: string][] = [
   [{ ...resolve, transports: [7] }, '"transports" to be at most 8 transports'],
   [{ ...resolve, transports: [''] }, '"transports" to be at most 8 transports'],
   [{ ...resolve, transports: ['x'.repeat(65)] }, '"transports" to be at most 8 transports'],
+  [{ ...resolve, for: '::1' }, '"for" to be an object with an address, got "::1"'],
+  [{ ...resolve, for: null }, '"for" to be an object with an address, got "null"'],
+  [{ ...resolve, for: [] }, '"for" to be an object with an address, got "[]"'],
+  [{ ...resolve, for: {} }, '"address" to be an IP address, got "nothing"'],
+  [{ ...resolve, for: { address: 'here' } }, '"address" to be an IP address, got "here"'],
+  [{ op: 'list', for: { address: '::1', uid: -1 } }, '"uid" to be the number of a user, got "-1"'],
+  [{ op: 'list', for: { address: '::1', uid: 2 ** 32 } }, '"uid" to be the number of a user'],
+  [{ op: 'watch', id: 1, for: { address: '::1', uid: '0' } }, '"uid" to be the number of a user'],
   [{ ...register, version: 7 }, '"version" to be an exact version, got "7"'],
   [{ ...register, version: 'x'.repeat(513) }, '"version" to be an exact version, got "xxx'],
   [{ ...register, transport: 7 }, '"transport" to be one of tcp, udp, got "7"'],
