@@ -48,6 +48,9 @@ export interface AccessOptions {
   uid?: number | undefined
 }
 
+/** The most users that are looked for at once. */
+const PORTION = 64
+
 /** True if `peer` may know of a name, or have it in a list. */
 export type Visibility = (action: 'resolve' | 'list', peer: Peer, entry: Entry) => boolean
 
@@ -79,6 +82,8 @@ export class Access {
   readonly #identities: Pick<Identities, 'of'>
   /** The user of each connection whose user is known. */
   readonly #uids = new WeakMap<Owner, number>()
+  /** The connections whose users are looked for. */
+  readonly #sought = new WeakMap<Owner, Promise<void>>()
 
   constructor(options: AccessOptions) {
     const { users = new UserTable(), later, identities = new Identities({ later }) } = options
@@ -127,6 +132,23 @@ export class Access {
   readonly seatOf = ({ local: isLocal, remote, owner }: Peer): unknown =>
     isLocal ? this.#uids.get(owner!) : networkOf(remote.address)
 
+  /**
+   * True if the program that holds a name is of root, of the daemon's user, or of the same user as `peer`, or as the one
+   * that it asks for. Of a user that is not known it is not.
+   */
+  readonly trusts = (peer: Peer, { owner }: Pick<Entry, 'owner'>): boolean => {
+    const uid = this.#uids.get(owner as Owner)
+    if (uid === undefined) return false
+    return this.#isTrusted(uid) || uid === this.#userOf(peer.visitor ?? peer)
+  }
+
+  /** Finds out the users of those who hold names, if some are not known and may be. Fails for want of descriptors or memory. */
+  readonly findHolders = (entries: Iterable<Entry>): Promise<void> | undefined => {
+    const owners = new Set(Array.from(entries, ({ owner }) => owner as Owner))
+    const unknown = [...owners].filter(owner => owner.ends && !this.#uids.has(owner))
+    return unknown.length > 0 ? this.#identifyAll(unknown) : undefined
+  }
+
   /** True of the user that the daemon runs as, and of root. */
   #isTrusted(uid: number | undefined): boolean {
     const { uid: own = process.getuid?.() } = this.#options
@@ -150,7 +172,10 @@ export class Access {
     // Nobody waits for it. One that has closed holds nothing, and for want of descriptors it is tried another time.
     if (counted === 'soon') void this.#identify(peer).catch(() => {})
     const isCounted = counted === 'first'
-    const isOpen = !assertClaim && !rivals?.size && !isCounted
+    const isTrusting = question.op === 'resolve' && question.trusted === true
+    if (isTrusting && !owner) return { truncated: true }
+    const isOwnTrust = isTrusting && !question.for
+    const isOpen = !assertClaim && !rivals?.size && !isCounted && !isOwnTrust
     if (!policy && isOpen) return next()
     // Of a clash a program is told by which process, if it may resolve the name.
     const asks = (one: Action) => policy?.asksUser(one) === true
@@ -165,7 +190,7 @@ export class Access {
     }
     return this.#identify(peer).then(async () => {
       assertClaim?.(peer)
-      if (rivals) await this.#identifyAll(rivals)
+      if (rivals) await this.#identifyAll([...rivals])
       assertOpen(peer.owner!)
       // The last before it is passed on: another program may have got the name meanwhile.
       if (forced) this.#assertSame(forced, rivals!, peer)
@@ -185,14 +210,15 @@ export class Access {
   }
 
   /**
-   * Any peer may resolve, and ask for the status by TCP. The rest is for this host, unless lists are open; and so is a
-   * question for another.
+   * Any peer may resolve, and ask for the status by TCP. The rest is for this host, unless lists are open; and so is what
+   * has to do with users.
    */
   #assertPlace(question: Question, peer: Peer): void {
     const { op } = question
     const { local: isLocal, owner } = peer
-    if (!isLocal && 'for' in question) {
-      throw new MonikerError('EDENIED', { text: '"for" is for programs on the host itself' })
+    const field = isLocal ? undefined : LOCAL.find(one => one in question)
+    if (field !== undefined) {
+      throw new MonikerError('EDENIED', { text: `"${field}" is for programs on the host itself` })
     }
     if (op === 'resolve') return
     if (!owner) throw new MonikerError('EDENIED', { text: `${op} is answered over TCP alone` })
@@ -213,13 +239,22 @@ export class Access {
   /** Finds out the user of a connection, once, if that can be known. */
   async #identify(peer: Pick<Peer, 'address' | 'remote' | 'owner'>): Promise<void> {
     const owner = peer.owner!
-    if (!this.#uids.has(owner)) {
-      const ours = { address: peer.address, port: this.#options.port() }
-      const uid = await this.#identities.of(peer.remote, ours)
-      if (uid !== undefined) this.#uids.set(owner, uid)
-    }
+    if (!this.#uids.has(owner)) await (this.#sought.get(owner) ?? this.#seek(peer, owner))
     this.#options.limits?.found(owner, this.#uids.get(owner))
     assertOpen(owner)
+  }
+
+  /** Looks for the user of a connection; all who ask meanwhile wait for the same. */
+  #seek({ address, remote }: Pick<Peer, 'address' | 'remote'>, owner: Owner): Promise<void> {
+    const found = (uid: number | undefined) => {
+      if (uid !== undefined) this.#uids.set(owner, uid)
+    }
+    const seeking = this.#identities
+      .of(remote, { address, port: this.#options.port() })
+      .then(found)
+      .finally(() => this.#sought.delete(owner))
+    this.#sought.set(owner, seeking)
+    return seeking
   }
 
   /** Passes a question on once the user is known, if that can be. */
@@ -270,9 +305,14 @@ export class Access {
     return this.#options.rivals?.(question) ?? new Set()
   }
 
-  /** Finds out the users of connections; one that has closed meanwhile is of no account. */
-  async #identifyAll(owners: ReadonlySet<Owner>): Promise<void> {
-    for (const owner of owners) await this.#identify({ ...owner.ends!, owner }).catch(() => {})
+  /** Finds out the users of connections, some at a time; one that has closed meanwhile is of no account. */
+  async #identifyAll(owners: readonly Owner[]): Promise<void> {
+    for (let at = 0; at < owners.length; at += PORTION) {
+      const some = owners.slice(at, at + PORTION)
+      await Promise.all(
+        some.map(owner => this.#identify({ ...owner.ends!, owner }).catch(unlessClosed)),
+      )
+    }
   }
 
   /** Refuses to take a name from programs of another user; `known` are those whose users have been looked for. */
@@ -300,7 +340,11 @@ export class Access {
   }
 
   #askerOf(peer: Peer): Asker {
-    return { ...placeOf(peer), uid: peer.uid ?? this.#uids.get(peer.owner!) }
+    return { ...placeOf(peer), uid: this.#userOf(peer) }
+  }
+
+  #userOf({ uid, owner }: Peer): number | undefined {
+    return uid ?? this.#uids.get(owner!)
   }
 }
 
@@ -308,6 +352,14 @@ export class Access {
 function assertOpen({ isOpen }: Owner): void {
   if (!isOpen) throw new MonikerError('EDENIED', { text: 'the connection has closed' })
 }
+
+/** Throws an error again, unless it is that of a connection that has closed. */
+function unlessClosed(error: unknown): void {
+  if (!(error instanceof MonikerError)) throw error
+}
+
+/** The fields of a question that are for programs of this host alone. */
+const LOCAL = ['for', 'trusted'] as const
 
 /** True if a datagram carries an address of this host: its sender may be here, or elsewhere. */
 function mayBeLocal(peer: Peer): boolean {

@@ -14,7 +14,14 @@ import {
 } from '../wire/protocol.ts'
 import { askingFor, reachable, type Visibility } from './access.ts'
 import { NAMELESS } from './dialect.ts'
-import { isOfThisHost, isProven, type Owner, type Peer, type Step } from './chain.ts'
+import {
+  isOfThisHost,
+  isProven,
+  type Answering,
+  type Owner,
+  type Peer,
+  type Step,
+} from './chain.ts'
 import { sibling } from './interfaces.ts'
 import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
@@ -54,6 +61,10 @@ export interface LocalOptions {
   leases?: Leases
   /** True if a peer of this host may have a lease. Default always. */
   mayFollow?: (peer: Peer) => boolean
+  /** True if a peer may trust the program that holds a name. Default none. */
+  trusts?: (peer: Peer, entry: Entry) => boolean
+  /** Finds out the users of those who hold names, if some are not known and may be. Default as if all were. */
+  findHolders?: (entries: Iterable<Entry>) => Promise<void> | undefined
 }
 
 /** Answers from the registry. */
@@ -73,10 +84,30 @@ export function local(
     subscriptions = new Subscriptions(),
     leases = new Leases({ max: 0 }),
     mayFollow = () => true,
+    trusts = () => false,
+    findHolders = () => undefined,
   }: LocalOptions,
 ): Step {
-  const resolve = (question: Resolve, peer: Peer): Answer => {
-    const entries = search(registry, question, entry => sees('resolve', peer, entry))
+  const resolve = (question: Resolve, peer: Peer): Answering =>
+    question.trusted
+      ? resolveTrusted(question, peer)
+      : resolveAmong(question, peer, entry => sees('resolve', peer, entry))
+
+  /** Answers once the users are known who hold what the peer may see; what others hold is as if it were not there. */
+  const resolveTrusted = (question: Resolve, peer: Peer): Answering => {
+    const all = registry.candidates(question)
+    const seen = new Set(all.filter(entry => sees('resolve', peer, entry)))
+    const mayHave = (entry: Entry) => seen.has(entry) && trusts(peer, entry)
+    const answer = () => resolveAmong(question, peer, mayHave)
+    return findHolders(seen)?.then(answer) ?? answer()
+  }
+
+  const resolveAmong = (
+    question: Resolve,
+    peer: Peer,
+    visible: (entry: Entry) => boolean,
+  ): Answer => {
+    const entries = search(registry, question, visible)
     const { namespace } = entries[0]!
     const chosen = entries.slice(0, 8)
     if (isProven(peer)) for (const entry of chosen) if (entry.guarded) announce(entry, peer, ttl)
@@ -96,7 +127,9 @@ export function local(
     })
     const answer =
       namespace === question.namespace ? { endpoints, ttl } : { endpoints, ttl, namespace }
-    if (peer.visitor) return Object.assign(answer, FOR)
+    if (peer.visitor) Object.assign(answer, FOR)
+    if (question.trusted) Object.assign(answer, TRUSTED)
+    if (peer.visitor || question.trusted) return answer
     const isFollowed = question.follow && isSteady(entries) && follow(question, namespace, peer)
     return isFollowed ? Object.assign(answer, { followed: true }) : answer
   }
@@ -206,6 +239,9 @@ export function local(
 
 /** The mark of an answer that was found for another, as it was asked. */
 const FOR: Answer = { for: true }
+
+/** The mark of an answer with names of trusted programs alone. */
+const TRUSTED: Answer = { trusted: true }
 
 /**
  * True if an answer stays the same until a name of the service comes or goes: it is of one server, which is not to be

@@ -30,6 +30,8 @@ export type Steps = Readonly<Record<(typeof ORDER)[number], Step>>
 export interface Owner {
   /** False once it has closed: it can hold nothing any more. */
   readonly isOpen: boolean
+  /** True once it will ask no more: nothing is held for it. Default false. */
+  readonly isEnded?: boolean
   /** The address of ours that it came to, and the end that it came from: by these its user is known. */
   readonly ends?: Pick<Peer, 'address' | 'remote'>
   /** True if so much is unread that what is not needed is better left out. */

@@ -252,6 +252,8 @@ export class Daemon {
         connections: () => this.#sockets.size,
         sees: this.#access.sees,
         mayResolve: this.#access.mayResolve,
+        trusts: this.#access.trusts,
+        findHolders: this.#access.findHolders,
         subscriptions: this.#subscriptions,
         leases: this.#leases,
         // While a successor has the port, names come to it.

@@ -23,16 +23,26 @@ export function hold(
   subscriptions: Subscriptions,
   { settled = () => undefined }: HoldOptions = {},
 ): Step {
-  const resolve = (question: Resolve, { owner }: Peer, next: () => Answering) => {
+  const resolve = (question: Resolve, peer: Peer, next: () => Answering): Answering => {
     try {
-      return next()
+      const found = next()
+      if (!(found instanceof Promise)) return found
+      return found.catch(refusal => wait(question, peer, { next, refusal, isLate: true }))
     } catch (refusal) {
-      const ms = (owner && question.wait) ?? 0
-      if ((ms <= 0 && !settled()) || !isAbsence(refusal)) throw refusal
-      const helps = (change: Change, entry: Entry) => change === 'up' && suits(entry, question)
-      const rest = { helps, ms, settled, next, refusal }
-      return held(subscriptions, owner ?? {}, question, rest)
+      return wait(question, peer, { next, refusal })
     }
+  }
+
+  const wait = (
+    question: Resolve,
+    { owner }: Peer,
+    asked: Pick<Held, 'next' | 'refusal' | 'isLate'>,
+  ): Promise<Answer> => {
+    const { refusal } = asked
+    const ms = (owner && question.wait) ?? 0
+    if ((ms <= 0 && !settled()) || !isAbsence(refusal) || owner?.isEnded) throw refusal
+    const helps = (change: Change, entry: Entry) => change === 'up' && suits(entry, question)
+    return held(subscriptions, owner ?? {}, question, { ...asked, helps, ms, settled })
   }
 
   const register = (question: Publication, { owner }: Peer, next: () => Answering) => {
@@ -63,33 +73,41 @@ interface Held {
   readonly next: () => Answering
   /** The answer if nothing helps. */
   readonly refusal: unknown
+  /** True if something may have helped since it was refused. */
+  readonly isLate?: boolean
 }
 
 function held(
   subscriptions: Subscriptions,
   owner: object,
   interest: Interest,
-  { helps, ms, settled, next, refusal }: Held,
+  { helps, ms, settled, next, refusal, isLate }: Held,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let last = refusal
     let isDone = false
-    const retry = () => {
-      if (isDone) return
+    // The policy withholds it, say.
+    const note = (again: unknown) => void (last = again)
+    /** Asks again. The answer comes later where users are to be found out first. */
+    const retry = (): Promise<void> | undefined => {
+      if (isDone) return undefined
       try {
-        settle(resolve, next())
+        const found = next()
+        if (found instanceof Promise) return found.then(answer => settle(resolve, answer), note)
+        settle(resolve, found)
       } catch (again) {
-        // The policy withholds it, say.
-        last = again
+        note(again)
       }
+      return undefined
     }
     const stop = subscriptions.follow(owner, interest, {
       released: () => settle(reject, last),
       // The registry has to be done with its change first.
-      tell: (change, entry) => helps(change, entry) && queueMicrotask(retry),
+      tell: (change, entry) => helps(change, entry) && queueMicrotask(() => void retry()),
     })
     let timer: NodeJS.Timeout | undefined
     const settle = <T>(how: (with_: T) => void, what: T) => {
+      if (isDone) return
       isDone = true
       stop()
       clearTimeout(timer)
@@ -98,12 +116,15 @@ function held(
     const late = () => {
       const young = settled?.()
       if (young) return void young.then(late)
+      const giveUp = () => settle(reject, last)
       // Where many wait for the name it may not have been told yet; and the reason may be another by now.
-      retry()
-      if (!isDone) settle(reject, last)
+      const again = retry()
+      if (again) void again.then(giveUp)
+      else giveUp()
     }
     if (ms > 0) timer = setTimeout(late, ms).unref()
     else late()
+    if (isLate) void retry()
   })
 }
 

@@ -181,6 +181,14 @@ export class Registry {
     return byLoad([...equals.slice(turn), ...equals.slice(0, turn)])
   }
 
+  /** The entries that may answer a question, in any of its namespaces and of whatever version. */
+  candidates({ namespace, also = [], service, transports }: Resolve): Entry[] {
+    return [...new Set([namespace, ...also])].flatMap(one => {
+      const entries = this.#namespaces.get(one)?.get(service)?.entries ?? []
+      return entries.filter(entry => isOffered(entry, transports))
+    })
+  }
+
   /**
    * Every entry but those that are reserved, or those of one namespace, or of one service, or both. It may be walked
    * slowly: what has gone by then is left out.

@@ -380,6 +380,9 @@ function ownerOf(
     get isOpen() {
       return !socket.destroyed
     },
+    get isEnded() {
+      return socket.destroyed || socket.readableEnded
+    },
     get isBehind() {
       return socket.writableLength > MAX_UNREAD / 2
     },

@@ -115,6 +115,8 @@ export interface Resolve {
   readonly id?: Id
   /** The program that is to have the answer: it has what this one may have as well. */
   readonly for?: Visitor
+  /** True if only names count that programs of root, of the daemon's user, or of the asker's own hold. */
+  readonly trusted?: boolean
 }
 
 /** The name that a server asks for, and where it listens. */
@@ -342,6 +344,7 @@ export function question(message: Answer): Question {
         optional(message, 'wait', isWait, SOME_TIME),
         Object.hasOwn(message, 'follow') && followIn(message),
         Object.hasOwn(message, 'for') && visitorIn(message),
+        Object.hasOwn(message, 'trusted') && trustedIn(message),
       )
     case 'register':
       return registerIn(message)
@@ -545,6 +548,10 @@ function alsoIn(message: Answer): { also?: readonly string[] } {
 function followIn(message: Answer): Pick<Resolve, 'follow' | 'id'> {
   const isFollowed = read(message, 'follow', isFlag, 'true or false')
   return isFollowed ? { follow: true, id: idOf(message) } : {}
+}
+
+function trustedIn(message: Answer): { trusted?: boolean } {
+  return read(message, 'trusted', isFlag, 'true or false') ? { trusted: true } : {}
 }
 
 function visitorIn(message: Answer): { for: Visitor } {

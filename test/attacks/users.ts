@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { symlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { Daemon } from '../../lib/daemon/daemon.ts'
@@ -46,6 +47,27 @@ async function allAsked(
   t.teardown(() => child.kill())
   const lines = (await text(child.stdout)).trim().split('\n')
   return lines.map(each => JSON.parse(each) as Message)
+}
+
+/** A connection of a program of user `uid`, which is there until the test ends. */
+function kept(t: Test, uid: number, port: number): { ask: (question: object) => Promise<Message> } {
+  const program = `
+    const socket = require('net').connect(${port}, '127.0.0.1')
+    process.stdin.pipe(socket).pipe(process.stdout)`
+  const child = spawn(process.execPath, ['-e', program], {
+    uid,
+    env: {},
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill())
+  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return {
+    ask: async question => {
+      child.stdin.write(line(question))
+      const { value } = await answers.next()
+      return JSON.parse(value as string) as Message
+    },
+  }
 }
 
 t.test('one user does not get all names there are', root, async t => {
@@ -177,6 +199,34 @@ t.test(
     }
   },
 )
+
+t.test('a name that another user holds is no trusted one', root, async t => {
+  const { port, othersAreServed } = await siege(t)
+  const [ours, theirs] = [kept(t, 12_346, port), kept(t, 12_345, port)]
+  const roots = kept(t, 0, port)
+  const register = { op: 'register', transport: 'tcp' }
+  await roots.ask({ ...register, service: 'roots', port: 1 })
+  await theirs.ask({ ...register, service: 'intranet', port: 2 })
+  const trusted = (service: string, given: object = {}) => {
+    return { op: 'resolve', service, trusted: true, ...given }
+  }
+  const absent = { error: { code: 'ENOSERVICE' } }
+  const found = { endpoints: [{}], trusted: true }
+  t.match(await ours.ask(trusted('roots')), found)
+  t.match(await theirs.ask(trusted('roots')), found)
+  t.match(await theirs.ask(trusted('intranet')), found)
+  t.match(await ours.ask(trusted('intranet')), absent)
+  t.match(await roots.ask(trusted('intranet')), absent)
+  t.match(await ours.ask({ op: 'resolve', service: 'intranet' }), { endpoints: [{}] })
+  const visitor = { for: { address: '127.0.0.1', uid: 12_345 } }
+  t.match(await roots.ask(trusted('intranet', visitor)), { ...found, for: true })
+
+  const late = ours.ask(trusted('late', { wait: 60_000 }))
+  await theirs.ask({ ...register, service: 'late', version: '2.0.0', port: 3 })
+  await roots.ask({ ...register, service: 'late', version: '1.0.0', port: 4 })
+  t.match(await late, { endpoints: [{ port: 4 }], trusted: true })
+  await othersAreServed()
+})
 
 t.test('a policy that somebody has put a link in the place of is not gone by', async t => {
   const dir = t.testdir({ 'real.yaml': 'rules: []' })

@@ -57,6 +57,8 @@ function guarded(
       sees: access.sees,
       oversees: access.oversees,
       mayResolve: access.mayResolve,
+      trusts: access.trusts,
+      findHolders: access.findHolders,
     }),
   )
   // A refusal may be thrown or rejected: here it is always rejected.
@@ -679,3 +681,165 @@ t.test(
     t.match(await ask(reserve({ service: 'd', force: true }), known), { registration: Number })
   },
 )
+
+/** A daemon of user 9 whose peers have the users of their ports, as `uids` has them. */
+function populated(uids: Record<number, number | undefined>, rules?: object[]) {
+  const looked: number[] = []
+  const of = async ({ port }: { port: number }) => {
+    looked.push(port)
+    return uids[port]
+  }
+  return { ...guarded(undefined, rules, { uid: 9, identities: { of } }), looked }
+}
+
+const trusted = (given: Answer = {}) => resolve({ trusted: true, ...given })
+const absent = { code: 'ECONNREFUSED', reason: 'ENOSERVICE' }
+
+t.test('names that only trusted programs hold are told if one holds them', async t => {
+  const table: [
+    holder: number | undefined,
+    asker: number | undefined,
+    visitor: object,
+    may: boolean,
+  ][] = [
+    [0, 7, {}, true],
+    [9, 7, {}, true],
+    [7, 7, {}, true],
+    [8, 7, {}, false],
+    [7, undefined, {}, false],
+    [0, undefined, {}, true],
+    [undefined, undefined, {}, false],
+    [undefined, 7, {}, false],
+    [undefined, 0, {}, false],
+    // It counts whose the program is that has the answer.
+    [8, 7, { for: { address: '::1', uid: 8 } }, true],
+    [7, 7, { for: { address: '::1', uid: 8 } }, false],
+    [7, 7, { for: { address: '::1' } }, false],
+    [7, 7, { for: { address: '203.0.113.9', uid: 7 } }, false],
+    [0, 7, { for: { address: '203.0.113.9' } }, true],
+  ]
+  for (const [holder, asker, visitor, may] of table) {
+    const { ask } = populated({ 1: asker, 2: holder })
+    await ask(register(), from(2))
+    const answer = ask(trusted({ ...visitor, follow: true, id: 1 }), from(1))
+    const says = `user ${holder} for ${asker} ${JSON.stringify(visitor)}`
+    if (!may) await t.rejects(answer, absent, says)
+    else t.match(await answer, { endpoints: [{}], trusted: true, followed: undefined }, says)
+    t.match(await ask(resolve(), from(1)), { trusted: undefined, endpoints: [{}] })
+  }
+})
+
+t.test('what is held by others is as if it were not there, before eight are chosen', async t => {
+  const { ask } = populated({ 1: 7, 2: 7, 3: 8 })
+  await ask(register({ version: '1.0.0', port: 81 }), from(2))
+  for (let minor = 0; minor < 100; minor++) {
+    await ask(register({ version: `2.${minor}.0` }), from(3))
+  }
+  await ask(register({ namespace: 'ours', version: '2.0.0', port: 82 }), from(2))
+  t.match(await ask(trusted(), from(1)), { endpoints: [{ version: '1.0.0', port: 81 }] })
+  await t.rejects(ask(trusted({ version: '^2' }), from(1)), {
+    code: 'ECONNREFUSED',
+    reason: 'EVERSION',
+    offered: ['1.0.0'],
+  })
+  t.match(await ask(trusted({ version: '^2', also: ['ours'] }), from(1)), {
+    endpoints: [{ port: 82 }],
+    namespace: 'ours',
+  })
+})
+
+t.test('holders are looked for once, some at a time, and none of what is withheld', async t => {
+  const uids = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [n + 10, 7]))
+  let most = 0
+  let now = 0
+  const looked: number[] = []
+  const of = async ({ port }: { port: number }) => {
+    looked.push(port)
+    most = Math.max(most, ++now)
+    await new Promise(setImmediate)
+    now--
+    return uids[port]
+  }
+  const rules = [{ deny: 'resolve', version: '>=3' }]
+  const { ask, denied } = guarded(7, rules, { identities: { of }, uid: 9 })
+  for (let n = 0; n < 199; n++) {
+    await ask(register({ version: `2.${n}.0` }), from(n + 10))
+  }
+  await ask(register({ version: '3.0.0' }), from(209))
+  looked.length = 0
+  const asker = from(10)
+  t.match(await ask(trusted(), asker), { endpoints: [{ version: '2.198.0' }] })
+  t.equal(looked.length, 200, 'the holders, and who asks')
+  t.notOk(looked.includes(209))
+  t.ok(most <= 64, `${most} at a time`)
+  t.equal(denied.length, 1)
+  looked.length = 0
+  t.match(await ask(trusted(), asker), { endpoints: [{ version: '2.198.0' }] })
+  t.strictSame(looked, [])
+})
+
+t.test(
+  'a holder of whom nothing can be known is not trusted, one that has gone neither',
+  async t => {
+    const { ask, registry, looked } = populated({ 1: 7, 2: 7 })
+    registry.register(silent(), offer({ version: '9.0.0' }))
+    const gone = from(2)
+    await ask(register(), gone)
+    Object.assign(gone.owner!, { isOpen: false })
+    t.match(await ask(trusted(), from(1)), { endpoints: [{ version: '0.0.0' }] })
+    t.strictSame(looked, [1, 2], 'that of no connection is not looked for')
+
+    const other = populated({ 1: 7 })
+    await other.ask(register(), from(2))
+    await t.rejects(other.ask(trusted(), from(1)), absent)
+    await t.rejects(other.ask(trusted(), from(1)), absent)
+    t.equal(other.looked.filter(port => port === 2).length, 2, 'it may be known later')
+  },
+)
+
+t.test('whoever asks for one holder while it is looked for waits for the same', async t => {
+  const waiting: (() => void)[] = []
+  let looked = 0
+  const { ask } = guarded(undefined, undefined, {
+    identities: {
+      of: async () => {
+        looked++
+        await new Promise<void>(resolve => waiting.push(resolve))
+        return 0
+      },
+    },
+  })
+  await ask(register(), from(2))
+  const visitor = { for: { address: '::1', uid: 7 } }
+  const answers = Array.from({ length: 50 }, () => ask(trusted(visitor), from(1)))
+  await new Promise(setImmediate)
+  t.equal(looked, 1)
+  waiting[0]!()
+  for (const one of answers) t.match(await one, { endpoints: [{}], trusted: true, for: true })
+})
+
+t.test('want of descriptors makes nobody distrusted', async t => {
+  const want = Object.assign(new Error('EMFILE'), { code: 'EMFILE' })
+  const { ask } = guarded(undefined, undefined, {
+    identities: {
+      of: async () => {
+        throw want
+      },
+    },
+  })
+  await ask(register(), from(2))
+  await t.rejects(ask(trusted({ for: { address: '::1', uid: 7 } }), from(1)), { code: 'EMFILE' })
+})
+
+t.test('only a program of this host whose user can be known asks for trusted names', async t => {
+  const { ask } = populated({ 1: 7, 2: 7 })
+  await ask(register(), from(2))
+  const message = /"trusted" is for programs on the host itself/
+  for (const peer of [far(), sender('127.0.0.1'), sender('192.0.2.2')]) {
+    await t.rejects(ask(trusted(), peer), { code: 'EACCES', reason: 'EDENIED', message })
+  }
+  t.strictSame(await ask(trusted(), NAMELESS), { truncated: true })
+  t.strictSame(await ask(trusted({ for: { address: '::1', uid: 7 } }), NAMELESS), {
+    truncated: true,
+  })
+})

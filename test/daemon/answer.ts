@@ -58,6 +58,10 @@ function handler({
   ) as (question: Question, peer: Peer) => Answer
 }
 
+function handlerWithoutAccess() {
+  return chain(local(new Registry(), { generation: 36, ttl: 1, status: () => ({}) }))
+}
+
 t.test('what a later version asks is refused to everybody alike', async t => {
   const handle = handler({ publicList: true })
   const { owner: _, ...udp } = here
@@ -114,6 +118,17 @@ t.test('nor to those who ask for a program of another host', async t => {
   })
   const list = handle(question({ op: 'list', for: { address: '192.0.2.2' } }), here)
   t.match(list, { for: true, services: [{ endpoints: endpoints.slice(2) }] })
+})
+
+t.test('where no users are known no name is trusted', async t => {
+  const handle = handlerWithoutAccess()
+  void handle(register(), here)
+  for (const service of ['a', 'none']) {
+    t.throws(() => handle(resolve({ service, trusted: true }), here), {
+      code: 'ECONNREFUSED',
+      reason: 'ENOSERVICE',
+    })
+  }
 })
 
 t.test('further endpoints of a service are told to those who ask for them', async t => {

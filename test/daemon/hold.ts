@@ -188,6 +188,85 @@ t.test('a name whose holder goes in two steps is registered once', async t => {
   t.equal(registry.size, 1)
 })
 
+/** A daemon that finds out users first: a name is told once `find` is called after it was looked for. */
+function inquiring() {
+  const finds: (() => void)[] = []
+  const subscriptions = new Subscriptions()
+  const registry = new Registry((change, entry) => subscriptions.tell(change, entry))
+  const answer = chain(
+    hold(subscriptions),
+    async (_question, _peer, next) => {
+      await new Promise<void>(resolve => finds.push(resolve))
+      return next()
+    },
+    local(registry, { generation: 36, ttl: 1, status: () => ({}) }),
+  )
+  const find = () => finds.splice(0).forEach(one => one())
+  return { subscriptions, registry, answer, find, finds }
+}
+
+const turn = () => new Promise(setImmediate)
+
+t.test('a name is waited for as well where users are found out first', async t => {
+  const { subscriptions, registry, answer, find, finds } = inquiring()
+  registry.register(owner, offer({ service: 'b' }))
+  const there = answer(resolve({ service: 'b' }), here)
+  find()
+  t.match(await there, { endpoints: [{ port: 80 }] })
+
+  const found = answer(resolve(), here)
+  find()
+  while (subscriptions.size === 0) await turn()
+  find()
+  registry.register(owner, offer())
+  registry.register(owner, offer({ version: '2.0.0', port: 81 }))
+  while (finds.length < 2) await turn()
+  find()
+  t.match(await found, { endpoints: [{ port: 81 }] })
+  t.equal(subscriptions.size, 0)
+})
+
+t.test('a name that comes between the look for it and the wait is not missed', async t => {
+  const { subscriptions, registry, answer, find, finds } = inquiring()
+  const found = answer(resolve(), here)
+  find()
+  // After the look, which waits already, and before what waits for its refusal.
+  queueMicrotask(() => registry.register(owner, offer()))
+  while (finds.length === 0) await turn()
+  t.equal(registry.size, 1)
+  find()
+  t.match(await found, { endpoints: [{ port: 80 }] })
+  t.equal(subscriptions.size, 0)
+})
+
+t.test('and it is refused when the time is over, once users have been found out', async t => {
+  awake(t)
+  const { subscriptions, answer, find } = inquiring()
+  const never = answer(resolve({ wait: 1 }), here) as Promise<Answer>
+  let isRefused = false
+  never.catch(() => (isRefused = true))
+  while (!isRefused) {
+    find()
+    await turn()
+  }
+  await t.rejects(never, { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.equal(subscriptions.size, 0)
+
+  const hasty = answer(resolve({ wait: 0 }), here) as Promise<Answer>
+  find()
+  await t.rejects(hasty, { code: 'ECONNREFUSED' })
+})
+
+t.test('nothing is held for a peer that has gone while users were found out', async t => {
+  const { subscriptions, answer, find } = inquiring()
+  const gone = { ...silent(), isEnded: false }
+  const never = answer(resolve(), program(gone)) as Promise<Answer>
+  gone.isEnded = true
+  find()
+  await t.rejects(never, { code: 'ECONNREFUSED', reason: 'ENOSERVICE' })
+  t.equal(subscriptions.size, 0)
+})
+
 t.test('a registration that is refused for another reason is refused at once', async t => {
   const deny = () => {
     throw new MonikerError('EDENIED', { text: 'no' })

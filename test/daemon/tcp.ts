@@ -125,6 +125,27 @@ t.test('the handler is told who asks', async t => {
   t.equal(closed[0], peers[0]!.owner, 'and who has gone')
 })
 
+t.test('a connection says when it will ask no more, though it is open still', async t => {
+  const owners: Owner[] = []
+  const { port, served } = await listener(t, {
+    answer: (_question, { owner }) => {
+      owners.push(owner!)
+      return new Promise(() => {})
+    },
+  })
+  const nc = await lines(t, port, { allowHalfOpen: true })
+  nc.ask(status)
+  while (owners.length === 0) await new Promise(setImmediate)
+  const [owner] = owners as [Owner]
+  t.match(owner, { isOpen: true, isEnded: false })
+  const ended = once(served[0]!, 'end')
+  nc.socket.end()
+  await ended
+  t.match(owner, { isOpen: true, isEnded: true })
+  served[0]!.destroy()
+  t.match(owner, { isOpen: false, isEnded: true })
+})
+
 t.test('an answer that comes later is written then, and holds the end up', async t => {
   const settle: { resolve: (answer: Answer) => void; reject: (error: unknown) => void }[] = []
   const answer: Handler = question =>

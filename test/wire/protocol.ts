@@ -117,6 +117,13 @@ t.test('a question may be for another, whose address is canonical', async t => {
   }
 })
 
+t.test('a resolve may be for trusted names alone', async t => {
+  const asked = { op: 'resolve', service: 'a' }
+  t.match(question({ ...asked, trusted: true }), { trusted: true })
+  t.notOk('trusted' in question({ ...asked, trusted: false }))
+  t.throws(() => question({ ...asked, trusted: 1 }), { ...EPROTO, message: /"trusted" to be true/ })
+})
+
 t.test('a register has a service, a transport and a port, and the rest has defaults', async t => {
   const least = { op: 'register', id: 1, service: 'starwars', transport: 'tcp', port: 80 }
   const defaults = { ...least, namespace: '', version: '0.0.0', address: '::', shared: false }
