@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { Resolver } from '../client/resolver.ts'
 import type { Share } from '../daemon/chain.ts'
+import type { Gateway } from '../daemon/gateways.ts'
 import { printableJSON } from '../errors.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { table } from './table.ts'
@@ -36,7 +37,18 @@ export function isShare(value: unknown): value is Share {
   return typeof of === 'string' && [used, most].every(Number.isInteger)
 }
 
+/** True of a gateway, as a daemon tells it. */
+function isGateway(value: unknown): value is Gateway {
+  const { address, port } = (value ?? {}) as Partial<Gateway>
+  return typeof address === 'string' && Number.isInteger(port)
+}
+
 function worded(value: unknown): string {
+  if (isGateway(value)) {
+    const { address, port, uid } = value
+    const whose = uid === undefined ? 'a user that cannot be known' : `user ${printableJSON(uid)}`
+    return `${address.includes(':') ? `[${address}]` : address}:${port} of ${whose}`
+  }
   if (isShare(value)) return `${value.used} of ${value.most} ${value.of}`
   return typeof value === 'string' ? value : printableJSON(value)
 }

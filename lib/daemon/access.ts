@@ -126,7 +126,7 @@ export class Access {
    * daemon's own user or root. Where there is no policy, each program of this host may.
    */
   readonly oversees = ({ local: isLocal, owner }: Peer): boolean =>
-    isLocal && (!this.policy || this.#isTrusted(this.#uids.get(owner!)))
+    isLocal && (!this.policy || this.isTrusted(this.#uids.get(owner!)))
 
   /** The user of a peer, or its host, who have their turns together; `undefined` where the user is not known. */
   readonly seatOf = ({ local: isLocal, remote, owner }: Peer): unknown =>
@@ -139,7 +139,7 @@ export class Access {
   readonly trusts = (peer: Peer, { owner }: Pick<Entry, 'owner'>): boolean => {
     const uid = this.#uids.get(owner as Owner)
     if (uid === undefined) return false
-    return this.#isTrusted(uid) || uid === this.#userOf(peer.visitor ?? peer)
+    return this.isTrusted(uid) || uid === this.userOf(peer.visitor ?? peer)
   }
 
   /** Finds out the users of those who hold names, if some are not known and may be. Fails for want of descriptors or memory. */
@@ -149,8 +149,11 @@ export class Access {
     return unknown.length > 0 ? this.#identifyAll(unknown) : undefined
   }
 
-  /** True of the user that the daemon runs as, and of root. */
-  #isTrusted(uid: number | undefined): boolean {
+  /** The user of a peer, if it is known. */
+  readonly userOf = ({ uid, owner }: Peer): number | undefined => uid ?? this.#uids.get(owner!)
+
+  /** True of the user that the daemon runs as, and of root. Of a user that is not known it is as the policy says. */
+  readonly isTrusted = (uid: number | undefined): boolean => {
     const { uid: own = process.getuid?.() } = this.#options
     return uid === undefined ? this.policy?.trustful === true : uid === 0 || uid === own
   }
@@ -161,9 +164,8 @@ export class Access {
     // Refused to everybody alike, by the end of the chain.
     if (question.op === 'unknown') return next()
     this.#assertPlace(question, peer)
-    if (question.op === 'status' && policy && peer.local) return this.#identified(peer, next)
     const action = actionOf(question)
-    if (!action) return next()
+    if (!action) return this.#asksUser(question.op, peer) ? this.#identified(peer, next) : next()
     const forced = question.op === 'reserve' && question.force ? question : undefined
     const rivals = forced && this.#rivals(forced)
     const assertClaim = isPublication(question) ? this.#claimOn(question) : undefined
@@ -196,6 +198,11 @@ export class Access {
       if (forced) this.#assertSame(forced, rivals!, peer)
       return this.#pass(question, peer, next)
     })
+  }
+
+  /** True if the answer to what no policy is about depends on the user. */
+  #asksUser(op: Question['op'], { local: isLocal }: Peer): boolean {
+    return op === 'gateway' || op === 'gateways' || (op === 'status' && isLocal && !!this.policy)
   }
 
   /** The check of who may have a name, if not everybody may. It throws `EDENIED`. */
@@ -283,7 +290,7 @@ export class Access {
   #assertMayHave(question: Publication, { port, start }: ProtectedName, peer: Peer): void {
     const asker = this.#askerOf(peer)
     const { uid } = asker
-    if (this.#isTrusted(uid)) return
+    if (this.isTrusted(uid)) return
     const verdict = this.policy?.judge('publish', { ...nameOf(question), ...asker })
     // A denial by a rule is told in its own words.
     if (verdict) return
@@ -340,11 +347,7 @@ export class Access {
   }
 
   #askerOf(peer: Peer): Asker {
-    return { ...placeOf(peer), uid: this.#userOf(peer) }
-  }
-
-  #userOf({ uid, owner }: Peer): number | undefined {
-    return uid ?? this.#uids.get(owner!)
+    return { ...placeOf(peer), uid: this.userOf(peer) }
   }
 }
 

@@ -1,8 +1,10 @@
-import { isIPv6, staysHere } from '../address.ts'
+import { isAll, isIPv6, isLoopback, staysHere } from '../address.ts'
+import { MonikerError } from '../errors.ts'
 import {
   refusal,
   type Answer,
   type Endpoint,
+  type Gateway,
   type List,
   type Offer,
   type OtherEndpoint,
@@ -22,7 +24,8 @@ import {
   type Peer,
   type Step,
 } from './chain.ts'
-import { sibling } from './interfaces.ts'
+import { Gateways } from './gateways.ts'
+import { ownAddresses, sibling } from './interfaces.ts'
 import { listing } from './listing.ts'
 import { claimedBefore, taken, type ClaimOptions, type Entry, type Registry } from './registry.ts'
 import { Leases } from './leases.ts'
@@ -65,6 +68,12 @@ export interface LocalOptions {
   trusts?: (peer: Peer, entry: Entry) => boolean
   /** Finds out the users of those who hold names, if some are not known and may be. Default as if all were. */
   findHolders?: (entries: Iterable<Entry>) => Promise<void> | undefined
+  /** The gateways of this host. Default none. */
+  gateways?: Gateways
+  /** The user of a peer, if it is known. Default unknown. */
+  userOf?: (peer: Peer) => number | undefined
+  /** True of a user whose gateways any program of this host may use. Default none. */
+  isTrusted?: (uid: number | undefined) => boolean
 }
 
 /** Answers from the registry. */
@@ -86,6 +95,9 @@ export function local(
     mayFollow = () => true,
     trusts = () => false,
     findHolders = () => undefined,
+    gateways = new Gateways(),
+    userOf = () => undefined,
+    isTrusted = () => false,
   }: LocalOptions,
 ): Step {
   const resolve = (question: Resolve, peer: Peer): Answering =>
@@ -210,6 +222,15 @@ export function local(
     for (const one of namespaces) yield* registry.list(one, service)
   }
 
+  const open = ({ address, port }: Gateway, peer: Peer, owner: Owner): Answer => {
+    if (!isLoopback(address) && !isAll(address) && !ownAddresses().includes(address)) {
+      throw new MonikerError('EDENIED', { text: `${address} is no address of this host` })
+    }
+    const uid = userOf(peer)
+    gateways.add(owner, { address, port, ...(uid !== undefined && { uid }) })
+    return { gateway: true }
+  }
+
   return (question, peer, next) => {
     // The peer hears which of its leases are over before it is answered.
     if (peer.connection) leases.catchUp(peer.connection)
@@ -230,6 +251,10 @@ export function local(
         return oversees(peer) ? status() : withheld(status(), peer)
       case 'watch':
         return peer.owner ? watch(question, askingFor(peer, question.for), peer.owner) : next()
+      case 'gateway':
+        return peer.owner ? open(question, peer, peer.owner) : next()
+      case 'gateways':
+        return { gateways: gateways.for(userOf(peer), isTrusted) }
       case 'handover':
       case 'unknown':
         return next()
@@ -257,7 +282,7 @@ function isSteady(entries: readonly Entry[]): boolean {
 const PUBLIC: readonly string[] = ['protocol', 'embedded', 'port', 'started']
 
 /** Those that only the user of the daemon, and root, are told where there is a policy. */
-const GUARDED: readonly string[] = ['names', 'denied', 'shares', 'full', 'policies']
+const GUARDED: readonly string[] = ['names', 'denied', 'shares', 'full', 'policies', 'gateways']
 
 /**
  * The part of a status that is for everybody. Another host is told that the daemon is there, and nothing that a

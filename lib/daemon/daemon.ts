@@ -27,6 +27,7 @@ import {
   type Step,
   type Steps,
 } from './chain.ts'
+import { Gateways, type Gateway } from './gateways.ts'
 import { DEFAULTS as LIMITS, LatestBounds, Limits, type LimitsOptions } from './limits.ts'
 import { Registry } from './registry.ts'
 import {
@@ -142,6 +143,8 @@ export interface DaemonStatus extends Counters {
   shares: Share[]
   /** The bounds by which it has refused something in the last minute, in words; four of them at most. */
   full: string[]
+  /** The gateways of this host; the first 8 at most. */
+  gateways: Gateway[]
   /** The number of names that are held. */
   names: number
   /** The number of questions that are held, and of watches. */
@@ -165,6 +168,7 @@ export class Daemon {
     cutOff: owner => (owner as Partial<Owner>).drop?.(tooLate()),
   })
   readonly #leases = new Leases({ later: work => this.#turns.waitAgain(work) })
+  readonly #gateways = new Gateways()
   readonly #registry = new Registry(
     (change, entry) => {
       this.#limits.observe(change, entry.owner)
@@ -254,6 +258,9 @@ export class Daemon {
         mayResolve: this.#access.mayResolve,
         trusts: this.#access.trusts,
         findHolders: this.#access.findHolders,
+        gateways: this.#gateways,
+        userOf: this.#access.userOf,
+        isTrusted: this.#access.isTrusted,
         subscriptions: this.#subscriptions,
         leases: this.#leases,
         // While a successor has the port, names come to it.
@@ -276,7 +283,7 @@ export class Daemon {
         this.#release(owner)
       },
       refused: error => this.#refused(error),
-      isInUse: owner => this.#registry.held(owner) > 0 || this.#subscriptions.count(owner) > 0,
+      isInUse: owner => this.#holds(owner) || this.#subscriptions.count(owner) > 0,
       patience,
       slowness: patience,
       idle,
@@ -290,7 +297,13 @@ export class Daemon {
   #release(owner: Owner): boolean {
     this.#subscriptions.release(owner)
     this.#leases.release(owner)
+    this.#gateways.release(owner)
     return this.#registry.release(owner) > 0
+  }
+
+  /** True if a connection holds a name, or is that of a gateway. */
+  #holds(owner: Owner): boolean {
+    return this.#registry.held(owner) > 0 || this.#gateways.has(owner)
   }
 
   /** The designated port; known for certain once `start` is done. */
@@ -423,6 +436,7 @@ export class Daemon {
       policies: this.#policies.filter(file => Buffer.byteLength(file) <= 256),
       shares: [...this.#limits.shares, { of: 'questions held and watches', used: size, most: max }],
       full: this.#bounds.texts,
+      gateways: this.#gateways.all.slice(0, 8),
       names: this.#registry.size,
       followers: size,
       leases: this.#leases.size,
@@ -461,13 +475,13 @@ export class Daemon {
   }
 
   /**
-   * Closes the oldest connection that holds no name, for a new one of this host. A program that takes all
+   * Closes the oldest connection that holds nothing, for a new one of this host. A program that takes all
    * places takes them from itself first. False if there is none.
    */
   #makeRoom(): boolean {
     for (const [socket, { arrival }] of this.#sockets) {
       const { owner } = arrival
-      if (owner && this.#registry.held(owner) > 0) continue
+      if (owner && this.#holds(owner)) continue
       this.#leave(socket)
       const text = 'the connection made room for a new one'
       arrival.refuse(new MonikerError('ELIMIT', { text }))

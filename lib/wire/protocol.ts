@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { canonical, isIP } from '../address.ts'
+import { LOOPBACK, canonical, isIP } from '../address.ts'
 import { MonikerError } from '../errors.ts'
 import { MAX_LINE } from './lines.ts'
 import { isWord } from '../name.ts'
@@ -209,6 +209,18 @@ export interface Watch {
   readonly for?: Visitor
 }
 
+/** A program is a gateway from now on, until its connection closes. */
+export interface Gateway {
+  readonly op: 'gateway'
+  readonly port: number
+  readonly address: string
+}
+
+/** A question for the gateways that the asker may trust. */
+export interface Gateways {
+  readonly op: 'gateways'
+}
+
 export interface Status {
   readonly op: 'status'
 }
@@ -233,6 +245,8 @@ export type Question =
   | Unregister
   | List
   | Watch
+  | Gateway
+  | Gateways
   | Status
   | Handover
   | Unknown
@@ -376,6 +390,13 @@ export function question(message: Answer): Question {
         ...alsoIn(message),
         ...(Object.hasOwn(message, 'for') && visitorIn(message)),
       }
+    case 'gateway':
+      return {
+        op,
+        port: read(message, 'port', isPort, 'a port'),
+        address: addressIn(message, LOOPBACK[0]),
+      }
+    case 'gateways':
     case 'status':
     case 'handover':
       return { op }

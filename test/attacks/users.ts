@@ -228,6 +228,25 @@ t.test('a name that another user holds is no trusted one', root, async t => {
   await othersAreServed()
 })
 
+t.test('nobody is told of the gateway of another user', root, async t => {
+  const policy = join(t.testdir({ 'p.yaml': 'rules: []' }), 'p.yaml')
+  const { daemon, port } = await siege(t, { policy })
+  const [ours, theirs, roots] = [12_346, 12_345, 0].map(uid => kept(t, uid, port))
+  const gateways = { op: 'gateways' }
+  const at = (port: number, uid: number) => ({ address: '127.0.0.1', port, uid })
+  t.match(await theirs!.ask({ op: 'gateway', port: 1 }), { gateway: true })
+  t.same((await ours!.ask(gateways)).gateways, [])
+  t.match(await theirs!.ask(gateways), { gateways: [at(1, 12_345)] })
+  t.notOk('gateways' in (await ours!.ask({ op: 'status' })))
+  t.match(await roots!.ask({ op: 'status' }), { gateways: [at(1, 12_345)] })
+  await roots!.ask({ op: 'gateway', port: 2 })
+  t.match(await ours!.ask(gateways), { gateways: [at(2, 0)] })
+  const own = kept(t, 12_346, port)
+  await own.ask({ op: 'gateway', port: 3 })
+  t.same((await ours!.ask(gateways)).gateways, [at(3, 12_346)])
+  t.equal(daemon.status().gateways.length, 3)
+})
+
 t.test('a policy that somebody has put a link in the place of is not gone by', async t => {
   const dir = t.testdir({ 'real.yaml': 'rules: []' })
   const policy = join(dir, 'policy.yaml')

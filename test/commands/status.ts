@@ -2,6 +2,7 @@ import { test } from 'tap'
 import { statusCommand } from '../../lib/commands/status.ts'
 import { printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { lines } from '../fixtures/lines.ts'
 import { decode, encode, idOf } from '../../lib/wire/protocol.ts'
 import { nobody, stranger } from '../fixtures/services.ts'
 
@@ -17,6 +18,22 @@ test('a daemon says how it is doing', async t => {
   t.match(lines, /^shares +1 of 16384 connections, 0 of 8192 connections from other hosts, /m)
 })
 
+test('it says which gateways there are, and whose', async t => {
+  const ours = await daemon(t)
+  const nc = await lines(t, ours.port)
+  nc.ask({ op: 'gateway', port: 6680 })
+  await nc.answer()
+  const at = ['127.0.0.1', '--daemon-port', String(ours.port)]
+  const [{ uid } = {}] = ours.status().gateways
+  const whose = uid === undefined ? 'a user that cannot be known' : `user ${uid}`
+  t.match(
+    await printed(t, statusCommand, ...at),
+    new RegExp(`^gateways +127.0.0.1:6680 of ${whose}$`, 'm'),
+  )
+  const told = JSON.parse(await printed(t, statusCommand, ...at, '--json')) as object
+  t.match(told, { gateways: [{ address: '127.0.0.1', port: 6680 }] })
+})
+
 test('and as JSON', async t => {
   const ours = await daemon(t)
   const text = await printed(t, statusCommand, '--json', '--daemon-port', String(ours.port))
@@ -30,6 +47,7 @@ test('whatever a stranger says that it is, that is said', async t => {
     udp: ['::1', { a: '\u202E' }],
     names: { toString: 1 },
     shares: [null, { of: 'names' }],
+    gateways: [null, { address: '::1', port: 80 }, { address: '::1', port: 80, uid: '\u009B' }],
     pid: null,
     '\u009B': true,
   }
@@ -38,12 +56,13 @@ test('whatever a stranger says that it is, that is said', async t => {
   )
   const at = ['127.0.0.1', '--daemon-port', String(port)]
   t.same((await printed(t, statusCommand, ...at)).split('\n'), [
-    'started  9000000000000000',
-    'udp      ::1, {"a":"\\u202e"}',
-    'names    {"toString":1}',
-    'shares   null, {"of":"names"}',
-    'pid      null',
-    '         true',
+    'started   9000000000000000',
+    'udp       ::1, {"a":"\\u202e"}',
+    'names     {"toString":1}',
+    'shares    null, {"of":"names"}',
+    'gateways  null, [::1]:80 of a user that cannot be known, [::1]:80 of user "\\u009b"',
+    'pid       null',
+    '          true',
     '',
   ])
   const when = await printed(t, statusCommand, ...at, '--json')

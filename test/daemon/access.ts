@@ -59,6 +59,8 @@ function guarded(
       mayResolve: access.mayResolve,
       trusts: access.trusts,
       findHolders: access.findHolders,
+      userOf: access.userOf,
+      isTrusted: access.isTrusted,
     }),
   )
   // A refusal may be thrown or rejected: here it is always rejected.
@@ -841,5 +843,46 @@ t.test('only a program of this host whose user can be known asks for trusted nam
   t.strictSame(await ask(trusted(), NAMELESS), { truncated: true })
   t.strictSame(await ask(trusted({ for: { address: '::1', uid: 7 } }), NAMELESS), {
     truncated: true,
+  })
+})
+
+const gateway = (given: Answer = {}) => question({ op: 'gateway', port: 6680, ...given })
+const gateways = question({ op: 'gateways' })
+
+t.test('a program is told of a gateway of its user, of root or of the daemon’s', async t => {
+  const { ask } = populated({ 1: 0, 2: 9, 3: 7, 4: 8, 6: 7 })
+  const at = (port: number, uid: number) => ({ address: '127.0.0.1', port, uid })
+  t.strictSame(await ask(gateways, from(3)), { gateways: [] })
+  t.strictSame(await ask(gateway({ port: 4 }), from(4)), { gateway: true })
+  t.strictSame(await ask(gateways, from(3)), { gateways: [] }, 'of no other')
+  await ask(gateway({ port: 5 }), from(5))
+  await ask(gateway({ port: 1 }), from(1))
+  await ask(gateway({ port: 2 }), from(2))
+  for (const port of [3, 5]) {
+    t.strictSame(await ask(gateways, from(port)), { gateways: [at(1, 0), at(2, 9)] })
+  }
+  await ask(gateway({ port: 3, address: '::1' }), from(3))
+  t.strictSame(await ask(gateways, from(6)), { gateways: [{ ...at(3, 7), address: '::1' }] })
+  const message = /one connection may have 1 gateway/
+  const peer = from(6)
+  await ask(gateway(), peer)
+  await t.rejects(ask(gateway(), peer), { code: 'EBUSY', reason: 'ELIMIT', message })
+})
+
+t.test('only a program of this host is a gateway, at an address of this host', async t => {
+  interfaces(t, { eth0: [{ address: '192.0.2.1' }] })
+  const { ask } = guarded(7, undefined, { publicList: true })
+  const { owner: _, ...datagram } = here()
+  for (const asked of [gateway(), gateways]) {
+    for (const peer of [far(), NAMELESS, datagram, sender('127.0.0.1')]) {
+      await t.rejects(ask(asked, peer), { code: 'EACCES', reason: 'EDENIED' })
+    }
+  }
+  for (const address of ['127.0.0.2', '::1', '0.0.0.0', '::', '192.0.2.1']) {
+    t.strictSame(await ask(gateway({ address })), { gateway: true }, address)
+  }
+  await t.rejects(ask(gateway({ address: '192.0.2.2' })), {
+    code: 'EACCES',
+    message: /192\.0\.2\.2 is no address of this host/,
   })
 })

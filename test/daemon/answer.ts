@@ -120,6 +120,12 @@ t.test('nor to those who ask for a program of another host', async t => {
   t.match(list, { for: true, services: [{ endpoints: endpoints.slice(2) }] })
 })
 
+t.test('where no users are known no gateway is told', async t => {
+  const handle = handlerWithoutAccess()
+  t.strictSame(handle(question({ op: 'gateway', port: 1 }), here), { gateway: true })
+  t.strictSame(handle(question({ op: 'gateways' }), here), { gateways: [] })
+})
+
 t.test('where no users are known no name is trusted', async t => {
   const handle = handlerWithoutAccess()
   void handle(register(), here)
@@ -337,9 +343,10 @@ t.test('an address is told where it is not the one that was asked', async t => {
 
 t.test('what is not for the registry alone to answer is passed on', async t => {
   const pass = local(new Registry(), { generation: 1, ttl: 1, status: () => ({}) })
-  for (const op of ['handover', 'dance']) {
+  const { owner: _, ...datagram } = here
+  for (const op of ['handover', 'dance', 'gateway']) {
     t.strictSame(
-      pass(question({ op }), here, () => ({ by: 'another' })),
+      pass(question({ op, port: 1 }), datagram, () => ({ by: 'another' })),
       { by: 'another' },
     )
   }

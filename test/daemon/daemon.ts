@@ -341,6 +341,45 @@ t.test('a status tells of bounds that were reached, and of the policy', async t 
   t.match(shares.at(-1), { of: 'questions held and watches', used: 1, most: 65_536 })
 })
 
+t.test('a gateway is one as long as its connection lasts', async t => {
+  const one = await daemon(t, { idle: 500 })
+  const nc = await lines(t, one.port)
+  nc.ask({ op: 'gateway', port: 6680 })
+  t.match(await nc.answer(), { gateway: true })
+  const { gateways } = one.status()
+  t.match(gateways, [{ address: '127.0.0.1', port: 6680 }])
+  const idle = await lines(t, one.port)
+  idle.ask({ op: 'gateways' })
+  t.match(await idle.answer(), { gateways: process.platform === 'linux' ? gateways : [] })
+  t.strictSame(await idle.rest(), [], 'a silent connection is closed')
+  t.strictSame(one.status().gateways, gateways, 'that of a gateway is not')
+  nc.socket.end()
+  while (one.status().gateways.length > 0) await new Promise(setImmediate)
+})
+
+t.test('of many gateways a status tells some', async t => {
+  const one = await daemon(t)
+  const all = await Promise.all(Array.from({ length: 10 }, () => lines(t, one.port)))
+  for (const [at, nc] of all.entries()) {
+    nc.ask({ op: 'gateway', port: at + 1 })
+    await nc.answer()
+  }
+  t.equal(one.status().gateways.length, 8)
+})
+
+t.test('a gateway makes no room for others', async t => {
+  const one = await daemon(t, { maxConnections: 2 })
+  const [nc, other] = [await lines(t, one.port), await lines(t, one.port)]
+  nc.ask({ op: 'gateway', port: 6680 })
+  await nc.answer()
+  other.ask({ op: 'status' })
+  await other.answer()
+  const third = await lines(t, one.port)
+  third.ask({ op: 'status' })
+  t.match(await third.answer(), { gateways: [{ port: 6680 }] })
+  t.match(await other.answer(), { error: { code: 'ELIMIT' } })
+})
+
 t.test('of many addresses a status tells some, as it is one short line', async t => {
   const hosts = Array.from({ length: 30 }, (_, at) => `127.0.0.${at + 1}`)
   const one = await daemon(t, { hosts })

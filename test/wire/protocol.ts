@@ -169,6 +169,15 @@ t.test('the other questions are as small as they look', async t => {
       { id: 1, op: 'watch', namespace: 'ns', service: 'web' },
     ],
     [{ op: 'status', x: 1 }, { op: 'status' }],
+    [{ op: 'gateways', x: 1 }, { op: 'gateways' }],
+    [
+      { op: 'gateway', port: 6680 },
+      { op: 'gateway', port: 6680, address: '127.0.0.1' },
+    ],
+    [
+      { op: 'gateway', port: 80, address: '0::1', x: 1 },
+      { op: 'gateway', port: 80, address: '::1' },
+    ],
   ]
   for (const [message, expected] of table) t.strictSame(question(message), expected)
 })
@@ -255,6 +264,9 @@ const badFields: [message: Answer, says: string][] = [
   [{ op: 'unregister', registration: '1' }, '"registration" to be the number of a registration'],
   [{ id: 1, op: 'watch', service: 7 }, '"service" to be a service name, got "7"'],
   [{ op: 'update', registration: 1, load: -1 }, '"load" to be a whole number from 0 on, got "-1"'],
+  [{ op: 'gateway' }, '"port" to be a port, got "nothing"'],
+  [{ op: 'gateway', port: 0 }, '"port" to be a port, got "0"'],
+  [{ op: 'gateway', port: 1, address: 'here' }, '"address" to be an IP address, got "here"'],
   [{ op: 'list', namespace: 7 }, '"namespace" to be a namespace, got "7"'],
 ]
 
