@@ -1,5 +1,4 @@
 import type { AddressInfo, Socket } from 'node:net'
-import { Buffer } from 'node:buffer'
 import { constants } from 'node:os'
 import { shownPorts } from './shownports.ts'
 
@@ -18,7 +17,7 @@ export function disguise(socket: Socket, own: Shown, peer: Shown): void {
   if (!Object.hasOwn(handle, 'lost')) {
     // Cheaper by far than to give each handle methods of its own.
     Object.setPrototypeOf(handle, disguisedFor(handle))
-    Object.assign(handle, { lost: 0, unread: 0, unwritten: 0, heading: '' })
+    Object.assign(handle, { lost: 0, unread: 0 })
   }
   const isWhole = own.port !== undefined && peer.port !== undefined
   const port = handle.port ?? (isWhole ? undefined : shownPorts.take())
@@ -29,22 +28,6 @@ export function disguise(socket: Socket, own: Shown, peer: Shown): void {
 /** The port that a disguised socket shows as its own. */
 export function shownPort(socket: Socket): number {
   return handleIn(socket).own.port
-}
-
-/** Has a disguised socket write `heading`, of ASCII, before the next bytes of its program, and not count it. */
-export function begin(socket: Socket, heading: string): void {
-  Object.assign(handleIn(socket), { heading, unwritten: heading.length })
-}
-
-/** Writes what is to come before the next bytes of the program, if they have not come yet. */
-export function flush(socket: Socket): void {
-  const handle = handleIn(socket) as Disguised | null
-  if (handle) flushed(handle)
-}
-
-function flushed(handle: Disguised): void {
-  // As `net` writes what was written before the socket was connected. The stream need not know.
-  if (handle.heading !== '') handle.socket._writeGeneric(false, '', 'latin1', () => {})
 }
 
 /** Has a disguised socket count so many bytes less than were read of it. */
@@ -69,8 +52,11 @@ function disguisedFor(handle: Disguised): object {
 /** A handle of a Unix socket that does all that TCP does otherwise as that does it. */
 function overUnix(native: Native): object {
   const counts = {
-    bytesRead: { get: counting(native, 'bytesRead', 'unread') },
-    bytesWritten: { get: counting(native, 'bytesWritten', 'unwritten') },
+    bytesRead: {
+      get(this: Disguised): number {
+        return (Reflect.get(native, 'bytesRead', this) as number) - this.unread
+      },
+    },
   }
   return Object.assign(Object.create(native, counts) as object, {
     getsockname(this: Disguised, out: object): number {
@@ -86,61 +72,24 @@ function overUnix(native: Native): object {
       return 0
     },
     close(this: Disguised, done?: () => void): void {
-      flushed(this)
       if (this.port !== undefined) shownPorts.giveBack(this.port)
       this.port = undefined
       native.close.call(this, done)
     },
     setNoDelay: taken,
     setKeepAlive: taken,
-    writev: writing(native.writev, (heading, chunks: unknown[], isBuffers) =>
-      isBuffers ? [Buffer.from(heading), ...chunks] : [heading, 'latin1', ...chunks],
-    ),
-    writeBuffer: writing(native.writeBuffer, (heading, bytes: Uint8Array) =>
-      Buffer.concat([Buffer.from(heading), bytes]),
-    ),
-    writeUtf8String: writing(native.writeUtf8String, joined),
-    writeAsciiString: writing(native.writeAsciiString, joined),
-    writeLatin1String: writing(native.writeLatin1String, joined),
-    writeUcs2String: overUcs2(native),
+    writev: writing(native.writev),
+    writeBuffer: writing(native.writeBuffer),
+    writeUtf8String: writing(native.writeUtf8String),
+    writeAsciiString: writing(native.writeAsciiString),
+    writeLatin1String: writing(native.writeLatin1String),
+    writeUcs2String: writing(native.writeUcs2String),
   })
 }
 
-function counting(
-  native: Native,
-  count: 'bytesRead' | 'bytesWritten',
-  less: 'unread' | 'unwritten',
-): (this: Disguised) => number {
-  return function () {
-    return (Reflect.get(native, count, this) as number) - this[less]
-  }
-}
-
-/** A text after a heading, which has the same bytes in each of these encodings. */
-const joined = (heading: string, text: string): string => heading + text
-
-/** Writes text of two bytes a letter: as bytes, if a heading comes before it. */
-function overUcs2(native: Native): Write {
-  const plain = writing<string>(native.writeUcs2String, (_, text) => text)
-  return function (request, text, more) {
-    if (this.heading === '') return plain.call(this, request, text, more)
-    return (this as unknown as Native).writeBuffer.call(
-      this,
-      request,
-      Buffer.from(text as string, 'ucs2'),
-      more,
-    )
-  }
-}
-
-/** Takes what is written, or refuses it, as TCP would; `after` puts it after a heading that is to be sent. */
-function writing<T>(
-  write: Write,
-  after: (heading: string, what: T, more: unknown) => unknown,
-): Write {
-  return function (request, given, more) {
-    const what = this.heading === '' ? given : after(this.heading, given as T, more)
-    this.heading = ''
+/** Takes what is written, or refuses it, as TCP would. */
+function writing(write: Write): Write {
+  return function (request, what, more) {
     const status = write.call(this, request, what, more)
     /* c8 ignore start -- Node 26 makes the request itself, if it needs one, and tests of ours run there. */
     if (typeof status !== 'number') {
@@ -232,17 +181,11 @@ interface Disguised {
   peer: AddressInfo
   /** The port that is made up, if one is. */
   port: number | undefined
-  socket: Socket & {
-    _readableState: { ended: boolean }
-    _writeGeneric(isMany: false, data: string, encoding: 'latin1', done: () => void): void
-  }
+  socket: Socket & { _readableState: { ended: boolean } }
   /** The bytes written that the peer will not read. */
   lost: number
-  /** The text that is to be sent before what the program writes next. */
-  heading: string
-  /** The bytes that have come, and that were sent, and are none of the program's. */
+  /** The bytes that have come, and are none of the program's. */
   unread: number
-  unwritten: number
   readonly reading: boolean
   readonly bytesRead: number
   close(done?: () => void): void

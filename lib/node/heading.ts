@@ -1,10 +1,14 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Buffer } from 'node:buffer'
+import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { clearTimeout, setTimeout } from '../clock.ts'
-import { begin, flush, shownPort } from './disguise.ts'
-import { isWrapped } from './handle.ts'
+import { diagnostics } from '../diagnostics.ts'
+import { shownPort } from './disguise.ts'
+import { handleOf } from './handle.ts'
+
+const debug = diagnostics('moniker:socket')
 
 // The heading of a connection over a Unix socket: the port that its client shows, so that both ends show the same. The
 // program at neither end sees it, nor is it among the bytes that it counts.
@@ -16,22 +20,32 @@ export const HEADING = 3
 const PATIENCE = 10_000
 
 /**
- * Has a disguised socket that has connected send its heading: with what the program has written by then, or alone, and
- * at once. From now on the program may have TLS, or another process, write past the methods of the handle.
+ * Sends the heading of a disguised socket that has begun to connect. To a Unix socket that is done at once, and the server
+ * has not woken up yet: so the heading wakes nobody, and is there when the connection is. It goes past the stream, which
+ * would keep it until then.
  */
 export function sendHeading(socket: Socket): void {
   const port = shownPort(socket)
-  const letters = [port >> 10, port >> 5, port].map(bits => 0x40 | (bits & 0x1f))
-  begin(socket, String.fromCharCode(...letters))
-  if (isWrapped(socket) || !Reflect.get(socket, '_pendingData')) flush(socket)
+  for (const at of [0, 1, 2]) heading[at] = 0x40 | ((port >> (10 - 5 * at)) & 0x1f)
+  try {
+    writeSync(Reflect.get(handleOf(socket)!, 'fd') as number, heading)
+  } catch (error) {
+    // That it could not be connected is told by itself.
+    debug('%s', (error as Error).message)
+  }
 }
+
+const heading = Buffer.alloc(HEADING)
 
 /** The port in a heading; `undefined` if it is none. */
 function portIn(head: Buffer): number | undefined {
   if (head.length < HEADING) return undefined
-  const letters = [...head.subarray(0, HEADING)]
-  if (letters.some(letter => letter >> 5 !== 2)) return undefined
-  return letters.reduce((port, letter) => (port << 5) | (letter & 0x1f), 0)
+  let port = 0
+  for (const letter of head.subarray(0, HEADING)) {
+    if (letter >> 5 !== 2) return undefined
+    port = (port << 5) | (letter & 0x1f)
+  }
+  return port
 }
 
 /** Calls `then` with the port in the heading of a connection that has come. One that has none, or is slow, is cut off. */

@@ -147,7 +147,7 @@ export class Dial {
     dial(socket, Object.assign(this.#options, guess.way.net), callback)
     forgetHost(socket)
     this.#sure.isCalling = false
-    guess.transport.dress?.(socket, guess.place)
+    begun(socket, guess)
     return true
   }
 
@@ -333,10 +333,7 @@ export class Dial {
     if (event === 'ready') return this.#isUncertain && guess?.isConnected === true
     // The bytes that had come by then are read in this turn of the loop, before its immediates.
     if (this.#phase === 'sure') setImmediate(() => this.#arrived(guess!))
-    if (this.#phase === 'confirmed') {
-      guess?.transport.greet?.(this.#socket)
-      this.#finish()
-    }
+    if (this.#phase === 'confirmed') this.#finish()
     if (this.#phase === 'done' || !guess) return false
     guess.isConnected = true
     // The program sees a connecting socket, and bytes that are written wait.
@@ -460,7 +457,6 @@ export class Dial {
     if (guess.isConnected && !guess.failure) {
       this.#phase = 'done'
       socket.connecting = false
-      guess.transport.greet?.(socket)
       socket.emit('connect')
       socket.emit('ready')
       return
@@ -559,11 +555,17 @@ export class Dial {
         replaceHandle(socket, () => redial(socket, options), progress)
       } else redial(socket, options)
       // It may have failed at once, and another be on its way.
-      if (this.#guess === guess) guess.transport.dress?.(socket, guess.place)
+      if (this.#guess === guess) begun(socket, guess)
     } catch (error) {
       this.#failed(faultOf(this.#call, guess.transport, error))
     }
   }
+}
+
+/** Lets a transport have its way with a socket that has begun to connect. */
+function begun(socket: NamedSocket, { transport, place }: Guess): void {
+  transport.dress?.(socket, place)
+  transport.greet?.(socket)
 }
 
 /** The one of `endpoints` that was guessed. One that is only likely has to be the first, and there. */

@@ -35,7 +35,7 @@ export interface Transport {
   dial(to: Reachable, route: Route): Way
   /** Called once `net` connects the socket, and again if the endpoint turns out to be another. */
   dress?(socket: Socket, to: Reachable): void
-  /** Called once the connection is the program's, before anything of it is sent. */
+  /** Called once for each connection, as soon as it is under way: what it sends itself comes before all of the program's. */
   greet?(socket: Socket): void
   /** The endpoint where a service is likely to be, if nothing is known but the designated port of the daemon. */
   likely?(name: Name, daemonPort: number): Reachable | undefined

@@ -104,7 +104,7 @@ for (const [host, address] of [
   )
 }
 
-/** A server whose connections have headings, and a client of it that sends one when it is connected, unless told otherwise. */
+/** A server whose connections have headings, and a client of it that sends one, unless told otherwise. */
 async function headed(t: Test, server: Server, sends = true) {
   t.teardown(() => server.close())
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -117,7 +117,7 @@ async function headed(t: Test, server: Server, sends = true) {
   const close = () => new Promise(resolve => inner.close(resolve))
   if (!sends) return { socket, go, close }
   disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
-  socket.once('connect', () => sendHeading(socket))
+  sendHeading(socket)
   return { socket, go, close }
 }
 
@@ -127,8 +127,9 @@ t.test(
     for (const pauseOnConnect of [false, true]) {
       const server = createServer({ pauseOnConnect, allowHalfOpen: true })
       const { socket, close } = await headed(t, server)
-      socket.end('hello')
+      const connected = once(socket.end('hello'), 'connect')
       const [served] = (await once(server, 'connection')) as [Socket]
+      await connected
       t.equal(served.remotePort, socket.localPort)
       t.equal(served.isPaused(), pauseOnConnect)
       t.equal(await text(served), 'hello')
@@ -178,12 +179,22 @@ t.test('it comes before what is written first, whatever that is', async t => {
     const { socket, close } = await headed(t, server)
     let localPort: number | undefined
     socket.once('connect', () => ({ localPort } = socket))
+    const connected = once(socket, 'connect')
     write(socket)
     const [served] = (await once(server, 'connection')) as [Socket]
+    await connected
     t.equal(served.remotePort, localPort)
     t.strictSame(await buffer(served), expected)
     await close()
   }
+})
+
+t.test('a socket that could not be connected sends none, and fails as it does', async t => {
+  const socket = connect(abstract(`moniker-${process.pid}-nobody`))
+  disguise(socket, { address: '127.0.0.1' }, { address: '127.0.0.1', port: 7 })
+  sendHeading(socket)
+  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+  t.match(error, { code: 'ECONNREFUSED', syscall: 'connect' })
 })
 
 t.test('a connection counts before its heading has come', async t => {
