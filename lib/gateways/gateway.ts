@@ -6,6 +6,7 @@ import { LOOPBACK, isLoopback, plain } from '../address.ts'
 import { clearTimeout, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { isMissing } from '../errors.ts'
+import type { Identities } from '../node/proc.ts'
 import { designatedPort } from '../settings.ts'
 import { join } from './forward.ts'
 import { DOMAIN } from './hostnames.ts'
@@ -26,6 +27,8 @@ const PATIENCE = 60_000
 export interface GatewayOptions extends Partial<RouterOptions> {
   /** The port. Default 6680; 0 is any free one. */
   port?: number
+  /** Finds the user of a connection. Default as the kernel says. */
+  identities?: Pick<Identities, 'of'> | undefined
 }
 
 /** The defaults of `GatewayOptions`. */
@@ -45,21 +48,23 @@ export const DEFAULTS = {
  */
 export class Gateway {
   readonly #router: Router
-  readonly #visitors = new Visitors()
+  readonly #visitors: Visitors
   readonly #web: Web
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
 
-  private constructor(options: RouterOptions) {
+  private constructor(options: RouterOptions, visitors: Visitors) {
     this.#router = new Router(options)
+    this.#visitors = visitors
     this.#web = new Web(this.#router, this.#visitors, options.daemonPort)
     this.#web.onConnect = (request, socket, head) => void this.#connect(request, socket, head)
   }
 
   /** Opens a gateway. Fails with `EADDRINUSE` if another program has the port. */
-  static async open({ port = GATEWAY_PORT, ...given }: GatewayOptions = {}): Promise<Gateway> {
-    const options = { daemonPort: designatedPort(), ...DEFAULTS, ...given }
-    const gateway = new Gateway(options)
+  static async open(given: GatewayOptions = {}): Promise<Gateway> {
+    const { port = GATEWAY_PORT, identities, ...others } = given
+    const options = { daemonPort: designatedPort(), ...DEFAULTS, ...others }
+    const gateway = new Gateway(options, new Visitors(identities))
     try {
       await gateway.#open(port, options.hosts)
     } catch (error) {

@@ -117,7 +117,7 @@ export class Names {
   }
 
   /** The answer of the daemon of this host. One that does not tell what another may have is too old to be asked for it. */
-  async #ask(message: Asked & By, details: Details, wait: number): Promise<Answer> {
+  async #ask(message: Asked, details: Details, wait: number): Promise<Answer> {
     const client = await this.#connection()
     const answer = accept(await client.askSoon(message, wait + TIMEOUT), details)
     if (message.for && answer.for !== true) {
@@ -144,12 +144,6 @@ export class Names {
     this.#gone.set(name, clock())
     if (this.#gone.size > MOST_GONE) this.#gone.delete(this.#gone.keys().next().value!)
   }
-}
-
-/** The one for whom a question is asked. */
-interface By {
-  readonly for?: { readonly address: string; readonly uid?: number }
-  readonly trusted?: boolean
 }
 
 /** True if a program of another host could have come to a server at `address` itself. */

@@ -21,6 +21,7 @@ export class Visitors {
   readonly #identities: Pick<Identities, 'of'>
   readonly #known = new WeakMap<Socket, Promise<Visitor>>()
 
+  /** `identities` finds the user of a connection; by default as the kernel says. */
   constructor(identities: Pick<Identities, 'of'> = new Identities()) {
     this.#identities = identities
   }

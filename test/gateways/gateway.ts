@@ -427,7 +427,7 @@ test('SOCKS5 leads to names, and to ports', async t => {
     reply: 0,
     rest: 'hello',
   })
-  t.match(await call(Buffer.from([4, ...new Array<number>(15).fill(0), 1]), await nobody()), {
+  t.match(await call(Buffer.from([4, ...Buffer.alloc(15), 1]), await nobody()), {
     reply: 5,
   })
   t.match(await call(name('nope.localhost'), 1), { reply: 4 })
