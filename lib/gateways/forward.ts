@@ -134,7 +134,7 @@ export function exchange(
     out
       .on('error', (error: Failure) => {
         response.off('close', onClosed)
-        if (isAnswered) return void response.destroy()
+        // Of one that has been answered it does no harm: the answer breaks off.
         reject(Object.assign(error, { isLost: isLost(error) }))
       })
       .on(

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { LOOPBACK, isLoopback, plain } from '../address.ts'
+import { LOOPBACK, isAll, isIP, isLoopback, plain } from '../address.ts'
 import { clearTimeout, setTimeout } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { isMissing } from '../errors.ts'
@@ -93,9 +93,8 @@ export class Gateway {
   }
 
   async #open(port: number, hosts: readonly string[]): Promise<void> {
-    const others = hosts.map(plain).filter(host => !isLoopback(host))
     let number = port
-    for (const host of [...LOOPBACK, ...others]) {
+    for (const host of addressesOf(hosts)) {
       const server = net.createServer({ allowHalfOpen: true }, socket => this.#accept(socket))
       server.listen({ port: number, host, ipv6Only: true, exclusive: true })
       try {
@@ -168,6 +167,14 @@ export class Gateway {
       socket.end()
     }
   }
+}
+
+/** The addresses to bind: the loopback ones, unless one that stands for all of the family has them, and those given. */
+function addressesOf(hosts: readonly string[]): string[] {
+  const others = hosts.map(plain).filter(host => !isLoopback(host))
+  const isWithin = (address: string) =>
+    others.some(other => isAll(other) && isIP(other) === isIP(address))
+  return [...LOOPBACK.filter(address => !isWithin(address)), ...others]
 }
 
 const REFUSED = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'

@@ -4,7 +4,7 @@ import { Client } from '../client/connection.ts'
 import { accept, reachable } from '../client/filter.ts'
 import { Resolver } from '../client/resolver.ts'
 import { Watch } from '../client/watch.ts'
-import { MonikerError, hasCode, type Details } from '../errors.ts'
+import { MonikerError, type Details } from '../errors.ts'
 import { format, type Name } from '../name.ts'
 import type { Resolution } from '../resolution.ts'
 import { TIMEOUT } from '../settings.ts'
@@ -163,9 +163,4 @@ function asked({ address, uid }: Visitor): { address: string; uid?: number } {
 /** True if nobody has the name that was asked for. */
 export function isUnknown(error: unknown): boolean {
   return ['ENOSERVICE', 'EVERSION'].includes((error as MonikerError).reason)
-}
-
-/** True if there is no daemon to ask. */
-export function isWithoutDaemon(error: unknown): boolean {
-  return hasCode(error, 'ECONNREFUSED') && !isUnknown(error)
 }

@@ -2,6 +2,7 @@ import http, { type IncomingMessage, type RequestOptions, type ServerResponse } 
 import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import tls from 'node:tls'
 import { Agent, HttpsAgent } from '../adapters/http.ts'
 import { clock } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
@@ -194,11 +195,15 @@ export class Web {
       timeout: this.#router.timeout,
       ...(mayKeep
         ? { ...named, agent: this.#agents[scheme] }
-        : { createConnection: () => this.#router.dial(found, aim) }),
-      // A service of this host has proven who it is by its name.
-      ...(host === '' && { rejectUnauthorized: false }),
+        : { createConnection: () => this.#dial(found, aim, scheme) }),
+      ...trustOf(aim),
     } as RequestOptions
     return { method, path, scheme, options, headers: this.#headers(request, visitor, authority) }
+  }
+
+  #dial(found: Resolution, aim: Named, scheme: 'http' | 'https'): Socket {
+    const socket = this.#router.dial(found, aim)
+    return scheme === 'https' ? tls.connect({ socket, ...trustOf(aim) }) : socket
   }
 
   #headers(request: IncomingMessage, { address }: Visitor, host: string): string[] {
@@ -299,6 +304,11 @@ function assertMayPass(request: IncomingMessage, found: Resolution, { name }: Na
   // A person is asked: the link is followed from a page of this origin.
   const links = [{ text: `Go to ${text}`, href: request.url }]
   throw new Refusal(403, `A page of another site leads to ${text}.`, { links })
+}
+
+/** The options of TLS to a service. One of this host has proven who it is by its name. */
+function trustOf({ host }: Named): tls.ConnectionOptions {
+  return host === '' ? { rejectUnauthorized: false } : { servername: host }
 }
 
 function schemeOf({ endpoints }: Resolution): unknown {

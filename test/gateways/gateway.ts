@@ -151,6 +151,11 @@ test('no other host name leads here', async t => {
   }
   t.match(await say('GET / HTTP/1.0\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 421 /)
   t.match(await say('GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 421 /)
+  // A body that is on its way is not waited for.
+  t.match(
+    await say('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n'),
+    /^HTTP\/1\.1 421 [^]*connection: close/,
+  )
 })
 
 test('a request that has come here before is refused', async t => {
@@ -187,6 +192,42 @@ test('without a daemon it says so', async t => {
   const page = await ask({ port: gateway.port, headers: { host: 'web.localhost' } })
   t.match(page, { status: 502, body: /^web: .*daemon/ })
   t.match(await ask({ port: gateway.port, headers: { host: 'localhost' } }), { status: 404 })
+})
+
+test('an upgraded connection is gone when its client is', async t => {
+  const { gateway, serve } = await site(t)
+  const { server } = await serve({})
+  const upgraded = new Promise<Socket>(resolve => {
+    server.on('upgrade', (_request, socket: Socket) => {
+      socket
+        .on('error', () => {})
+        .write('HTTP/1.1 101 Yes\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n')
+      resolve(socket.resume().on('end', () => socket.end()))
+    })
+  })
+  const client = connect(gateway.port, '127.0.0.1')
+  client.write('GET / HTTP/1.1\r\nHost: web.localhost\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n')
+  await once(client, 'data')
+  const served = await upgraded
+  client.resetAndDestroy()
+  if (!served.destroyed) await once(served, 'close')
+})
+
+test('a connection that says nothing is let go', async t => {
+  const { gateway } = await site(t)
+  const client = connect(gateway.port, '127.0.0.1').resume()
+  client.end()
+  await once(client, 'close')
+})
+
+test('it can be reached at all addresses, and by those alone', async t => {
+  const { get, serve, gateway } = await site(t, { hosts: ['0.0.0.0', '127.0.0.9'] })
+  await serve({})
+  t.ok(gateway.addresses.includes('0.0.0.0'))
+  t.notOk(gateway.addresses.includes('127.0.0.1'))
+  t.equal((await get('web.localhost')).status, 200)
+  t.equal((await get('127.0.0.1')).status, 404)
+  t.equal((await get('192.0.2.1')).status, 421)
 })
 
 test('a port that is taken is an error', async t => {
@@ -245,11 +286,18 @@ test('a broken session of HTTP/2 ends alone', async t => {
 })
 
 test('a service that says https is spoken to so', async t => {
-  const { get, daemonPort } = await site(t)
+  const { get, say, daemonPort } = await site(t)
   const server = createSecure({ key, cert }, (_request, response) => void response.end('safe'))
   const options = { service: 'safe', host: '127.0.0.1', daemonPort, metadata: { scheme: 'https' } }
   await named(t, options, socket => void server.emit('connection', socket))
   t.match(await get('safe.localhost'), { status: 200, body: 'safe' })
+  t.match(await get('safe.localhost', '/', {}, 'POST'), { status: 200, body: 'safe' })
+  server.on('upgrade', (_request, socket: Socket) =>
+    socket.end('HTTP/1.1 101 Yes\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nsafe'),
+  )
+  const upgrade =
+    'GET / HTTP/1.1\r\nHost: safe.localhost\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'
+  t.match(await say(upgrade, true), /^HTTP\/1\.1 101 Yes[^]*safe$/)
 })
 
 test('pages of other sites reach what says that it is for the web, and nothing else', async t => {
