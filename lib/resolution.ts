@@ -87,6 +87,11 @@ export type OnHint = (hint: Resolution) => void
 export type SocketQuestion = Omit<ResolveOptions, 'signal'> & {
   onLookup?: OnLookup | undefined
   onHint?: OnHint | undefined
+  /**
+   * True to be told only of what programs of root, of the user of the daemon, or of this user hold. A daemon that knows
+   * nothing of it is `ENOSYS`. Default false.
+   */
+  trusted?: boolean | undefined
 }
 
 /** A question under way. */

@@ -219,6 +219,20 @@ async function insist(
   return answer
 }
 
+/**
+ * True if there is a daemon on this host, or has been within the last minute. It is known at once: one that is not there
+ * is not waited for.
+ */
+export async function hasDaemon(port: number, signal?: Signal): Promise<boolean> {
+  const isKnown = LOOPBACK.some(address => answered.get(`${address} ${port}`))
+  for (const address of isKnown ? [] : LOOPBACK) {
+    const client = await Client.connect({ address, port }, signal).catch(() => undefined)
+    client?.close()
+    if (client) return true
+  }
+  return isKnown
+}
+
 async function askHere(
   daemon: DaemonAddress,
   message: Asked,

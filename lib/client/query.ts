@@ -61,14 +61,14 @@ export class Queries {
 
   /** The query of a call. The one before does again if it was for the same: it mostly is. */
   of(name: Name, options: SocketQuestion): Query {
-    const { family = 0, also, fallback = NOWHERE } = options
+    const { family = 0, also, fallback = NOWHERE, trusted } = options
     const transports = wordsOf(options.transports ?? TCP)
     const { lookup, hints, onLookup } = options
     const { host: given = '' } = options
     const directories = given === ANY_HOST ? this.#directoriesOf(options) : undefined
     const host = given === ANY_HOST && !directories ? '' : given
     // A look-up of the program's own is for this call alone.
-    const isUsual = !lookup && hints === undefined && !onLookup && !also && !directories
+    const isUsual = !lookup && hints === undefined && !onLookup && !also && !directories && !trusted
     const port = this.portOf(options)
     const last = this.#last
     if (last?.name === name && last.host === host && last.port === port && isUsual) {
@@ -81,14 +81,14 @@ export class Queries {
     const namespaces = also ? `${namespace},${also.join()}` : namespace
     const wanted = `${namespaces}:${service}@${version} ${transports.join()}`
     const ways = `${fallback.join()} ${directories?.map(idOf).join()} ${idOf(lookup)} ${hints}`
-    const key = `${wanted} ${host} ${port} ${family} ${ways}`
+    const key = `${wanted} ${host} ${port} ${family} ${ways}${trusted ? ' trusted' : ''}`
     const asked = { op: 'resolve', namespace, service, version, transports } as const
     const details = { service: format(name), host: host || 'localhost', port, syscall: 'resolve' }
     const query: Query = {
       name,
       host,
       port,
-      question: also ? Object.assign(asked, { also }) : asked,
+      question: Object.assign(asked, also && { also }, trusted && { trusted }),
       details,
       family,
       key,

@@ -439,10 +439,15 @@ export class Resolver implements Resolving {
 
   /** The places in an answer that the program may go to. They are remembered, unless it is only a hint. */
   async #resolutionOf(
-    { name, host, details, key, isOwn }: Query,
+    { name, host, details, key, isOwn, question }: Query,
     { answer, daemon }: HostAnswer,
     isHint = false,
   ): Promise<Resolution> {
+    if (question.trusted && answer.trusted !== true)
+      throw new MonikerError('ENOSYS', {
+        ...details,
+        text: 'it does not say which users it trusts',
+      })
     const { endpoints, ttl } = reachable(answer, daemon.address, details)
     const all = {
       name: answer.namespace === undefined ? name : foundIn(name, answer),

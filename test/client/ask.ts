@@ -6,7 +6,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ask, askDatagram, askStream } from '../../lib/client/ask.ts'
+import { ask, askDatagram, askStream, hasDaemon } from '../../lib/client/ask.ts'
 import type { DaemonAddress, HostAnswer } from '../../lib/client/connection.ts'
 import { Sessions } from '../../lib/client/sessions.ts'
 import { socketName } from '../../lib/node/localsocket.ts'
@@ -299,4 +299,14 @@ t.test('a question that is asked quietly keeps no process alive', async t => {
   t.match(await askStream(await fake(t, { tcp: byTCP }), resolve, never, { ref: false }), {
     by: 'tcp',
   })
+})
+
+t.test('a host has a daemon, or has none, at once', async t => {
+  const port = await freePort()
+  t.equal(await hasDaemon(port), false)
+  const one = await daemon(t, { port })
+  t.equal(await hasDaemon(port), true)
+  await ask({ address: '127.0.0.1', port }, resolve, never)
+  await one.stop()
+  t.equal(await hasDaemon(port), true, 'one that has answered may be back soon')
 })

@@ -47,7 +47,11 @@ t.test('a call like the one before is the same query, and no other is', async t 
     t.equal(queries.of(name, { ...options }), query, JSON.stringify(options))
     keys.add(query.key)
   }
-  t.equal(keys.size, others.length + 1, 'nor has any other its answer')
+  const trusted = queries.of(name, { trusted: true })
+  t.equal(trusted.question.trusted, true)
+  keys.add(trusted.key)
+  t.notOk('trusted' in queries.of(name, {}).question)
+  t.equal(keys.size, others.length + 2, 'nor has any other its answer')
 })
 
 t.test('what is the caller’s own is for one call alone', async t => {

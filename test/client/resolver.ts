@@ -45,6 +45,22 @@ test('the highest version in range wins', async t => {
   t.equal(await found('starwars@~1.2'), '1.2.0')
 })
 
+test('a name of trusted users alone is asked for, and a daemon that knows nothing of it is too old', async t => {
+  for (const trusted of [undefined, false, 'yes', true]) {
+    const endpoints = [{ transport: 'tcp', port: 7, version: '0.0.0', instance: 'a' }]
+    const place = await fake(t, {
+      tcp: ({ id }, socket) => void socket.write(line({ id, endpoints, trusted })),
+    })
+    const { answer } = new Resolver(place).ask(parse('web'), { trusted: true })
+    if (trusted === true) t.match(await answer, { endpoints: [{ port: 7 }] })
+    else await t.rejects(answer, { code: 'ENOSYS', service: 'web' })
+    t.match(place.streamed, [{ op: 'resolve', service: 'web', trusted: true }])
+    const other = new Resolver(place).ask(parse('web'))
+    t.match(await other.answer, { endpoints: [{ port: 7 }] })
+    t.notOk('trusted' in place.streamed[1]!)
+  }
+})
+
 test('a stranger at the designated port is one for every question', async t => {
   const kinds: Record<string, (socket: Socket) => void> = {
     'one that hangs up': socket => socket.destroy(),
