@@ -33,7 +33,19 @@ export function redirectDatagrams(
   throw Object.assign(error, { code, errno: status, syscall: 'connect', address, port })
 }
 
-/** The state that `dgram` keeps of a socket, under a symbol that is internal to Node. */
-function stateOf(socket: Socket): { handle: Handle } {
-  return Reflect.get(socket, symbolIn(socket, 'state symbol')!) as { handle: Handle }
+/** The part of the state that `dgram` keeps of a socket which is used here. */
+export interface DatagramState {
+  /** The handle; null once the socket is closed. */
+  readonly handle: Handle
+  /** The number of a state of `CONNECT_STATES`. */
+  connectState: number
+  readonly ipv6Only: boolean
+}
+
+/** The states of a datagram socket, by their numbers in `dgram`. */
+export const CONNECT_STATES = { disconnected: 0, connecting: 1, connected: 2 }
+
+/** The state of a socket, under a symbol that is internal to Node. */
+export function stateOf(socket: Socket): DatagramState {
+  return Reflect.get(socket, symbolIn(socket, 'state symbol')!) as DatagramState
 }

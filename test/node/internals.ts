@@ -1,6 +1,7 @@
 // The contract with Node: each of its insides that `lib/node/` relies on, tried on the real thing. A Node that has
 // moved one fails the test of that name.
 import cluster from 'node:cluster'
+import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
@@ -522,6 +523,26 @@ const INTERNALS: readonly Internal[] = [
         once(server, 'connection').then(() => false),
       ])
       t.equal(Boolean(Reflect.get(server, 'blockList')), isRefused)
+    },
+  },
+  {
+    name: 'connectState',
+    promise: 'of the state of a datagram socket: 0, 1 while it connects, and 2',
+    async check(t) {
+      const socket = dgram.createSocket({ type: 'udp6', ipv6Only: true })
+      const key = Object.getOwnPropertySymbols(socket).find(
+        ({ description }) => description === 'state symbol',
+      )!
+      const state = Reflect.get(socket, key) as Record<string, unknown>
+      t.match(state, { connectState: 0, ipv6Only: true, handle: {} })
+      await once(socket.bind(0), 'listening')
+      socket.connect(9, '::1')
+      t.equal(state.connectState, 1)
+      // A host may have no IPv6.
+      const isConnected = await once(socket, 'connect').then(Boolean, () => false)
+      t.equal(state.connectState, isConnected ? 2 : 0)
+      socket.close()
+      t.equal(state.handle, null)
     },
   },
   {
