@@ -67,6 +67,9 @@ const exported = Object.values(own.exports)
   .filter(name => name !== 'index')
   .map(name => [name, name.replace('-', '/')] as const)
 
+/** The entry point that is loaded before a program, and so is light: it loads the main module late, if ever. */
+const HOOK = 'lib/gateways-hook'
+
 /** The files that Node itself runs. They are CommonJS modules, which start faster. */
 const programs = {
   'lib/cli': join(root, 'lib/cli.ts'),
@@ -118,6 +121,12 @@ async function build(format: Format): Promise<OutputChunk[]> {
     lateEntries(late, root, name => `./${name}.${ending}`),
     oneState(own, root, { found: modules }),
   ])
+  chunks.push(
+    ...(await single(format, `${HOOK}.${ending}`, join(root, 'lib/gateways/hook.ts'), [
+      lateEntries(late, root, name => `./${basename(name)}.${ending}`),
+      oneState(own, root),
+    ])),
+  )
   // Programs, which are CommonJS, use some modules without the main one.
   for (const id of modules.keys()) if (format === 'cjs' && isLight(id)) modules.delete(id)
   const elsewhere = { modules, file: `../${main}` }
@@ -150,7 +159,8 @@ async function others(format: Format, elsewhere: Elsewhere): Promise<OutputChunk
   const ending = ENDING[format]
   const isModule = format === 'esm'
   const run = isModule ? {} : programs
-  const rest = await bundle(format, { ...inputs(exported), ...run }, [
+  const entries = exported.filter(([name]) => name !== HOOK)
+  const rest = await bundle(format, { ...inputs(entries), ...run }, [
     oneState(own, root, { elsewhere }),
   ])
   return write(rest, {
