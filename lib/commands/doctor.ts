@@ -10,6 +10,7 @@ import type { LookupHostOptions } from '../resolution.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { DaemonStatus } from '../daemon/daemon.ts'
 import { MonikerError, printable, type Reason } from '../errors.ts'
+import { isWord, parse } from '../name.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { descriptorsOf, reserveOf, type Usage } from '../node/descriptors.ts'
 import { occupants, type Bindable } from '../node/proc.ts'
@@ -168,6 +169,12 @@ function faultIn(name: string, value: string): string | undefined {
       return failure(portRange)
     case 'MONIKER_NAMESPACE':
       return failure(defaultNamespace)
+    case 'MONIKER_LISTEN':
+      return failure(() => parse(value))
+    case 'MONIKER_NAMES':
+      return value.split(',').every(name => isWord(name.trim()))
+        ? undefined
+        : 'expected names without a namespace, separated by commas'
     case 'MONIKER_RUN':
     case 'MONIKER_RESERVATION':
       return undefined
