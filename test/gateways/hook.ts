@@ -404,6 +404,8 @@ t.test('without the rest of the package it changes nothing', async t => {
   const register = `import { register } from 'node:module'
     register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(refuse)}))`
   const args = [
+    '--no-deprecation',
+
     `--import=data:text/javascript,${encodeURIComponent(register)}`,
     `--import=${hooked}`,
   ]
