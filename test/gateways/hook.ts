@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import http from 'node:http'
@@ -216,6 +216,37 @@ t.test('a name without a dot goes by name if its holder can be trusted', async t
   const env = { MONIKER_PORT: String(port) }
   t.same(said(await run(t, client('web', 'WEB.localhost'), { env })), ['hi', 'hi'])
 })
+
+const isRoot = process.platform === 'linux' && process.getuid?.() === 0
+const root = { skip: !isRoot && 'only root can run programs as somebody else' }
+
+t.test(
+  'one of another user goes by name if it is listed, or cannot be that of a host',
+  root,
+  async t => {
+    const port = await home(t)
+    await named(t, { service: 'mine', daemonPort: port })
+    const program = `
+    const net = require('net')
+    const server = net.createServer(socket => socket.end('stranger')).listen(0, '127.0.0.1', () => {
+      const register = { op: 'register', service: 'theirs', transport: 'tcp', port: server.address().port }
+      net.connect(${port}, '127.0.0.1').once('data', () => console.log('there')).write(JSON.stringify({ v: 1, id: 1, ...register }) + '\\n')
+    })`
+    const stranger = spawn(process.execPath, ['-e', program], {
+      uid: 12_345,
+      env: {},
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    t.teardown(() => stranger.kill())
+    await once(stranger.stdout, 'data')
+    // A session is kept from the second question on.
+    const hosts = ['mine', 'theirs', 'mine', 'theirs', 'theirs.localhost']
+    const own = ['hi', ['ENOTFOUND']]
+    t.match(said(await run(t, client(...hosts))), [...own, ...own, 'stranger'])
+    const env = { MONIKER_NAMES: 'theirs' }
+    t.same(said(await run(t, client('theirs'), { env })), ['stranger'])
+  },
+)
 
 t.test('by a daemon that does not know whom to trust it goes if it is listed', async t => {
   const { port, streamed } = await leading(t, await echo(t))
