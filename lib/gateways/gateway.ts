@@ -33,11 +33,13 @@ export interface GatewayOptions extends Partial<RouterOptions> {
 
 /** The defaults of `GatewayOptions`. */
 export const DEFAULTS = {
+  ask: false,
   hosts: [],
   domain: DOMAIN,
   names: [],
   onlyNames: false,
   shared: false,
+  silence: 250,
   wait: 10_000,
   timeout: 120_000,
 } satisfies GatewayOptions

@@ -8,6 +8,7 @@ import type { Resolution } from '../resolution.ts'
 import { connect } from '../sockets/socket.ts'
 import type { Listed } from '../wire/protocol.ts'
 import { aimOfAuthority, type Aim, type AimOptions, type Elsewhere, type Named } from './aim.ts'
+import { Asking } from './asking.ts'
 import { Names, isUnknown } from './names.ts'
 import { Refusal } from './pages.ts'
 import type { Visitor } from './visitor.ts'
@@ -16,6 +17,8 @@ import type { Visitor } from './visitor.ts'
 const AGAIN = 1
 
 export interface RouterOptions {
+  /** True to ask the daemons of other hosts for the service that a usual port stands for. Default false. */
+  ask: boolean
   /** The addresses to bind beside the loopback ones. Default none. */
   hosts: readonly string[]
   /** The designated port of the daemon that is asked. Default `MONIKER_PORT`, else 6664. */
@@ -28,6 +31,8 @@ export interface RouterOptions {
   onlyNames: boolean
   /** True to proxy for every user of this host. Default for the gateway's own user. */
   shared: boolean
+  /** Milliseconds after which a port goes ahead of a daemon that was asked and has said nothing. Default 250. */
+  silence: number
   /** Milliseconds for which a name that has just gone is waited for. Default 10,000. */
   wait: number
   /** Milliseconds that a service may take to begin its answer to a request. Default 120,000. */
@@ -45,10 +50,12 @@ export interface FindOptions {
 export class Router {
   readonly #options: RouterOptions
   readonly #names: Names
+  readonly #asking: Asking | undefined
 
   constructor(options: RouterOptions) {
     this.#options = options
     this.#names = new Names(options.daemonPort)
+    this.#asking = options.ask ? new Asking(options.daemonPort, options.silence) : undefined
   }
 
   /** Milliseconds that a service may take to begin its answer. */
@@ -105,7 +112,7 @@ export class Router {
   }
 
   /** A connection to a place that was found. */
-  dial(found: Resolution, { host }: Named): Socket {
+  dial(found: Resolution, { host }: Pick<Named, 'host'>): Socket {
     const { namespace, service } = found.name
     const { daemonPort } = this.#options
     const resolver = { resolve: async () => found }
@@ -125,9 +132,17 @@ export class Router {
       const found = await this.find(aim, visitor, { until: this.until })
       if (found) return this.dial(found, aim)
     }
-    const { host, port } = aim.to === 'elsewhere' ? aim : asHost(aim as Named, authority)
+    const place = aim.to === 'elsewhere' ? aim : asHost(aim as Named, authority)
+    const { host, port } = place
     this.assertProxied(host, visitor)
+    const found = await this.ask(place)
+    if (found) return this.dial(found, place)
     return net.connect({ host, port, allowHalfOpen: true })
+  }
+
+  /** The place that the daemon of another host says instead of a port; `undefined` if it is not to be asked. */
+  async ask(place: Elsewhere): Promise<Resolution | undefined> {
+    return this.#asking?.find(place)
   }
 
   /** Refuses to be an open proxy. */

@@ -31,6 +31,9 @@ const debug = diagnostics('moniker:gateway')
 /** The most names that a page lists. */
 const MOST_LISTED = 500
 
+/** The usual port of HTTP. */
+const HTTP = 80
+
 /** The schemes of a service that HTTP may be sent to. */
 const WEB: readonly unknown[] = ['http', 'https']
 
@@ -220,7 +223,12 @@ export class Web {
     this.#router.assertProxied(host, visitor)
     const { method = 'GET' } = request
     const headers = this.#headers(request, visitor, authority)
-    const options = { host, port, agent: false, timeout: this.#router.timeout } as const
+    const found = port === HTTP ? await this.#router.ask(aim) : undefined
+    const { timeout } = this.#router
+    const options =
+      found && speaksHTTP(found)
+        ? { timeout, createConnection: () => this.#router.dial(found, aim) }
+        : ({ timeout, host, port, agent: false } as const)
     const kept = body ?? (await keptBody(request))
     await exchange(request, response, { method, path, headers, scheme: 'http', options }, kept)
   }
@@ -309,6 +317,11 @@ function assertMayPass(request: IncomingMessage, found: Resolution, { name }: Na
 /** The options of TLS to a service. One of this host has proven who it is by its name. */
 function trustOf({ host }: Named): tls.ConnectionOptions {
   return host === '' ? { rejectUnauthorized: false } : { servername: host }
+}
+
+/** True of the service `http` of another host, unless it says that it is none. */
+function speaksHTTP(found: Resolution): boolean {
+  return ['http', undefined].includes(schemeOf(found) as undefined)
 }
 
 function schemeOf({ endpoints }: Resolution): unknown {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { portIn, wellKnown } from '../../lib/directories/services.ts'
+import { portIn, serviceAt, serviceIn, wellKnown } from '../../lib/directories/services.ts'
 import { asked, places } from '../fixtures/fallback.ts'
 
 t.test('the table of services gives the port', async t => {
@@ -11,6 +11,14 @@ t.test('without a table it fails', async t => {
   process.env.SystemRoot = '/nowhere'
   t.teardown(() => delete process.env.SystemRoot)
   await t.rejects(wellKnown(asked()), { code: 'ENOENT' })
+  t.equal(await serviceAt(80), undefined)
+})
+
+t.test('it gives the service of a port of TCP, by its first name', async t => {
+  t.equal(await serviceAt(80), 'http')
+  t.equal(await serviceAt(4_181), undefined)
+  const table = ['domain 53/udp', 'name 53/tcp nameserver', 'other 53/tcp'].join('\n')
+  t.equal(serviceIn(table, 53, 'tcp'), 'name')
 })
 
 t.test('a table is read as services(5) has it', async t => {
