@@ -1,4 +1,4 @@
-import { isIPv6, isThisHost } from '../address.ts'
+import { isIPv6, isThisHost, plain } from '../address.ts'
 import { isWord, type Name } from '../name.ts'
 
 /** The domain of the names on all hosts, if no other is given: `.internal` is reserved for private use. */
@@ -51,6 +51,23 @@ export function hostnameOf({ namespace, service }: Name): string | undefined {
   const text = `${service}${namespace && `.${namespace}`}.${LOCAL}`
   const found = meaningOf(text)?.name
   return found?.service === service && found.namespace === namespace ? text : undefined
+}
+
+/**
+ * The host name under `domain` that means a service of a host, `''` being this one; `undefined` of what only a URI can
+ * mean, such as a service with a dot.
+ */
+export function domainNameOf(
+  { namespace, service }: Name,
+  host: string,
+  domain = DOMAIN,
+): string | undefined {
+  const at = isThisHost(host) ? '' : plain(host).replace(/\.$/, '')
+  const where = isIPv6(at) ? `${at.replaceAll(':', '-')}.ip6` : at
+  const text = `${service}${namespace && `.${namespace}`}${where && `${AT}${where}`}.${domain}`
+  const { name, host: found } = meaningOf(text, domain) ?? {}
+  const isMeant = name?.service === service && name.namespace === namespace && found === at
+  return isMeant ? text : undefined
 }
 
 /** The labels of a host name before those of a domain. */

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { hostnameOf, isOurs, meaningOf } from '../../lib/gateways/hostnames.ts'
+import { domainNameOf, hostnameOf, isOurs, meaningOf } from '../../lib/gateways/hostnames.ts'
 import { formatURI } from '../../lib/name.ts'
 
 /** The meaning of a host name, as a URI with its kind. */
@@ -86,5 +86,33 @@ test('a name has a host name, unless its service has a dot', t => {
   t.equal(hostnameOf(name('luke.sky', 'web')), 'web.luke.sky.localhost')
   t.equal(hostnameOf(name('', 'web.app')), undefined)
   t.equal(hostnameOf(name('', 'moniker')), undefined, 'it is kept for a page of our own')
+  t.end()
+})
+
+test('a name of any host has a host name under the domain, if that means it', t => {
+  const name = (namespace: string, service: string) => ({ namespace, service, version: '' })
+  const hostnames: [namespace: string, service: string, host: string, expected?: string][] = [
+    ['', 'web', '', 'web.moniker.internal'],
+    ['', 'web', 'LocalHost', 'web.moniker.internal'],
+    ['luke.sky', 'web', '', 'web.luke.sky.moniker.internal'],
+    ['', 'starwars', 'theforce.net', 'starwars.at.theforce.net.moniker.internal'],
+    ['', 'starwars', 'theforce.net.', 'starwars.at.theforce.net.moniker.internal'],
+    ['reynolds', 'http', 'ietf.org', 'http.reynolds.at.ietf.org.moniker.internal'],
+    ['', 'web', '192.0.2.1', 'web.at.192.0.2.1.moniker.internal'],
+    ['', 'web', '2001:DB8:0::1', 'web.at.2001-db8--1.ip6.moniker.internal'],
+    ['', 'web', 'fe80::1%eth0'],
+    ['', 'web.app', 'theforce.net'],
+    ['', 'web', 'theforce..net'],
+    ['at', 'web', 'theforce.net'],
+    ['luke.at.sky', 'web', ''],
+  ]
+  for (const [namespace, service, host, expected] of hostnames) {
+    t.equal(
+      domainNameOf(name(namespace, service), host),
+      expected,
+      `${namespace}:${service} ${host}`,
+    )
+  }
+  t.equal(domainNameOf(name('', 'web'), '', 'names.test'), 'web.names.test')
   t.end()
 })
