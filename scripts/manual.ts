@@ -18,7 +18,7 @@ const EXIT_STATUS = [
   ['2', 'wrong usage'],
 ] as const
 
-const OF_COMMAND = ['others', 'of the command, from moniker run'] as const
+const OF_COMMAND = ['others', 'of the command, from moniker run and moniker exec'] as const
 
 const ENVIRONMENT = [
   ['MONIKER_PORT', 'the designated port (6664)'],

@@ -6,6 +6,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   listen: async () => (await import('./listen.ts')).listenCommand,
   connect: async () => (await import('./connect.ts')).connectCommand,
   run: async () => (await import('./run.ts')).runCommand,
+  exec: async () => (await import('./exec.ts')).execCommand,
   register: async () => (await import('./register.ts')).registerCommand,
   ls: async () => (await import('./ls.ts')).lsCommand,
   watch: async () => (await import('./watch.ts')).watchCommand,
@@ -28,7 +29,7 @@ export async function monikerCommand(called = ''): Promise<Command> {
     .enablePositionalOptions()
     .addHelpText(
       'after',
-      '\nExit status: 0 done, 1 failed, 2 wrong usage; `run` passes on that of its command.',
+      '\nExit status: 0 done, 1 failed, 2 wrong usage; `run` and `exec` pass on that of their command.',
     )
   const isAlone = Object.hasOwn(COMMANDS, called)
   for (const [name, load] of Object.entries(COMMANDS)) {

@@ -93,7 +93,7 @@ function canBind(): boolean {
 }
 
 /** True if there is a program of this name in the path, or at this place. */
-function isProgram(file: string): boolean {
+export function isProgram(file: string): boolean {
   const folders = file.includes('/') ? [''] : (process.env.PATH ?? '').split(delimiter)
   return folders.some(folder => {
     try {
