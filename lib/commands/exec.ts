@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { LOOPBACK } from '../address.ts'
 import { Gateway } from '../gateways/gateway.ts'
-import { daemonPortOption, toList } from './options.ts'
+import { askOption, daemonPortOption, namesOption } from './options.ts'
 import { isProgram } from './orphans.ts'
 import { proxied, type ProxiedCall } from './programs.ts'
 import { Program } from './run.ts'
@@ -31,15 +31,11 @@ export const execCommand = new Command('exec')
   .usage('[options] [--] <command...>')
   .argument('<command...>', 'the command and its arguments')
   .passThroughOptions()
-  .option('--ask', 'ask the daemons of other hosts for http and the like, before their usual ports')
+  .addOption(askOption())
   .option('--preload', `lead a program that knows no proxy, such as redis-cli, by ${PRELOADER}`)
   .option('--no-rewrite', 'leave arguments that are URIs as they are')
   .option('--print', 'print the variables and the arguments, and run nothing')
-  .addOption(
-    new Option('--names <list>', 'names without a dot that go by name, whoever holds them')
-      .env('MONIKER_NAMES')
-      .argParser(toList),
-  )
+  .addOption(namesOption())
   .addOption(daemonPortOption())
   .addHelpText(
     'after',

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { DEFAULTS, GATEWAY_PORT, Gateway } from '../gateways/gateway.ts'
 import { hasCode } from '../errors.ts'
-import { daemonPortOption, toDuration, toList, toPort } from './options.ts'
+import { askOption, daemonPortOption, namesOption, toDuration, toPort } from './options.ts'
 import { say } from './terminal.ts'
 
 interface Options {
+  ask?: boolean
   port: number
   host?: string[]
   names?: string[]
@@ -20,11 +21,8 @@ export const gatewayCommand = new Command('gateway')
   .description('Leads programs that know nothing of names to them: by URL, and as their proxy.')
   .option('--port <number>', 'the port of the gateway', toPort, GATEWAY_PORT)
   .option('--host <address...>', 'addresses to bind beside the loopback ones')
-  .addOption(
-    new Option('--names <list>', 'names without a dot that go by name, whoever holds them')
-      .env('MONIKER_NAMES')
-      .argParser(toList),
-  )
+  .addOption(namesOption())
+  .addOption(askOption())
   .option('--only-names', 'refuse what is no name, as a proxy')
   .option('--shared', 'be a proxy to other hosts for all users of this host')
   .option('--domain <domain>', 'the domain of the names on all hosts', DEFAULTS.domain)

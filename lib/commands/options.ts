@@ -117,6 +117,19 @@ export function jsonOption(): Option {
   return new Option('--json', 'as JSON, for programs')
 }
 
+/** `--names`, the names without a dot by which a gateway goes, whoever holds them. */
+export function namesOption(): Option {
+  return new Option('--names <list>', 'names without a dot that go by name, whoever holds them')
+    .env('MONIKER_NAMES')
+    .argParser(toList)
+}
+
+/** `--ask`, by which a gateway asks the daemons of other hosts for what has a usual port. */
+export function askOption(): Option {
+  const about = 'ask the daemons of other hosts for http and the like, before their usual ports'
+  return new Option('--ask', about)
+}
+
 /** `--metadata`, a description that clients get with the address. */
 export function metadataOption(): Option {
   const about = 'a description for clients, such as scheme=http or path=/api; may be repeated'
