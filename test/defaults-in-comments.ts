@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import t from 'tap'
 import { DEFAULTS as DAEMON } from '../lib/daemon/daemon.ts'
+import { MAX as GATEWAYS, MAX_OWNED } from '../lib/daemon/gateways.ts'
 import { DEFAULTS as LIMITS } from '../lib/daemon/limits.ts'
 import { DEFAULTS as LEASES } from '../lib/daemon/leases.ts'
 import { DEFAULTS as FOLLOWERS } from '../lib/daemon/subscriptions.ts'
@@ -78,6 +79,7 @@ t.test('PROTOCOL.md tells the limits of the daemon', async t => {
     [16_384],
     [FOLLOWERS.maxOwned, FOLLOWERS.max],
     [FOLLOWERS.max / 4, FOLLOWERS.max / 4, FOLLOWERS.max / 2],
+    [1, MAX_OWNED, GATEWAYS],
     [LEASES.maxOwned, LEASES.max],
     [hostQuestions.perSecond, remoteQuestions.perSecond],
     [LIMITS.connections, LIMITS.hostConnections],

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { DEFAULTS, GATEWAY_PORT, Gateway } from '../gateways/gateway.ts'
+import { GATEWAY_PORT, Gateway } from '../gateways/gateway.ts'
+import { DEFAULTS } from '../gateways/router.ts'
 import { hasCode } from '../errors.ts'
 import { askOption, daemonPortOption, namesOption, toDuration, toPort } from './options.ts'
 import { say } from './terminal.ts'

@@ -1,8 +1,8 @@
 import { MonikerError } from '../errors.ts'
 
 /** The most gateways that there may be, and the most of one user. */
-const MAX = 64
-const MAX_OWNED = 16
+export const MAX = 64
+export const MAX_OWNED = 16
 
 /** A gateway of this host: a program by which others come to names. */
 export interface Gateway {

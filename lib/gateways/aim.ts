@@ -8,6 +8,8 @@ export interface Named {
   readonly to: 'name'
   readonly name: Name
   readonly host: string
+  /** The designated port of the daemon there; `undefined` is the usual one. */
+  readonly daemonPort?: number | undefined
   readonly isBare: boolean
 }
 
@@ -72,11 +74,16 @@ export function aimOfURI(
     /^([a-z]+):\/\/(?:[^/?#@]*@)?([^/?#]*)(.*)$/is.exec(uri) ?? []
   const usual = PORTS[scheme.toLowerCase()]
   if (usual !== undefined) {
-    return { aim: aimOfAuthority(authority, options, usual), path: rooted(rest), authority }
+    const aim = aimOfAuthority(authority, options, usual)
+    if (aim.to === 'elsewhere' && usual !== PORTS.http) {
+      throw new Refusal(400, `A proxy is asked for ${scheme} by CONNECT.`)
+    }
+    return { aim, path: rooted(rest), authority }
   }
   try {
-    const { host, path, namespace, service, version } = parseURI(uri)
-    const aim = { to: 'name', name: { namespace, service, version }, host, isBare: false } as const
+    const { host, path, daemonPort, namespace, service, version } = parseURI(uri)
+    const name = { namespace, service, version }
+    const aim = { to: 'name', name, host, daemonPort, isBare: false } as const
     return { aim, path: rooted(path), authority: host }
   } catch (error) {
     throw new Refusal(400, (error as Error).message)

@@ -9,9 +9,8 @@ import { isMissing } from '../errors.ts'
 import type { Identities } from '../node/proc.ts'
 import { designatedPort } from '../settings.ts'
 import { join } from './forward.ts'
-import { DOMAIN } from './hostnames.ts'
 import { Opening, type Kind } from './opening.ts'
-import { Router, refusalOf, type RouterOptions } from './router.ts'
+import { DEFAULTS, Router, refusalOf, type RouterOptions } from './router.ts'
 import { askedBySocks, replyBySocks } from './socks.ts'
 import { Visitors } from './visitor.ts'
 import { Web, refuse } from './web.ts'
@@ -24,25 +23,12 @@ export const GATEWAY_PORT = 6_680
 /** Milliseconds within which a connection is to say what it wants. */
 const PATIENCE = 60_000
 
-export interface GatewayOptions extends Partial<RouterOptions> {
+export interface GatewayOptions extends RouterOptions {
   /** The port. Default 6680; 0 is any free one. */
   port?: number
   /** Finds the user of a connection. Default as the kernel says. */
   identities?: Pick<Identities, 'of'> | undefined
 }
-
-/** The defaults of `GatewayOptions`. */
-export const DEFAULTS = {
-  ask: false,
-  hosts: [],
-  domain: DOMAIN,
-  names: [],
-  onlyNames: false,
-  shared: false,
-  silence: 250,
-  wait: 10_000,
-  timeout: 120_000,
-} satisfies GatewayOptions
 
 /**
  * A way in for programs that know nothing of names: one port for HTTP by host name, and for programs that ask a proxy,
@@ -55,7 +41,7 @@ export class Gateway {
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
 
-  private constructor(options: RouterOptions, visitors: Visitors) {
+  private constructor(options: Required<RouterOptions>, visitors: Visitors) {
     this.#router = new Router(options)
     this.#visitors = visitors
     this.#web = new Web(this.#router, this.#visitors, options.daemonPort)

@@ -23,6 +23,8 @@ const TRANSPORTS = ['unix', 'tcp'] as const
 export interface FindOptions {
   /** The host that is asked. `''` is this one. */
   host?: string
+  /** The designated port of its daemon, where that is another than the usual one. */
+  daemonPort?: number | undefined
   /** True to take only a name that root, the daemon's user or the visitor's own user holds. Default false. */
   trusted?: boolean
   /** Milliseconds to wait for a name that is not there. Default 0. */
@@ -61,11 +63,11 @@ export class Names {
 
   /** The places of a name for a visitor. Fails as `resolve` does, and with `EDENIED` of what is not for it. */
   async find(name: Name, visitor: Visitor, options: FindOptions = {}): Promise<Resolution> {
-    const { host = '', trusted = false, wait = 0 } = options
+    const { host = '', daemonPort, trusted = false, wait = 0 } = options
     const waiting = wait > 0 ? { wait } : {}
-    if (host !== '') {
+    if (host !== '' || daemonPort !== undefined) {
       this.#assertLocal(name, host, visitor)
-      return this.#resolver.resolve(name, { host, ...waiting })
+      return this.#resolver.resolve(name, { host, daemonPort, ...waiting })
     }
     if (!visitor.isOurs || trusted) return this.#findFor(name, visitor, trusted, wait)
     const leased = this.#resolver.leased(name, this.#question)

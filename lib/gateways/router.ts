@@ -9,6 +9,7 @@ import { connect } from '../sockets/socket.ts'
 import type { Listed } from '../wire/protocol.ts'
 import { aimOfAuthority, type Aim, type AimOptions, type Elsewhere, type Named } from './aim.ts'
 import { Asking } from './asking.ts'
+import { DOMAIN } from './hostnames.ts'
 import { Names, isUnknown } from './names.ts'
 import { Refusal } from './pages.ts'
 import type { Visitor } from './visitor.ts'
@@ -18,26 +19,41 @@ const AGAIN = 1
 
 export interface RouterOptions {
   /** True to ask the daemons of other hosts for the service that a usual port stands for. Default false. */
-  ask: boolean
+  ask?: boolean
   /** The addresses to bind beside the loopback ones. Default none. */
-  hosts: readonly string[]
+  hosts?: readonly string[]
   /** The designated port of the daemon that is asked. Default `MONIKER_PORT`, else 6664. */
-  daemonPort: number
+  daemonPort?: number
   /** The domain of the names on all hosts. Default `moniker.internal`. */
-  domain: string
+  domain?: string
   /** Names without a dot that go by name, whoever holds them. Default none. */
-  names: readonly string[]
+  names?: readonly string[]
   /** True to refuse what is no name. Default false. */
-  onlyNames: boolean
+  onlyNames?: boolean
   /** True to proxy for every user of this host. Default for the gateway's own user. */
-  shared: boolean
+  shared?: boolean
   /** Milliseconds after which a port goes ahead of a daemon that was asked and has said nothing. Default 250. */
-  silence: number
+  silence?: number
   /** Milliseconds for which a name that has just gone is waited for. Default 10,000. */
-  wait: number
+  wait?: number
   /** Milliseconds that a service may take to begin its answer to a request. Default 120,000. */
-  timeout: number
+  timeout?: number
 }
+
+/** The defaults of `RouterOptions`. */
+export const DEFAULTS = {
+  ask: false,
+  hosts: [],
+  domain: DOMAIN,
+  names: [],
+  onlyNames: false,
+  shared: false,
+  silence: 250,
+  wait: 10_000,
+  timeout: 120_000,
+} satisfies RouterOptions
+
+type Settled = Required<RouterOptions>
 
 export interface FindOptions {
   /** The time, by our clock, until which a name that has just gone is waited for. */
@@ -48,11 +64,11 @@ export interface FindOptions {
 
 /** Where those who come in may go. */
 export class Router {
-  readonly #options: RouterOptions
+  readonly #options: Settled
   readonly #names: Names
   readonly #asking: Asking | undefined
 
-  constructor(options: RouterOptions) {
+  constructor(options: Settled) {
     this.#options = options
     this.#names = new Names(options.daemonPort)
     this.#asking = options.ask ? new Asking(options.daemonPort, options.silence) : undefined
@@ -93,10 +109,11 @@ export class Router {
     visitor: Visitor,
     { until, isTold = false }: FindOptions,
   ): Promise<Resolution | undefined> {
-    const { name, host, isBare } = aim
+    const { name, host, daemonPort, isBare } = aim
     const { onlyNames, names } = this.#options
     const trusted = isBare && !names.includes(format(name))
-    const find = (wait: number) => this.#names.find(name, visitor, { host, trusted, wait })
+    const where = { host, daemonPort, trusted }
+    const find = (wait: number) => this.#names.find(name, visitor, { ...where, wait })
     try {
       return await find(0)
     } catch (error) {

@@ -189,10 +189,10 @@ export class Web {
     mayKeep = visitor.isOurs && isRepeatable(request),
   ): Onward {
     const { method = 'GET' } = request
-    const { host } = aim
+    const { host, daemonPort = this.#daemonPort } = aim
     const scheme = schemeOf(found) === 'https' ? 'https' : 'http'
     const { namespace, service } = found.name
-    const named = { service, namespace, host, daemonPort: this.#daemonPort }
+    const named = { service, namespace, host, daemonPort }
     // One that is not to be sent twice goes over a connection of its own: a kept one may be at its end.
     const options = {
       timeout: this.#router.timeout,

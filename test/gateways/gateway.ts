@@ -377,7 +377,7 @@ test('a request that may be repeated is not for ever', async t => {
 })
 
 test('a proxy leads to names by absolute URIs, whatever their scheme', async t => {
-  const { say, get, serve, gateway } = await site(t, { names: ['web'] })
+  const { say, get, serve, gateway, daemonPort } = await site(t, { names: ['web'] })
   await serve({ service: 'web' }, (request, response) => {
     response.end(`web ${request.url} ${request.headers.host}`)
   })
@@ -393,6 +393,9 @@ test('a proxy leads to names by absolute URIs, whatever their scheme', async t =
   t.match(await absolute('reynolds:http://localhost/x'), /reynolds \/x localhost$/)
   t.match(await absolute('reynolds:http:///x'), /reynolds \/x/)
   t.match(await absolute('http2://localhost/'), /two$/)
+  t.match(await absolute(`http2://localhost:${daemonPort}/`), /two$/)
+  t.match(await absolute(`http2://localhost:${await nobody()}/`), /^HTTP\/1\.1 502 /)
+  t.match(await absolute('https://theforce.net/'), /^HTTP\/1\.1 400 [^]*CONNECT/)
   t.match(await absolute('web@1://localhost/'), /^HTTP\/1\.1 404 /)
   t.match(await absolute('web://localhost/'), /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close/)
   t.match(await absolute('web:///'), /^HTTP\/1\.1 200 /)
