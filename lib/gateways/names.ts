@@ -1,5 +1,5 @@
 import { LOOPBACK } from '../address.ts'
-import { clock } from '../clock.ts'
+import { Cache } from '../cache.ts'
 import { Client } from '../client/connection.ts'
 import { accept, reachable } from '../client/filter.ts'
 import { Resolver } from '../client/resolver.ts'
@@ -13,9 +13,6 @@ import type { Visitor } from './visitor.ts'
 
 /** Milliseconds for which a name that has gone is taken to be coming back. */
 const RECENT = 60_000
-
-/** The most names that have gone and are remembered. */
-const MOST_GONE = 10_000
 
 /** The transports by which a service is gone to. */
 const TRANSPORTS = ['unix', 'tcp'] as const
@@ -40,8 +37,8 @@ export class Names {
   readonly #resolver: Resolver
   readonly #question: { readonly transports: readonly ['unix', 'tcp']; readonly host: '' }
   readonly #watch: Watch
-  /** The names that have gone, and when; the oldest first. */
-  readonly #gone = new Map<string, number>()
+  /** The names that have gone lately. */
+  readonly #gone = new Cache<true>()
   #client: Promise<Client> | undefined
 
   constructor(port: number) {
@@ -52,13 +49,12 @@ export class Names {
     this.#watch
       .on('error', () => {})
       .on('up', service => this.#gone.delete(format({ ...service, version: '' })))
-      .on('down', service => this.#note(format({ ...service, version: '' })))
+      .on('down', service => this.#gone.set(format({ ...service, version: '' }), true, RECENT))
   }
 
   /** True if a name of this host has been there in the last minute, as far as the gateway may know. */
   wasThere(name: Name): boolean {
-    const since = this.#gone.get(format(name))
-    return since !== undefined && clock() - since < RECENT
+    return this.#gone.get(format(name)) !== undefined
   }
 
   /** The places of a name for a visitor. Fails as `resolve` does, and with `EDENIED` of what is not for it. */
@@ -139,12 +135,6 @@ export class Names {
     this.#client = made
     made.then(client => client.once('close', forget), forget)
     return made
-  }
-
-  #note(name: string): void {
-    this.#gone.delete(name)
-    this.#gone.set(name, clock())
-    if (this.#gone.size > MOST_GONE) this.#gone.delete(this.#gone.keys().next().value!)
   }
 }
 

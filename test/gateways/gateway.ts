@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import { test } from 'tap'
 import { Gateway } from '../../lib/gateways/gateway.ts'
 import { cert, key } from '../fixtures/certificate.ts'
+import { elsewhere, external } from '../fixtures/external.ts'
 import { ask, converse, site } from '../fixtures/gateway.ts'
 import { named, nobody, portOf, stranger } from '../fixtures/services.ts'
 import { createServer as createSecure } from 'node:https'
@@ -230,6 +231,13 @@ test('it can be reached at all addresses, and by those alone', async t => {
   t.equal((await get('192.0.2.1')).status, 421)
 })
 
+test('an address that it is bound to leads to it', elsewhere, async t => {
+  const { gateway } = await site(t, { hosts: [external!] })
+  const { port } = gateway
+  t.match(await ask({ host: external!, port, headers: { host: external! } }), { status: 404 })
+  t.match(await ask({ port, headers: { host: external! } }), { status: 421 }, 'but not from here')
+})
+
 test('a port that is taken is an error', async t => {
   const port = await stranger(t)
   await t.rejects(Gateway.open({ port, daemonPort: await nobody() }), { code: 'EADDRINUSE' })
@@ -251,6 +259,8 @@ test('an upgraded connection is joined', async t => {
   t.match(await say(upgrade('nope.localhost')), /^HTTP\/1\.1 404 /)
   t.match(await say(upgrade('localhost')), /^HTTP\/1\.1 404 /)
   t.match(await say(upgrade('evil.test')), /^HTTP\/1\.1 421 /)
+  const unknown = upgrade('x').replace('/x', 'http://unknown/')
+  t.match(await say(unknown), /^HTTP\/1\.1 404 /)
   await serve({ service: 'plain' })
   t.match(await say(upgrade('plain.localhost')), /^HTTP\/1\.1 200 OK[^]*"url":"\/x"/)
 })
@@ -350,11 +360,13 @@ test('a name that has just gone is waited for', async t => {
 })
 
 test('but not for ever', async t => {
-  const { get, serve } = await site(t, { wait: 50 })
+  const { get, serve, gateway } = await site(t, { wait: 50 })
   const first = await serve({})
   t.equal((await get('web.localhost')).status, 200)
   first.server.closeAllConnections()
   await once(first.named.close(), 'close')
+  const left = createRequest(gateway.port, 'GET').on('error', () => {})
+  left.end(() => left.destroy())
   t.match(await get('web.localhost'), { status: 503, headers: { 'retry-after': '1' } })
 })
 
