@@ -6,6 +6,7 @@ import http, {
 } from 'node:http'
 import https from 'node:https'
 import type { Duplex } from 'node:stream'
+import { setImmediate } from '../clock.ts'
 import { MonikerError, hasCode } from '../errors.ts'
 
 /** The methods that may be repeated: RFC 9110, 9.2.2. */
@@ -161,8 +162,8 @@ function answerWith(response: ServerResponse, answer: IncomingMessage): void {
   const headers = endToEnd(rawHeaders)
   if (response.req.httpVersionMajor > 1) response.writeHead(statusCode, grouped(headers))
   else response.writeHead(statusCode, statusMessage, headers)
-  // Of a stream of events nothing may come for long.
-  response.flushHeaders()
+  // With what has come of the body; but of a stream of events nothing may come for long.
+  setImmediate(() => response.flushHeaders())
   answer.on('aborted', () => response.destroy()).on('error', () => response.destroy())
   answer.on('end', () => response.addTrailers(answer.trailers as NodeJS.Dict<string>))
   answer.pipe(response)

@@ -44,7 +44,7 @@ export class Gateway {
   private constructor(options: Required<RouterOptions>, visitors: Visitors) {
     this.#router = new Router(options)
     this.#visitors = visitors
-    this.#web = new Web(this.#router, this.#visitors, options.daemonPort)
+    this.#web = new Web(this.#router, this.#visitors)
     this.#web.onConnect = (request, socket, head) => void this.#connect(request, socket, head)
   }
 
@@ -83,7 +83,7 @@ export class Gateway {
   async #open(port: number, hosts: readonly string[]): Promise<void> {
     let number = port
     for (const host of addressesOf(hosts)) {
-      const server = net.createServer({ allowHalfOpen: true }, socket => this.#accept(socket))
+      const server = net.createServer(CONNECTIONS, socket => this.#accept(socket))
       server.listen({ port: number, host, ipv6Only: true, exclusive: true })
       try {
         await once(server, 'listening')
@@ -164,5 +164,8 @@ function addressesOf(hosts: readonly string[]): string[] {
     others.some(other => isAll(other) && isIP(other) === isIP(address))
   return [...LOOPBACK.filter(address => !isWithin(address)), ...others]
 }
+
+/** As `http` has them: an answer in two writes would wait for the other end to acknowledge the first. */
+const CONNECTIONS = { allowHalfOpen: true, noDelay: true }
 
 const REFUSED = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'

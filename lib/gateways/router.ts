@@ -129,11 +129,15 @@ export class Router {
   }
 
   /** A connection to a place that was found. */
-  dial(found: Resolution, { host }: Pick<Named, 'host'>): Socket {
+  dial(
+    found: Resolution,
+    { host }: Pick<Named, 'host'>,
+    { allowHalfOpen = false }: { allowHalfOpen?: boolean } = {},
+  ): Socket {
     const { namespace, service } = found.name
     const { daemonPort } = this.#options
     const resolver = { resolve: async () => found }
-    return connect({ service, namespace, host, daemonPort, resolver, allowHalfOpen: true })
+    return connect({ service, namespace, host, daemonPort, resolver, allowHalfOpen })
   }
 
   /** The connection to the host and port that a program asks its proxy for. Fails with a `Refusal`, or as `net` does. */
@@ -147,13 +151,13 @@ export class Router {
   async #dialTo(aim: Aim, authority: string, visitor: Visitor): Promise<Socket> {
     if (aim.to === 'name') {
       const found = await this.find(aim, visitor, { until: this.until })
-      if (found) return this.dial(found, aim)
+      if (found) return this.dial(found, aim, { allowHalfOpen: true })
     }
     const place = aim.to === 'elsewhere' ? aim : asHost(aim as Named, authority)
     const { host, port } = place
     this.assertProxied(host, visitor)
     const found = await this.ask(place)
-    if (found) return this.dial(found, place)
+    if (found) return this.dial(found, place, { allowHalfOpen: true })
     return net.connect({ host, port, allowHalfOpen: true })
   }
 

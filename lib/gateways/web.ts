@@ -3,12 +3,11 @@ import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import { Agent, HttpsAgent } from '../adapters/http.ts'
 import { clock } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
 import { hasCode } from '../errors.ts'
 import { builtins } from '../node/builtins.ts'
-import { format } from '../name.ts'
+import { format, formatURI } from '../name.ts'
 import type { Resolution } from '../resolution.ts'
 import { aimOfHost, aimOfURI, type Aim, type Elsewhere, type Named } from './aim.ts'
 import {
@@ -51,23 +50,21 @@ interface Passage<A extends Aim = Aim> {
 export class Web {
   readonly #router: Router
   readonly #visitors: Visitors
-  readonly #daemonPort: number
   readonly #http: http.Server
   readonly #h2c: http2.Http2Server
   /** The connections to services, which are kept. */
   readonly #agents = {
-    http: new Agent({ keepAlive: true }),
-    https: new HttpsAgent({ keepAlive: true }),
+    http: new ServerAgent('http:'),
+    https: new ServerAgent('https:'),
   }
   /** The absolute URIs by which connections began, where Node's parser would not read them. */
   readonly #uris = new WeakMap<object, string>()
   /** The name by which this gateway knows what it has sent on before. */
   readonly #via = `moniker-${builtins.crypto.randomBytes(8).toString('hex')}`
 
-  constructor(router: Router, visitors: Visitors, daemonPort: number) {
+  constructor(router: Router, visitors: Visitors) {
     this.#router = router
     this.#visitors = visitors
-    this.#daemonPort = daemonPort
     const answer = (request: IncomingMessage, response: ServerResponse) =>
       void this.#answer(request, response)
     // An upload may take as long as it likes.
@@ -189,18 +186,13 @@ export class Web {
     mayKeep = visitor.isOurs && isRepeatable(request),
   ): Onward {
     const { method = 'GET' } = request
-    const { host, daemonPort = this.#daemonPort } = aim
     const scheme = schemeOf(found) === 'https' ? 'https' : 'http'
-    const { namespace, service } = found.name
-    const named = { service, namespace, host, daemonPort }
+    const dial = () => this.#dial(found, aim, scheme)
     // One that is not to be sent twice goes over a connection of its own: a kept one may be at its end.
-    const options = {
-      timeout: this.#router.timeout,
-      ...(mayKeep
-        ? { ...named, agent: this.#agents[scheme] }
-        : { createConnection: () => this.#dial(found, aim, scheme) }),
-      ...trustOf(aim),
-    } as RequestOptions
+    const way = mayKeep
+      ? { agent: this.#agents[scheme], dial, server: serverOf(found, aim) }
+      : { createConnection: dial }
+    const options: RequestOptions = { timeout: this.#router.timeout, ...way }
     return { method, path, scheme, options, headers: this.#headers(request, visitor, authority) }
   }
 
@@ -266,6 +258,33 @@ export class Web {
         const hostname = hostnameOf(name)
         return { text, href: hostname && `http://${hostname}${port}/` }
       })
+  }
+}
+
+/** The options by which a connection to the server of a name is made, and found again. */
+interface ServerOptions {
+  readonly server: string
+  readonly dial: () => Socket
+}
+
+/** The key of a server. No host can tell the instance of another's as its own. */
+function serverOf({ name, endpoints }: Resolution, { host, daemonPort }: Named): string {
+  return `${formatURI({ ...name, host, daemonPort })} ${endpoints[0]!.instance}`
+}
+
+/** Keeps connections, to be used for the next requests to the same server. */
+class ServerAgent extends http.Agent {
+  constructor(protocol: string) {
+    super({ keepAlive: true })
+    Object.assign(this, { protocol })
+  }
+
+  override getName(options?: object): string {
+    return (options as ServerOptions).server
+  }
+
+  override createConnection(options: object): Socket {
+    return (options as ServerOptions).dial()
   }
 }
 

@@ -382,6 +382,19 @@ test('a request that may be repeated is sent again as its connection ends', asyn
   t.equal(requests, 3)
 })
 
+test('a kept connection that its service has ended is not used again', async t => {
+  const { get, serve } = await site(t)
+  const { server } = await serve({})
+  const ends: Promise<unknown>[] = []
+  server.on('connection', (socket: Socket) => ends.push(once(socket, 'close')))
+  for (let round = 1; round <= 3; round++) {
+    t.equal((await get('web.localhost')).status, 200)
+    server.closeIdleConnections()
+    await ends.at(-1)
+  }
+  t.equal(ends.length, 3)
+})
+
 test('a request that may be repeated is not for ever', async t => {
   const { get, serve } = await site(t, { wait: 30 })
   await serve({}, request => request.socket.destroy())
