@@ -68,7 +68,7 @@ async function exec(
   if (print) return show(call(ANY_PORT), preload)
   if (preload) assertPreloader()
   const port = daemonPort === undefined ? {} : { daemonPort }
-  const gateway = await Gateway.open({ port: 0, ask, names, ...port })
+  const gateway = await Gateway.open({ port: 0, isPrivate: true, ask, names, ...port })
   try {
     const { words: changed, variables } = call(gateway.port)
     const env = { ...process.env, ...variables }

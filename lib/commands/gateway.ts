@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { GATEWAY_PORT, Gateway } from '../gateways/gateway.ts'
+import { Gateway } from '../gateways/gateway.ts'
+import { GATEWAY_PORT } from '../gateways/location.ts'
 import { DEFAULTS } from '../gateways/router.ts'
 import { hasCode } from '../errors.ts'
 import { askOption, daemonPortOption, namesOption, toDuration, toPort } from './options.ts'

@@ -8,7 +8,9 @@ import { diagnostics } from '../diagnostics.ts'
 import { isMissing } from '../errors.ts'
 import type { Identities } from '../node/proc.ts'
 import { designatedPort } from '../settings.ts'
+import { Announcement } from './announcement.ts'
 import { join } from './forward.ts'
+import { GATEWAY_PORT } from './location.ts'
 import { Opening, type Kind } from './opening.ts'
 import { DEFAULTS, Router, refusalOf, type RouterOptions } from './router.ts'
 import { askedBySocks, replyBySocks } from './socks.ts'
@@ -17,15 +19,14 @@ import { Web, refuse } from './web.ts'
 
 const debug = diagnostics('moniker:gateway')
 
-/** The port of a gateway, if no other is given. */
-export const GATEWAY_PORT = 6_680
-
 /** Milliseconds within which a connection is to say what it wants. */
 const PATIENCE = 60_000
 
 export interface GatewayOptions extends RouterOptions {
   /** The port. Default 6680; 0 is any free one. */
   port?: number
+  /** True of one that is for one program, of which the daemon is not told. Default false. */
+  isPrivate?: boolean
   /** Finds the user of a connection. Default as the kernel says. */
   identities?: Pick<Identities, 'of'> | undefined
 }
@@ -40,6 +41,7 @@ export class Gateway {
   readonly #web: Web
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
+  #announcement: Announcement | undefined
 
   private constructor(options: Required<RouterOptions>, visitors: Visitors) {
     this.#router = new Router(options)
@@ -50,11 +52,12 @@ export class Gateway {
 
   /** Opens a gateway. Fails with `EADDRINUSE` if another program has the port. */
   static async open(given: GatewayOptions = {}): Promise<Gateway> {
-    const { port = GATEWAY_PORT, identities, ...others } = given
+    const { port = GATEWAY_PORT, isPrivate = false, identities, ...others } = given
     const options = { daemonPort: designatedPort(), ...DEFAULTS, ...others }
     const gateway = new Gateway(options, new Visitors(identities))
     try {
       await gateway.#open(port, options.hosts)
+      if (!isPrivate) gateway.#announce(options)
     } catch (error) {
       await gateway.close()
       throw error
@@ -75,6 +78,7 @@ export class Gateway {
   async close(): Promise<void> {
     const closed = this.#servers.map(server => once(server.close(), 'close'))
     for (const socket of this.#sockets) socket.destroy()
+    this.#announcement?.close()
     this.#router.close()
     this.#web.close()
     await Promise.all(closed)
@@ -95,6 +99,10 @@ export class Gateway {
       this.#servers.push(server)
       number = (server.address() as AddressInfo).port
     }
+  }
+
+  #announce({ daemonPort }: Required<RouterOptions>): void {
+    this.#announcement = new Announcement({ port: this.port, daemonPort })
   }
 
   /** Serves a connection by what it speaks, which its first bytes tell. */
