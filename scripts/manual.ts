@@ -31,7 +31,12 @@ const ENVIRONMENT = [
     'MONIKER_NAMESPACE',
     'the namespace of names that give none: a word, auto (the git work tree) or auto:branch (its branch)',
   ],
+  [
+    'MONIKER_GATEWAY',
+    'the gateway whose URLs are given, such as http://localhost:6680 (that of this user, or of root)',
+  ],
   ['MONIKER_POLICY', 'the file that says who may do what'],
+  ['BROWSER', 'the command by which moniker open opens a URL'],
   ['DEBUG', 'moniker:* logs everything on standard error'],
   ['NO_COLOR, FORCE_COLOR', 'no colours; colours even without a terminal'],
 ] as const

@@ -12,7 +12,7 @@ const FILES: Candidate = { word: ':files', about: '' }
 const FILE_ARGUMENTS = ['command', 'file']
 
 /** The commands whose names are those of registered services. */
-const CLIENTS = ['connect', 'resolve', 'wait', 'env', 'watch']
+const CLIENTS = ['connect', 'resolve', 'wait', 'env', 'watch', 'open']
 
 /** A word that may stand at the cursor, and its meaning. */
 export interface Candidate {

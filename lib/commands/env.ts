@@ -163,13 +163,19 @@ function variables(
   }
 }
 
+/** The part of an endpoint that a URL has. */
+type Addressed = Pick<
+  Resolution['endpoints'][number],
+  'transport' | 'address' | 'port' | 'metadata'
+>
+
 /**
  * An endpoint as a URL, with the user and the path of the URI that was given. Where that has no path, it is that of the
  * service's metadata, as is the scheme if none is given; without a scheme there, it is the transport. Nothing else in
  * the metadata is trusted.
  */
 export function urlOf(
-  { transport, address, port, metadata = {} }: Resolution['endpoints'][number],
+  { transport, address, port, metadata = {} }: Addressed,
   scheme: unknown = metadata.scheme,
   { userinfo, path }: Rest = NO_REST,
 ): string {

@@ -17,6 +17,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   doctor: async () => (await import('./doctor.ts')).doctorCommand,
   daemon: async () => (await import('./daemon.ts')).daemonCommand,
   gateway: async () => (await import('./gateway.ts')).gatewayCommand,
+  open: async () => (await import('./open.ts')).openCommand,
   policy: async () => (await import('./policy.ts')).policyCommand,
   completion: async () => (await import('./completion.ts')).completionCommand,
 }

@@ -229,12 +229,6 @@ export function toAddress(text: string): string {
   throw new InvalidArgumentError('Expected an IP address.')
 }
 
-/** Reads the scheme of a URL; throws what commander shows as wrong usage. */
-export function toScheme(text: string): string {
-  if (isScheme(text)) return text
-  throw new InvalidArgumentError('Expected a scheme such as http.')
-}
-
 /** True if `text` may be the scheme of a URL. */
 export function isScheme(text: unknown): text is string {
   return typeof text === 'string' && /^[a-z][a-z0-9+.-]{0,62}$/i.test(text)

@@ -26,6 +26,8 @@ test('commands, options and names of services are offered', { buffered: false },
   t.same(await offered(t, port, 'res'), ['resolve'])
   t.same(await offered(t, port, 'resolve', '--js'), ['--json'])
   t.same(await offered(t, port, 'resolve', 'ns:w'), ['ns:web'])
+  t.same(await offered(t, port, 'resolve', '--url', 'ns:w'), ['ns:web'])
+  t.same(await offered(t, port, 'open', 'ns:w'), ['ns:web'])
   t.same(await offered(t, port, 'policy', ''), ['check', 'help'])
   t.same(await offered(t, port, 'help', 'r'), [])
 })

@@ -2,9 +2,12 @@ import { test } from 'tap'
 import { resolveCommand } from '../../lib/commands/resolve.ts'
 import { LineSplitter } from '../../lib/wire/splitter.ts'
 import { decode, encode } from '../../lib/wire/protocol.ts'
-import { printed } from '../fixtures/command.ts'
+import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { announced, ask, site } from '../fixtures/gateway.ts'
 import { named, portOf, stranger } from '../fixtures/services.ts'
+
+const linux = { skip: process.platform !== 'linux' && 'only Linux tells whose a gateway is' }
 
 test('each way to write a name says where it leads', async t => {
   const { port: daemonPort } = await daemon(t)
@@ -61,6 +64,47 @@ test('as a URL it is what other programs take', async t => {
     `${daemonPort}`,
   )
   t.equal(text, `http://127.0.0.1:${portOf(server)}/api\n`)
+})
+
+test('without a scheme it is the URL by the gateway', linux, async t => {
+  const { gateway, daemonPort, serve } = await site(t)
+  await serve({ service: 'web', metadata: { scheme: 'http', path: '/docs/' } })
+  await announced(daemonPort)
+  const url = `http://web.localhost:${gateway.port}/docs/`
+  for (const args of [
+    ['web', '--url'],
+    ['--url', 'web'],
+    ['--url', '--json', 'web://localhost'],
+  ]) {
+    const { stdout, status } = await moniker(t, ['resolve', ...args], { port: daemonPort }).ended
+    t.match([stdout, status], [`${url}\n`, 0], args.join(' '))
+  }
+  const { port, host, pathname: path } = new URL(url)
+  const { status, body } = await ask({ port, path, headers: { host } })
+  t.equal(status, 200)
+  t.match(body, '"/docs/"')
+})
+
+test('the address stays the same at port 80, which is left out', async t => {
+  const { port: daemonPort } = await daemon(t)
+  await named(t, { service: 'luke:tie', daemonPort })
+  t.teardown(() => delete process.env.MONIKER_GATEWAY)
+  process.env.MONIKER_GATEWAY = 'http://localhost:80'
+  const at = ['--daemon-port', String(daemonPort)]
+  t.equal(
+    await printed(t, resolveCommand, 'luke:tie', '--url', ...at),
+    'http://tie.luke.localhost/\n',
+  )
+})
+
+test('a call without a name, or with a scheme that is none, is a wrong one', async t => {
+  const cases = [
+    [[], "error: missing required argument 'name'\n"],
+    [['tie', '--url', 'no scheme'], 'error: expected a scheme such as http, got "no scheme"\n'],
+  ] as const
+  for (const [args, stderr] of cases) {
+    t.match(await moniker(t, ['resolve', ...args]).ended, { stdout: '', stderr, status: 2 })
+  }
 })
 
 test('a URI keeps its user, path, query and fragment', async t => {

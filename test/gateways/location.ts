@@ -2,7 +2,7 @@ import { test, type Test } from 'tap'
 import { askForGateway, findGateway, givenGateway } from '../../lib/gateways/location.ts'
 import { decode, encode, idOf } from '../../lib/wire/protocol.ts'
 import { daemon } from '../fixtures/daemon.ts'
-import { site } from '../fixtures/gateway.ts'
+import { announced, site } from '../fixtures/gateway.ts'
 import { nobody, stranger } from '../fixtures/services.ts'
 
 /** Sets `MONIKER_GATEWAY` until the test ends. */
@@ -15,9 +15,8 @@ const linux = { skip: process.platform !== 'linux' && 'only Linux tells whose a 
 
 test('a program finds the gateway of its own user by the daemon', linux, async t => {
   const { gateway, daemonPort } = await site(t)
-  let found = await findGateway(daemonPort)
-  while (!found) found = await findGateway(daemonPort)
-  t.strictSame(found, { host: '127.0.0.1', port: gateway.port })
+  await announced(daemonPort)
+  t.strictSame(await findGateway(daemonPort), { host: '127.0.0.1', port: gateway.port })
 })
 
 test('without one there is none, and without a daemon that is said', async t => {
