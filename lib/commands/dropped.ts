@@ -8,7 +8,7 @@ export const PASS_ON =
 /** The variables of ours that a tool on the way to this process has dropped, and the project does not make up for. */
 export async function dropped({ namespace, port }: Project): Promise<string[]> {
   // The others are for the children of one process alone.
-  const all = await droppedVariables(/^MONIKER_(?!(?:APP|RUN|RESERVATION)$)/)
+  const all = await droppedVariables(/^MONIKER_(?!(?:APP|RUN|RESERVATION|URL)$)/)
   const isMissed = ({ name }: Inherited) =>
     !(name === 'MONIKER_NAMESPACE' && namespace !== undefined) &&
     !(name === 'MONIKER_PORT' && port !== undefined)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import { Command } from 'commander'
 import { clock, pause } from '../clock.ts'
+import { askForGateway, givenGateway } from '../gateways/location.ts'
 import { listenCall } from '../options/listen.ts'
 import { isScoped, type Name } from '../name.ts'
 import { MAX, toWord, workTree } from '../namespace.ts'
@@ -42,9 +43,13 @@ import {
 } from './orphans.ts'
 import { packageAt } from './package.ts'
 import { keepAlive, tell } from './terminal.ts'
+import { webURL } from './weburl.ts'
 
 /** Milliseconds from a crash to the next start: each pause is twice the last, up to the second number. */
 const [SOON, LATEST] = [100, 30_000]
+
+/** Milliseconds that the daemon may take to tell of a gateway: a program starts without one as well. */
+const BRIEFLY = 1_000
 
 /** A program that has run for this long, in ms, is started again after the first pause. */
 const STEADY = 10_000
@@ -123,7 +128,8 @@ export const runCommand = new Command('run')
 The command finds its port in $PORT and wherever {port} stands in its arguments. Some tools, such as vite,
 next or rails, are given their own flag. The name is reserved before the command is
 started, registered once it listens, and withdrawn when it ends. Signals are passed on to it; its exit
-status is passed on. --with db sets DB_URL, DB_HOST, DB_PORT and DB_VERSION for it. For example:
+status is passed on. --with db sets DB_URL, DB_HOST, DB_PORT and DB_VERSION for it, and with a gateway
+(see moniker gateway) MONIKER_URL is its own address by that. For example:
   moniker run web -- python3 -m http.server {port}
   moniker run -- npm run dev
   moniker run api --with db,cache -- node server.js
@@ -164,11 +170,13 @@ async function run(
   // Of several that share a name each needs a port of its own.
   const usual = shared ? undefined : usualPort(name, options.daemonPort)
   let port = fixedPort ?? (await freePort(usual))
+  let url = await ownURL(name, options)
   const template = withFlags(words, options.flags)
   const call = (found: Record<string, string>): ProgramCall => {
     const fill = (text: string) => text.replaceAll('{port}', String(port))
     const variables = env.map(([variable, value]) => [variable, fill(value)])
-    const own = { PORT: String(port), ...Object.fromEntries(variables), ...claim.env, [MARK]: mark }
+    const given = Object.fromEntries(variables)
+    const own = { PORT: String(port), MONIKER_URL: url, ...given, ...claim.env, [MARK]: mark }
     return { words: template.map(fill), env: { ...process.env, ...found, ...own } }
   }
   const program = new Program(call(found), (pid, signal) =>
@@ -179,6 +187,7 @@ async function run(
     // One of its neighbours may have moved, and its old port may not be free yet.
     const found = await find(neighbours, { ...known, signal })
     port = fixedPort ?? (await freePort(port))
+    url = await ownURL(name, options)
     return call(found)
   }
   const release = await watchOver(mark)
@@ -233,6 +242,16 @@ function usualPort({ namespace, service }: Name, daemonPort = designatedPort()):
   // Two daemons know nothing of each other's names, and would give one port to both.
   const seed = `${daemonPort} ${namespace}:${service} ${folder}`
   return portFor(builtins.crypto.createHash('sha256').update(seed).digest().readUInt32BE())
+}
+
+/** The URL of what is run by a gateway, if there is one. Throws `EARGUMENT` if `MONIKER_GATEWAY` is no URL of one. */
+async function ownURL(
+  name: Name,
+  { metadata, daemonPort = designatedPort() }: Pick<Options, 'metadata' | 'daemonPort'>,
+): Promise<string | undefined> {
+  const gateway =
+    givenGateway() ?? (await askForGateway(daemonPort, BRIEFLY).catch(() => undefined))
+  return gateway && webURL(gateway, name, { metadata })
 }
 
 /** The command with the flags of its tool. */

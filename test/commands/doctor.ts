@@ -439,15 +439,17 @@ test('variables that a tool on the way drops are told', linux, async t => {
       MONIKER_NAMESPACE: 'shop',
       MONIKER_HOST: '::1',
       MONIKER_RESERVATION: 'a-secret-of-16-letters',
+      MONIKER_URL: 'http://web.localhost/',
     }
     return spawnSync('sh', ['-c', script, 'sh', ...moniker], { cwd: dir, env, encoding: 'utf8' })
   }
-  const drops = ['MONIKER_NAMESPACE', 'MONIKER_HOST', 'MONIKER_RESERVATION']
+  const drops = ['MONIKER_NAMESPACE', 'MONIKER_HOST', 'MONIKER_RESERVATION', 'MONIKER_URL']
   const doctor = dropped('doctor')
   t.equal(doctor.status, 1)
   const line = /MONIKER_NAMESPACE=shop of process \d+ \(sh\) does not come here/
   t.match(doctor.stdout, line)
   t.notMatch(doctor.stdout, 'a-secret-of-16-letters')
+  t.notMatch(doctor.stdout, 'MONIKER_URL', 'that is for one program alone')
   t.match(doctor.stdout, /pass it on \(turbo: "globalPassThroughEnv"/)
   t.match(dropped('run', 'web', '--', 'true').stderr, line)
   writeFileSync(join(dir, 'moniker.json'), '{"namespace":"shop","port":7123}')

@@ -18,14 +18,18 @@ import { t, test, type Test } from 'tap'
 import { pidNamespace } from '../../lib/node/spaces.ts'
 import { NameTaken } from '../../lib/commands/claim.ts'
 import { Program, runCommand, type Beside } from '../../lib/commands/run.ts'
+import { Gateway } from '../../lib/gateways/gateway.ts'
 import { parse } from '../../lib/name.ts'
 import { Registrar } from '../../lib/registration/registrar.ts'
 import { toWord } from '../../lib/namespace.ts'
 import { freePort, isFree } from '../../lib/node/proc.ts'
 import { Resolver } from '../../lib/client/resolver.ts'
 import { connect } from '../../lib/sockets/socket.ts'
+import { LineSplitter } from '../../lib/wire/splitter.ts'
+import { decode, encode } from '../../lib/wire/protocol.ts'
 import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
+import { announced, site } from '../fixtures/gateway.ts'
 import { line } from '../fixtures/lines.ts'
 import { freeRange } from '../fixtures/ports.ts'
 import { named, portOf, stranger } from '../fixtures/services.ts'
@@ -49,6 +53,83 @@ const serve = [process.execPath, '-e', program, '{port}', 'at {port}.']
 
 /** For what runs inside this process, and is caught in what it writes. */
 const alone = { buffered: false }
+
+/** A program that prints `MONIKER_URL`, and goes on as `program` does. */
+const tellURL = `console.log('at ' + process.env.MONIKER_URL);${program}`
+
+test('a command is told its URL by a gateway', linux, async t => {
+  const { daemonPort: port, gateway, get } = await site(t)
+  await announced(port)
+  const web = `require('http').createServer((request, response) => response.end(process.env.MONIKER_URL)).listen(process.env.PORT)`
+  const call = ['run', 'ns:web@1.2.0', '--metadata', 'path=/docs', '--', process.execPath]
+  const { said } = moniker(t, [...call, '-e', web], { port })
+  await said(/is port/)
+  const host = `web.ns.localhost:${gateway.port}`
+  t.equal((await get(host)).body, `http://${host}/docs`)
+})
+
+test('the URL is that by MONIKER_GATEWAY, and none of another command', async t => {
+  const { port } = await daemon(t)
+  const told = async (name: string, env: NodeJS.ProcessEnv, ...args: string[]) => {
+    const call = ['run', name, ...args, '--', process.execPath, '-e', tellURL]
+    const { said, child, ended } = moniker(t, call, { port, env })
+    await said(/at .*\n/, 'stdout')
+    child.kill()
+    return (await ended).stdout.split('\n')[0]
+  }
+  const MONIKER_GATEWAY = 'http://localhost'
+  t.equal(await told('web', { MONIKER_GATEWAY }), 'at http://web.localhost/')
+  const own = ['--env', 'MONIKER_URL=https://web.example']
+  t.equal(await told('web', { MONIKER_GATEWAY }, ...own), 'at https://web.example')
+  const others = { MONIKER_URL: 'http://other.localhost' }
+  t.equal(await told('web', others), 'at undefined')
+  t.equal(await told('web.v2', { ...others, MONIKER_GATEWAY }), 'at undefined')
+})
+
+test('a daemon that knows nothing of gateways is no failure', async t => {
+  const { port } = await daemon(t)
+  const asked: unknown[] = []
+  const older = await stranger(t, socket => {
+    const real = netConnect(port, '127.0.0.1').on('error', () => {})
+    socket.on('close', () => real.destroy())
+    real.pipe(socket)
+    socket.pipe(new LineSplitter()).on('data', ([line]: [string]) => {
+      const { op, id } = decode(line)
+      if (op !== 'gateways') return void real.write(`${line}\n`)
+      asked.push(op)
+      socket.write(encode(id as number, { error: { code: 'ENOSYS', message: 'gateways' } }))
+    })
+  })
+  const call = ['run', 'web', '--', process.execPath, '-e', tellURL]
+  const { said } = moniker(t, call, { port: older })
+  await said(/at undefined\n/, 'stdout')
+  t.not(asked.length, 0)
+})
+
+test('with a MONIKER_GATEWAY that is none nothing is started', async t => {
+  const { port } = await daemon(t)
+  const env = { MONIKER_GATEWAY: 'localhost' }
+  const { ended } = moniker(t, ['run', 'web', '--', ...serve], { port, env })
+  t.match(await ended, { status: 2, stdout: '', stderr: /expected MONIKER_GATEWAY to be a URL/ })
+})
+
+test('a command that is started again is told where the gateway is then', linux, async t => {
+  const { port } = await daemon(t)
+  const { said, child } = moniker(
+    t,
+    ['run', 'web', '--restart', '--', process.execPath, '-e', tellURL],
+    { port },
+  )
+  await said(/at undefined\n/, 'stdout')
+  await said(/is port/)
+  const gateway = await Gateway.open({ port: 0, daemonPort: port })
+  t.teardown(() => gateway.close())
+  await announced(port)
+  const { port: own } = await find(port, 'web')
+  netConnect(own, '127.0.0.1').end('3')
+  await said(new RegExp(`at http://web.localhost:${gateway.port}/\n`), 'stdout')
+  child.kill()
+})
 
 test('a command has a name from when it listens to when it ends', async t => {
   const { port } = await daemon(t)
