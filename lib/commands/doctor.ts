@@ -9,11 +9,12 @@ import { addressesOf, askDatagram } from '../client/ask.ts'
 import type { LookupHostOptions } from '../resolution.ts'
 import { Resolver } from '../client/resolver.ts'
 import type { DaemonStatus } from '../daemon/daemon.ts'
+import { givenGateway } from '../gateways/location.ts'
 import { MonikerError, printable, type Reason } from '../errors.ts'
 import { isWord, parse } from '../name.ts'
 import { defaultNamespace } from '../namespace.ts'
 import { descriptorsOf, reserveOf, type Usage } from '../node/descriptors.ts'
-import { occupants, type Bindable } from '../node/proc.ts'
+import { occupants } from '../node/proc.ts'
 import { loadPolicy } from '../policy/file.ts'
 import { findProject, project, type PassedOver, type Project } from '../project.ts'
 import { hostPolicyFile } from '../policy/host.ts'
@@ -23,9 +24,10 @@ import { VERSION } from '../wire/protocol.ts'
 import { PASS_ON, dropped } from './dropped.ts'
 import { daemonPortOption, hostArgument, jsonOption, type HostAndPort } from './options.ts'
 import { end, orphans, wordsFor } from './orphans.ts'
-import { bad, fine, type Finding, type ToldStatus } from './findings.ts'
+import { bad, fine, holders, type Finding, type ToldStatus } from './findings.ts'
+import { checkGateway } from './gateways.ts'
 import { PATIENCE, QUESTION, checkRoad, checkSockets } from './roads.ts'
-import { isShare } from './status.ts'
+import { isGateway, isShare } from './status.ts'
 import { colour, printJSON, tell, timeOf } from './terminal.ts'
 import { engines, version } from './version.ts'
 
@@ -107,6 +109,7 @@ export async function* checkup(
   yield* await checkLost(all, addresses, port)
   yield* await checkSockets(all, port)
   yield checkRoad()
+  yield* await checkGateway(all)
   yield* all.flatMap(checkShares)
   yield* await checkDescriptors(all, port)
   yield* await checkPolicies(all)
@@ -175,6 +178,9 @@ function faultIn(name: string, value: string): string | undefined {
       return value.split(',').every(name => isWord(name.trim()))
         ? undefined
         : 'expected names without a namespace, separated by commas'
+    case 'MONIKER_GATEWAY':
+      return failure(givenGateway)
+    case 'MONIKER_URL':
     case 'MONIKER_RUN':
     case 'MONIKER_RESERVATION':
       return undefined
@@ -232,14 +238,19 @@ async function visit(address: string, port: number): Promise<Visit> {
 /** True if an answer has the fields of a daemon's that are looked at here. */
 function isStatus(answer: unknown): answer is ToldStatus {
   const { started, pid = 0, names = 0, uid = 0, socket = '' } = answer as Partial<DaemonStatus>
-  const { udp = [], lost = [], full = [], policies = [], shares = [] } = answer as ToldStatus
+  const { udp = [], lost = [], full = [], policies = [] } = answer as ToldStatus
+  const { shares = [], gateways = [] } = answer as ToldStatus
   const isCounted = [pid, names, uid, started].every(Number.isInteger)
   const isWorded = [udp, lost, full, policies, [socket]].every(areTexts)
-  return isCounted && isWorded && Array.isArray(shares) && shares.every(isShare)
+  return isCounted && isWorded && areAll(shares, isShare) && areAll(gateways, isGateway)
 }
 
 function areTexts(value: unknown): boolean {
-  return Array.isArray(value) && value.every(text => typeof text === 'string')
+  return areAll(value, text => typeof text === 'string')
+}
+
+function areAll(value: unknown, is: (one: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(is)
 }
 
 /** The finding for TCP at one address; `isFound` if a daemon answers at some address of the host. */
@@ -306,21 +317,6 @@ async function checkUDP(
 }
 
 const UDP_TAKEN = 'stop what has it: other hosts find names more slowly until then'
-
-/**
- * The processes that have a port, but for those `known`, as words for the end of a sentence; `''` if there are none.
- */
-async function holders(
-  transport: Bindable,
-  port: number,
-  known: readonly number[] = [],
-): Promise<string> {
-  const found = await occupants({ transport, port })
-  const all = found.filter(({ pid }) => !known.includes(pid))
-  return all.length > 0
-    ? `: process ${all.map(({ pid, name }) => `${pid} (${name})`).join(', ')}`
-    : ''
-}
 
 /** The finding for the daemons that answer: a host must have one only. */
 function checkDaemons(daemons: readonly ToldStatus[]): Finding {

@@ -1,3 +1,4 @@
+import { occupants, type Bindable } from '../node/proc.ts'
 import type { DaemonStatus, PublicStatus } from '../daemon/daemon.ts'
 
 /** The result of one check. */
@@ -22,4 +23,19 @@ export function fine(check: string, text: string): Finding {
 /** A finding that something is wrong, with advice on what to do. */
 export function bad(check: string, text: string, hint: string): Finding {
   return { check, ok: false, text, hint }
+}
+
+/**
+ * The processes that have a port, but for those `known`, as words for the end of a sentence; `''` if there are none.
+ */
+export async function holders(
+  transport: Bindable,
+  port: number,
+  known: readonly number[] = [],
+): Promise<string> {
+  const found = await occupants({ transport, port })
+  const all = found.filter(({ pid }) => !known.includes(pid))
+  return all.length > 0
+    ? `: process ${all.map(({ pid, name }) => `${pid} (${name})`).join(', ')}`
+    : ''
 }

@@ -38,7 +38,7 @@ export function isShare(value: unknown): value is Share {
 }
 
 /** True of a gateway, as a daemon tells it. */
-function isGateway(value: unknown): value is Gateway {
+export function isGateway(value: unknown): value is Gateway {
   const { address, port } = (value ?? {}) as Partial<Gateway>
   return typeof address === 'string' && Number.isInteger(port)
 }

@@ -156,14 +156,24 @@ function widest(addresses: readonly string[]): string | undefined {
 }
 
 /** The processes that have a port open, as far as this user may know; on Linux alone, elsewhere none is known. */
-export async function occupants({ transport, port }: Spot): Promise<Process[]> {
-  if (process.platform !== 'linux') return []
-  const tables = await tablesOf(transport)
-  const rows = rowsIn(tables, `\\w+:${hex(port)}`, ANY, WAITING[transport])
+export async function occupants(spot: Spot): Promise<Process[]> {
+  const rows = await rowsAt(spot)
   if (rows.length === 0) return []
   const links = new Set(rows.map(linkOf))
   const found = await Promise.all((await pids()).map(pid => occupant(pid, links)))
   return found.filter(one => one !== undefined)
+}
+
+/** The numbers of the users whose programs have a port open; on Linux alone, where every user may know. */
+export async function usersOf(spot: Spot): Promise<number[]> {
+  const users = (await rowsAt(spot)).map(({ uid }) => Number(uid))
+  return [...new Set(users)].filter(uid => uid !== NOBODY)
+}
+
+/** The rows of the sockets that have a port open; none elsewhere than on Linux. */
+async function rowsAt({ transport, port }: Spot): Promise<Row[]> {
+  if (process.platform !== 'linux') return []
+  return rowsIn(await tablesOf(transport), `\\w+:${hex(port)}`, ANY, WAITING[transport])
 }
 
 /** The ports of TCP on which a process listens, or one that it has started; on Linux alone. */

@@ -296,6 +296,16 @@ test('a bound that is near, or was reached lately, is not well', async t => {
   t.notOk('limits' in (await found('', await pretender(t, status), here)))
 })
 
+test('a gateway at the usual port is told of, as the daemon knows it', async t => {
+  const uid = process.getuid?.() ?? 0
+  const gateway = { address: '127.0.0.1', port: 6680, uid }
+  const told = await pretender(t, { ...status, gateways: [gateway] })
+  const text = new RegExp(`^the gateway on port 6680 is of user .*\\b${uid}\\b`)
+  t.match((await found('', told, here)).gateway, { ok: true, text })
+  const wrong = await pretender(t, { ...status, gateways: [{ ...gateway, port: '6680' }] })
+  t.match((await found('', wrong, here))['tcp 127.0.0.1'], { ok: false, text: /is not a daemon/ })
+})
+
 test('descriptors that are near their bound are told, where this user may know', linux, async t => {
   const { port } = await daemon(t)
   t.match((await found('', port, here)).descriptors, { ok: true, text: /^the daemon has \d+ of/ })
@@ -525,6 +535,9 @@ test('our variables are told, and what is wrong with them', async t => {
     ['MONIKER_LISTEN', '7', /expected a name/],
     ['MONIKER_NAMES', 'db, cache'],
     ['MONIKER_NAMES', 'db;cache', /expected names/],
+    ['MONIKER_GATEWAY', 'http://localhost:6680'],
+    ['MONIKER_GATEWAY', 'localhost', /expected MONIKER_GATEWAY to be a URL/],
+    ['MONIKER_URL', 'http://web.localhost/'],
     ['MONIKER_RUN', '7-4026531836-0123456789abcdef'],
     ['MONIKER_RESERVATION', 'a-secret-of-16-letters'],
     ['MONIKER_PROT', '7000', /spelt right/],

@@ -17,6 +17,7 @@ import {
   occupants,
   portFor,
   portsOf,
+  usersOf,
   type End,
 } from '../../lib/node/proc.ts'
 import { plain } from '../../lib/address.ts'
@@ -272,6 +273,9 @@ test('a program is waited for until it listens, or nobody wants to know any more
 test('who has a port is known on Linux', linux, async t => {
   const port = await stranger(t)
   t.match(await occupants({ transport: 'tcp', port }), [{ pid, name: /\w/ }])
+  await stranger(t, undefined, '127.0.0.2', port)
+  t.same(await usersOf({ transport: 'tcp', port }), [process.getuid?.()])
+  t.same(await usersOf({ transport: 'udp', port }), [])
   t.same(await occupants({ transport: 'udp', port }), [])
   t.same(await occupants({ transport: 'tcp', port: await nobody() }), [])
 })
@@ -312,6 +316,7 @@ test('elsewhere nobody is known', async t => {
   const port = await stranger(t)
   t.intercept(process, 'platform', { value: 'darwin' })
   t.same(await occupants({ transport: 'tcp', port }), [])
+  t.same(await usersOf({ transport: 'tcp', port }), [])
 })
 
 const root = { skip: process.getuid?.() !== 0 && 'only root can be somebody else' }
