@@ -10,6 +10,7 @@ import { policyFiles } from '../policy/host.ts'
 import { policyOption, toCount, toPort } from './options.ts'
 import { version } from './version.ts'
 import { say } from './terminal.ts'
+import type { Gateway } from '../gateways/gateway.ts'
 
 interface Options {
   port?: number
@@ -18,6 +19,7 @@ interface Options {
   publicList?: boolean
   policy?: string
   userNames?: number
+  gateway?: number | true
 }
 
 export const daemonCommand = new Command('daemon')
@@ -32,6 +34,7 @@ export const daemonCommand = new Command('daemon')
   .option('--public-list', 'let programs on other hosts list the services')
   .addOption(policyOption())
   .option('--user-names <number>', 'the most names of one user but root (default: 524288)', toCount)
+  .option('--gateway [port]', 'be a gateway too, at port 6680 unless told otherwise', toPort)
   .addHelpText(
     'after',
     `
@@ -49,14 +52,17 @@ async function daemon({
   publicList = false,
   policy,
   userNames,
+  gateway: gatewayPort,
 }: Options): Promise<void> {
   const log = (text: string) => say(`monikerd: ${text}`)
   const hosts = host && reachable(host.map(plain))
   const limits = userNames === undefined ? {} : { userNames }
   const daemon = new Daemon({ port, publicList, policy, log, limits, ...(hosts && { hosts }) })
+  const gateway = gatewayPort && (await gatewayAt(gatewayPort, port))
   try {
     await (ifNeeded ? daemon.start() : takeOver(port, daemon))
   } catch (error) {
+    if (gateway) await gateway.close()
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw absent(error)
     return occupied(port, hosts, ifNeeded)
   }
@@ -71,9 +77,17 @@ async function daemon({
   log(
     `answering ${where}, process ${process.pid}${files.length > 0 ? `, by the policy of ${files.join(' and ')}` : ''}`,
   )
+  if (gateway) log(`a gateway is at port ${gateway.port}`)
   await stopped
   process.off('SIGHUP', reload)
+  if (gateway) await gateway.close()
   await daemon.stop()
+}
+
+/** Opens a gateway, which waits for the daemon. It is loaded where it is wanted. */
+async function gatewayAt(port: number | true, daemonPort: number): Promise<Gateway> {
+  const { openGateway } = await import('./gateway.ts')
+  return openGateway({ daemonPort, ...(port !== true && { port }) })
 }
 
 /** The addresses to bind: those given, and the loopback addresses, at which programs of this host ask. */

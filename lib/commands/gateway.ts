@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { Gateway } from '../gateways/gateway.ts'
+import { Gateway, type GatewayOptions } from '../gateways/gateway.ts'
 import { GATEWAY_PORT } from '../gateways/location.ts'
 import { DEFAULTS } from '../gateways/router.ts'
 import { hasCode } from '../errors.ts'
@@ -44,15 +44,23 @@ other programs find it at http://web/.`,
   .action(gateway)
 
 async function gateway({ host: hosts = [], ...options }: Options): Promise<void> {
-  const { port } = options
-  const gateway = await Gateway.open({ ...options, hosts }).catch((error: unknown) => {
-    if (!hasCode(error, 'EADDRINUSE')) throw error
-    throw new Error(`port ${port} is taken, perhaps by another gateway; choose another with --port`)
-  })
+  const gateway = await openGateway({ ...options, hosts })
   const stopped = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+  const { port } = gateway
   say(
-    `moniker: http://NAME.localhost:${gateway.port}/ leads to the server NAME; a proxy is at localhost:${gateway.port}`,
+    `moniker: http://NAME.localhost:${port}/ leads to the server NAME; a proxy is at localhost:${port}`,
   )
   await stopped
   await gateway.close()
+}
+
+/** Opens a gateway; says what to do if its port is taken. */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  const { port = GATEWAY_PORT } = options
+  return Gateway.open(options).catch((error: unknown) => {
+    if (!hasCode(error, 'EADDRINUSE')) throw error
+    throw new Error(
+      `port ${port} is taken, perhaps by another gateway (\`moniker doctor\` says whose); choose another port`,
+    )
+  })
 }

@@ -11,6 +11,7 @@ import { moniker, printed } from '../fixtures/command.ts'
 import { daemon } from '../fixtures/daemon.ts'
 import { elsewhere, external } from '../fixtures/external.ts'
 import { client } from '../fixtures/fake.ts'
+import { ask } from '../fixtures/gateway.ts'
 import { hasIPv6 } from '../fixtures/ipv6.ts'
 import { lines } from '../fixtures/lines.ts'
 import { linux, scarce } from '../fixtures/scarce.ts'
@@ -73,6 +74,30 @@ test('a user gets as many names as it says, and root as many as there are', asyn
   t.match(await register('x'), { registration: Number })
   const isRoot = process.getuid?.() === 0
   t.match(await register('y'), isRoot ? { registration: Number } : { error: { code: 'ELIMIT' } })
+})
+
+test('it is a gateway too, if it is told to be', async t => {
+  const [port, gateway] = [await freePort(), await freePort()]
+  const args = ['daemon', '--host', '127.0.0.1', '--gateway', String(gateway)]
+  const { child, said, ended } = moniker(t, args, { port })
+  await said(new RegExp(`a gateway is at port ${gateway}`))
+  await named(t, { service: 'web', host: '127.0.0.1', daemonPort: port })
+  const page = await ask({ port: gateway, headers: { host: 'localhost' } })
+  t.match(page, { status: 404, body: /web/ })
+  child.kill('SIGTERM')
+  t.match(await ended, { status: 0, signal: null })
+  t.equal(await isFree(gateway), true)
+})
+
+test('without the port of the gateway, or its own, it does not start', async t => {
+  const taken = await stranger(t)
+  const other = moniker(t, ['daemon', '--gateway', String(taken)], { port: await freePort() })
+  t.match(await other.ended, { status: 1, stderr: /port \d+ is taken, perhaps by another gateway/ })
+  const both = ['daemon', '--host', '127.0.0.1', '--gateway', String(await freePort())]
+  t.match(await moniker(t, both, { port: taken }).ended, {
+    status: 1,
+    stderr: /not a daemon|does not answer/,
+  })
 })
 
 test('one that stands for all, however it is written, is bound beside no other', async t => {
