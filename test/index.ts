@@ -53,6 +53,7 @@ test('a package that is published has what its map says', t => {
     './undici',
     './grpc',
     './ioredis',
+    './auto',
     './package.json',
   ])
   t.same(bin, {

@@ -6,6 +6,8 @@ import http, {
 } from 'node:http'
 import https from 'node:https'
 import type { Duplex } from 'node:stream'
+import type tls from 'node:tls'
+import { isIP } from '../address.ts'
 import { setImmediate } from '../clock.ts'
 import { MonikerError, hasCode } from '../errors.ts'
 
@@ -28,9 +30,6 @@ const HOP_BY_HOP = new Set([
   'upgrade',
   'http2-settings',
 ])
-
-/** The headers that say who has asked, which the client may not say itself. */
-const FORWARDED = /^(?:forwarded|x-forwarded-.*|x-real-ip)$/
 
 /** A header, and its value. */
 type Header = readonly [name: string, value: string]
@@ -77,15 +76,24 @@ function isPlain(host: string): boolean {
 
 /** True of a header that is set anew, or that only HTTP/2 has. */
 function isReplaced(name: string): boolean {
-  return name === 'host' || name.startsWith(':') || FORWARDED.test(name)
+  const isTold = name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip'
+  return isTold || name === 'host' || name.startsWith(':')
 }
 
-/** The headers of a message without those that are for one connection, names and values in turn. */
-export function endToEnd(raw: readonly string[]): string[] {
+/** The headers of a message without those that are for one connection, and those that are dropped: names and values in turn. */
+export function endToEnd(
+  raw: readonly string[],
+  isDropped: (name: string) => boolean = () => false,
+): string[] {
   const named = connectionOptions(raw)
-  return pairsIn(raw)
-    .filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()) && !named.has(name.toLowerCase()))
-    .flat()
+  const kept: string[] = []
+  // A loop, as it is done for each message.
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at]!.toLowerCase()
+    if (HOP_BY_HOP.has(name) || named.has(name) || isDropped(name)) continue
+    kept.push(raw[at]!, raw[at + 1]!)
+  }
+  return kept
 }
 
 /** The host that a request is for, and its port; `''` if it does not say. */
@@ -99,7 +107,7 @@ export function onwardHeaders(
   { address, via, host }: { address: string; via: string; host: string },
 ): string[] {
   const { headers, rawHeaders, httpVersion } = request
-  const kept = pairsIn(endToEnd(rawHeaders)).filter(([name]) => !isReplaced(name.toLowerCase()))
+  const kept = endToEnd(rawHeaders, isReplaced)
   const node = address.includes(':') ? `"[${address}]"` : address
   const added: Header[] = [
     ['Host', host],
@@ -211,6 +219,13 @@ function headOf({ statusCode, statusMessage }: IncomingMessage, raw: readonly st
   return `HTTP/1.1 ${statusCode} ${statusMessage}\r\n${lines.join('')}\r\n`
 }
 
+/** The options of TLS to a service of a host. One of this host, `''`, has proven who it is by its name. */
+export function trustOf(host: string): tls.ConnectionOptions {
+  if (host === '') return { rejectUnauthorized: false }
+  // RFC 6066 lets no address be the name of a server.
+  return { host, servername: isIP(host) ? '' : host }
+}
+
 /** Joins two connections: each ends as the other does. What has been written by then still goes out. */
 export function join(one: Duplex, other: Duplex): void {
   for (const [from, to] of [
@@ -229,8 +244,12 @@ function pairsIn(raw: readonly string[]): Header[] {
 
 /** The headers that the connection's own header names. */
 function connectionOptions(raw: readonly string[]): ReadonlySet<string> {
-  const lines = pairsIn(raw).filter(([name]) => name.toLowerCase() === 'connection')
-  return new Set(lines.flatMap(([, value]) => value.toLowerCase().split(/[\s,]+/)))
+  const names = new Set<string>()
+  for (let at = 0; at < raw.length; at += 2) {
+    if (raw[at]!.toLowerCase() !== 'connection') continue
+    for (const name of raw[at + 1]!.toLowerCase().split(/[\s,]+/)) names.add(name)
+  }
+  return names
 }
 
 /** The headers as HTTP/2 takes them: each name once, in lower case. */

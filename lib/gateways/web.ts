@@ -16,6 +16,7 @@ import {
   isRepeatable,
   keptBody,
   onwardHeaders,
+  trustOf,
   upgrade,
   type Failure,
   type Onward,
@@ -198,7 +199,7 @@ export class Web {
 
   #dial(found: Resolution, aim: Named, scheme: 'http' | 'https'): Socket {
     const socket = this.#router.dial(found, aim)
-    return scheme === 'https' ? tls.connect({ socket, ...trustOf(aim) }) : socket
+    return scheme === 'https' ? tls.connect({ socket, ...trustOf(aim.host) }) : socket
   }
 
   #headers(request: IncomingMessage, { address }: Visitor, host: string): string[] {
@@ -331,11 +332,6 @@ function assertMayPass(request: IncomingMessage, found: Resolution, { name }: Na
   // A person is asked: the link is followed from a page of this origin.
   const links = [{ text: `Go to ${text}`, href: request.url }]
   throw new Refusal(403, `A page of another site leads to ${text}.`, { links })
-}
-
-/** The options of TLS to a service. One of this host has proven who it is by its name. */
-function trustOf({ host }: Named): tls.ConnectionOptions {
-  return host === '' ? { rejectUnauthorized: false } : { servername: host }
 }
 
 /** True of the service `http` of another host, unless it says that it is none. */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { PassThrough } from 'node:stream'
 import type { Socket } from 'node:net'
 import { test } from 'tap'
-import { onwardHeaders } from '../../lib/gateways/forward.ts'
+import { onwardHeaders, trustOf } from '../../lib/gateways/forward.ts'
 import { replyBySocks } from '../../lib/gateways/socks.ts'
 
 test('an address of IPv6 stands in brackets, and an odd host in none', t => {
@@ -24,6 +24,13 @@ test('an address of IPv6 stands in brackets, and an odd host in none', t => {
   ])
   const none = onwardHeaders(request, { address: '127.0.0.1', via: 'us', host: '' })
   t.notOk(none.includes('X-Forwarded-Host'))
+  t.end()
+})
+
+test('a service of another host proves who it is by its certificate', t => {
+  t.strictSame(trustOf(''), { rejectUnauthorized: false })
+  t.strictSame(trustOf('theforce.net'), { host: 'theforce.net', servername: 'theforce.net' })
+  t.strictSame(trustOf('192.0.2.1'), { host: '192.0.2.1', servername: '' })
   t.end()
 })
 

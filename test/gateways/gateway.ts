@@ -302,6 +302,8 @@ test('a service that says https is spoken to so', async t => {
   await named(t, options, socket => void server.emit('connection', socket))
   t.match(await get('safe.localhost'), { status: 200, body: 'safe' })
   t.match(await get('safe.localhost', '/', {}, 'POST'), { status: 200, body: 'safe' })
+  const there = await say('GET safe://127.0.0.1/ HTTP/1.1\r\nConnection: close\r\n\r\n')
+  t.match(there, /^HTTP\/1\.1 502 [^]*certificate/, 'another host has to prove who it is')
   server.on('upgrade', (_request, socket: Socket) =>
     socket.end('HTTP/1.1 101 Yes\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nsafe'),
   )
