@@ -200,6 +200,7 @@ export class Dial {
   #failed(error: Error): void {
     clearInterval(this.#awake)
     if (this.#phase === 'done') return
+    debug('%s', error.message)
     // For the program, it is `connect` that has failed.
     if (error instanceof MonikerError) Object.assign(error, { syscall: 'connect' })
     this.#socket.destroy(error)
