@@ -152,7 +152,12 @@ export function exchange(
       )
       .on('response', answer => {
         isAnswered = true
-        answerWith(response, answer)
+        try {
+          answerWith(response, answer)
+        } catch (error) {
+          // A service may say what cannot be said again, such as a status of 99.
+          out.destroy(error as Error)
+        }
       })
     response.once('close', onClosed)
     if (body) out.end(body)
@@ -173,8 +178,14 @@ function answerWith(response: ServerResponse, answer: IncomingMessage): void {
   // With what has come of the body; but of a stream of events nothing may come for long.
   setImmediate(() => response.flushHeaders())
   answer.on('aborted', () => response.destroy()).on('error', () => response.destroy())
-  answer.on('end', () => response.addTrailers(answer.trailers as NodeJS.Dict<string>))
+  answer.on('end', () => addTrailers(response, answer))
   answer.pipe(response)
+}
+
+/** Adds the trailers of an answer, but for those that are for its connection alone. */
+function addTrailers(response: ServerResponse, { trailers }: IncomingMessage): void {
+  const kept = Object.entries(trailers).filter(([name]) => !HOP_BY_HOP.has(name))
+  response.addTrailers(Object.fromEntries(kept) as NodeJS.Dict<string>)
 }
 
 /** Joins the two ends of a connection that has another protocol from now on. */

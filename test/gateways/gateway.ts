@@ -94,6 +94,24 @@ test('an answer that breaks off breaks off there too', async t => {
   await t.rejects(text(answer), { code: 'ECONNRESET' })
 })
 
+test('an answer that cannot be passed on is an error, and no trouble', async t => {
+  const { get, gateway, daemonPort } = await site(t)
+  const answers = [
+    'HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+  ]
+  await named(t, { service: 'odd', host: '127.0.0.1', daemonPort }, socket => {
+    socket.on('data', data => void socket.end(answers[/99/.test(String(data)) ? 0 : 1]!))
+  })
+  const session = connectHTTP2(`http://127.0.0.1:${gateway.port}`)
+  t.teardown(() => session.close())
+  const stream = session.request({ ':path': '/99', ':authority': 'odd.localhost' })
+  const [headers] = (await once(stream, 'response')) as [Record<string, unknown>]
+  t.equal(headers[':status'], 502)
+  t.match(await get('odd.localhost', '/99'), { status: 502, body: /^odd: / })
+  t.equal((await get('odd.localhost', '/')).status, 200)
+})
+
 test('a client that goes takes its request with it', async t => {
   const { gateway, serve } = await site(t)
   let gone!: Promise<unknown>
