@@ -223,7 +223,7 @@ export class Resolver implements Resolving {
     this.#recallOf(name, options).doubt()
   }
 
-  /** What is recalled of a name. It is shared, and so it asks without the limits in time of a call. */
+  /** The answer that is recalled of a name. It is shared, and so it asks without the limits in time of a call. */
   #recallOf(name: Name, options: ResolveOptions): Recall {
     const { key, host, isThisHost, directories, port: daemonPort } = this.#queryOf(name, options)
     return this.#recalls.at(key, () => {

@@ -20,7 +20,7 @@ export interface Elsewhere {
   readonly port: number
 }
 
-/** Where a request is to go; `here` is the gateway itself. */
+/** The aim of a request; `here` is the gateway itself. */
 export type Aim = Named | Elsewhere | { readonly to: 'here' }
 
 export interface AimOptions {

@@ -56,7 +56,7 @@ function use(name: string, server: Server): true {
   return true
 }
 
-/** What there is where our own files cannot be loaded, as when the package is being installed anew. */
+/** Nothing: our own files cannot be loaded, as when the package is being installed anew. */
 function nothing(): [] {
   return []
 }

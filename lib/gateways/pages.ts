@@ -5,7 +5,7 @@ export class Refusal extends Error {
   readonly status: number
   /** Seconds after which it may be asked again. */
   readonly retryAfter: number | undefined
-  /** Where a person may go from here. */
+  /** The places that a person may go to from here. */
   readonly links: readonly Link[]
 
   constructor(
@@ -45,7 +45,7 @@ export interface Link {
 export interface PageOptions {
   readonly accept: string | undefined
   readonly title: string
-  /** Where a person can go from here. */
+  /** The places that a person may go to from here. */
   readonly links: readonly Link[]
   /** Seconds until the page loads itself again. */
   readonly retryAfter?: number | undefined

@@ -34,7 +34,7 @@ export async function register(text: string, server: Server): Promise<void> {
   }
 }
 
-/** Where there is no daemon, this program does not become one. */
+/** Keeps this program from becoming the daemon where there is none. */
 async function becomeNothing(port: number): Promise<void> {
   await pause(PAUSE, undefined, { ref: false })
   throw new MonikerError('ENODAEMON', { host: 'localhost', port })

@@ -62,7 +62,7 @@ export interface FindOptions {
   isTold?: boolean
 }
 
-/** Where those who come in may go. */
+/** The places that visitors may go to. */
 export class Router {
   readonly #options: Settled
   readonly #names: Names

@@ -16,7 +16,7 @@ export interface Visitor {
   readonly isOurs: boolean
 }
 
-/** Those who have come in. Each connection is looked at once. */
+/** The visitors of a gateway. Each connection is looked at once. */
 export class Visitors {
   readonly #identities: Pick<Identities, 'of'>
   readonly #known = new WeakMap<Socket, Promise<Visitor>>()

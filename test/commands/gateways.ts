@@ -11,7 +11,7 @@ const linux = { skip: process.platform !== 'linux' && 'only Linux tells whose a 
 const isRoot = process.platform === 'linux' && process.getuid?.() === 0
 const root = { skip: !isRoot && 'only root can run programs as somebody else' }
 
-/** What a daemon says of itself. */
+/** The status that a daemon tells of itself. */
 const status = { protocol: 1, embedded: false, port: 6664, started: 0 } as unknown as ToldStatus
 
 const own = process.getuid?.()

@@ -101,7 +101,7 @@ test('a daemon that only takes longer is asked the next time', async t => {
   t.ok(streamed.length > 1)
 })
 
-/** What a program gets through a gateway that it has asked for a host and port by CONNECT. */
+/** The answer to a program through a gateway that it has asked for a host and port by CONNECT. */
 async function connected(gateway: Gateway, authority: string): Promise<string> {
   const socket = net.connect(gateway.port, '127.0.0.1').setEncoding('latin1')
   socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
@@ -112,7 +112,7 @@ async function connected(gateway: Gateway, authority: string): Promise<string> {
   return said
 }
 
-/** What a program gets through a gateway that is its proxy. */
+/** The answer to a program through a gateway that is its proxy. */
 async function proxied(gateway: Gateway, url: string): Promise<string> {
   const request = http.get({ port: gateway.port, host: '127.0.0.1', path: url, agent: false })
   const [response] = (await once(request, 'response')) as [http.IncomingMessage]

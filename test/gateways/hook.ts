@@ -75,7 +75,7 @@ async function run(t: Test, code: string, options: Options = {}): Promise<Ended>
   })
 }
 
-/** What a program has said, a value of JSON in each line. */
+/** The words of a program, a value of JSON in each line. */
 function said({ stdout, stderr, status }: Ended): unknown[] {
   if (status !== 0) throw new Error(`${status}: ${stdout}${stderr}`)
   return stdout
