@@ -3,9 +3,7 @@ import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import { clock } from '../clock.ts'
 import { diagnostics } from '../diagnostics.ts'
-import { hasCode } from '../errors.ts'
 import { builtins } from '../node/builtins.ts'
 import { format, formatURI } from '../name.ts'
 import type { Resolution } from '../resolution.ts'
@@ -30,6 +28,9 @@ const debug = diagnostics('moniker:gateway')
 
 /** The most names that a page lists. */
 const MOST_LISTED = 500
+
+/** The most tries at one server: by a connection that was kept, and by two new ones. */
+const MOST_TRIES = 3
 
 /** The usual port of HTTP. */
 const HTTP = 80
@@ -155,6 +156,7 @@ export class Web {
     const body = await keptBody(request)
     const { until } = this.#router
     let last: string | undefined
+    let tries = 0
     for (;;) {
       const found = await this.#find(passage, until)
       if (!found) {
@@ -164,10 +166,9 @@ export class Web {
         return await exchange(request, response, this.#onward(passage, found), body)
       } catch (error) {
         const { instance } = found.endpoints[0]!
-        const isRefusedAgain = instance === last && hasCode(error, 'ECONNREFUSED')
-        const { isLost } = error as Failure
-        if (!isLost || !body || isRefusedAgain || clock() > until) throw refusalAt(aim, error)
+        tries = instance === last ? tries + 1 : 1
         last = instance
+        if (!(error as Failure).isLost || !body || tries === MOST_TRIES) throw refusalAt(aim, error)
       }
     }
   }
